@@ -8,7 +8,7 @@
         job = client.submit("scan", {"url": "https://example.org/"})
         print(client.wait(job.job_id, timeout_s=120).model_dump_json(indent=2))
 
-``Client`` is the async one. Nothing heavy is imported; start reading at ``client.py``.
+``Client`` is the async client. Nothing heavy is imported. Start with ``client/client.py``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["BlockingClient", "Client"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the clients when they are asked for: ``producer.contract`` alone needs no Redis."""
+    """Import the clients on first use: ``producer.contract`` alone needs no Redis."""
     module = {"Client": "client", "BlockingClient": "blocking"}.get(name)
     if module is None:
         msg = f"module 'producer' has no attribute {name!r}"

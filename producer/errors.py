@@ -1,47 +1,47 @@
-"""The errors Sightline raises, as one tree, and the exit code each has on the command line.
+"""The errors that Sightline raises, as one tree, with the exit code of each on the command line.
 
 ::
 
     SightlineError
-    ├── InputError                  64  the caller asked for something that cannot be done as asked
+    ├── InputError                  64  the caller's input cannot be used
     │   ├── SettingsError               a setting is missing, malformed or contradicts another
-    │   ├── InvalidJob                  a payload does not fit its kind
+    │   ├── InvalidJob                  a payload does not match its kind
     │   ├── JobTooLarge                 a payload over MAX_PAYLOAD_BYTES
-    │   └── UnknownJob                  no job (or batch) of that id
-    ├── ServiceError                 3  the service cannot do it now; the same call may work later
+    │   └── UnknownJob                  no job or batch with that id
+    ├── ServiceError                 3  the service cannot answer now; the same call may work later
     │   ├── RedisUnreachable            nothing answers at REDIS_URL
-    │   │   └── Unconfirmed                 Redis was asked and did not reply: it may have done it
-    │   ├── RedisUnsuitable             it answers, but lacks search, or rights, or is misconfigured
+    │   │   └── Unconfirmed                 Redis did not reply: the command may have taken effect
+    │   ├── RedisUnsuitable             it answers, but lacks search or permissions, or is misconfigured
     │   ├── QueueFull                   the backlog or the memory limit is reached; nothing was written
-    │   ├── NotDurable                  the acknowledgement asked for cannot be given; the job is queued
-    │   ├── IndexMoved                  a reindex ended during a search; the next one goes to the new index
-    │   ├── WaitTimeout                 no result within the time given; the job goes on
-    │   └── DependencyMissing           a program or package this command needs is not installed
+    │   ├── NotDurable                  the job is queued, but not confirmed to be on disk
+    │   ├── IndexMoved                  a reindex ended during a search; a repeated search uses the new index
+    │   ├── WaitTimeout                 no result within the time given; the job continues
+    │   └── DependencyMissing           a required program or package is not installed
     ├── ResultExpired                4  the job has ended and its result is no longer kept
     ├── JobFailed                    2  the job ended without a result
     │   ├── JobDead                     every attempt failed; it is on the dead-letter stream
-    │   └── JobCancelled                somebody cancelled it
-    └── RunError                     2  one run went wrong inside a worker
-        ├── PageUnreachable             the page could not be loaded or not be read whole
+    │   └── JobCancelled                the job was cancelled
+    └── RunError                     2  one run failed inside a worker
+        ├── PageUnreachable             the page could not be loaded, or not completely
         ├── ScanFailed                  the browser or axe-core failed; worth another attempt
-        └── ModelError                  a model call failed; worth another attempt, but for the last four
+        └── ModelError                  a model call failed; worth another attempt, except for the last four
             ├── ModelUnreachable            no host of the model server answers
             ├── ModelBusy                   the model server is overloaded, or the GPU was not free in time
-            ├── ModelTimeout                no whole answer within the deadline
+            ├── ModelTimeout                no complete answer within the deadline
             ├── SlotLost                    the GPU slot was lost during the call; its answer is void
-            ├── AnswerIncomplete            the answer broke off, or is not what the protocol says
-            ├── AnswerTruncated             the answer ran into its length limit
+            ├── AnswerIncomplete            the answer broke off or violates the protocol
+            ├── AnswerTruncated             the answer reached its length limit
             ├── ContextExceeded             the prompt does not fit the model's context
-            ├── ModelMissing                the model is not on the host; the message says what to type
-            └── ModelRefused                the model server calls the request wrong
+            ├── ModelMissing                the model is not on the host; the message has the command to install it
+            └── ModelRefused                the model server rejects the request
 
-    Busy                                no failure: what the job needs is another's now; it waits, no attempt spent
-    ├── ThreadBusy                      another query speaks in the conversation
-    ├── HostBusy                        other scans have all places of the page's host
-    └── Paused                          somebody has paused its lane, batch, host or site
+    Busy                                not a failure: what the job needs is in use; it waits, without using an attempt
+    ├── ThreadBusy                      another question of the conversation is running
+    ├── HostBusy                        other scans hold all slots of the page's host
+    └── Paused                          its lane, batch, host or site is paused
 
-A message names the thing with ``!r``, says what was expected, and what to do next. No message holds a
-secret: URLs are shown without their user-info part.
+A message names the thing with ``!r`` and says what was expected and what to do next. No message contains a secret: URLs
+are shown without their user info.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from typing import Any, ClassVar, Final
 
 
 class SightlineError(Exception):
-    """Base of all that Sightline raises on purpose."""
+    """Base of all errors that Sightline raises on purpose."""
 
     exit_code: ClassVar[int] = 70
     retryable: bool = False
@@ -64,19 +64,19 @@ class InputError(SightlineError):
 
 
 class SettingsError(InputError):
-    """A setting is malformed or contradicts another one."""
+    """A setting is malformed or contradicts another."""
 
 
 class InvalidJob(InputError):
-    """A payload does not fit its kind."""
+    """A payload does not match its kind."""
 
 
 class JobTooLarge(InputError):
-    """A payload is over the limit of the contract."""
+    """A payload exceeds the contract's limit."""
 
 
 class UnknownJob(InputError):
-    """There is no job or batch of that id; ids are kept for 7 days after the end."""
+    """There is no job or batch with that id; ids are kept for 7 days after the end."""
 
 
 class ServiceError(SightlineError):
@@ -91,7 +91,7 @@ class RedisUnreachable(ServiceError):
 
 
 class Unconfirmed(RedisUnreachable):
-    """Redis was asked and its reply is missing; the message says what may have happened and how to make sure."""
+    """Redis did not reply to a command; the message says what may have happened and how to find out."""
 
 
 class RedisUnsuitable(ServiceError):
@@ -109,11 +109,11 @@ class NotDurable(ServiceError):
 
 
 class IndexMoved(ServiceError):
-    """A reindex ended during a search: the same search goes to the new index."""
+    """A reindex ended during a search: a repeated search uses the new index."""
 
 
 class WaitTimeout(ServiceError):
-    """No result came within the time given; the job goes on."""
+    """No result arrived within the time given; the job continues."""
 
 
 class DependencyMissing(ServiceError):
@@ -123,7 +123,7 @@ class DependencyMissing(ServiceError):
 
 
 class ResultExpired(SightlineError):
-    """The job has ended, and its result is no longer kept: nobody can say what it was."""
+    """The job has ended, and its result is no longer kept."""
 
     exit_code = 4
 
@@ -139,17 +139,17 @@ class JobDead(JobFailed):
 
 
 class JobCancelled(JobFailed):
-    """Somebody cancelled the job."""
+    """The job was cancelled."""
 
 
 class RunError(SightlineError):
-    """One run went wrong inside a worker."""
+    """One run failed inside a worker."""
 
     exit_code = 2
 
 
 class PageUnreachable(RunError):
-    """The page could not be loaded, or could not be read whole; ``http_status`` where the server answered with one."""
+    """The page could not be loaded, or not completely; ``http_status`` is set if the server sent one."""
 
     def __init__(self, message: str, *, http_status: int | None = None) -> None:
         super().__init__(message)
@@ -157,7 +157,7 @@ class PageUnreachable(RunError):
 
 
 class ScanFailed(RunError):
-    """The browser or axe-core failed in a way that another attempt may not."""
+    """The browser or axe-core failed; another attempt may succeed."""
 
     retryable = True
 
@@ -168,7 +168,7 @@ class ModelError(RunError):
     retryable = True
 
     spent: Any = None
-    """What the failed calls cost, a ``Usage``; None where nothing was called."""
+    """The cost of the failed calls, a ``Usage``; None if nothing was called."""
 
 
 class ModelUnreachable(ModelError):
@@ -180,19 +180,19 @@ class ModelBusy(ModelError):
 
 
 class ModelTimeout(ModelError):
-    """No whole answer came within the deadline."""
+    """No complete answer arrived within the deadline."""
 
 
 class SlotLost(ModelError):
-    """The GPU slot was lost during the call; whatever was answered is void."""
+    """The GPU slot was lost during the call; its answer is void."""
 
 
 class AnswerIncomplete(ModelError):
-    """The answer broke off, or is not what the protocol says."""
+    """The answer broke off or violates the protocol."""
 
 
 class AnswerTruncated(ModelError):
-    """The answer ran into its length limit; the same call would end the same way. ``text`` is as much as came."""
+    """The answer reached its length limit; the same call would end the same way. ``text`` is the part received."""
 
     retryable = False
 
@@ -208,23 +208,23 @@ class ContextExceeded(ModelError):
 
 
 class ModelMissing(ModelError):
-    """The model is not on the host; the message says what to type."""
+    """The model is not on the host; the message has the command to install it."""
 
     retryable = False
 
 
 class ModelRefused(ModelError):
-    """The model server calls the request wrong."""
+    """The model server rejects the request."""
 
     retryable = False
 
 
 PAUSED_AGAIN_S: Final = 600.0
-"""A job of something paused looks again after it, should the one who resumed it be killed before all were woken."""
+"""Seconds after which a paused job checks again, in case the resuming process was killed before it woke all jobs."""
 
 
 class Busy(Exception):
-    """What the job needs is another's now: it looks again in ``delay_s``. Never shown to a caller."""
+    """What the job needs is in use: it tries again in ``delay_s``. Never shown to a caller."""
 
     def __init__(self, message: str, *, delay_s: float) -> None:
         super().__init__(message)
@@ -232,15 +232,15 @@ class Busy(Exception):
 
 
 class ThreadBusy(Busy):
-    """Another query speaks in the conversation."""
+    """Another question of the conversation is running."""
 
 
 class HostBusy(Busy):
-    """Other scans have all places of the page's host."""
+    """Other scans hold all slots of the page's host."""
 
 
 class Paused(Busy):
-    """Somebody has paused what the job needs: it waits until that is resumed. ``control`` names it in ``controls``."""
+    """Something that the job belongs to is paused: it waits for the resume. ``control`` is its name in ``controls``."""
 
     def __init__(self, control: str) -> None:
         kind, _, name = control.partition(":")
@@ -249,10 +249,10 @@ class Paused(Busy):
 
 
 def os_reason(error: OSError) -> str:
-    """Return what the system calls it, without its number and the addresses it tried: ``Connection refused``."""
+    """Return the system's message, without its number and the addresses tried: ``Connection refused``."""
     if (error.strerror or "").startswith("No usable temporary directory"):  # tempfile's own, with ENOENT
-        return "no folder for temporary files can be written"
-    is_of_the_system = type(error).__module__ == "builtins"  # ssl's and socket's have numbers of their own
+        return "no folder for temporary files is writable"
+    is_of_the_system = type(error).__module__ == "builtins"  # errors of ssl and socket have their own numbers
     if is_of_the_system and error.errno:
         return os.strerror(error.errno)
     return error.strerror or " ".join(str(error).split()) or type(error).__name__

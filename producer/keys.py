@@ -1,7 +1,7 @@
-"""Every Redis key Sightline uses, and the only place that spells one.
+"""Every Redis key that Sightline uses; no other module spells one.
 
-A ``Keys`` belongs to one environment; two environments on one server never see each other. Lua scripts get
-their keys from here and build none. The table of keys and their lives is in ``docs/state-machine.md``.
+A ``Keys`` belongs to one environment; environments sharing a server are isolated from each other. Lua scripts get their
+keys from here and build none. The table of keys and their lifetimes is in ``docs/state-machine.md``.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Final
 from producer.errors import SettingsError
 
 GROUP: Final = "workers"
-"""Consumer group of both lanes."""
+"""Consumer group of all lanes."""
 
 _ENVIRONMENT: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 
 class _Key:
-    """A key of which an environment has one."""
+    """A key that an environment has once."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -39,7 +39,7 @@ class Keys:
 
     environment: str = "dev"
     prefix: str = field(init=False, repr=False, compare=False)
-    """Start of every key, with its colon."""
+    """Start of every key, including the colon."""
 
     def __post_init__(self) -> None:
         if not _ENVIRONMENT.fullmatch(self.environment):
@@ -55,13 +55,13 @@ class Keys:
         return f"{self.prefix}jobs:{lane}"
 
     def waiting(self, lane: str) -> str:
-        """Sorted set: entry id → turn, of the lane's entries that were put in order and wait for it."""
+        """Sorted set: entry id → turn, of the lane's waiting entries that have a turn."""
         return f"{self.lane(lane)}:waiting"
 
     def turns(self, lane: str) -> str:
-        """Hash: the turn served last, the latest turn of a job without a batch, what was added and deleted.
+        """Hash: the turn served last, the latest turn of a job without a batch, counts of added and deleted entries.
 
-        Scripts that add or delete entries spell this name, too (``producer/redis/lua/_lane.lua``).
+        Scripts that add or delete entries also spell this name (``producer/redis/lua/_lane.lua``).
         """
         return f"{self.lane(lane)}:turns"
 
@@ -71,12 +71,12 @@ class Keys:
     def scheduled_in(self, lane: str) -> str:
         """Sorted set of a lane's scheduled jobs.
 
-        Assessments have one beside the others': workers of an earlier release would queue them as batch jobs.
+        Assessments have a separate one, since workers of an earlier release would queue them as batch jobs.
         """
         return f"{self.lane(lane)}:scheduled" if lane == "assess" else self.scheduled
 
     def waiting_for(self, kind: str) -> str:
-        """Sorted set: scheduled job of ``kind`` that waits for a worker which knows it → its due time, Redis ms."""
+        """Sorted set: scheduled job that waits for a worker with this ``kind`` → its due time, Redis ms."""
         return f"{self.prefix}kind:{kind}"
 
     def job(self, job_id: str) -> str:
@@ -92,16 +92,17 @@ class Keys:
         return f"{self.prefix}batch:{batch_id}"
 
     batches = _Key("batch:-sealed")
-    """Sorted set: the batches sealed last, 200 of them → when, Redis ms. No batch has this id, but ACLs allow it."""
+    """Sorted set: the last 200 sealed batches → when, Redis ms. Named like a batch, so that ACLs allow it; no batch has
+    this id."""
     controls = _Key("controls")
-    """Hash of JSON: what is paused (``host:shop.example``) or drained (``worker:NAME``), since when and by whom."""
+    """Hash of JSON: pauses (``host:shop.example``), drains (``worker:NAME``) and limits, with time and user."""
 
     def parked(self, control: str) -> str:
-        """Sorted set: scheduled job that waits until what it needs is resumed → its due time, Redis ms."""
+        """Sorted set: scheduled job that waits for the end of this pause → its due time, Redis ms."""
         return f"{self.prefix}parked:{control}"
 
     backup = _Key("backup")
-    """Hash: when the newest backup was made (``made_ms``, Redis ms), and what it holds."""
+    """Hash: when the newest backup was made (``made_ms``, Redis ms), and its size."""
 
     events = _Key("events")
     """Stream of events, capped."""
@@ -137,11 +138,11 @@ class Keys:
     """Start of the component barriers' keys."""
 
     def barrier(self, issue_id: str) -> str:
-        """Hash of one component barrier: what and where it is, and since when."""
+        """Hash of one component barrier: description, pages and dates."""
         return f"{self.barrier_prefix}{issue_id}"
 
     def components(self, page: str) -> str:
-        """Hash: terms → JSON of the component barriers that a page has under them now."""
+        """Hash: terms → JSON of the component barriers that a page now has under these terms."""
         return f"{self.prefix}components:{page}"
 
     def explanation(self, digest: str) -> str:
@@ -149,11 +150,11 @@ class Keys:
         return f"{self.prefix}explanation:{digest}"
 
     def site_order(self, host: str) -> str:
-        """Hash: what to mend first on a site, as a model wrote it, and who asks for it when."""
+        """Hash: a model's advice on what to fix first on a site, and the job that asks for it, with the time."""
         return f"{self.prefix}order:{host}"
 
     def run_began(self, run: str) -> str:
-        """String: when the first scan asked for by ``run`` was submitted, Redis ms."""
+        """String: when the first scan of pipeline run ``run`` was submitted, Redis ms."""
         return f"{self.prefix}run:{sha256(run.encode()).hexdigest()[:32]}"
 
     period_prefix = _Key("period:")
@@ -166,11 +167,11 @@ class Keys:
     embedding = _Key("embedding")
     """Hash: the generations of vectors, each with its model and dimensions."""
     backfill = _Key("backfill")
-    """String: a worker embeds what lacks a vector; a minute."""
+    """String: lock of the worker that backfills vectors; a minute."""
     retired = _Key("retired")
-    """String: a worker has deleted vectors of retired generations; a day."""
+    """String: mark that vectors of retired generations were deleted; a day."""
     respelled = _Key("respelled")
-    """String: a worker has given records of an earlier release the one spelling of their address; an hour."""
+    """String: mark that addresses in records of earlier releases were normalised; an hour."""
 
     @staticmethod
     def index_of(index: str, generation: int) -> str:
@@ -191,18 +192,18 @@ class Keys:
         return f"{self.prefix}cache:{name}:answers"
 
     cache_stats = _Key("cache:stats")
-    """Hash: how often the cache was asked, and what it came to."""
+    """Hash: number of lookups in the cache, by outcome."""
     checkpoints = _Key("checkpoint")
-    """Start of the graphs' checkpoints' keys, without a colon: the saver adds it."""
+    """Start of the keys of the graphs' checkpoints, without the colon, which the saver adds."""
     checkpoint_writes = _Key("checkpoint_write")
-    """Start of the keys of what nodes of graphs returned, without a colon."""
+    """Start of the keys of graph nodes' return values, without the colon."""
 
     def tried_fix(self, digest: str) -> str:
-        """String: JSON of what a change of one component's markup came to when it was tried; a week."""
+        """String: JSON of the outcome of a tried change to a component's markup; a week."""
         return f"{self.prefix}fix:{digest}"
 
     def thread(self, thread: str) -> str:
-        """Hash: which query speaks in a conversation, and which wait."""
+        """Hash: the running question of a conversation, and the waiting ones."""
         return f"{self.prefix}thread:{thread}"
 
     def worker(self, name: str) -> str:
@@ -210,7 +211,7 @@ class Keys:
         return f"{self.prefix}worker:{name}"
 
     def host_slots(self, host: str) -> str:
-        """Sorted set: token of a scan → end of its hold, Redis ms."""
+        """Sorted set: token of a scan → end of its lease, Redis ms."""
         return f"{self.prefix}polite:{host}"
 
     def host_began(self, host: str) -> str:
@@ -218,34 +219,34 @@ class Keys:
         return f"{self.prefix}polite:{host}:began"
 
     def host_away(self, host: str) -> str:
-        """Sorted set: token of a scan that was requeued for the host → by when it is back, Redis ms."""
+        """Sorted set: token of a scan requeued because of the host → its due time, Redis ms."""
         return f"{self.prefix}polite:{host}:away"
 
     def host_closed(self, host: str) -> str:
-        """String that expires when the host, which asked to be left alone for a while, may be asked again."""
+        """String that expires when a host that sent Retry-After may be requested again."""
         return f"{self.prefix}polite:{host}:closed"
 
     def host_waited(self, host: str, page: str) -> str:
-        """String: how long a page (a digest of its address) has been waited for in all, because its host asked, ms."""
+        """String: total time that scans of a page (a digest of its address) have waited for Retry-After, ms."""
         return f"{self.prefix}polite:{host}:waited:{page}"
 
     schedules = _Key("schedules")
     """Hash of JSON: schedules by name, and when each fired last."""
     waivers = _Key("waivers")
-    """Hash of JSON: barriers somebody decided to live with, by fingerprint or component."""
+    """Hash of JSON: waivers by fingerprint or component."""
     decisions = _Key("decisions")
-    """Hash of JSON: what people decided about findings that axe-core left undecided, by component."""
+    """Hash of JSON: people's decisions on undecided findings, by component."""
 
     # ------------------------------------------------------------------------------------------ notices
 
     notices = _Key("notices")
-    """Hash: the last event that was looked at for notices, and counts of those sent, given up and dropped."""
+    """Hash: the last event processed for notices, and counts of notices sent, abandoned and dropped."""
     notices_due = _Key("notices:due")
-    """Sorted set: notice → when it is to be sent, Redis ms; of one being sent, when it may be sent again."""
+    """Sorted set: notice → when to send it, Redis ms; while it is being sent, when it may be sent again."""
     notices_open = _Key("notices:open")
-    """Hash: notice → its JSON, and, with ``#`` behind its name, how often it was claimed."""
+    """Hash: notice → its JSON; with ``#`` after its name, how often it was claimed."""
     notices_failed = _Key("notices:failed")
-    """List of JSON: the notices that were given up last, and why; a week."""
+    """List of JSON: the last abandoned notices, with reasons; a week."""
 
     # ------------------------------------------------------------------------------------------ the GPU pool
 
@@ -256,14 +257,14 @@ class Keys:
     gpu_state = _Key("gpu:state")
     """Hash of the pool's counters: arrivals, turns, smoothed durations."""
     gpu_calls = _Key("gpu:calls")
-    """Hash: token → JSON of one model call that waits or runs."""
+    """Hash: token → JSON of a waiting or running model call."""
     gpu_holders = _Key("gpu:holders")
     """Sorted set: token → end of its lease, Redis ms."""
     gpu_waiters = _Key("gpu:waiters")
-    """Sorted set: token → when it is taken for dead, Redis ms."""
+    """Sorted set: token → when it counts as dead, Redis ms."""
 
     def gpu_wake(self, worker: str) -> str:
-        """Pub/sub channel on which one worker hears its grants."""
+        """Pub/sub channel on which one worker receives its grants."""
         return f"{self.prefix}gpu:wake:{worker}"
 
     @property
@@ -281,13 +282,13 @@ class Keys:
 
         ``kind`` is ``chat``, ``embed`` or ``cloud``. ``what`` is one of ``calls``, ``failed`` (of these),
         ``prompt_tokens``, ``output_tokens``, ``wait_ms`` (for a slot) and ``gpu_ms`` (from the slot to the closed
-        response), and of ``chat`` ``saved`` (calls that known explanations made needless); a sum of 0 is left out.
-        ``model`` comes last and may hold colons: split at the first two.
+        response), and for ``chat`` also ``saved`` (calls avoided by known explanations); sums of 0 are omitted.
+        ``model`` comes last and may contain colons: split at the first two.
         """
         return f"{self.prefix}usage:{day}"
 
     cloud_share = _Key("cloud")
-    """Hash: today's chat calls, and how many of them were granted the cloud."""
+    """Hash: today's chat calls, and the number of them sent to the cloud."""
 
     def counted(self, call_id: str) -> str:
         """String: mark of a model call that is in its day's usage, for two minutes."""

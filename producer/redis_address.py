@@ -1,7 +1,7 @@
-"""REDIS_URL: the one place that parses it, the password it may get from a file, and what of it may be shown.
+"""Parses REDIS_URL, reads its password from a file, and makes it safe to show.
 
 ``redis://``, ``rediss://`` (TLS), ``unix://``, and both over Sentinel: ``redis+sentinel://host:port,host:port/service``.
-Who dials what is said here: ``producer/redis/dial.py``.
+``producer/redis/dial.py`` connects to the address.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from producer.errors import SettingsError
 from producer.text_file import read_text
 
 UNCLEAR: Final = "…"
-"""Shown in place of an address whose parts cannot be told apart."""
+"""Shown in place of an address whose parts cannot be identified."""
 REDIS_PORT: Final = 6379
 SENTINEL_PORT: Final = 26379
 LEAST_SOCKET_TIMEOUT_S: Final = 15.0
-"""A worker's claim and a durable submit wait for Redis up to 10 s."""
+"""A worker's claim and a durable submit wait for Redis for up to 10 s."""
 LEAST_CONNECTIONS: Final = 32
-"""A worker keeps one for each lane, script pipe and subscription, and one for each job that works on its memory."""
+"""A worker keeps a connection per lane, script pipe and subscription, and one per job that works on its memory."""
 
 Value = Callable[[str], Any]
-"""Returns what an option's text says; raises ``ValueError`` with what was expected."""
+"""Returns the value of an option's text; raises ``ValueError`` with what was expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisAddress:
     """A parsed address; ``options`` are arguments of redis-py's connections, ``sentinel_options`` the Sentinels'.
 
-    ``hosts`` are the server's own, or the Sentinels' where ``service`` is set; none where ``path`` is a socket.
+    ``hosts`` are the server's, or the Sentinels' if ``service`` is set; empty if ``path`` is a socket.
     """
 
     hosts: tuple[tuple[str, int], ...] = ()
@@ -50,7 +50,7 @@ def check_redis_url(url: str) -> str:
 
 
 def parse_address(url: str) -> RedisAddress:
-    """Return what ``url`` names; raises ``ValueError`` as ``check_redis_url``."""
+    """Return the parsed ``url``; raises ``ValueError`` as ``check_redis_url`` does."""
     if public_redis_url(url) == UNCLEAR:
         msg = (
             "expected an address such as redis://127.0.0.1:6379/0; "
@@ -91,7 +91,7 @@ def parse_address(url: str) -> RedisAddress:
 
 
 def _hosts(netloc: str, port: int) -> tuple[tuple[str, int], ...]:
-    """Return hosts and ports, () where one of them has no name."""
+    """Return hosts and ports; () if one of them has no name."""
     found: list[tuple[str, int]] = []
     for one in netloc.split(","):
         parts = urlsplit(f"//{one}")
@@ -111,7 +111,7 @@ def _options(given: Mapping[str, str], *, is_tls: bool, is_sentinel: bool) -> tu
         if name.startswith("ssl_") and not is_tls:
             raise ValueError(f"the option {name!r} is for TLS, but the address is not rediss://")
         if not text:
-            raise ValueError(f"the option {name!r} is empty: give it a value, or leave it out")
+            raise ValueError(f"the option {name!r} is empty: give it a value, or remove it")
         try:
             options[name] = known[name](text)
         except ValueError as error:
@@ -128,7 +128,7 @@ def _unknown(name: str, known: Mapping[str, Value]) -> str:
     return f"the option {name!r} is unknown; known are {', '.join(sorted(known))}"
 
 
-# ---------------------------------------------------------------------------------------------- what options may say
+# ---------------------------------------------------------------------------------------------- values of options
 
 
 def _zero(text: str) -> None:
@@ -165,7 +165,7 @@ def _flag(text: str) -> bool:
 
 
 def _tls_version(text: str) -> Any:
-    import ssl  # noqa: PLC0415  only where it is asked for
+    import ssl  # noqa: PLC0415  only if requested
 
     versions = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
     if text not in versions:
@@ -173,21 +173,23 @@ def _tls_version(text: str) -> Any:
     return versions[text]
 
 
-_NO_DECODING: Final = "replies are read as bytes here, whatever text they hold: leave it out of the address"
+_NO_DECODING: Final = "replies are always read as bytes: remove it from the address"
 _OPTIONS: Final[dict[str, Value]] = {
     "db": _zero,
     "username": str,
     "password": str,
     "client_name": str,
-    "protocol": _only("2", why="redis-py reads the answers of a search in RESP2 only: leave it out of the address"),
+    "protocol": _only("2", why="redis-py can read search replies only in RESP2: remove it from the address"),
     "decode_responses": _only("false", "0", "no", why=_NO_DECODING),
-    "encoding": _only("utf-8", "utf8", why="keys and payloads are UTF-8: leave it out of the address"),
-    "encoding_errors": _only("strict", why="text that is no UTF-8 must not be written: leave it out of the address"),
-    "socket_timeout": _number(float, LEAST_SOCKET_TIMEOUT_S, "workers and durable submits wait for Redis up to 10 s"),
-    "socket_connect_timeout": _number(float, 0.1, "a connection takes that long to a server nearby"),
+    "encoding": _only("utf-8", "utf8", why="keys and payloads are UTF-8: remove it from the address"),
+    "encoding_errors": _only("strict", why="text that is not UTF-8 must not be written: remove it from the address"),
+    "socket_timeout": _number(
+        float, LEAST_SOCKET_TIMEOUT_S, "workers and durable submits wait for Redis for up to 10 s"
+    ),
+    "socket_connect_timeout": _number(float, 0.1, "connecting to a nearby server takes that long"),
     "socket_keepalive": _flag,
     "retry_on_timeout": _flag,
-    "health_check_interval": _number(int, 0, "0 is never"),
+    "health_check_interval": _number(int, 0, "0 means never"),
     "max_connections": _number(int, LEAST_CONNECTIONS, "a worker keeps about ten, and one more for each of its jobs"),
     "ssl_keyfile": str,
     "ssl_certfile": str,
@@ -200,7 +202,7 @@ _OPTIONS: Final[dict[str, Value]] = {
 }
 _OF_SENTINELS: Final[dict[str, Value]] = {"sentinel_username": str, "sentinel_password": str}
 _OURS: Final = ("protocol", "decode_responses", "encoding", "encoding_errors", "retry_on_timeout")
-"""What may be said, and is so anyway."""
+"""Options that are accepted because they state the default."""
 
 
 def connection_options(address: RedisAddress) -> dict[str, Any]:
@@ -222,11 +224,11 @@ def with_password_of(path: str, url: str) -> str:
 
 
 def password_in(path: str) -> str:
-    """Return the password in the file ``path``, a final line end left out; raises ``SettingsError``."""
+    """Return the password in the file ``path``, without a final line end; raises ``SettingsError``."""
     try:
         password = read_text(path).rstrip("\r\n")
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
         msg = f"REDIS_PASSWORD_FILE is {path!r}, which cannot be read ({why}): expected a file with the password only"
         raise SettingsError(msg) from None
     if not password:
@@ -236,7 +238,7 @@ def password_in(path: str) -> str:
 
 
 def public_redis_url(url: str) -> str:
-    """Return ``url`` without user, password and options, or ``UNCLEAR`` where the password could be anywhere."""
+    """Return ``url`` without user, password and options, or ``UNCLEAR`` if the password could be anywhere."""
     try:
         parts = urlsplit(url)
         for one in parts.netloc.rpartition("@")[2].split(","):

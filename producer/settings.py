@@ -1,10 +1,10 @@
 """Settings: read once from the environment, validated, frozen, passed down.
 
 A settings class is a frozen dataclass; the field ``backlog_limit`` is the variable ``BACKLOG_LIMIT``. The client's are
-here; a worker's extend them (``worker/settings.py``). A field's type says what its variable may hold; ``Annotated``
-adds checks, which raise ``ValueError`` with what was expected. An empty variable counts as unset, because that is how
-Compose and CI systems pass one that nobody set. No message and no repr shows a password. Nothing else reads
-``os.environ``. Plain Python: every command reads settings, and pydantic would be a third of a short one's time
+here; a worker's extend them (``worker/settings.py``). A field's type defines the values of its variable; ``Annotated``
+adds checks, which raise ``ValueError`` with what was expected. An empty variable counts as unset, because Compose and
+CI systems pass unset variables that way. No message and no repr shows a password. Nothing else reads ``os.environ``.
+Plain Python: every command reads settings, and pydantic would be a third of a short one's time
 (``ops/decisions/0015-settings-without-pydantic.md``).
 """
 
@@ -28,7 +28,7 @@ from producer.redis_address import (
 )
 
 NEAR_MISS_RATIO: Final = 0.85
-"""REDIS_URI and CHAT_MODELS are nearer than this to a setting's name; PATH, REDISCLI_AUTH and such are not."""
+"""REDIS_URI and CHAT_MODELS are closer than this to a setting's name; PATH, REDISCLI_AUTH and the like are not."""
 DAY_S: Final = 86_400
 
 Check = Callable[[Any], object]
@@ -39,7 +39,7 @@ _NO: Final = frozenset({"0", "false", "no", "off", "n", "f"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Within:
-    """A check of a number; NaN is within no bounds."""
+    """A check of a number's bounds, which NaN never passes."""
 
     ge: float | None = None
     gt: float | None = None
@@ -65,7 +65,7 @@ class Variable:
     default: object
 
     def value(self, text: str) -> Any:
-        """Return what ``text`` says, checked; raises ``SettingsError`` with the whole complaint."""
+        """Return the checked value of ``text``; raises ``SettingsError`` with the full message."""
         try:
             value = _parsed(self.kind, text)
         except ValueError as error:
@@ -74,7 +74,7 @@ class Variable:
         return value
 
     def check(self, value: Any, *, shown: str | None = None) -> None:
-        """Raise ``SettingsError`` for a value that a check refuses."""
+        """Raise ``SettingsError`` if a check refuses the value."""
         for check in self.checks:
             try:
                 check(value)
@@ -82,7 +82,7 @@ class Variable:
                 raise self._complaint(str(value) if shown is None else shown, error) from None
 
     def _complaint(self, shown: str, error: ValueError) -> SettingsError:
-        """Say what is wrong, in one line that holds no password and no key."""
+        """Return a one-line message that contains no password and no key."""
         if self.name.endswith("_url"):
             shown = public_redis_url(shown)
         elif {"key", "secret", "password", "webhooks"} & set(self.name.split("_")):
@@ -96,7 +96,7 @@ def variables_of(settings: type) -> tuple[Variable, ...]:
     hints = get_type_hints(settings, include_extras=True)
     found: list[Variable] = []
     for one in fields(settings):
-        assert one.default is not MISSING, one.name  # noqa: S101  a setting that must be given is a mistake of ours
+        assert one.default is not MISSING, one.name  # noqa: S101  every setting has a default
         hint = hints[one.name]
         checks = getattr(hint, "__metadata__", ())
         found.append(Variable(one.name, hint.__origin__ if checks else hint, checks, one.default))
@@ -123,52 +123,52 @@ def _parsed(kind: Any, text: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class ClientSettings:
-    """What a client needs to know; ``ClientSettings.from_env(os.environ)`` reads it."""
+    """The settings of a client; ``ClientSettings.from_env(os.environ)`` reads it."""
 
     redis_url: Annotated[str, check_redis_url] = field(default="redis://127.0.0.1:6379/0", repr=False)
-    """Where Redis answers: redis://, rediss:// (TLS), unix:// or redis+sentinel://, database 0 only.
+    """Address of Redis: redis://, rediss:// (TLS), unix:// or redis+sentinel://, database 0 only.
 
-    A wrong host ends every call with RedisUnreachable after the connection timeout. Holds the password, if any:
-    show ``public_redis_url`` instead.
+    With a wrong host, every call fails with RedisUnreachable after the connection timeout. Contains the password, if
+    any: show ``public_redis_url`` instead.
     """
 
     redis_password_file: str = ""
-    """File that holds Redis' password, in any characters, such as a secret of Compose or Kubernetes.
+    """File with the password of Redis, in any characters, such as a secret of Compose or Kubernetes.
 
-    Read again at each connection, so that a password may be changed without a restart.
+    Read again for each connection, so that the password can be changed without a restart.
 
     If REDIS_URL contains one too, the start is refused, since one of them would be ignored.
     """
 
     environment: Annotated[str, Keys] = "dev"
-    """Name in every key; producers and workers meet only in the same one.
+    """Name in every key; clients and workers must use the same one.
 
-    1 to 32 characters of a-z, 0-9, ``_`` and ``-``. Where they differ, jobs wait for ever.
+    1 to 32 characters of a-z, 0-9, ``_`` and ``-``. If they differ, jobs wait forever.
     """
 
     backlog_limit: Annotated[int, Within(ge=1)] = 1_000_000
-    """Jobs that may wait in one lane before a submit is refused with QueueFull.
+    """Maximum number of jobs waiting in a lane; beyond it, a submit is refused with QueueFull.
 
-    Too high, and Redis fills its memory first; too low, and large batches are refused.
+    If too high, Redis fills its memory first; if too low, large batches are refused.
     """
 
     result_ttl_s: Annotated[int, Within(ge=60)] = 7 * DAY_S
-    """Seconds a job, its result and its batch are kept after the end.
+    """Seconds for which a job, its result and its batch are kept after the end.
 
-    Too short, and a slow caller finds no result; too long, and results (up to 4 MB each) fill the memory.
+    If too short, a slow caller finds no result; if too long, results (up to 4 MB each) fill the memory.
     """
 
     fallback_price_in: Annotated[float, Within(ge=0)] = 0.0
-    """What the cloud takes for a million tokens of prompt, in a currency of yours; 0 where nobody has said.
+    """The cloud's price per million prompt tokens, in any currency; 0 if not set.
 
-    Only ``sightline usage`` reads it; wrong, and its sums are wrong.
+    Only used by ``sightline usage``, whose sums depend on it.
     """
 
     fallback_price_out: Annotated[float, Within(ge=0)] = 0.0
-    """What the cloud takes for a million tokens of answer; 0 where nobody has said."""
+    """The cloud's price per million output tokens; 0 if not set."""
 
     memory_limit_share: ClassVar[float] = 0.85
-    """Share of Redis' maxmemory over which a submit is refused: the rest is for running jobs to commit."""
+    """Share of Redis's maxmemory above which a submit is refused; the rest is reserved for running jobs to commit."""
 
     def __post_init__(self) -> None:
         for variable in variables_of(type(self)):
@@ -181,7 +181,7 @@ class ClientSettings:
 
     @property
     def public_redis_url(self) -> str:
-        """``redis_url`` without user, password and options: what may be shown and logged."""
+        """``redis_url`` without user, password and options, safe to show and log."""
         return public_redis_url(self.redis_url)
 
     @classmethod
@@ -220,9 +220,9 @@ def setting_names(settings_cls: type[ClientSettings]) -> frozenset[str]:
 
 
 def misspelt(environ: Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
-    """Return a line for each name in ``environ`` that is none of ``known`` but nearly one, suggesting it.
+    """Return a line for each name in ``environ`` that is not in ``known`` but similar to one, suggesting that one.
 
-    Warnings, not errors: the environment holds other programs' variables too.
+    Warnings, not errors: the environment also has other programs' variables.
     """
     names = sorted(set(known))
     lines: list[str] = []

@@ -1,4 +1,4 @@
-"""Text of files that people edit: Windows' editors begin UTF-8 with a byte order mark, PowerShell writes UTF-16."""
+"""Text of files that people edit: editors on Windows begin UTF-8 with a byte order mark, PowerShell writes UTF-16."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def decoded(content: bytes) -> str:
 
 
 def replace_text(file: Path, text: str) -> None:
-    """Write the file whole or not at all, whatever ends the program; it keeps its mode. Raises ``OSError``."""
+    """Write the file atomically, even if the program is killed; keeps the file's mode. Raises ``OSError``."""
     beside = file.with_name(f".{file.name}.{os.getpid()}.new")
     try:
         beside.write_text(text, encoding="utf-8")

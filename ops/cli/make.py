@@ -14,14 +14,14 @@ PAGE: Final = ROOT / "ops/cli.md"
 WIDTH: Final = 100
 HEAD: Final = """# The command line
 
-What `sightline COMMAND --help` prints, written by `python ops/cli/make.py`. Exit codes: 0 fine, 1 findings at or over
-`--fail-on`, 2 a page could not be scanned, 3 the service is unreachable or the time ran out, 4 a result is
-no longer kept, 64 a wrong call, 130 Ctrl-C. Every command prints JSON, a line each, in a pipe; colours go with
-`NO_COLOR=1` and outside a terminal.
+The output of `sightline COMMAND --help`, written by `python ops/cli/make.py`. Exit codes: 0 success, 1 findings at or
+above `--fail-on`, 2 a page could not be scanned, 3 the service is unreachable or time ran out, 4 a result is no longer
+kept, 64 a usage error, 130 Ctrl-C. In a pipe, every command prints JSON, one object per line; `NO_COLOR=1` turns
+colours off, and so does output that is not a terminal.
 
 ## Completion
 
-Names of commands and options complete with Tab, once the shell knows of it:
+To complete commands and options with Tab, add one line to your shell's configuration:
 
 ```
 eval "$(_SIGHTLINE_COMPLETE=bash_source sightline)"          # in ~/.bashrc
@@ -46,7 +46,7 @@ def page() -> str:
 
 
 def commands(group: click.Group, context: click.Context) -> Iterator[tuple[str, click.Command, click.Context]]:
-    """Yield each command with its full name, groups before what is in them."""
+    """Yield each command with its full name, groups before their commands."""
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         if command is None or command.hidden:

@@ -1,4 +1,4 @@
-"""``sightline ask``: submits the question, waits for its answer, prints it with its sources."""
+"""``sightline ask``: submits a question, waits for its answer, and prints it with its sources."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def ask(
     sightline ask "What is wrong with that page?" --thread audit --wait
     sightline ask "What changed since Monday?" --site shop.example --wait --json | jq -r .answer
 
-    Without --wait the question is queued and its job printed. Questions of one thread are answered in order.
+    Without --wait, the question is queued and its job printed. Questions in one thread are answered in order.
 
-    Exits 0 with an answer, 2 if there is none, 3 if the service is unreachable or the time ran out, 64 for a usage
+    Exits 0 with an answer, 2 without one, 3 if the service is unreachable or time ran out, 64 for a usage
     error.
     """
     if not question.strip():
@@ -71,7 +71,11 @@ def _answer(payload: JsonObject, timeout_s: float | None, *, as_json: bool) -> R
     try:
         return with_client(act, timeout_s=timeout_s)
     except KeyboardInterrupt:
-        how = f"the question goes on: sightline result {job_id} --wait" if job_id else "nothing was asked"
+        how = (
+            f"the question is still queued or running: sightline result {job_id} --wait"
+            if job_id
+            else "nothing was asked"
+        )
         raise click.Abort(f"stopped waiting; {how}") from None
     except WaitTimeout:
         if as_json:
@@ -112,4 +116,4 @@ def plain_answer(result: QueryResult) -> str:
     if result.model_reason:
         lines.append(f"Answered by {one_line(result.model)}: {one_line(result.model_reason)}")
     about = f"status: {_status(result)}   model: {one_line(result.model)}   prompt: {one_line(result.prompt)}"
-    return "\n".join([*lines, about, f"Go on with: --thread {one_line(result.thread_id)}"])
+    return "\n".join([*lines, about, f"Continue with: --thread {one_line(result.thread_id)}"])

@@ -1,4 +1,4 @@
-"""``sightline cancel``: a job, or all jobs of a batch."""
+"""``sightline cancel``: cancels a job, or all jobs of a batch."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def cancel(name: str, *, as_json: bool) -> None:
         as_json=as_json,
         document=lambda item: {"job_id": item[0], "state": item[1].value},
         line=lambda item: _line(*item),
-        nothing=f"all jobs of {name} had ended already",
+        nothing=f"all jobs of {name} had already ended",
     )
 
 
 def _line(job_id: str, state: JobState) -> str:
     if state == JobState.RUNNING:
         return f"{job_id} is running and will be cancelled within 5 s"
-    return f"{job_id} is cancelled" if state == JobState.CANCELLED else f"{job_id} had ended already: {state}"
+    return f"{job_id} is cancelled" if state == JobState.CANCELLED else f"{job_id} had already ended: {state}"

@@ -1,6 +1,6 @@
-"""Detects the CI system by its variables, and makes text safe for its log. Pure.
+"""Detects the CI system from its environment variables, and makes text safe for its log. Pure.
 
-A page's text may hold a command of a CI system: ``harmless`` breaks it.
+Text from a page may contain a CI command, which ``harmless`` breaks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _COMMAND: Final = re.compile(r"^(\s*)(?=::)|(?<=#)(?=#\w*\[)", re.MULTILINE)
 
 
 def ci_system(variables: Mapping[str, str]) -> CiSystem:
-    """Return the CI system; '' elsewhere. Gitea and Forgejo count as GitHub, as their variables say."""
+    """Return the CI system; '' elsewhere. Gitea and Forgejo set GitHub's variables and count as GitHub."""
     if _is_set(variables, "GITHUB_ACTIONS"):
         return "github"
     if _is_set(variables, "GITLAB_CI"):

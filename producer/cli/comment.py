@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 _MARKER: Final = re.compile(r"<!-- sightline: [^<>\n]{1,200} -->")
 _PLAIN_MARKER: Final = "<!-- sightline: report -->"
 MAX_CHARS: Final = 65_500
-"""A little below GitHub's limit for a comment."""
+"""Slightly below GitHub's limit for a comment."""
 
 
 @click.command()
 @click.argument("file", type=click.Path(), default="reports/report.md", metavar="[FILE]")
 def comment(file: str) -> None:
-    """Write a Markdown report to the pull request of this CI job: one comment for each site and state, kept up to date.
+    """Post a Markdown report to this CI job's pull request: one comment per site and state, kept up to date.
 
     \b
     sightline scan --file urls.txt --baseline known.json --format markdown=reports/report.md
     sightline comment reports/report.md
 
-    A comment is found again by its first line and changed only if this job's account wrote it. GitHub needs a
+    A comment is recognised by its first line and changed only if this job's account wrote it. GitHub needs a
     GITHUB_TOKEN with the permission pull-requests: write, GitLab a GITLAB_TOKEN with the scope api; GITHUB_TOKEN_FILE
     and GITLAB_TOKEN_FILE name files that hold them. Where there is no pull request, no token or no permission (forks,
     Dependabot), the report goes to the job's summary.

@@ -1,4 +1,4 @@
-"""``sightline config``: writes, checks, shows and imports ``sightline.toml``. Its meaning is in ``producer/config``."""
+"""``sightline config``: writes, checks, shows and imports ``sightline.toml``. Its schema is in ``producer/config``."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def check(file: str | None) -> None:
     read = _read(file)
     document = read.document
     sites = counted(len(document.site), "site")
-    click.echo(f"{read.shown}: no faults; {sites}, {counted(len(document.waiver), 'waiver')}")
+    click.echo(f"{read.shown}: no errors; {sites}, {counted(len(document.waiver), 'waiver')}")
 
 
 @config.command()
@@ -180,7 +180,7 @@ def _rows_of_page(read: Config, url: str) -> list[tuple[str, Any, str]]:
 
 
 def _check_text(text: str, draft: Draft) -> None:
-    """Name the values that the file would refuse: the other tool accepts more."""
+    """Report the values that the settings file does not allow, though the other tool does."""
     from producer.config.reading import checked_text
 
     for fault in checked_text(text, _options(), environment()):
@@ -190,7 +190,7 @@ def _check_text(text: str, draft: Draft) -> None:
 def _write(output: str, text: str) -> None:
     file = Path(output)
     if file.exists():
-        raise InputError(f"{output!r} exists and is not overwritten: remove it, or give another file with -o")
+        raise InputError(f"{output!r} exists and is not overwritten: remove it, or name another file with -o")
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:

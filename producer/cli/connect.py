@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 GRACE_S: Final = 5.0
 PATIENCE_S: Final = 5.0
-"""Longer than a worker takes to start, for a wait and a worker started together."""
+"""Longer than a worker takes to start: a wait and a worker may be started together."""
 
 
 def environment() -> Mapping[str, str]:
@@ -35,8 +35,8 @@ def with_client(
 ) -> T:
     """Run ``action`` with a client of the environment's settings; Ctrl-C cancels it and raises KeyboardInterrupt.
 
-    ``variables`` win over the environment. ``timeout_s`` bounds the whole call, plus ``GRACE_S`` in which the action
-    can raise a better error; then raises ``WaitTimeout``. Warns on stderr about names that resemble a setting's.
+    ``variables`` override the environment. ``timeout_s`` bounds the whole call, plus ``GRACE_S`` in which the action
+    can raise a better error; after that, raises ``WaitTimeout``. Warns on stderr about names that resemble a setting's.
     """
     import asyncio
 
@@ -67,8 +67,8 @@ def _cancel_on_ctrl_c() -> None:
     """Let Ctrl-C cancel the running task from the loop, between two of its steps.
 
     ``asyncio.run`` cancels from within the signal handler, so also in the middle of a step. redis-py begins a command
-    with ``asyncio.timeout(0)``, which takes such a cancellation for its own and drops it (python/cpython#134471): half
-    of all Ctrl-C in ``watch`` did nothing. Can go when every supported Python has that fixed.
+    with ``asyncio.timeout(0)``, which mistakes such a cancellation for its own and drops it (python/cpython#134471):
+    half of all Ctrl-C presses in ``watch`` did nothing. Remove once every supported Python has the fix.
     """
     import asyncio
 
@@ -85,10 +85,10 @@ async def warning_without_worker(client: Client) -> AsyncGenerator[None]:
 
     async def look() -> None:
         await asyncio.sleep(PATIENCE_S)
-        with contextlib.suppress(SightlineError):  # a user who may not list keys, an outage: the wait itself tells
+        with contextlib.suppress(SightlineError):  # no permission to list keys, or an outage: the wait reports it
             if not (await client.queue()).workers:
-                where = f"no worker lives in environment {client.settings.environment!r}"
-                click.echo(f"sightline: {where}, so this waits: start one with 'sightline worker'", err=True)
+                where = f"no worker is alive in environment {client.settings.environment!r}"
+                click.echo(f"sightline: {where}, so this will wait: start one with 'sightline worker'", err=True)
 
     looking = asyncio.create_task(look())
     try:

@@ -18,5 +18,7 @@ async def change(client: Client, control: Control, *, on: bool) -> bool:
     from producer.stored.controls import lift, put
 
     act = put if on else lift
-    with redis_errors(client.settings, lambda: f"{control.kind} {control.name!r} may have been changed: repeat it"):
+    with redis_errors(
+        client.settings, lambda: f"{control.kind} {control.name!r} may have been changed: run the command again"
+    ):
         return await act(client.redis, client.keys, control)

@@ -28,8 +28,8 @@ def dead() -> None:
     """Manage dead-lettered jobs and malformed queue entries."""
 
 
-@dead.command("list", short_help="List dead letters, the newest first.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
+@dead.command("list", short_help="List dead letters, newest first.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Maximum number to list.")
 @json_option("One line of JSON each. Default in a pipe.")
 def list_letters(*, limit: int, as_json: bool) -> None:
     """List dead letters, newest first: time, job, attempts and reason.
@@ -54,7 +54,7 @@ def list_letters(*, limit: int, as_json: bool) -> None:
 @click.argument("name", metavar="JOB|ENTRY")
 @json_option("One line of JSON each. Default in a pipe.")
 def show(name: str, *, as_json: bool) -> None:
-    """Show all of a dead letter: payload, reason, and fields that belong to no job.
+    """Show a whole dead letter: payload, reason, and fields that no job has.
 
     \b
     sightline dead show 3f2b8c6e5a
@@ -73,7 +73,7 @@ def show(name: str, *, as_json: bool) -> None:
 @click.argument("names", nargs=-1, metavar="[JOB|ENTRY]…")
 @click.option("--all", "everything", is_flag=True, help="All dead letters.")
 def replay(names: tuple[str, ...], *, everything: bool) -> None:
-    """Queue dead-lettered jobs again with their attempts reset. They leave their batch, and their secrets are gone.
+    """Queue dead-lettered jobs again with their attempts reset. They leave their batch and lose their secrets.
 
     \b
     sightline dead replay 3f2b8c6e5a
@@ -110,9 +110,9 @@ def _letters(client: Client) -> DeadLetters:
 def _for_each(
     names: Sequence[str], act: Callable[[DeadLetters, DeadLetter], Awaitable[None]], *, everything: bool
 ) -> tuple[int, list[InputError]]:
-    """Apply the action to the named letters, or to all; returns the count and the failures."""
+    """Apply the action to the named letters, or to all; return the number of successes and the failures."""
     if everything == bool(names):
-        raise click.UsageError("name the dead letters, or give --all: see 'sightline dead list'")
+        raise click.UsageError("name the dead letters, or use --all: see 'sightline dead list'")
     failures: list[InputError] = []
 
     async def act_on_all(client: Client) -> int:
@@ -121,7 +121,7 @@ def _for_each(
             try:
                 await act(letters, await letters.find(one) if isinstance(one, str) else one)
                 done += 1
-            except InputError as error:  # unknown, or replayed by somebody else meanwhile: the rest can be done
+            except InputError as error:  # unknown, or replayed by someone else meanwhile: continue with the rest
                 failures.append(error)
         return done
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("worker", metavar="WORKER")
 def drain(worker: str) -> None:
-    """Let WORKER finish its jobs, take no more, and exit with 0.
+    """Let WORKER finish its jobs, take no new ones, and exit with 0.
 
-    WORKER is a name shown by 'sightline workers', or its beginning. No job is requeued, however long it takes.
+    WORKER is a name shown by 'sightline workers', or the start of one. No job is requeued, however long it takes.
     'sightline resume worker WORKER' cancels the drain. Make sure that nothing restarts the worker: use 'docker compose
     up --scale', or Restart=on-failure in a systemd unit.
 
@@ -41,11 +41,12 @@ def drain(worker: str) -> None:
 
     name, changed = with_client(act)
     click.echo(
-        f"worker {name}: {'drains' if changed else 'drains already'}; it is gone from 'sightline workers' when done"
+        f"worker {name}: {'draining' if changed else 'already draining'}; it disappears from 'sightline workers' "
+        f"when done"
     )
 
 
 def named(text: str, names: Iterable[str]) -> str:
-    """Return the only name that is or begins with ``text``, else ``''``. Pure."""
+    """Return the only name that equals or begins with ``text``, else ``''``. Pure."""
     found = [name for name in names if name.startswith(text)]
     return text if text in found else found[0] if len(found) == 1 else ""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _DONE: Final = {"open": "opened", "update": "updated", "close": "closed", "reopen": "reopened", "merge": "closed"}
 _HINTS: Final = {
-    401: "the token is refused: is it expired, or another host's?",
+    401: "the token was refused: has it expired, or is it for another host?",
     403: "the token may not do this: it needs issues: write (GitHub) or the scope api (GitLab)",
     404: "no such project, or the token may not see it: check --project and the token",
     410: "issues are switched off in this project",
@@ -56,7 +56,7 @@ def issues() -> None:
     show_default=True,
     help="Maximum number of issues to open.",
 )
-@click.option("--label", default="sightline", show_default=True, metavar="L", help="Label of the issues.")
+@click.option("--label", default="sightline", show_default=True, metavar="L", help="Label that marks the issues.")
 @click.option("--waivers", type=click.Path(), metavar="FILE", help="Keep waivers in this sightline.toml, not in Redis.")
 @click.option("--output", "-o", type=click.Path(), default="issues.json", show_default=True, help="File for --to json.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON per step. Default in a pipe outside CI.")
@@ -141,7 +141,7 @@ def _do(tracker: Tracker, step: Step) -> int:
 
 
 def _keep(plan: Plan, waivers: str | None, *, is_applied: bool, as_json: bool) -> None:
-    """Save the waivers, or print what would be saved."""
+    """Save the waivers, or print those that would be saved."""
     for one in plan.waivers:
         about = {"v": 1, "step": "waive", "issue_id": one.fingerprint, "reason": one.reason, "done": is_applied}
         click.echo(line_of(about) if as_json else f"waive   {one.fingerprint}  {harmless(one_line(one.reason))}")
@@ -158,7 +158,7 @@ def _keep(plan: Plan, waivers: str | None, *, is_applied: bool, as_json: bool) -
         with_client(lambda client: keep_waivers(Waivers(client), plan.waivers, plan.unlabelled))
     elif plan.waivers:
         raise InputError(
-            "the waivers were not saved: give --waivers sightline.toml, or set REDIS_URL; everything else was done"
+            "the waivers were not saved: use --waivers sightline.toml, or set REDIS_URL; everything else was done"
         )
 
 
@@ -183,7 +183,7 @@ def _print_end(plan: Plan, tracker: Tracker, *, is_applied: bool) -> None:
     if not plan.steps:
         click.echo(f"{one_line(tracker.name)}: nothing to do")
     elif not is_applied:
-        click.echo("Nothing was written: this was the plan. --apply does it.")
+        click.echo("Nothing was written: this was the plan. --apply carries it out.")
 
 
 def _error(fault: ApiFault) -> InputError | ServiceError:
@@ -191,5 +191,5 @@ def _error(fault: ApiFault) -> InputError | ServiceError:
     is_limited = "come back in" in str(fault)
     hint = "" if is_limited else _HINTS.get(fault.status, "")
     if hint:
-        return InputError(f"{fault}; {hint}; what is printed above is done")
-    return ServiceError(f"{fault}; what is printed above is done, sync again for the rest")
+        return InputError(f"{fault}; {hint}; the steps printed above are done")
+    return ServiceError(f"{fault}; the steps printed above are done, sync again for the rest")

@@ -1,6 +1,6 @@
-"""Writes a job's log: a line for each failing component barrier, the sums, and GitHub's annotations.
+"""Writes a job's log: a line for each failing component barrier, the totals, and GitHub's annotations.
 
-It goes to stderr, so that a report on stdout stays intact. Nothing is written if the table is read in a terminal.
+It goes to stderr, so that a report on stdout stays intact. Nothing is written if the table is shown in a terminal.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NAMING_FILES: Final = frozenset({"sarif", "gitlab"})
 
 
 def write_job_log(to_stdout: Collection[str], pages: Sequence[Page], context: ReportContext) -> None:
-    """Print to stderr what fails the run, if all reports are files or in CI; then the sums that no table has shown.
+    """Print why the run fails to stderr, if all reports are files or in CI; then the totals that no table has shown.
 
     ``to_stdout`` are the formats that went to stdout.
     """
@@ -35,7 +35,7 @@ def write_job_log(to_stdout: Collection[str], pages: Sequence[Page], context: Re
 
     found, problems = failures(pages, context), unread(pages)
     lines = log_lines(found)
-    if to_stdout and "table" not in to_stdout:  # nor are they in the sums below
+    if to_stdout and "table" not in to_stdout:  # nor are they in the totals below
         lines += log_lines(problems)
     for line in lines:
         click.echo(f"sightline: {harmless(line)}", err=True)
@@ -43,7 +43,7 @@ def write_job_log(to_stdout: Collection[str], pages: Sequence[Page], context: Re
         for annotation in github_annotations([*problems, *found]):
             click.echo(annotation, err=True)
     if not to_stdout:
-        from producer.reports.table import write_sums  # Rich, for those who see it
+        from producer.reports.table import write_sums  # imports Rich: only if it is shown
 
         write_sums(pages, context, sys.stderr)
 
@@ -53,7 +53,7 @@ def say_nothing_was_tested(queued: str) -> None:
     system = ci_system(environment())
     if not system:
         return
-    text = "nothing was tested yet: the pages are queued, and this job passes whatever they have; add --wait"
+    text = "nothing was tested yet: the pages are queued, and this job passes whatever is found; add --wait"
     click.echo(f"sightline: warning: {text}, or let a later job run: sightline result {queued} --wait", err=True)
     if system == "github":
         click.echo(f"::warning title=Sightline%3A nothing was tested yet::{text}", err=True)

@@ -1,4 +1,4 @@
-"""``sightline limits``: how many scans of a host run at a time, and how far apart, on all workers at once."""
+"""``sightline limits``: limits how many scans of a host run at a time, and how far apart, across all workers."""
 
 from __future__ import annotations
 
@@ -23,22 +23,24 @@ MOST_GAP_MS = 600_000
 """As HOST_PLACES and HOST_GAP_MS of a worker."""
 
 
-@click.group(short_help="Limit the scans of a host, on all workers.")
+@click.group(short_help="Limit the scans of a host across all workers.")
 def limits() -> None:
-    """Limit how many scans of a host run at a time, and how far apart they begin, on all workers at once.
+    """Limit how many scans of a host run at a time, and how far apart they begin, across all workers.
 
-    They stand in for the workers' HOST_PLACES and HOST_GAP_MS. Where a scan itself asks for a longer gap, that holds.
+    They override the workers' HOST_PLACES and HOST_GAP_MS. If a scan asks for a longer gap, the longer one applies.
     """
 
 
 @limits.command("set", short_help="Limit a host.")
 @click.argument("host")
-@click.option("--places", type=int, metavar="N", help="Scans of the host at a time, over all workers: 1 to 100.")
-@click.option("--gap", "gap_ms", type=int, metavar="MS", help="Least time between the beginnings of two: 0 to 600000.")
+@click.option("--places", type=int, metavar="N", help="Concurrent scans of the host across all workers: 1 to 100.")
+@click.option(
+    "--gap", "gap_ms", type=int, metavar="MS", help="Minimum time between the starts of two scans: 0 to 600000."
+)
 def set_limits(host: str, places: int | None, gap_ms: int | None) -> None:
-    """Limit HOST from its next scan on; what runs goes on. What is not named stays as it was set.
+    """Limit HOST from its next scan on; running scans continue. An option that is not given keeps its setting.
 
-    To let no scan begin, type 'sightline pause host HOST': 0 is refused.
+    0 is refused: to start no more scans, use 'sightline pause host HOST'.
 
     \b
     sightline limits set shop.example --places 1 --gap 2000
@@ -50,20 +52,20 @@ def set_limits(host: str, places: int | None, gap_ms: int | None) -> None:
     async def act(client: Client) -> tuple[HostLimits, bool]:
         from producer.redis.connection import redis_errors
 
-        doubt = f"limits of {control.name!r} may have been changed: repeat it"
+        doubt = f"limits of {control.name!r} may have been changed: run the command again"
         with redis_errors(client.settings, lambda: doubt):
             before = next((one.limits for one in await _limited(client) if one.field == control.field), None)
             merged = wanted if before is None else wanted.over(before)
             return merged, await limit(client.redis, client.keys, control, merged)
 
     merged, changed = with_client(act)
-    click.echo(f"host {control.name}: {merged}{'' if changed else ', as it was'}")
+    click.echo(f"host {control.name}: {merged}{'' if changed else ' (unchanged)'}")
 
 
 @limits.command(short_help="List the hosts with limits.")
 @json_option("One line of JSON each. Default in a pipe.")
 def show(*, as_json: bool) -> None:
-    """List the hosts with limits, since when and by whom.
+    """List the hosts with limits, with when and by whom they were set.
 
     \b
     sightline limits show
@@ -75,14 +77,14 @@ def show(*, as_json: bool) -> None:
         with redis_errors(client.settings, None):
             return await _limited(client)
 
-    nothing = "No host has limits: each worker's HOST_PLACES and HOST_GAP_MS hold."
+    nothing = "No host has limits: each worker's HOST_PLACES and HOST_GAP_MS apply."
     print_each(with_client(read), as_json=as_json, document=asdict, line=control_line, nothing=nothing)
 
 
 @limits.command(short_help="Remove a host's limits.")
 @click.argument("host")
 def clear(host: str) -> None:
-    """Remove the limits of HOST: each worker's HOST_PLACES and HOST_GAP_MS hold again.
+    """Remove the limits of HOST: each worker's HOST_PLACES and HOST_GAP_MS apply again.
 
     \b
     sightline limits clear shop.example
@@ -95,11 +97,11 @@ def clear(host: str) -> None:
 
 
 def checked(wanted: HostLimits, host: str) -> HostLimits:
-    """Return the limits, or raise ``InputError`` for those that cannot be. Pure."""
+    """Return the limits; raises ``InputError`` if they are out of range. Pure."""
     if wanted == HostLimits():
-        raise InputError("nothing to limit: give --places N, --gap MS or both")
+        raise InputError("nothing to limit: use --places N, --gap MS or both")
     if wanted.places == 0:
-        raise InputError(f"--places 0 would let no scan begin: type 'sightline pause host {host[:100]}'")
+        raise InputError(f"--places 0 would start no scan: use 'sightline pause host {host[:100]}'")
     if wanted.places is not None and not 1 <= wanted.places <= MOST_PLACES:
         raise InputError(f"--places is {wanted.places}: expected 1 to {MOST_PLACES}")
     if wanted.gap_ms is not None and not 0 <= wanted.gap_ms <= MOST_GAP_MS:

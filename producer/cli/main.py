@@ -1,7 +1,7 @@
 """The ``sightline`` program: finds the command, runs it, and turns every error into one line and an exit code.
 
-Exit codes are listed in ``docs/ci.md``. 1 means findings and nothing else: an unforeseen error is 70, a full stdout or
-disk 74. Only the module of the named command is imported, and it imports what it needs when it runs: ``sightline
+Exit codes are listed in ``docs/ci.md``. 1 only ever means findings: an unexpected error is 70, a full stdout or disk
+74. Only the module of the named command is imported, and it imports what it needs when it runs: ``sightline
 --help`` loads click and the table below. Workers' commands come from the entry point group ``sightline.commands``.
 """
 
@@ -35,20 +35,20 @@ DEBUG: Final = "SIGHTLINE_DEBUG"
 ENTRY_POINTS: Final = "sightline.commands"
 
 _COMMANDS: Final = {
-    "ask": "Ask about what scans have found.",
+    "ask": "Ask about scan results.",
     "batch": "Close a batch whose submitter died.",
     "cancel": "Cancel a job or a batch.",
-    "comment": "Write a report to its pull request, as one comment.",
+    "comment": "Post a report to its pull request, as one comment.",
     "config": "Write, check, show and import sightline.toml.",
     "dead": "List, show, replay and drop dead letters.",
-    "drain": "Have a worker finish its jobs and end.",
-    "issues": "Keep a tracker's issues in step with what scans find.",
-    "limits": "Limit the scans of a host, on all workers.",
+    "drain": "Let a worker finish its jobs and exit.",
+    "issues": "Keep a tracker's issues in step with scan results.",
+    "limits": "Limit the scans of a host across all workers.",
     "pause": "Pause a lane, a batch, a host or a site.",
     "resume": "End a pause.",
     "review": "Decide what axe-core leaves undecided, with a reason.",
     "result": "Show the result of a job, or report a batch.",
-    "scan": "Scan pages, and with --wait report what was found.",
+    "scan": "Scan pages, and with --wait report the findings.",
     "schedule": "Scan pages regularly, on a cron schedule.",
     "status": "Show the queue, a job or a batch.",
     "top": "Watch lanes, workers, GPU slots, rates and errors, live.",
@@ -60,7 +60,7 @@ _COMMANDS: Final = {
 """Each command is a module of this package or of ``scan/``."""
 _WORKER_COMMANDS: Final = {
     "arq": "Move the jobs of an arq program onto the stream.",
-    "backup": "Write all that Redis holds to a folder.",
+    "backup": "Back up the contents of Redis to a folder.",
     "compare": "Show what changed between two batches, runs or dates.",
     "doctor": "Check Redis, indexes, workers, browser and models.",
     "eval": "Score the configured models on labelled findings and questions.",
@@ -68,7 +68,7 @@ _WORKER_COMMANDS: Final = {
     "reindex": "Change the embedding model without downtime.",
     "restore": "Load a backup into an empty Redis.",
     "up": "Start workers, and a Redis if none is configured.",
-    "web": "Serve what scans found as pages for a browser.",
+    "web": "Serve scan results as web pages.",
     "worker": "Run one worker, or check that workers are alive.",
 }
 _ROOT: Final = f"{os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))}{os.sep}"  # noqa: PTH100, PTH120  pathlib is not needed here
@@ -96,7 +96,7 @@ class LazyGroup(click.Group):
         if entry is None:
             return None
         try:
-            # Not `entry.load()`: the statement's function may be the one that `sightline.names` gives to this module.
+            # Not `entry.load()`: that would use the import function that `sightline.names` may give to this module.
             return cast("click.Command", getattr(__import__(entry.module, fromlist=[""]), entry.attr))
         except ModuleNotFoundError as error:
             raise _missing(error, f"the command {cmd_name!r}") from None
@@ -121,7 +121,7 @@ class LazyGroup(click.Group):
         except BrokenPipeError:
             raise _ReaderGone from None
         except SystemExit as end:
-            if isinstance(end.__context__, BrokenPipeError):  # Rich leaves with 1 by itself
+            if isinstance(end.__context__, BrokenPipeError):  # Rich itself exits with 1
                 raise _ReaderGone from None
             raise
 
@@ -133,13 +133,13 @@ class LazyGroup(click.Group):
         if not has_worker():
             formatter.write_paragraph()
             formatter.write_text(f"Not installed: {', '.join(_WORKER_COMMANDS)}.")
-            formatter.write(f"  To add them: {install_hint('worker')}\n")  # a command that is copied: never folded
+            formatter.write(f"  To add them: {install_hint('worker')}\n")  # people copy this command: it must not wrap
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(VERSION, message="%(prog)s %(version)s")
 def cli() -> None:
-    """Scan web pages for accessibility barriers in the background, and ask about what was found.
+    """Scan web pages for accessibility barriers in the background, and ask about the results.
 
     \b
     sightline up                                        a Redis and a worker, here
@@ -149,14 +149,14 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the program and leave with its exit code; the console script ``sightline``."""
-    if sys.stdout is None:  # closed by the caller: a socket would get its number; what is written there must fail
+    """Run the program and exit with its code; the console script ``sightline``."""
+    if sys.stdout is None:  # closed by the caller: a socket would get its number; writing to it must fail
         sys.stdout = open(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a page's title may hold what the terminal's encoding lacks
+        if hasattr(stream, "reconfigure"):  # a page's title may contain characters that the terminal's encoding lacks
             cast("Any", stream).reconfigure(errors="replace")
     code = run(sys.argv[1:])
-    gc.freeze()  # or the end searches all that was imported for cycles: a quarter of a short command's time
+    gc.freeze()  # else exit collects garbage in all imported modules: a quarter of a short command's time
     sys.exit(code)
 
 
@@ -181,13 +181,13 @@ def run(args: Sequence[str]) -> int:
         return _say(str(_missing(error, "this command")), DependencyMissing.exit_code)
     except (_ReaderGone, BrokenPipeError):
         return _reader_gone()
-    except Exception as error:  # noqa: BLE001  or it would be exit 1, which means findings
+    except Exception as error:  # noqa: BLE001  else Python would exit with 1, which means findings
         return _unforeseen(error)
     return code if isinstance(code, int) else 0
 
 
 def _say(message: str, code: int) -> int:
-    with contextlib.suppress(OSError):  # nobody can be told
+    with contextlib.suppress(OSError):  # there is nowhere left to report it
         click.echo(f"sightline: {' '.join(message.split())}", err=True)
     return code
 
@@ -210,7 +210,7 @@ def _unforeseen(error: Exception) -> int:
         traceback.print_exception(error)
     if isinstance(error, OSError):
         try:
-            sys.stdout.flush()  # what could not be written is still there and fails again, unless Python is unbuffered
+            sys.stdout.flush()  # the unwritten text is still buffered and fails again, unless Python is unbuffered
             if error.errno in _NO_ROOM and error.filename is None:
                 os.write(sys.stdout.fileno(), b"\n")
         except OSError as refused:
@@ -219,12 +219,12 @@ def _unforeseen(error: Exception) -> int:
         where = f"{str(error.filename)!r}: " if error.filename else ""
         return _say(f"{where}{os_reason(error)} ({_place(error)})", EXIT_NOT_WRITTEN)
     what = f"{type(error).__name__}: {str(error)[:500]}" if str(error) else type(error).__name__
-    hint = f"{DEBUG}=1 shows where it comes from"
+    hint = f"{DEBUG}=1 shows the traceback"
     return _say(f"internal error, please report it: {what} ({_place(error)}); {hint}", EXIT_CRASHED)
 
 
 def _place(error: Exception) -> str:
-    """Return the file and line that raised ``error``, preferably the innermost of ours."""
+    """Return the file and line that raised ``error``, preferably the innermost in Sightline's code."""
     place, trace = "", error.__traceback__
     while trace is not None:
         path = trace.tb_frame.f_code.co_filename

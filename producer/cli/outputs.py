@@ -25,7 +25,7 @@ from producer.reports.formats import FORMATS, Report, ReportContext, load_report
 from producer.reports.page import Page
 
 _BY_SUFFIX = {Path(file_name).suffix: name for name, file_name in reversed(FORMATS.items())}
-"""If two formats share a suffix, the first counts: ``.json`` is ``json``."""
+"""If two formats share a suffix, the first wins: ``.json`` is ``json``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Output:
 
 
 def plan_outputs(formats: Sequence[str], output: str | None, *, default: str) -> tuple[Output, ...]:
-    """Return what to write where.
+    """Return the reports to write, each with its file.
 
     Each of ``formats`` is ``FORMAT`` or ``FORMAT=PATH``. ``output`` is the file of the format without a path, or the
     folder of several; without formats, its suffix selects the format. Raises ``InputError`` for an unknown format, two
@@ -50,7 +50,7 @@ def plan_outputs(formats: Sequence[str], output: str | None, *, default: str) ->
         raise InputError(f"{names} cannot both go to stdout: write --format {bare[0].format}=PATH")
     if output is not None:
         if not bare:
-            raise InputError(f"-o {output!r} receives no report: every --format names its own file")
+            raise InputError(f"-o {output!r} would get no report: every --format names its own file")
         is_folder = len(bare) > 1 or output.endswith(os.sep) or Path(output).is_dir()
         named = [
             item
@@ -71,13 +71,13 @@ def check_distinct(*files: tuple[str, Path]) -> None:
     for what, path in files:
         other = taken.setdefault(path.resolve(), what) if _is_replaceable(path) else what
         if other is not what:
-            raise InputError(f"{other} and {what} cannot both go to {str(path)!r}: give each its own file")
+            raise InputError(f"{other} and {what} cannot both be written to {str(path)!r}: give each its own file")
 
 
 def write_reports(outputs: Iterable[Output], pages: Sequence[Page], context: ReportContext) -> None:
-    """Write every report and say which files were written; raises ``InputError`` for one that cannot be written.
+    """Write every report and print which files were written; raises ``InputError`` for one that cannot be written.
 
-    If no report goes to stdout, and in CI, stderr says why the command failed (``job_log.py``).
+    If no report goes to stdout, and in CI, the reason for a failure is printed to stderr (``job_log.py``).
     """
     written: list[Path] = []
     outputs = tuple(outputs)
@@ -141,7 +141,7 @@ def _is_replaceable(path: Path) -> bool:
 
 
 def encoding_of(format_name: str) -> str:
-    """Return the encoding of a report's file: Excel reads a CSV file without a byte order mark as Latin-1."""
+    """Return the encoding of a report's file: CSV has a byte order mark, without which Excel assumes Latin-1."""
     return "utf-8-sig" if format_name == "csv" else "utf-8"
 
 

@@ -13,7 +13,7 @@ from producer.client.controls_view import PAUSED
 @click.argument("kind", type=click.Choice(PAUSED), metavar=KIND)
 @click.argument("name", metavar=NAME)
 def pause(kind: str, name: str) -> None:
-    """Start no more jobs of a lane, batch, host or site, on any worker, until it is resumed.
+    """Pause a lane, batch, host or site: no worker starts its jobs until it is resumed.
 
     Running jobs continue. Waiting jobs are kept; other jobs overtake them. Pausing twice has no further effect.
 
@@ -26,4 +26,4 @@ def pause(kind: str, name: str) -> None:
 
     control = control_of(kind, name)
     changed = with_client(lambda client: change(client, control, on=True))
-    click.echo(f"{kind} {control.name}: {'paused' if changed else 'was paused already'}")
+    click.echo(f"{kind} {control.name}: {'paused' if changed else 'was already paused'}")

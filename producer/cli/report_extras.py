@@ -1,4 +1,4 @@
-"""Reads from Redis what reports show beside results: dates of component barriers, screenshots, trends of sites."""
+"""Reads the extras of reports from Redis: dates of component barriers, screenshots, trends of sites."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DATED: Final = {"html", "table"}
 MAX_HOSTS: Final = 4
 """Maximum number of trends drawn in one report; more would be unreadable as charts."""
 MAX_PICTURE_BYTES: Final = 16_000_000
-"""Maximum bytes of screenshots in one report, so that it opens quickly and can be passed on."""
+"""Maximum bytes of screenshots in one report, so that it opens quickly and can be shared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Extras:
 
 
 async def read_extras(client: Client, pages: Iterable[Page], outputs: Iterable[Output]) -> Extras:
-    """Return what the outputs show beside ``pages``; reads nothing for formats that show none of it."""
+    """Return the extras that the outputs show beside ``pages``; reads nothing for formats without extras."""
     listed, formats = tuple(pages), {output.format for output in outputs}
     dates = await _dates(client, listed) if formats & DATED else {}
     if "html" not in formats:
@@ -74,10 +74,10 @@ async def _pictured(client: Client, pages: Sequence[Page]) -> tuple[tuple[Page, 
             elif size > left:
                 lost += 1
     notes = (
-        f"{counted(lost, 'picture')} left out: a report holds {MAX_PICTURE_BYTES // 1_000_000} MB of them"
+        f"{counted(lost, 'screenshot')} left out: a report holds {MAX_PICTURE_BYTES // 1_000_000} MB of them"
         if lost
         else "",
-        f"the pictures of {counted(gone, 'page')} are no longer kept" if gone else "",
+        f"the screenshots of {counted(gone, 'page')} are no longer kept" if gone else "",
     )
     pictured = (replace(page, pictures=found[id(page)]) if id(page) in found else page for page in pages)
     return tuple(pictured), tuple(filter(None, notes))

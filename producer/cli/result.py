@@ -1,4 +1,4 @@
-"""``sightline result``: the result of a job, or a report of a batch."""
+"""``sightline result``: shows the result of a job, or reports a batch."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def result(
     no_config: bool,
     as_json: bool,
 ) -> int:
-    """Show the result of a job or batch: a table in a terminal and in CI, else JSON. Exit codes as for scan.
+    """Show the result of a job or batch: a table in a terminal and in CI, else JSON. Exit codes are those of 'scan'.
 
     Waivers and the gate (fail_on, strict, rules, report_only) of sightline.toml apply.
 
@@ -61,7 +61,7 @@ def result(
     sightline result nightly-20261125T0300 --format html -o nightly.html
     """
     if as_json and (formats or output):
-        msg = "--json writes to stdout: leave out --format and --output, or write --format jsonl=PATH"
+        msg = "--json writes to stdout: omit --format and --output, or use --format jsonl=PATH"
         raise click.UsageError(msg)
     check_job_id(job_id)
     is_line = as_json or not (is_for_people() or formats or output)
@@ -83,7 +83,7 @@ def result(
     try:
         found, extras = with_client(lambda client: _result(client, job_id, outputs, options, gate, waits=waits))
     except KeyboardInterrupt:
-        raise click.Abort(f"stopped waiting; the job goes on: sightline result {job_id} --wait") from None
+        raise click.Abort(f"stopped waiting; the job continues: sightline result {job_id} --wait") from None
     except UnknownJob as error:
         as_lines = (Output("jsonl", None),)
         return _batch_result(job_id, error, outputs or as_lines, options, gate)
@@ -103,14 +103,14 @@ async def _result(
 ) -> tuple[Result, Extras]:
     """Return the result and the extras of reports.
 
-    Raises ``WaitTimeout`` if there is no result yet, ``ResultExpired`` if it is no longer kept.
+    Raises ``WaitTimeout`` if there is no result yet, and ``ResultExpired`` if it is no longer kept.
     """
     from producer.cli.report_extras import read_extras
 
     found = None if waits else await client.result(job_id)
     if found is None:
         if not waits and not (job := await client.job(job_id)).state.is_final:
-            raise WaitTimeout(f"job {job_id!r} is {job.state}, there is no result yet: add --wait")
+            raise WaitTimeout(f"job {job_id!r} is {job.state} and has no result yet: add --wait")
         async with warning_without_worker(client):
             found = await client.wait(job_id, timeout_s=options.timeout_s)
     if isinstance(found, contract.ScanResult) and found.is_awaited:
@@ -146,7 +146,7 @@ def _report(outputs: Sequence[Output], fail_on: Impact | None, extras: Extras) -
 
 
 def _batch_result(batch_id: str, error: UnknownJob, outputs: Sequence[Output], options: ScanOptions, gate: Gate) -> int:
-    """Report the pages of the batch; raises ``UnknownJob`` if it or its jobs are not (or no longer) known."""
+    """Report the pages of the batch; raises ``UnknownJob`` if it or its jobs are unknown or expired."""
     from producer.cli.scan.baseline import Baseline
     from producer.cli.scan.submit import Queued, ScanPlan
     from producer.cli.scan.targets import Targets
@@ -159,7 +159,7 @@ def _batch_result(batch_id: str, error: UnknownJob, outputs: Sequence[Output], o
     try:
         return Waiting(plan, Targets(pages), queued, tuple(outputs), options, gate, Baseline()).run(with_client)
     except KeyboardInterrupt:
-        raise click.Abort(f"stopped waiting; the jobs go on: sightline result {batch_id} --wait") from None
+        raise click.Abort(f"stopped waiting; the jobs continue: sightline result {batch_id} --wait") from None
 
 
 async def _urls(client: Client, batch_id: str, error: UnknownJob) -> dict[str, str]:
@@ -175,5 +175,5 @@ async def _urls(client: Client, batch_id: str, error: UnknownJob) -> dict[str, s
         jobs = await jobs_of_batch(client.redis, client.keys, batch_id)
         urls = await urls_of_jobs(client.redis, client.keys, jobs)
     if not urls:
-        raise UnknownJob(f"batch {batch_id!r} had {batch.total} jobs, and they are no longer kept")
+        raise UnknownJob(f"batch {batch_id!r} had {batch.total} jobs, which are no longer kept")
     return urls

@@ -13,7 +13,7 @@ from producer.client.controls_view import PAUSED, WORKER
 @click.argument("kind", type=click.Choice((*PAUSED, WORKER)), metavar="lane|batch|host|site|worker")
 @click.argument("name", metavar=NAME)
 def resume(kind: str, name: str) -> None:
-    """End a pause, so that its jobs run. A draining worker takes jobs again.
+    """End a pause, or a worker's drain, so that jobs run again.
 
     \b
     sightline resume host shop.example

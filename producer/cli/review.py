@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 @click.argument("issue_id", metavar="[ID]", required=False)
 @click.argument("verdict", type=click.Choice(VERDICTS), metavar="[barrier|no-barrier]", required=False)
 @click.option("--reason", metavar="R", help="Why; every report shows it.")
-@click.option("--by", metavar="NAME", help="Who decides; every report shows it.  [default: the user's login name]")
+@click.option(
+    "--by", metavar="NAME", help="Name of the reviewer; every report shows it.  [default: the user's login name]"
+)
 @click.option("--list", "is_list", is_flag=True, help="List the decisions.")
 @click.option("--remove", metavar="ID", help="Withdraw the decision: the component needs review again.")
 @json_option("With --list: one line of JSON each. Default in a pipe.")
@@ -37,7 +39,7 @@ def review(
     remove: str | None,
     as_json: bool,
 ) -> None:
-    """Decide what axe-core leaves undecided, once for a component on all its pages.
+    """Decide an undecided finding, once per component for all its pages.
 
     \b
     sightline review 4a1f0c2d3e4b5a69-00c0ffee no-barrier --reason "the icon is decoration"
@@ -46,18 +48,18 @@ def review(
     sightline review --remove 4a1f0c2d3e4b5a69-00c0ffee
 
     ID is shown by reports beside findings that need review. 'barrier' counts the component's elements as barriers with
-    the rule's impact, also for 'scan --fail-on'; with --only-new they are known. 'no-barrier' removes them from the
-    review list. Every report shows the decision with name and date.
+    the rule's impact, also for 'scan --fail-on'; with --only-new they count as known. 'no-barrier' removes them from
+    the review list. Every report shows the decision with name and date.
     """
     if sum((issue_id is not None, is_list, remove is not None)) != 1:
-        raise click.UsageError("give one of ID barrier|no-barrier with --reason, --list, and --remove ID")
+        raise click.UsageError("use one of ID barrier|no-barrier with --reason, --list, or --remove ID")
     if issue_id is None and (reason is not None or by is not None):
         raise click.UsageError("--reason and --by need an ID and barrier or no-barrier")
     if issue_id is not None:
         if verdict is None:
-            raise click.UsageError(f"the verdict on {issue_id} is missing: expected {' or '.join(VERDICTS)}")
+            raise click.UsageError(f"the decision on {issue_id} is missing: expected {' or '.join(VERDICTS)}")
         if reason is None:
-            raise click.UsageError("--reason is missing: say why it is so")
+            raise click.UsageError("--reason is missing: state why")
         _add(Decision(issue_id, cast("Verdict", verdict), reason, by or _login_name(), datetime.now(UTC).date()))
     elif remove is not None:
         with_client(lambda client: _decisions(client).remove(remove))
@@ -85,7 +87,7 @@ def _login_name() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):
-        raise InputError("this user has no login name: say with --by NAME who decides") from None
+        raise InputError("this user has no login name: name the reviewer with --by NAME") from None
 
 
 def _line(decision: Decision) -> str:

@@ -52,22 +52,24 @@ def _options_of_scan(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group(cls=NamingGroup)
 def schedule() -> None:
-    """Keep schedules: scans that any worker submits when their time has come."""
+    """Manage schedules: scans that workers submit at set times."""
 
 
 @schedule.command(short_help="Add or replace a schedule.")
 @click.argument("name")
 @click.argument("cron", metavar="CRON")
 @click.argument("urls", nargs=-1, metavar="[URL]…")
-@click.option("--file", "-f", "file", type=click.Path(), metavar="F", help="One URL a line; - reads stdin.")
+@click.option("--file", "-f", "file", type=click.Path(), metavar="F", help="Addresses, one per line; '-' is stdin.")
 @click.option("--standard", type=click.Choice(STANDARDS), help="Rules to apply.")
 @_options_of_scan
 @page_options
 @journey_options
-@click.option("--no-assess", is_flag=True, help="Findings only, no model.")
-@click.option("--time-zone", default="UTC", show_default=True, metavar="TZ", help="Of CRON, such as Europe/Berlin.")
-@click.option("--fail-on", type=click.Choice(FAIL_ON), help="Gate of 'schedule report'.  [default: serious]")
-@click.option("--strict", is_flag=True, help="Gate of 'schedule report': pages in doubt fail it, too.")
+@click.option("--no-assess", is_flag=True, help="Report findings only, without a model's assessment.")
+@click.option(
+    "--time-zone", default="UTC", show_default=True, metavar="TZ", help="Time zone of CRON, such as Europe/Berlin."
+)
+@click.option("--fail-on", type=click.Choice(FAIL_ON), help="Threshold of 'schedule report'.  [default: serious]")
+@click.option("--strict", is_flag=True, help="Pages in doubt also fail 'schedule report'.")
 def add(
     name: str,
     cron: str,
@@ -83,7 +85,7 @@ def add(
 ) -> None:
     """Scan the URLs as one batch at the times of CRON (minute hour day month weekday).
 
-    Workers read sitemaps and crawl at each run, within the same guard as pages; here it is tried once.
+    Workers read sitemaps and crawl again for each run, under the same network rules as scans; 'add' tries it once.
 
     \b
     sightline schedule add nightly '0 3 * * *' https://example.org/ https://example.org/about
@@ -101,7 +103,7 @@ def add(
     kind, payloads, pages = _asked(urls, file, ScanOptions(**page), fields)
     added = (name, cron, kind, payloads, "" if time_zone == "UTC" else time_zone, gate)
     with_client(lambda client: _add(client, *added))
-    found_again = " now, found again at each run," if kind == FIND_PAGES else ""
+    found_again = " now, searched again for each run," if kind == FIND_PAGES else ""
     click.echo(f"{name}: {counted(pages, 'page')}{found_again} at '{cron}' {time_zone}")
 
 
@@ -160,13 +162,13 @@ def list_schedules(*, as_json: bool) -> None:
 @config_options
 @click.pass_context
 def report(context: click.Context, name: str, **options: Any) -> int:
-    """Report the last run of a schedule, as 'result' does, by the gate that 'schedule add' was given.
+    """Report the last run of a schedule, like 'result', with the gate given to 'schedule add'.
 
     \b
     sightline schedule report nightly
     sightline schedule report nightly --wait --format junit=nightly.xml
 
-    Exit codes are those of scan: 0 if all is fine, 1 if the gate fails, 2 if a page could not be scanned.
+    Exit codes are those of scan: 0 if the gate passes, 1 if it fails, 2 if a page could not be scanned.
     """
     from producer.cli.result import result
 
@@ -180,7 +182,7 @@ def report(context: click.Context, name: str, **options: Any) -> int:
 @schedule.command(short_help="Remove a schedule.")
 @click.argument("name")
 def remove(name: str) -> None:
-    """Remove a schedule. Scans that it has already submitted continue.
+    """Remove a schedule. Scans that were already submitted continue.
 
     \b
     sightline schedule remove nightly
@@ -214,7 +216,7 @@ def _schedules(client: Client) -> Schedules:
 
 
 def _targets(urls: Sequence[str], file: str | None, asked: ScanOptions) -> Targets:
-    """Return the addresses given one by one."""
+    """Return the addresses given as arguments or in a file."""
     from producer.cli.scan.targets import read_targets
 
     asked = replace(asked, sitemaps=(), crawl=())
@@ -242,7 +244,7 @@ def _document(listed: tuple[Schedule, BatchInfo | None]) -> JsonObject:
 def _line(listed: tuple[Schedule, BatchInfo | None]) -> str:
     one, last = listed
     urls = one.urls or [""]
-    what = "pages found at each run: " if one.kind == FIND_PAGES else ""
+    what = "pages found for each run: " if one.kind == FIND_PAGES else ""
     rest = f" and {len(urls) - 1:,} more" if len(urls) > 1 else ""
     when = f"{one.cron} {one.time_zone}".rstrip()
     return f"{one.name:20} {when:20} {what}{one_line(public_url(urls[0]), limit=60)}{rest}{_came_to(last)}"

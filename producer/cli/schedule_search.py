@@ -1,4 +1,4 @@
-"""The pages of a schedule that are found at each run: what is looked for, and that it can be found now."""
+"""Schedules whose pages are searched for each run: builds the search, and tries it once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def found_now(given: Targets, asked: ScanOptions) -> Targets:
-    """Return the pages of a run now. Raises ``InputError`` for a name and password in an address."""
+    """Return the pages that a run would have now. Raises ``InputError`` for a name and password in an address."""
     for url in given.urls:
         if (with_login := given.with_login(url)) != url:
             raise InputError(no_login(with_login))
@@ -33,13 +33,13 @@ def found_now(given: Targets, asked: ScanOptions) -> Targets:
 
 
 def check_pages(payloads: Iterable[JsonObject]) -> None:
-    """Raise ``InvalidJob`` for what no scan would take: now, rather than at three in the morning."""
+    """Raise ``InvalidJob`` for payloads that a scan would refuse: now, rather than at three in the morning."""
     for payload in payloads:
         prepare("scan", payload)
 
 
 def search_for(urls: Sequence[str], asked: ScanOptions, fields: JsonObject) -> JsonObject:
-    """Return the payload of the job that finds the pages of a run, besides ``urls``, and submits their scans."""
+    """Return the payload of the job that finds the pages of a run, in addition to ``urls``, and submits their scans."""
     search = search_of(asked, Targets())
     journeys = read_journeys(asked, {}, {})
     login = journeys.login_for([*urls, *search.sitemaps, *search.crawl])

@@ -23,7 +23,7 @@ _SUFFIXES: Final = frozenset(
 _MAX_FILES: Final = 5_000
 _MAX_FILE_BYTES: Final = 500_000
 _MAX_BYTES: Final = 30_000_000
-"""Limit of all files together: about two seconds of reading and searching."""
+"""Limit for all files together: about two seconds of reading and searching."""
 _GIT_S: Final = 10
 
 
@@ -50,7 +50,7 @@ def read_sources(folder: Path) -> Sources:
 def _git(folder: Path, *words: str) -> str:
     """Return git's output; '' if git is missing, fails or takes too long.
 
-    In containers a checkout may belong to another user: its files are only listed, and nothing in it is run.
+    In containers a checkout may belong to another user: git only lists its files and runs nothing in it.
     """
     git = shutil.which("git")
     if git is None:

@@ -1,4 +1,4 @@
-"""``sightline status``: the queue, a job or a batch. ``status_text.py`` formats the lines."""
+"""``sightline status``: shows the queue, a job or a batch. ``status_text.py`` formats the lines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NOT_SCANNED: Final = 2
 NO_ANSWER: Final = 3
-"""The same as in ``scan/gate.py``, which would import the reports."""
+"""The same value as in ``scan/gate.py``, which would import the reports."""
 
 
 @click.command()
@@ -44,7 +44,7 @@ def status(name: str | None, *, check: bool, as_json: bool) -> int:
     """
     found, gpu = with_client(lambda client: find(client, name))
     if check and not isinstance(found, BatchInfo):
-        raise click.UsageError("--check judges a batch: name one, such as in 'sightline status nightly --check'")
+        raise click.UsageError("--check applies to a batch: name one, as in 'sightline status nightly --check'")
     if as_json:
         about = {"not_scanned": found.missed} if isinstance(found, BatchInfo) else {}
         click.echo(line_of({"v": 1, **asdict(found), **about, **({"gpu": asdict(gpu)} if gpu else {})}))

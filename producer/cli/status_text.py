@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from producer.contract.page_counts import PageCounts
 
 MAX_WAITERS_SHOWN: Final = 20
-"""More than a screenful does not help; the rest is counted."""
+"""Maximum number listed, about a screenful; the rest are counted."""
 MAX_BATCHES_SHOWN: Final = 4
 
 
@@ -51,7 +51,7 @@ def batch_lines(batch: BatchInfo) -> Iterator[str]:
     elif batch.sealed:
         state = "running"
     else:
-        state = "open: its submitter has not said that all jobs are in"
+        state = "open: its submitter may still add jobs"
     yield f"batch {batch.batch_id}: {state}"
     yield f"  {batch.done:,} of {counted(batch.total, 'job')} ended"
     yield f"  {batch.succeeded:,} succeeded, {batch.dead:,} dead, {batch.cancelled:,} cancelled"
@@ -75,7 +75,7 @@ def pages_text(pages: PageCounts) -> str:
 
 
 def queue_lines(queue: QueueInfo, *, now_ms: int) -> Iterator[str]:
-    """Yield the lanes and the workers; ``now_ms`` is this machine's clock, as a heartbeat has its worker's."""
+    """Yield the lanes and the workers; ``now_ms`` is this machine's clock; heartbeats have their worker's."""
     for name, lane in queue.lanes.items():
         yield f"{name:<12} {lane.queued:>7,} queued  {lane.running:>5,} running{_sharing(queue.turns.get(name, ()))}"
     yield f"{'scheduled':<12} {queue.scheduled:>7,}"
@@ -84,7 +84,7 @@ def queue_lines(queue: QueueInfo, *, now_ms: int) -> Iterator[str]:
         yield control_line(control)
     yield ""
     if not queue.workers:
-        yield "No worker lives. Start one: sightline worker"
+        yield "No worker is alive. Start one: sightline worker"
         return
     yield f"{counted(len(queue.workers), 'worker')}:"
     for worker in queue.workers:
@@ -93,14 +93,14 @@ def queue_lines(queue: QueueInfo, *, now_ms: int) -> Iterator[str]:
         sandbox = f"  sandbox {one_line(worker.sandbox)}" if worker.sandbox else ""
         who = f"{one_line(worker.name)}  {one_line(worker.host)}:{worker.pid}"
         draining = "  draining" if queue.is_draining(worker.name) else ""
-        yield f"  {who}  {load}  heard of {age_s} s ago{sandbox}{draining}"
+        yield f"  {who}  {load}  last heartbeat {age_s} s ago{sandbox}{draining}"
     newest = max(queue.workers, key=lambda worker: (bool(worker.notices), worker.at_ms))
     if newest.notices:
         yield f"notices: {one_line(newest.notices, limit=400)}"
 
 
 def control_line(control: Control) -> str:
-    """Return what is paused, drained or limited, since when and by whom."""
+    """Return a line about a pause, drain or limit, with when and by whom it was set."""
     since = f" since {clock(control.at_ms)}" if control.at_ms else ""
     by = f" by {one_line(control.by, limit=60)}" if control.by else ""
     if control.limits is not None:
@@ -128,14 +128,14 @@ def gpu_lines(view: GpuView) -> Iterator[str]:
             on_card = f"{model.vram_bytes / 1e9:.1f} of {model.size_bytes / 1e9:.1f} GB on the card"
             yield f"  loaded   {one_line(model.name)}, {on_card}"
         for name in host.missing:
-            yield f"  missing  {one_line(name)}: type there: ollama pull {one_line(name)}"
+            yield f"  missing  {one_line(name)}: run there: ollama pull {one_line(name)}"
         for note in host.notes:
             yield f"  lacking  {one_line(note, limit=300)}"
     yield from call_lines(view)
 
 
 def call_lines(view: GpuView) -> Iterator[str]:
-    """Yield the calls only: holders of slots, and waiters with their expected wait."""
+    """Yield only the calls: holders of slots, and waiters with their expected wait."""
     for holder in view.holders:
         yield (
             f"  holds    {_caller(holder)}: {holder.kind} on {one_line(holder.host)} for {_seconds(holder.held_ms)}"

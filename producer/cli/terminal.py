@@ -33,7 +33,7 @@ class NamingGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command."""
+        """Find the command; the error for an unknown one names the nearest."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:
@@ -51,7 +51,8 @@ def is_terminal() -> bool:
 def is_for_people() -> bool:
     """Return whether people read a report on stdout: in a terminal, and in the log of a CI job.
 
-    A CI log is a pipe, or a file that also receives stderr (Jenkins); a file for stdout only is meant for a program.
+    A CI log is a pipe, or a file that also receives stderr (Jenkins); a file that receives only stdout is meant for a
+    program.
     """
     return is_terminal() or (bool(ci_system(environment())) and not _is_file_of_its_own())
 
@@ -124,7 +125,7 @@ class Bar:
         self._in += 1
         if self._drawn and self._in < self._total:
             self._drawn.update(self._task, completed=self._in)
-        elif self._drawn:  # restarted, so that the speed of queueing says nothing about that of scanning
+        elif self._drawn:  # restarted, so that the speed of queueing does not distort the estimate for scanning
             self._drawn.reset(self._task, description="Scanning", total=self._total)
 
     def advance(self, seen: Summary) -> None:
@@ -139,12 +140,12 @@ class Bar:
 def progress(total: int, *, may_mix: bool) -> Generator[Bar]:
     """Draw a bar on stderr until the block ends; ``may_mix`` if lines go to stdout meanwhile.
 
-    The estimate is based on the newest pages, and left out until there are some.
+    The estimate is based on the most recent pages, and left out until there are some.
     """
     if not sys.stderr.isatty() or (may_mix and sys.stdout.isatty()):
         yield Bar(total)
         return
-    from rich.console import Console  # 30 ms for those who see it
+    from rich.console import Console  # takes 30 ms: only if it is shown
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)

@@ -27,7 +27,7 @@ def top(*, once: bool, as_json: bool) -> None:
     Keys: up and down (or k and j) choose a batch or a job; p pauses or resumes its batch, c cancels it after a
     question, o shows its status; s sorts the running jobs by worker, time or batch.
 
-    Rates are of the last minute, tokens of the day (UTC). What has failed lately is at the bottom; all of it is in
+    Rates are for the last minute, tokens for the day (UTC). Recent failures are at the bottom; for all of them, see
     'sightline dead list' and 'sightline watch'.
 
     \b
@@ -55,6 +55,6 @@ async def _lines(client: Client, *, once: bool) -> None:
 
 
 async def _screen(client: Client, *, once: bool) -> None:
-    from producer.cli.top_watch import watch  # Rich: 30 ms for those who see it
+    from producer.cli.top_watch import watch  # imports Rich (30 ms): only for a terminal
 
     await watch(client, once=once, every_s=EVERY_S)

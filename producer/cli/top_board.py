@@ -1,7 +1,7 @@
 """The live board as lines of text that fit the screen. Pure: a ``Board``, a width and a height in, ``Text`` out.
 
-The order is that of the questions people ask: is work waiting, is it being done, does it finish. Sections shrink before
-they disappear: in few columns, details shown elsewhere are left out; in few lines, items are counted.
+The order follows the questions people ask: is work waiting, is it being done, does it finish. Sections shrink before
+they disappear: on a narrow screen, details shown elsewhere are left out; on a low one, items are counted.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from producer.views.board import Board, RunningJob
 
 BAR: Final = 20
 _QUIET_S: Final = 21
-"""A worker beats every 10 s; one not heard of for longer has missed two."""
+"""Workers send a heartbeat every 10 s; after this time, two are missing."""
 STEPS: Final = (2, 4)
-"""Lines that each list gets before another gets more; a heading by itself says nothing."""
+"""Lines that each list gets before any gets more; a heading alone would be useless."""
 Sort = Literal["worker", "longest", "batch"]
 SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
 OUTCOMES: Final = (
@@ -34,7 +34,7 @@ OUTCOMES: Final = (
     ("dead", "red"),
     ("cancelled", "default"),
 )
-"""Outcomes shown beside the rate if there were any."""
+"""Outcomes shown beside the rate, if any."""
 
 _TIME: Final = "%H:%M:%S"
 
@@ -70,10 +70,10 @@ def board_lines(
 
 
 def shortened(lists: Sequence[Section], room: int) -> list[Section]:
-    """Return the lists in ``room`` lines together, blank lines between them counted. Pure.
+    """Return the lists cut to ``room`` lines in total, including the blank lines between them. Pure.
 
-    Each gets a heading and a line, then three lines, as far as there is room, the first ones first; what is left goes
-    to the first that needs it. A cut list ends in how much is missing.
+    In order, and while there is room, each gets a heading and a line, then three lines; the remaining lines go to the
+    first list that needs them. A cut list ends with the number of missing lines.
     """
     sizes = [0] * len(lists)
     for most in (*STEPS, max(map(len, lists), default=0)):
@@ -136,7 +136,7 @@ def _rates(board: Board, width: int) -> Section:
 
 
 def _batches(board: Board, width: int) -> Section:
-    """Return a bar per batch with the least time its rest takes, at the present rate of all jobs."""
+    """Return a bar per batch with the least time left, at the current rate of all jobs."""
     rate = board.recent.per_minute("succeeded")
     longest = max((len(batch.batch_id) for batch in board.batches), default=0)
     return [_batch(batch, rate, longest, width) for batch in board.batches]
@@ -178,7 +178,7 @@ def _workers(board: Board, width: int, sort: Sort) -> Section:
     known = {worker.name for worker in workers}
     left = [job for job in board.jobs if job.worker not in known]
     if left:
-        lines.append(Text("of workers that went without a word: others take over when the lease ends", style="yellow"))
+        lines.append(Text("of workers that have gone silent: others take over when the lease ends", style="yellow"))
     return [*lines, *(_job(job, width) for job in left)]
 
 

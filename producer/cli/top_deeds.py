@@ -1,4 +1,4 @@
-"""What keys of the live board do: pause or resume a batch, cancel or show a batch or a job."""
+"""The actions behind the live board's keys: pause or resume a batch, cancel or show a batch or a job."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 async def act(client: Client, deed: Deed) -> str:
-    """Do it, and return what to say of it; a refusal is said, too."""
+    """Carry out an action and return a message about it, or about its refusal."""
     kind, _, name = deed.row_id.partition(":")
     try:
         if deed.what == "pause":
@@ -27,7 +27,7 @@ async def act(client: Client, deed: Deed) -> str:
 
 
 async def opened(client: Client, row_id: str) -> str:
-    """Return what ``sightline status`` says of a batch or a job."""
+    """Return the output of ``sightline status`` for a batch or a job."""
     from producer.cli.status_text import batch_lines, job_lines
 
     kind, _, name = row_id.partition(":")

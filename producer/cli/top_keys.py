@@ -1,6 +1,6 @@
-"""What a key does on the live board: choose a line, sort, pause, cancel, open. Pure; ``top.py`` does what comes of it.
+"""Maps the live board's keys to actions, which ``top_deeds.py`` carries out: choose, sort, pause, cancel, open. Pure.
 
-A batch is paused itself; of a job, its batch is paused where it has one. Cancelling asks first.
+Pausing a job pauses its batch, if it has one. Cancelling asks for confirmation.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _KEYS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a person has chosen. A cancellation of the line ``asks`` waits for a yes; ``opened`` is shown whole."""
+    """The user's choices. ``asks`` is the line whose cancellation awaits confirmation; ``opened`` is shown in full."""
 
     chosen: str = ""
     sort: Sort = SORTS[0]
@@ -45,20 +45,20 @@ class View:
     def footer(self) -> str:
         """The last line of the screen."""
         if self.asks:
-            return f"cancel {self.asks.replace(':', ' ', 1)}? y cancels it, any other key does not"
+            return f"cancel {self.asks.replace(':', ' ', 1)}? press y to cancel it, any other key to keep it"
         return self.said or ("any key goes back" if self.opened else HINT)
 
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """What is to be done: ``quit``, or ``pause``, ``cancel`` or ``open`` with a line's ``row_id``."""
+    """An action: ``quit``, or ``pause``, ``cancel`` or ``open`` with a line's ``row_id``."""
 
     what: str
     row_id: str = ""
 
 
 def keys_of(typed: str) -> Iterator[str]:
-    """Yield what was typed as names of keys; what means nothing is ``other``."""
+    """Yield the names of the typed keys; ``other`` for keys without a meaning."""
     while typed:
         arrow = next((name for name in _ARROWS if typed.startswith(name)), "")
         yield _ARROWS[arrow] if arrow else _KEYS.get(typed[0], "other")
@@ -66,7 +66,7 @@ def keys_of(typed: str) -> Iterator[str]:
 
 
 def pressed(view: View, key: str, rows: Sequence[str]) -> tuple[View, Deed | None]:
-    """Return the view after ``key``, and what is to be done; ``rows`` are the lines that can be chosen now."""
+    """Return the view after ``key``, and the action to take, if any; ``rows`` are the lines that can be chosen now."""
     if key == "quit":
         return view, Deed("quit")
     if view.asks:

@@ -1,4 +1,4 @@
-"""Lists of the live board that take what room there is: failing pages, errors, ended batches, events. Pure.
+"""Lists of the live board that fill the remaining space: failing pages, errors, ended batches, events. Pure.
 
 ``top_board.py`` puts them together with the rest.
 """
@@ -17,7 +17,7 @@ from producer.views.board import Trouble
 from producer.views.happenings import FailingPage, Happening
 
 NARROW: Final = 60
-"""Columns under which names are cut short and numbers lose their words."""
+"""Width in columns below which names are shortened and numbers lose their labels."""
 ROOMY: Final = 100
 _DAY_MS: Final = 86_400_000
 _TIME: Final = "%H:%M:%S"
@@ -50,7 +50,7 @@ def troubles(found: Sequence[Trouble], now_ms: int, width: int) -> list[Text]:
 
 
 def failing(found: Sequence[FailingPage], now_ms: int, width: int) -> list[Text]:
-    """Return the pages that were not read when they were scanned last."""
+    """Return the pages that the last scan could not read."""
     lines = [Text("Failing pages", style="bold")] if found else []
     for page in found:
         line = row(f"job:{page.job_id}").append(_when(page.at_ms, now_ms))
@@ -61,7 +61,7 @@ def failing(found: Sequence[FailingPage], now_ms: int, width: int) -> list[Text]
 
 
 def ended(batches: Sequence[BatchInfo], now_ms: int, width: int) -> list[Text]:
-    """Return the batches that ended last, and what their pages came to."""
+    """Return the batches that ended last, with the outcomes of their pages."""
     lines = [Text("Ended batches", style="bold")] if batches else []
     for batch in batches:
         line = row(f"batch:{batch.batch_id}").append(_when(batch.finished_ms or now_ms, now_ms))

@@ -1,6 +1,6 @@
-"""The live board on a terminal: reads it every second, draws it, and does what keys ask for, until q.
+"""The live board on a terminal: reads and draws it every second, and handles keys, until q.
 
-What a key means is ``top_keys.py``'s, the looks are ``top_board.py``'s.
+Keys are interpreted in ``top_keys.py``; the layout is in ``top_board.py``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LAST_DEEDS_S: Final = 2.0
 
 
 async def watch(client: Client, *, once: bool, every_s: float) -> None:
-    """Show the board until q, read every ``every_s`` seconds; or once."""
+    """Show the board, refreshed every ``every_s`` seconds until q, or once."""
     console = Console(highlight=False, markup=False, emoji=False)
     board = await read_board(client)
     if once:
@@ -44,7 +44,7 @@ async def watch(client: Client, *, once: bool, every_s: float) -> None:
 
 
 class Watch:
-    """The board on a terminal: read every ``every_s``, drawn again after each key. Only the board waits for Redis."""
+    """The board on a terminal: read every ``every_s`` seconds, redrawn after each key. Keys never wait for Redis."""
 
     def __init__(self, client: Client, live: Live, typed: asyncio.Queue[str], board: Board, *, every_s: float) -> None:
         self._every_s = every_s
@@ -58,7 +58,7 @@ class Watch:
         self._deeds: dict[asyncio.Task[str], Callable[[str], None]] = {}
 
     async def run(self) -> None:
-        """Watch until q; what keys have begun is given a moment then."""
+        """Watch until q, then give started actions a moment to finish."""
         begin = asyncio.get_running_loop().create_task
         next_s = time.monotonic() + self._every_s
         reading, typing = None, begin(self._typed.get())
@@ -86,12 +86,12 @@ class Watch:
                 task.cancel()
 
     def _press(self, typed: str) -> bool:
-        """Heed keys; returns whether they end the watch."""
+        """Handle typed keys; returns whether they end the watch."""
         begin = asyncio.get_running_loop().create_task
         for key in keys_of(typed):
             self._view, deed = pressed(self._view, key, self._rows)
             if deed is None:
-                self._draw()  # the next key goes by what is shown then
+                self._draw()  # the next key refers to the updated screen
                 continue
             if deed.what == "quit":
                 return True
@@ -128,7 +128,7 @@ class Watch:
 
 @contextlib.contextmanager
 def _keys(typed: asyncio.Queue[str]) -> Generator[None]:
-    """Put what is typed into ``typed``; the terminal is as it was afterwards."""
+    """Put typed characters into ``typed``; restores the terminal's mode afterwards."""
     if not sys.stdin.isatty():
         yield
         return

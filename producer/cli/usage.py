@@ -1,4 +1,4 @@
-"""``sightline usage``: sums of model calls over days, with the cloud's prices beside them."""
+"""``sightline usage``: sums model calls over days and shows the cloud's prices beside them."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 def usage(*, days: int, as_json: bool) -> None:
     """Sum model calls, tokens and GPU time by model, with the cloud's price beside them.
 
-    Set the prices in FALLBACK_PRICE_IN and FALLBACK_PRICE_OUT, for a million tokens, in any currency. For a local model
-    the price is what its tokens would have cost in the cloud; for the cloud's, what they cost. Failed calls count,
-    cached answers do not, nor do the built-in models. Each barrier is explained once for all pages; the calls saved by
-    this are shown below the table.
+    Set the prices per million tokens in FALLBACK_PRICE_IN and FALLBACK_PRICE_OUT, in any currency. For the cloud's
+    model, the price is the actual cost; for a local model, the cost that its tokens would have had in the cloud. Failed
+    calls count; cached answers and built-in models do not. Each barrier is explained once for all pages; the calls
+    saved by this are shown below the table.
 
     \b
     sightline usage
@@ -88,13 +88,13 @@ def print_usage(console: Console, view: UsageView, prices: Prices) -> None:
     console.print(f"Model calls from {view.first} to {view.last} (UTC)")
     console.print(table)
     if saved := sum(use.saved for use in view.models):
-        console.print(f"Saved {saved:,} calls: their barriers were explained before, for another page.")
+        console.print(f"Saved {saved:,} calls: their barriers had already been explained for another page.")
     spent, kept = (_sum(view, prices, is_cloud=is_cloud) for is_cloud in (True, False))
     if spent is None or kept is None:
-        console.print("Set FALLBACK_PRICE_IN and FALLBACK_PRICE_OUT, for a million tokens, to see the cloud's price.")
+        console.print("Set FALLBACK_PRICE_IN and FALLBACK_PRICE_OUT, per million tokens, to see the cloud's price.")
     else:
-        at = f"at {prices.prompt:g} in and {prices.output:g} out for a million tokens"
-        console.print(f"Spent in the cloud: {spent:,.2f}. Not spent, as it ran here: {kept:,.2f} ({at}).")
+        at = f"at {prices.prompt:g} in and {prices.output:g} out per million tokens"
+        console.print(f"Spent in the cloud: {spent:,.2f}. Saved by running locally: {kept:,.2f} ({at}).")
 
 
 def _sum(view: UsageView, prices: Prices, *, is_cloud: bool) -> float | None:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 @click.argument("fingerprint", required=False)
 @click.option("--reason", metavar="R", help="Why the barrier is accepted; every report shows it.")
 @click.option(
-    "--until", type=click.DateTime(["%Y-%m-%d"]), metavar="YYYY-MM-DD", help="Last day, UTC.  [default: none]"
+    "--until",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="YYYY-MM-DD",
+    help="Last day of the waiver, UTC.  [default: no end]",
 )
 @click.option("--list", "is_list", is_flag=True, help="List the waivers.")
 @click.option("--remove", metavar="FINGERPRINT", help="Let the barrier count again.")
@@ -43,17 +46,17 @@ def waive(
     sightline waive --list
     sightline waive --remove 3f2b8c6e5a1d4f7089abcdef
 
-    FINGERPRINT is one of three: an element's, which covers it on every page; a component barrier's id (4a1f…-00c0ffee),
-    which covers all its pages; or a finding's, which covers the rule on every page. JSON and JUnit reports show all
-    three, HTML and CSV the first two, the table and SARIF the second.
+    FINGERPRINT is an element's, which covers it on every page; a component barrier's id (4a1f…-00c0ffee), which covers
+    all its pages; or a finding's, which covers the rule on every page. JSON and JUnit reports show all three, HTML and
+    CSV the first two, the table and SARIF the second.
     """
     if sum((fingerprint is not None, is_list, remove is not None)) != 1:
-        raise click.UsageError("give one of FINGERPRINT with --reason, --list, and --remove FINGERPRINT")
+        raise click.UsageError("use one of FINGERPRINT with --reason, --list, or --remove FINGERPRINT")
     if fingerprint is None and (reason is not None or until is not None):
         raise click.UsageError("--reason and --until need a FINGERPRINT")
     if fingerprint is not None:
         if reason is None:
-            raise click.UsageError("--reason is missing: say why the barrier is accepted")
+            raise click.UsageError("--reason is missing: state why the barrier is accepted")
         _add(Waiver(fingerprint, reason, until.date() if until else None))
     elif remove is not None:
         with_client(lambda client: _waivers(client).remove(remove))
@@ -74,7 +77,7 @@ def _add(waiver: Waiver) -> None:
 
     waiver = check_waiver(waiver)
     if waiver.is_expired(_today()):
-        msg = f"--until {waiver.until}: that day is over (UTC), so nothing would be waived; expected today or later"
+        msg = f"--until {waiver.until}: that day is over (UTC); expected today or later"
         raise InputError(msg)
     with_client(lambda client: _waivers(client).add(waiver))
     click.echo(f"{waiver.fingerprint}: {one_line(waiver.text)}")

@@ -28,7 +28,7 @@ _LEAST_ADDRESS: Final = 24
 
 @click.command()
 @click.option(
-    "--since", metavar="ID", default="$", help="Begin after this event; 0 is the oldest kept.  [default: now]"
+    "--since", metavar="ID", default="$", help="Start after this event; 0 starts with the oldest kept.  [default: now]"
 )
 @json_option("One line of JSON per event. Default in a pipe.")
 def watch(*, since: str, as_json: bool) -> None:
@@ -50,7 +50,7 @@ def watch(*, since: str, as_json: bool) -> None:
 
         def say(error: Exception) -> None:
             what = explained(error, client.settings)
-            click.echo(f"sightline: {what}; watching goes on when it is back", err=True)
+            click.echo(f"sightline: {what}; watching resumes when it is back", err=True)
 
         async for event in client.events(since=since, on_outage=say):
             if as_json:
@@ -70,7 +70,7 @@ def watch(*, since: str, as_json: bool) -> None:
 def event_line(event: Event, *, width: int = 1000) -> str:
     """Return an event as one line for a person; text from pages and errors is sanitized.
 
-    If ``width`` is short, the worker is left out, then the middle of the address. An error's message is never cut.
+    If ``width`` is small, the worker is left out, then the middle of the address. An error's message is never cut.
     """
     more = event.model_extra or {}
     about = one_line(str(more.get("url") or event.job_id or event.batch or ""), limit=200)

@@ -1,4 +1,4 @@
-"""``sightline workers``: lists the workers and their equipment."""
+"""``sightline workers``: lists workers with their models, sandbox and browser."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def workers(*, as_json: bool) -> None:
 
 
 def worker_line(worker: WorkerInfo, *, draining: bool, now_ms: int) -> str:
-    """Return two lines about a worker: its jobs, and its equipment."""
+    """Return two lines about a worker: its jobs, then its release, models, sandbox and browser."""
     age_s = max(0, now_ms - worker.at_ms) // 1000
     load = f"{len(worker.jobs)}/{worker.max_jobs} slots"
     does = f"{one_line(worker.name)}  {one_line(worker.host)}:{worker.pid}  {load}  {age_s} s ago"
     has = {
-        "release": worker.release or "before this one",
+        "release": worker.release or "older than this one",
         "models": ", ".join(worker.models),
         "model hosts": ", ".join(worker.hosts),
         "sandbox": worker.sandbox,

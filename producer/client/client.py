@@ -7,8 +7,9 @@
         result = await client.wait(job.job_id, timeout_s=120)
 
 Redis is authoritative; the client is stateless. It reconnects with back-off, and an interrupted ``submit`` is safe to
-repeat because the id is made before the first attempt. Every method raises ``RedisUnreachable`` or ``RedisUnsuitable``
-when Redis does not respond correctly, and ``Unconfirmed`` when a call may have taken effect. Next: ``submission.py``.
+repeat because the id is chosen before the first attempt. Every method raises ``RedisUnreachable`` or
+``RedisUnsuitable`` when Redis does not respond correctly, and ``Unconfirmed`` when a call may have taken effect. Next:
+``submission.py``.
 """
 
 from __future__ import annotations
@@ -265,7 +266,7 @@ class Client:
         info = await self.job(job_id)
         return contract.Result.expired(job_id, kind=info.kind, state=info.state)
 
-    # ------------------------------------------------------------------------------------------ look and steer
+    # ------------------------------------------------------------------------------------------ inspect and control
 
     async def job(self, job_id: str) -> JobInfo:
         """Return a job's fields and its position in the queue; raises ``UnknownJob``."""

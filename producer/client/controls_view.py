@@ -1,4 +1,4 @@
-"""Looks at what is paused or drained. Who does so, and what heeds it: ``producer/stored/controls.py``."""
+"""Reads pauses, drains and limits. ``producer/stored/controls.py`` sets them and describes their effect."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from producer.keys import Keys
 
 PAUSED: Final = ("lane", "batch", "host", "site")
-"""Kinds of what can be paused."""
+"""Kinds of things that can be paused."""
 WORKER: Final = "worker"
 """Kind of a worker's control: it is drained."""
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """One thing that is paused, a worker that is drained, or a host with limits.
+    """A pause, a worker's drain, or a host's limits.
 
-    ``by`` is who asked, ``at_ms`` when by their clock.
+    ``by`` is the user who set it, ``at_ms`` the time by the user's clock.
     """
 
     kind: str
@@ -34,12 +34,12 @@ class Control:
 
     @property
     def field(self) -> str:
-        """Its name in Redis."""
+        """The name of its hash field in Redis."""
         return f"{self.kind}:{self.name}"
 
 
 async def read_controls(redis: Redis, keys: Keys) -> tuple[Control, ...]:
-    """Return what is paused, drained or limited, by kind and name; nothing for a user who may not see it."""
+    """Return the pauses, drains and limits by kind and name; none for a user without permission."""
     from redis.exceptions import NoPermissionError  # noqa: PLC0415  a command's help needs no Redis
 
     try:
@@ -55,5 +55,5 @@ def _read(name: bytes, value: bytes) -> Control:
     try:
         about = json.loads(value)
         return Control(kind, rest, int(about["at_ms"]), str(about["by"]), limits)
-    except (ValueError, KeyError, TypeError):  # written by hand: it holds all the same
+    except (ValueError, KeyError, TypeError):  # written by hand: still in force
         return Control(kind, rest, limits=limits)

@@ -71,7 +71,7 @@ async def run_durably(redis: Redis, script: Script, keys: Sequence[str], args: S
     """
     pool = cast("ConnectionPool", redis.connection_pool)
     replicas = int(asks_sentinels(pool))
-    pipe = ScriptPipe(pool)  # a separate one, since WAITAOF blocks the commands after it
+    pipe = ScriptPipe(pool)  # a separate one, since WAITAOF blocks later commands
     try:
         reply, synced = await pipe.run_many(script, [(keys, args)], then=_WAIT_FOR_REPLICA if replicas else _WAIT)
     finally:
@@ -80,12 +80,12 @@ async def run_durably(redis: Redis, script: Script, keys: Sequence[str], args: S
         if isinstance(answer, Exception):
             raise answer
     if int(synced[0]) < 1:
-        msg = f"{what} is queued, but Redis did not sync it to disk within {WAIT_MS // 1000} s: look at its disk"
+        msg = f"{what} is queued, but Redis did not sync it to disk within {WAIT_MS // 1000} s: check its disk"
         raise NotDurable(msg)
     if int(synced[1]) < replicas:
         msg = (
-            f"{what} is queued, but no replica had it on its disk within {WAIT_MS // 1000} s, so a failover now could "
-            "lose it: look at the replicas (INFO replication), and at their appendonly"
+            f"{what} is queued, but no replica had it on disk within {WAIT_MS // 1000} s, so a failover now could "
+            f"lose it: check the replicas (INFO replication) and their appendonly setting"
         )
         raise NotDurable(msg)
     return reply

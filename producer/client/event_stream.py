@@ -84,7 +84,7 @@ async def follow(
             if on_outage is not None and not is_down:
                 on_outage(error)
             is_down = True
-            await asyncio.sleep(PAUSE_S)  # the client behind has already retried with back-off
+            await asyncio.sleep(PAUSE_S)  # the Redis client has already retried with back-off
             continue
         has_read, is_down = True, False
         for row_id, line in rows:
@@ -129,9 +129,9 @@ def not_ended(left: Collection[str], timeout_s: float, *, silent: str = "") -> W
         msg = f"Redis at {silent!r} did not reply within {timeout_s:g} s: {jobs} may have ended; ask again"
         return WaitTimeout(msg)
     if len(left) != 1:
-        return WaitTimeout(f"{len(left)} jobs have not ended within {timeout_s:g} s; they go on")
+        return WaitTimeout(f"{len(left)} jobs have not ended within {timeout_s:g} s; they continue")
     job_id = next(iter(left))
-    return WaitTimeout(f"job {job_id!r} has not ended within {timeout_s:g} s; it goes on: sightline result {job_id}")
+    return WaitTimeout(f"job {job_id!r} has not ended within {timeout_s:g} s; it continues: sightline result {job_id}")
 
 
 class Waiters:
@@ -153,7 +153,7 @@ class Waiters:
 
         One reader and one queue serve all jobs: a batch of 100,000 takes some 300 bytes per job. Raises
         ``TimeoutError`` after yielding the jobs known to have ended. Checking the jobs gets ``GRACE_S`` more, so that a
-        timeout of 0 still yields ended jobs; ``NoReply`` means that even this was too short.
+        timeout of 0 still yields ended jobs; ``NoReply`` means that even this time was too short.
         """
         deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
         latest = None if deadline is None else deadline + GRACE_S
@@ -215,7 +215,7 @@ class Waiters:
                 except (RedisError, OSError) as error:
                     if not is_outage(error):
                         raise
-                    await asyncio.sleep(PAUSE_S)  # the client behind has already retried with back-off
+                    await asyncio.sleep(PAUSE_S)  # the Redis client has already retried with back-off
                     check_at = 0.0  # an event may be trimmed or lost by then
         except (RedisError, OSError) as error:
             for heard in {id(heard): heard for waiting in self._waiting.values() for heard in waiting}.values():

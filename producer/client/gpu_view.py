@@ -1,8 +1,8 @@
 """A read-only view of model slots, waiting calls and model hosts, from the keys in ``ops/gpu.md``.
 
 Used by ``status``, ``top`` and metrics, also on machines without the worker package. Times are Redis ms. An expected
-wait is estimated from how long recent calls held their slots, and is None without data. ``cli/status_text.py`` formats
-the view.
+wait is estimated from the time that recent calls held their slots, and is None without data. ``cli/status_text.py``
+formats the view.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ INTERACTIVE_IN_A_ROW = 4
 KINDS = ("chat", "embed")
 PRIORITIES = ("interactive", "batch")
 UPDATE = "update Ollama"
-"""Begins what to do in the note on a host whose Ollama is too old for its model."""
+"""Start of the advice in the note on a host whose Ollama is too old for its model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class LoadedModel:
 class HostReport:
     """Health check of a host that replies; ``missing`` are models that workers need and the host lacks.
 
-    ``notes`` say what its Ollama and the models there cannot do, each with what to do about it.
+    ``notes`` are shortcomings of its Ollama and models, each with advice.
     """
 
     loaded: tuple[LoadedModel, ...] = ()

@@ -1,4 +1,4 @@
-"""Reads the lanes: numbers of waiting and running jobs, ages, and whose turn it is. Redis errors pass through."""
+"""Reads the lanes: numbers of waiting and running jobs, ages, and batches in turn. Redis errors pass through."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class LaneInfo:
 
 
 async def lane_infos(redis: Redis, keys: Keys) -> dict[str, LaneInfo]:
-    """Return each lane's depth and the age of its first waiting job, by Redis' clock."""
+    """Return each lane's depth and the age of its first waiting job, by Redis's clock."""
     return {lane.value: await _lane_info(redis, keys, lane) for lane in Lane}
 
 
@@ -74,7 +74,7 @@ async def batches_in_turn(redis: Redis, keys: Keys, lane: str) -> tuple[str, ...
 async def position(redis: Redis, keys: Keys, fields: Mapping[bytes, bytes]) -> int | None:
     """Return the entry's 1-based position among those to be claimed; None beyond the limit.
 
-    Entries already assigned a turn come first, in that order; unread entries follow.
+    Entries that already have a turn come first, in that order; unread entries follow.
     """
     lane = fields[b"lane"].decode()
     lane_key, entry = keys.lane(lane), fields.get(b"entry", b"").decode()

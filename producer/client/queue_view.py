@@ -27,7 +27,7 @@ READ_TOGETHER: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class JobInfo:
-    """A job's hash. ``position`` is its place in its lane, None unless the job is queued."""
+    """A job's hash. ``position`` is its position in its lane, None unless the job is queued."""
 
     job_id: str
     kind: str
@@ -76,16 +76,16 @@ class BatchInfo:
     sealed: bool
     finished_ms: int | None
     pages: PageCounts = field(default_factory=PageCounts)
-    """What its pages came to; all 0 for jobs of other kinds, and in batches of earlier releases."""
+    """Its pages by outcome; all 0 for jobs of other kinds, and in batches of earlier releases."""
 
     @property
     def missed(self) -> int:
-        """How many of its pages were not scanned: nothing was read of them, or their job gave up."""
+        """The number of its pages that were not scanned: they could not be read, or their job failed."""
         return self.pages.missed + (self.dead if self.pages.total else 0)
 
     @classmethod
     def of(cls, batch_id: str, fields: Mapping[bytes, bytes]) -> BatchInfo:
-        """Read the hash."""
+        """Decode the hash."""
         counters = ("total", "done", "succeeded", "cancelled", "dead")
         return cls(
             batch_id,
@@ -113,12 +113,12 @@ class WorkerInfo:
     """``on`` if its browser runs in a sandbox, otherwise the reason; '' if the worker does not report it."""
     release: str = ""
     models: tuple[str, ...] = ()
-    """Of chat and embedding. Workers of earlier releases report none of these."""
+    """The chat and embedding models. Workers of earlier releases report none of these fields."""
     browser: str = ""
     hosts: tuple[str, ...] = ()
-    """The model hosts that it knows."""
+    """The model hosts that the worker uses."""
     notices: str = ""
-    """Notices that wait or were given up, in words; '' where all were sent, or it sends none."""
+    """Pending and abandoned notices, in words; '' if all were sent, or the worker sends none."""
 
     @classmethod
     def of(cls, heartbeat: Mapping[str, Any]) -> WorkerInfo:
@@ -163,10 +163,10 @@ class QueueInfo:
     turns: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """Batches whose jobs are next, for each lane in which batches take turns; ``''`` for jobs without a batch."""
     controls: tuple[Control, ...] = ()
-    """What is paused or drained."""
+    """Pauses, drains and limits."""
 
     def is_draining(self, worker: str) -> bool:
-        """Whether a worker takes no more jobs."""
+        """Whether a worker is draining."""
         return any(one.kind == WORKER and one.name == worker for one in self.controls)
 
 
@@ -204,9 +204,9 @@ async def queue_info(redis: Redis, keys: Keys) -> QueueInfo:
 
 
 async def lost_workers(redis: Redis, keys: Keys) -> list[str]:
-    """Return the workers that went without a word: they have read a lane, and no heartbeat of theirs is left.
+    """Return the workers that have gone silent: they have read a lane, but their heartbeat has expired.
 
-    One that stops by itself removes its name; upkeep removes a lost one's after five minutes.
+    A worker that stops cleanly removes its name; upkeep removes a lost worker's after five minutes.
     """
     names = await _consumers(redis, keys)
     beats = await redis.mget([keys.worker(name) for name in names]) if names else ()
@@ -270,7 +270,7 @@ async def urls_of_jobs(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> dict
 
 
 def unknown(what: str, keys: Keys, *, see: str = "status", meant: str = "") -> UnknownJob:
-    """Return the error for an unknown ``what``; ``see`` is the command that lists them, ``meant`` a similar name."""
+    """Return the error for an unknown ``what``; ``see`` is the command that lists all, ``meant`` a similar name."""
     hint = f"did you mean {meant!r}? Else see" if meant else "see"
     return UnknownJob(f"no {what} in environment {keys.environment!r}: {hint} 'sightline {see}'")
 
@@ -289,7 +289,7 @@ async def _fields(
 
 
 async def _consumers(redis: Redis, keys: Keys) -> list[str]:
-    """Return the names of recent readers of a lane: these are the workers, found without scanning all keys."""
+    """Return the names of recent readers of a lane, which are the workers; avoids scanning all keys."""
     async with redis.pipeline(transaction=False) as pipe:
         for lane in Lane:
             pipe.xinfo_consumers(keys.lane(lane), GROUP)

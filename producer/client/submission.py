@@ -1,4 +1,4 @@
-"""A submission as Redis sees it: the keys and arguments of submit.lua, and the meaning of its replies.
+"""A submission in Redis's terms: the keys and arguments of submit.lua, and the meaning of its replies.
 
 Shared by the client and the worker's ``StreamPool``, so that all jobs have the same shape.
 """
@@ -31,14 +31,14 @@ SECRETS: Final[dict[str, tuple[type, ...]]] = {
     "storage_state": (dict,),
     "variables": (dict,),
 }
-"""Secrets of a scan behind a login and the values of its steps' variables; stored apart from the job until it ends."""
+"""Secrets of a scan behind a login and the values of its steps' variables; stored separately until the job ends."""
 LANES: Final = {"query": Lane.INTERACTIVE}
 """Default lane of a kind; all others default to batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """A queued job; ``created`` is False if a job with that id existed already."""
+    """A queued job; ``created`` is False if a job with that id already existed."""
 
     job_id: str
     created: bool
@@ -61,7 +61,7 @@ class Submission:
     expires_ms: int = 0
     attempts: int = 0
     frees_id: bool = False
-    """Whether to replace an ended job of this id whose result has expired; not with a batch or secrets."""
+    """Whether to replace an ended job with this id whose result has expired; not with a batch or secrets."""
 
     def keys(self, keys: Keys) -> list[str]:
         """Return KEYS of submit.lua."""
@@ -158,7 +158,8 @@ def read_answer(submission: Submission, reply: Sequence[Any], keys: Keys) -> Sub
         case b"last_id":
             lane = keys.lane(submission.lane)
             msg = (
-                f"{lane!r} takes no more entries, since one was added by hand with the last possible id: delete it "
+                f"{lane!r} accepts no more entries, since one was added by hand with the highest possible id: delete "
+                f"the lane "
                 f"(redis-cli DEL {lane}); the workers queue its jobs again"
             )
             raise RedisUnsuitable(msg)

@@ -44,7 +44,7 @@ class Fault:
 
 
 def name_of(path: Path) -> str:
-    """Return a path as the file spells it: ``site[2].pages[1]``, counted from 1 as people do."""
+    """Return a path as in the file: ``site[2].pages[1]``, counted from 1."""
     text = ""
     for part in path:
         text += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if text else part

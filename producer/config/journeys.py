@@ -39,7 +39,7 @@ def journey_faults(whole: Raw, folder: Path) -> Iterator[tuple[KeyPath, str]]:
     for number, journey in journeys.items():
         name = _text(journey, "name")
         if name and first.setdefault(name, number) != number:
-            text = f"journey[{number + 1}].name: {name!r} is the name of journey[{first[name] + 1}], too"
+            text = f"journey[{number + 1}].name: {name!r} is also the name of journey[{first[name] + 1}]"
             yield ("journey", number, "name"), text
     used: set[str] = set()
     for path, value in _uses(whole):
@@ -56,8 +56,8 @@ def _use_faults(path: KeyPath, value: str, journeys: Mapping[str, Raw], folder: 
     if value not in journeys:
         if not (folder / value).is_file():
             near = difflib.get_close_matches(value, journeys, n=1)
-            hint = f"did you mean {near[0]}?" if near else "expected the name of one, or a file of steps"
-            yield path, f"{place}: {value!r} is no [[journey]] of this file, and no file: {hint}"
+            hint = f"did you mean {near[0]}?" if near else "expected one or the other"
+            yield path, f"{place}: {value!r} is neither a [[journey]] of this file nor a file: {hint}"
         return
     steps = _steps(journeys[value])
     is_login = len(steps) > 1 and "goto" in steps[0] and not any("scan" in step for step in steps)
@@ -73,14 +73,14 @@ def _start_faults(number: int, journey: Raw, whole: Raw, used: set[str]) -> Iter
     if site and site not in names:
         near = difflib.get_close_matches(site, names, n=1)
         hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names) or 'sites with names'}"
-        yield (*path, "site"), f"{place}.site: {site!r} is no [[site]] of this file: {hint}"
+        yield (*path, "site"), f"{place}.site: {site!r} is not a [[site]] of this file: {hint}"
     has_url = any(one.get("url") for one in sites if not site or _text(one, "name") == site)
     if page and not (site and site not in names) and not has_url and "://" not in page and not page.startswith("${"):
-        yield (*path, "page"), f"{place}.page: {page!r} is a path: expected `url` in its [[site]], to begin at"
+        yield (*path, "page"), f"{place}.page: {page!r} is a path: expected its [[site]] to have a `url`"
     if page and (steps := _steps(journey)) and not any("scan" in step for step in steps):
-        yield path, f"{place}: expected a step such as {{ scan = 'dialog open' }}, which names what is to be scanned"
+        yield path, f"{place}: expected a step such as {{ scan = 'dialog open' }}, which names the state to scan"
     if not page and _text(journey, "name") not in used and journey.get("steps"):
-        yield path, f"{place}: nothing runs it: give it a `page` to begin at, or name it in `login` or `steps`"
+        yield path, f"{place}: nothing runs it: give it a start `page`, or name it in `login` or `steps`"
 
 
 def _same_states(journeys: Mapping[int, Raw]) -> Iterator[tuple[KeyPath, str]]:
@@ -91,7 +91,7 @@ def _same_states(journeys: Mapping[int, Raw]) -> Iterator[tuple[KeyPath, str]]:
             name = _text(step, "scan")
             if name and first.setdefault((site, page, name), number) != number:
                 other = f"journey[{first[site, page, name] + 1}]"
-                text = f"journey[{number + 1}].steps[{at + 1}]: {other} scans a state called {name!r} of this page, too"
+                text = f"journey[{number + 1}].steps[{at + 1}]: {other} also scans a state called {name!r} of this page"
                 yield ("journey", number, "steps", at), text
 
 

@@ -65,7 +65,7 @@ class _Reader:
         return (*path, number)
 
     def _inside(self, keys: list[str]) -> Path:
-        """Return the path of a table; in an array of tables that of the last one so far."""
+        """Return the path of a table; in an array of tables, the path of the last one so far."""
         path: Path = ()
         for key in keys:
             path = (*path, key)

@@ -27,7 +27,7 @@ from producer.contract.steps import MAX_STEPS, Step, check_steps
 from producer.contract.waiver import FINGERPRINT, MAX_REASON_CHARS
 
 FORMATS: Final = ("table", "json", "jsonl", "csv", "markdown", "junit", "sarif", "html", "gitlab")
-"""Those of ``producer/reports/formats.py``; a test compares. STDOUT as a file is standard output."""
+"""The formats of ``producer/reports/formats.py``; a test compares. The file STDOUT is standard output."""
 STDOUT: Final = "-"
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -36,7 +36,7 @@ Rules = Annotated[Texts, AfterValidator(lambda rules: [check_rule(rule) for rule
 
 
 def filled_in(text: str, variables: Mapping[str, str]) -> str:
-    """Return ``text`` with ``${NAME}`` and ``${NAME:-otherwise}`` filled in; raises ``ValueError`` for one not set."""
+    """Expand ``${NAME}`` and ``${NAME:-default}`` in ``text``; raises ``ValueError`` for an unset variable."""
 
     def value(found: re.Match[str]) -> str:
         text = variables.get(found[1]) or found[2]
@@ -61,10 +61,10 @@ def _address(text: str, info: ValidationInfo) -> str:
 def _site_address(text: str, info: ValidationInfo) -> str:
     """Return an address of a site, which may be a path under the site's ``url``."""
     text = filled_in(text, _variables(info))
-    if "url" not in info.data:  # it has a fault itself
+    if "url" not in info.data:  # `url` itself is invalid
         return text
     if info.data["url"] is None and "://" not in text:
-        raise ValueError(f"{text!r} is a path: expected `url` in the same [[site]], for it to begin at")
+        raise ValueError(f"{text!r} is a path: expected `url` in the same [[site]]")
     return normal_url(urljoin(info.data["url"] or "", text))
 
 
@@ -82,31 +82,35 @@ class Table(BaseModel):
 
 
 class Start(Table):
-    """The application to start before the run, and to end with it."""
+    """The application to start before the run and to stop after it."""
 
     run: Annotated[str, Field(min_length=1, description="Shell command, run in this file's folder.")]
-    url: Annotated[Address | None, Field(description="Address to wait for. [default: the first one to scan]")] = None
-    timeout: Annotated[float, Field(gt=0, le=3600, description="Seconds until it must answer.")] = 60.0
+    url: Annotated[Address | None, Field(description="Address to wait for. [default: the first to scan]")] = None
+    timeout: Annotated[float, Field(gt=0, le=3600, description="Seconds to wait for an answer.")] = 60.0
 
 
 class Scan(Table):
-    """Options of every page, and of the run."""
+    """Options of every page and of the run."""
 
 
 class Site(Table):
     """Pages of one site, and their options."""
 
-    name: Annotated[str, Field(description="Its name, for `--site`.")] = ""
-    url: Annotated[Address | None, Field(description="Its address; relative ones begin there. Takes ${NAME}.")] = None
+    name: Annotated[str, Field(description="Name of the site, for `--site`.")] = ""
+    url: Annotated[
+        Address | None, Field(description="Address of the site, the base of relative ones. Takes ${NAME}.")
+    ] = None
     pages: Annotated[Addresses, Field(description="Addresses, or paths under `url`.")] = []
-    file: Annotated[str, Field(description="File of addresses, one a line.")] = ""
+    file: Annotated[str, Field(description="File of addresses, one per line.")] = ""
     sitemaps: Annotated[Addresses, Field(description="Sitemaps, or sites whose robots.txt names them.")] = []
-    crawl: Annotated[Addresses, Field(description="Addresses whose links are followed, on their site.")] = []
+    crawl: Annotated[Addresses, Field(description="Addresses whose links are followed within their site.")] = []
     max_pages: Annotated[int | None, Field(ge=1, le=10_000, description="Maximum pages per crawl.")] = None
-    per_pattern: Annotated[int | None, Field(ge=1, le=10_000, description="Of a crawl, pages of one pattern.")] = None
+    per_pattern: Annotated[
+        int | None, Field(ge=1, le=10_000, description="Maximum pages per crawl of one pattern.")
+    ] = None
     match: Annotated[Texts, Field(description="Of sitemaps and crawls, only pages such as '/shop/*'.")] = []
-    exclude: Annotated[Texts, Field(description="Of sitemaps and crawls, no pages such as '*/print/*'.")] = []
-    replace: Annotated[dict[Address, Address], Field(description="Of sitemaps, scan an address for another.")] = {}
+    exclude: Annotated[Texts, Field(description="Of sitemaps and crawls, skip pages such as '*/print/*'.")] = []
+    replace: Annotated[dict[Address, Address], Field(description="Prefixes to replace in addresses of sitemaps.")] = {}
     ignore_robots: Annotated[bool, Field(description="Of sitemaps and crawls, also pages that robots.txt forbids.")] = (
         False
     )
@@ -141,7 +145,7 @@ class Limits(Table):
     """Limits on the component barriers of a run, including known ones but not waived ones."""
 
     total: Annotated[int | None, Field(ge=0, description="In all.")] = None
-    review: Annotated[int | None, Field(ge=0, description="Findings that need a person's review.")] = None
+    review: Annotated[int | None, Field(ge=0, description="Findings that need review.")] = None
     groups: Annotated[dict[str, Annotated[int, Field(ge=0)]], Field(description="On pages of a group.")] = {}
     rules: Annotated[dict[Rule, Annotated[int, Field(ge=0)]], Field(description="Of a rule.")] = {}
 
@@ -155,8 +159,8 @@ class Gate(Table):
     """The gate: what fails the run."""
 
     rules: Annotated[Rules, Field(description="Only findings of these rules count.")] = []
-    report_only: Annotated[Rules, Field(description="Findings of these rules are reported and do not count.")] = []
-    count_review: Annotated[Rules, Field(description="Findings of these rules count though they need review.")] = []
+    report_only: Annotated[Rules, Field(description="Findings of these rules are only reported.")] = []
+    count_review: Annotated[Rules, Field(description="Findings of these rules count although they need review.")] = []
     max: Annotated[Limits, Field(description="Component barriers allowed.")] = Limits()
 
 
@@ -165,12 +169,12 @@ class Reports(Table):
 
 
 class FileWaiver(Table):
-    """A barrier that is accepted, why, and until when."""
+    """An accepted barrier, with reason and last day."""
 
-    fingerprint: Annotated[str, Field(description="Of an element, a component barrier or a finding.")] = ""
-    rule: Annotated[Rule | None, Field(description="Instead: a rule.")] = None
-    match: Annotated[Texts, Field(description="With `rule`: only on these pages.")] = []
-    reason: Annotated[str, Field(max_length=MAX_REASON_CHARS, description="Why; every report shows it.")]
+    fingerprint: Annotated[str, Field(description="Fingerprint of an element, a component barrier or a finding.")] = ""
+    rule: Annotated[Rule | None, Field(description="A rule, instead of `fingerprint`.")] = None
+    match: Annotated[Texts, Field(description="With `rule`, only on these pages.")] = []
+    reason: Annotated[str, Field(max_length=MAX_REASON_CHARS, description="Reason, shown in every report.")]
     until: Annotated[date | None, Field(description="Last day (UTC).")] = None
 
     @model_validator(mode="after")
@@ -179,11 +183,11 @@ class FileWaiver(Table):
             raise ValueError("expected one of fingerprint and rule")
         if self.fingerprint and not FINGERPRINT.fullmatch(self.fingerprint):
             shown = self.fingerprint[:60]
-            raise ValueError(f"fingerprint {shown!r}: expected 24 hex digits or a component barrier's 16-8")
+            raise ValueError(f"fingerprint {shown!r}: expected 24 hex digits, or 16-8 for a component barrier")
         if self.match and not self.rule:
-            raise ValueError("match goes with rule: a fingerprint is the same on every page that has it")
+            raise ValueError("match needs rule: a fingerprint is the same on every page that has it")
         if not self.reason.strip():
-            raise ValueError("reason is empty: say why the barrier is accepted")
+            raise ValueError("reason is empty: state why the barrier is accepted")
         return self
 
 
@@ -196,13 +200,13 @@ def _filled_in(text: str, info: ValidationInfo) -> str:
 
 
 class Journey(Table):
-    """Steps: run from a page of its own, or where `login` and `steps` of other tables name it."""
+    """Steps, run from its own start page, or from `login` and `steps` of other tables that name it."""
 
-    name: Annotated[str, Field(min_length=1, description="Its name, for `login` and `steps`, and for messages.")]
+    name: Annotated[str, Field(min_length=1, description="Name of the journey, for `login`, `steps` and messages.")]
     page: Annotated[
-        str, AfterValidator(_filled_in), Field(description="Where it begins: an address, or a path under `site`.")
+        str, AfterValidator(_filled_in), Field(description="Start page: an address, or a path under `site`.")
     ] = ""
-    site: Annotated[str, Field(description="Name of that site.  [default: the first with a `url`]")] = ""
+    site: Annotated[str, Field(description="Name of the start page's site.  [default: the first with a `url`]")] = ""
     steps: Annotated[
         list[Step], AfterValidator(_steps), Field(min_length=1, max_length=MAX_STEPS, description="docs/journeys.md")
     ]
@@ -226,7 +230,7 @@ def _start(value: object) -> object:
 
 
 def document_model(options: Sequence[Option]) -> type[Document]:
-    """Return ``Document`` with the options of ``sightline scan`` in its tables; made once for the same options."""
+    """Return ``Document`` with the options of ``sightline scan`` in its tables; cached by options."""
     return _document_model(tuple(options))
 
 

@@ -1,4 +1,4 @@
-"""An option of ``sightline scan`` as a key of the file, and pydantic models made of a table of such options.
+"""An option of ``sightline scan`` as a key of the file, and pydantic models built from a table of such options.
 
 The table is derived from the command's options (``producer/cli/scan/option_keys.py``).
 """
@@ -16,15 +16,15 @@ Scope = Literal["page", "login", "run", "gate"]
 Kind = Literal["flag", "number", "whole", "text"]
 Model = TypeVar("Model", bound=BaseModel)
 _OWN: Final = "option_"
-"""Before a field's name: an option may have the name of one of pydantic's methods."""
+"""Prefix of a field's name, since an option may be named like a method of pydantic."""
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """``key`` is its name in the file, ``name`` the field of ``ScanOptions``; ``scope`` says in which tables it stands.
+    """``key`` is its name in the file, ``name`` the field of ``ScanOptions``; ``scope`` is the tables that allow it.
 
-    ``is_list`` takes several values, or one. ``is_path`` is a file, relative to the one that names it. ``convert``
-    returns what the command makes of a value, and raises ``ValueError``.
+    ``is_list`` takes one value or several. ``is_path`` is a file, relative to the settings file. ``convert`` converts a
+    value as the command does, and raises ``ValueError``.
     """
 
     key: str
@@ -44,7 +44,7 @@ TABLES: Final[Mapping[str, tuple[Scope, ...]]] = {
     "page": ("page",),
     "gate": ("gate",),
 }
-"""Which options each table takes."""
+"""The scopes that each table allows."""
 
 
 def with_options(base: type[Model], table: str, options: Iterable[Option]) -> type[Model]:
@@ -58,7 +58,7 @@ def with_options(base: type[Model], table: str, options: Iterable[Option]) -> ty
 
 
 def given(table: BaseModel) -> dict[str, Any]:
-    """Return the options that the table has, as the command has them, by their names in ``ScanOptions``."""
+    """Return the options in the table, converted as for the command, by their names in ``ScanOptions``."""
     return {
         name.removeprefix(_OWN): getattr(table, name)
         for name in sorted(table.model_fields_set)
@@ -67,7 +67,7 @@ def given(table: BaseModel) -> dict[str, Any]:
 
 
 def listed(value: object) -> object:
-    """Return one text as a list of it: where a list is expected, ``"/"`` is ``["/"]``."""
+    """Return a single text as a list: where a list is expected, ``"/"`` means ``["/"]``."""
     return [value] if isinstance(value, str) else value
 
 

@@ -69,7 +69,7 @@ def read_config(file: Path, options: Sequence[Option], variables: Mapping[str, s
 
 
 def checked_text(text: str, options: Sequence[Option], variables: Mapping[str, str]) -> tuple[Fault, ...]:
-    """Return the errors of a text as ``sightline.toml`` of the working directory."""
+    """Return the errors of a text, read as a ``sightline.toml`` in the working directory."""
     return _read(text, Path(NAME), NAME, options, variables).faults
 
 
@@ -113,7 +113,7 @@ def _same_names(sites: Sequence[Site]) -> Iterator[tuple[KeyPath, str]]:
         if site.name and first.setdefault(site.name, number) != number:
             yield (
                 ("site", number, "name"),
-                f"site[{number + 1}].name: {site.name!r} is the name of site[{first[site.name] + 1}], too",
+                f"site[{number + 1}].name: {site.name!r} is also the name of site[{first[site.name] + 1}]",
             )
 
 
@@ -161,7 +161,7 @@ def _tool(whole: dict[str, Any]) -> dict[str, Any]:
 def _syntax(shown: str, text: str, message: str) -> Fault:
     found = _AT.search(message)
     line = int(found[1]) if found and found[1] else text.count("\n") + 1
-    return Fault(shown, line, f"not TOML: {_AT.sub('', message)}; what follows is not read")
+    return Fault(shown, line, f"not TOML: {_AT.sub('', message)}; the rest is not read")
 
 
 def _shown(file: Path) -> str:

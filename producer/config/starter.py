@@ -7,25 +7,25 @@ from typing import Final
 from producer.config.toml_text import string_text
 
 _TEXT: Final = """\
-# What `sightline scan` checks, and how strictly. Keys: docs/config.md; `sightline config check` looks for faults.
+# Settings of `sightline scan`. Keys: docs/config.md; `sightline config check` finds errors.
 
 {start}
-[scan]                          # options of every page: those of `sightline scan`, with underscores
+[scan]                          # options of every page, as in `sightline scan`, with underscores
 standard = "wcag22aa"
-# checks = ["axe", "live"]      # live: the page in use (keyboard, zoom), for a person to review; docs/live.md
+# checks = ["axe", "live"]      # live: the page in use (keyboard, zoom); needs review; docs/live.md
 
 [[site]]
-url = {url}                     # takes ${{NAME}} and ${{NAME:-otherwise}} from the environment
+url = {url}                     # takes ${{NAME}} and ${{NAME:-default}} from the environment
 pages = ["/"]
 # sitemaps = ["/sitemap.xml"]
 
-# [[page]]                      # options of the pages that fit a pattern
+# [[page]]                      # options of the pages that match a pattern
 # match = "/legacy/*"
 # standard = "wcag21aa"
 
 [gate]
 fail_on = "serious"             # minor, moderate, serious, critical, never
-# baseline = "known.json"       # fail only on what is not in it; `--write-baseline known.json` makes it
+# baseline = "known.json"       # fail only on barriers not in it; `--write-baseline known.json` creates it
 
 [reports]
 html = "report.html"            # also json, jsonl, csv, markdown, junit, sarif, gitlab, table

@@ -12,12 +12,12 @@ _WIDTH: Final = 100
 
 
 def key_text(key: str) -> str:
-    """Return a key, quoted where it must be."""
+    """Return a key, quoted if necessary."""
     return key if _BARE.fullmatch(key) else string_text(key)
 
 
 def string_text(text: str) -> str:
-    """Return a basic string: JSON's escapes are TOML's, but for DEL."""
+    """Return a basic string: JSON's escapes are valid in TOML, except for DEL."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
 
 

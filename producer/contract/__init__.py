@@ -1,12 +1,12 @@
-"""What travels between producers and workers: requests, results, events. No I/O.
+"""The messages between producers and workers: requests, results, events. No I/O.
 
-JSON on the wire, ``v`` = 1, unknown fields kept, so that a release can read what its neighbour wrote. Nothing
-here executes or imports what Redis holds. Times are Redis times in ms since the epoch unless a name ends in
-``_s``. Keys are in ``producer/keys.py``; the life of a job is drawn in ``docs/state-machine.md``.
+JSON, ``v`` = 1; unknown fields are kept, so that neighbouring releases can read each other's messages. Nothing here
+executes or imports data from Redis. Times are Redis times in ms since the epoch unless a name ends in ``_s``. Keys are
+in ``producer/keys.py``; the life of a job is drawn in ``docs/state-machine.md``.
 
 Import from here, not from the parts. ``terms.py``, ``addresses.py`` and ``payloads.py`` are plain Python. The models
-are imported on demand: pydantic would take a third of the time of a command that does not need it. A module that uses
-them in few places writes ``contract.Event`` there.
+are imported on demand: pydantic would take a third of the run time of a command that does not need it. A module that
+uses them in few places writes ``contract.Event``.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ _WITH_MODELS: Final = (
     "requests",
     "results",
 )
-"""The modules imported on demand, each after those that it imports."""
+"""The modules imported on demand, each after its own imports."""
 
 
 def __getattr__(name: str) -> Any:

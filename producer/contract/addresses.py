@@ -1,12 +1,12 @@
-"""Addresses of pages: normalisation, display, and identity of pages. Pure, no pydantic.
+"""Addresses of pages: normalisation, display, and identity of pages. Pure, without pydantic.
 
-The spelling is the WHATWG's, as browsers have it (``ada-url``, imported only for what is not spelled so already), and
-goes further where two spellings are one page: an escaped letter is that letter, an escape has capitals, an empty query
-and the final dot of a host are dropped. Keys of a query stay in their order. A fragment that is a route (``#/pay``,
-``#!/pay``) belongs to the page, any other is a place in it and is dropped; but for the name of a state that steps lead
-to (``#:~:state=dialog+open``), written as a fragment directive, which browsers keep from the page. User info stays in
-the address for the request, and out of all that is stored and shown. Why:
-``ops/decisions/0017-one-spelling-of-an-address.md`` and ``0033-a-state-is-an-address.md``.
+Addresses are normalised as in browsers, by the WHATWG's URL standard (``ada-url``, imported only for addresses that are
+not normalised already), and further where two spellings are the same page: letters are unescaped, escapes are in
+capitals, an empty query and the final dot of a host are dropped. Query parameters keep their order. A fragment that is
+a route (``#/pay``, ``#!/pay``) belongs to the page; any other is a position in it and is dropped, except the name of a
+state reached by steps (``#:~:state=dialog+open``), written as a fragment directive, which browsers hide from the page.
+User info is used for requests, but never stored or shown. Why: ``ops/decisions/0017-one-spelling-of-an-address.md`` and
+``0033-a-state-is-an-address.md``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MAYBE_USER_INFO: Final = re.compile(
 )
 _ROUTE: Final = ("/", "!/")
 _STATE: Final = ":~:state="
-"""https://wicg.github.io/scroll-to-text-fragment/#the-fragment-directive: what follows ``:~:`` no page sees."""
+"""https://wicg.github.io/scroll-to-text-fragment/#the-fragment-directive: pages do not see the text after ``:~:``."""
 
 _BYTE: Final = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _PLAIN: Final = re.compile(
@@ -38,7 +38,7 @@ _PLAIN: Final = re.compile(
     r"(?:/(?!\.{1,2}(?:[/?#]|$))[A-Za-z0-9._~-]*)+(?:\?[A-Za-z0-9._~/=&+-]+)?(?:#!?/[A-Za-z0-9._~/-]*)?",
     re.ASCII,
 )
-"""Matches addresses that are already normalised and need no parser, which are most."""
+"""Matches addresses that are already normalised, as most are, and need no parser."""
 
 
 def check_url(url: str) -> str:
@@ -50,10 +50,11 @@ def check_url(url: str) -> str:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        why = "a '/', '?' or '#' in a password is written %2F, %3F, %23" if "@" in url else error  # which may quote it
+        # The error may quote the password.
+        why = "a '/', '?' or '#' in a password is written %2F, %3F, %23" if "@" in url else error
         raise ValueError(f"{hide_user_info(url)!r} is not a URL: {why}") from None
     if parts.scheme not in _DEFAULT_PORTS:
-        is_named = parts.scheme and not _PORT.match(parts.path)  # localhost:3000 has the form of a scheme
+        is_named = parts.scheme and not _PORT.match(parts.path)  # localhost:3000 looks like a scheme
         what = f"has the scheme {parts.scheme!r}" if is_named else "has no scheme"
         raise ValueError(f"{hide_user_info(url)!r} {what}: expected an address that starts with http:// or https://")
     if not host:
@@ -65,7 +66,7 @@ def normal_url(text: str) -> str:
     """Return the normalised address, including user info; raises ``ValueError`` for an invalid one."""
     if _PLAIN.fullmatch(text):
         return text
-    import ada_url  # noqa: PLC0415  its library takes longer to load than a light command to run
+    import ada_url  # noqa: PLC0415  its library loads slower than a light command runs
 
     url = check_url(_BEFORE_QUERY.sub(lambda found: found[0].replace("\\", "/"), text, count=1))
     try:
@@ -91,7 +92,7 @@ def public_url(url: str) -> str:
 
 
 def hide_user_info(text: str) -> str:
-    """Return what may be no address without what may be user info: a message about it may quote no password."""
+    """Return a possibly invalid address without possible user info, so that no message quotes a password."""
     return _MAYBE_USER_INFO.sub(lambda found: f"{found[1] or ''}…@", text)
 
 
@@ -106,16 +107,16 @@ def split_user_info(url: str) -> tuple[str, tuple[str, str] | None]:
 
 
 def join_user_info(url: str, login: tuple[str, str]) -> str:
-    """Return an address without user info with it."""
+    """Return ``url``, which has no user info, with that of ``login``."""
     parts = urlsplit(url)
     user = ":".join(quote(part, safe="") for part in login if part)
     return urlunsplit((parts.scheme, f"{user}@{parts.netloc}", *parts[2:]))
 
 
 def page_id(url: str) -> str:
-    """Return the stable id of a page: 24 hex digits of the SHA-256 of its address as it is shown.
+    """Return the stable id of a page: 24 hex digits of the SHA-256 of its address without user info.
 
-    An invalid address, such as in another program's record, has the id of its text.
+    An invalid address, such as one in another program's record, has the id of its text.
     """
     try:
         shown = public_url(normal_url(url))
@@ -125,9 +126,9 @@ def page_id(url: str) -> str:
 
 
 def page_ids(url: str) -> tuple[str, ...]:
-    """Return the ids under which records of a page are found: its own, and that of the spelling as it is given.
+    """Return the ids under which records of a page are found: its own, and that of the given spelling.
 
-    Releases until 5e536ef took the spelling as it came, without user info and fragment. A route is no page of theirs.
+    Releases until 5e536ef did not normalise addresses, only removed user info and fragment; they had no routes.
     """
     own = page_id(url)
     try:
@@ -142,7 +143,7 @@ def page_ids(url: str) -> tuple[str, ...]:
 
 
 def host_of(url: str) -> str:
-    """Return the host of ``url``, without port and final dot, as the history has it; '' where there is none."""
+    """Return the host of ``url``, without port and final dot, as in the history; '' if there is none."""
     try:
         host = (urlsplit(url).hostname or "").rstrip(".")
     except ValueError:
@@ -155,10 +156,10 @@ def host_of(url: str) -> str:
 
 
 def site_of(url: str) -> str:
-    """Return the site that history has a page under: its host, with the port unless that is the scheme's own.
+    """Return a page's site in the history: its host, with the port unless that is the scheme's default.
 
-    Two applications on one ``localhost`` are two sites. Of text without a scheme (``//host:port``) neither 80 nor 443
-    is a port of its own. '' where there is no host.
+    Two applications on the same ``localhost`` are two sites. In text without a scheme (``//host:port``), the ports 80
+    and 443 are dropped. '' if there is no host.
     """
     host = host_of(url)
     try:
@@ -185,7 +186,7 @@ def any_port(site: str) -> str:
 
 
 def origin_of(url: str) -> str:
-    """Return the origin of an http or https address, its usual port left out; '' for any other (RFC 6454)."""
+    """Return the origin of an http or https address, without the default port; '' for any other (RFC 6454)."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -198,12 +199,12 @@ def origin_of(url: str) -> str:
 
 
 def site_name(url: str) -> str:
-    """Return the host of an http or https address without ``www.``, with its port unless it is the scheme's own."""
+    """Return the host of an http or https address without ``www.``, with its port unless it is the scheme's default."""
     return origin_of(url).partition("://")[2].removeprefix("www.")
 
 
 def state_url(url: str, state: str) -> str:
-    """Return the address of a state of the page: the page's own, with the state's name, if it has one."""
+    """Return the address of a state of the page: the page's address, with the state's name, if it has one."""
     if not state or not url:
         return url
     place, _, fragment = url.partition("#")
@@ -211,21 +212,21 @@ def state_url(url: str, state: str) -> str:
 
 
 def state_of(url: str) -> str:
-    """Return the name of an address' state, '' for the page itself."""
+    """Return the name of the state in an address, '' for the page itself."""
     return unquote_plus(url.partition("#")[2].partition(_STATE)[2])
 
 
 def stateless(url: str) -> str:
-    """Return the address of the page that an address is a state of."""
+    """Return the page's address for the address of a state."""
     place, _, fragment = url.partition("#")
     route = fragment.partition(_STATE)[0]
     return f"{place}#{route}" if route else place
 
 
 def leads_elsewhere(asked: str, shown: str) -> bool:
-    """Whether another page was shown; scheme, ``www.``, a final slash, spelling and an empty address do not matter.
+    """Whether another page was shown; ignores scheme, ``www.``, a final slash, spelling and empty addresses.
 
-    Steps to a state lead where they lead.
+    Always false for a state that steps lead to.
     """
     if state_of(asked):
         return False
@@ -251,7 +252,7 @@ def path_of(url: str) -> str:
 
 
 def relative_uri(url: str) -> str:
-    """Return an address as a relative URI reference: host, then path; query and route stay, encoded as names."""
+    """Return an address as a relative URI reference: host, then path; query and route are kept, percent-encoded."""
     parts = urlsplit(url)
     path = (parts.netloc.replace(":", "_") + parts.path).rstrip("/") + ("/index" if parts.path in {"", "/"} else "")
     rest = (f"?{parts.query}" if parts.query else "") + (f"#{parts.fragment}" if parts.fragment else "")
@@ -264,7 +265,7 @@ def _route_of(fragment: str) -> str:
 
 
 def _unescaped(text: str) -> str:
-    """Return a part of an address with its escapes in capitals, and without those that are not needed."""
+    """Return a part of an address with its escapes in capitals, and without unnecessary ones."""
     return _ESCAPE.sub(_one_escape, text)
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """``problem`` continues the name of a thing: "has no label". ``before`` and ``after`` are markup or CSS."""
+    """``problem`` is a predicate: "has no label". ``before`` and ``after`` are markup or CSS."""
 
     problem: str
     do: str
@@ -23,7 +23,7 @@ class Advice:
     after: str
 
 
-UNKNOWN: Final = "breaks the rule {rule}"
+UNKNOWN: Final = "fails the rule {rule}"
 
 
 @cache

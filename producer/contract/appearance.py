@@ -1,6 +1,6 @@
-"""How a page is shown: device or window, colours, motion, zoom. What differs from the default makes a state's name.
+"""How a page is shown: device or window, colours, motion, zoom. Differences from the default form a state's name.
 
-What a state is: ``states.py``. Devices: ``devices.toml``. How the browser is set: ``worker/scan/emulation.py``.
+States: ``states.py``. Devices: ``devices.toml``. Browser settings: ``worker/scan/emulation.py``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from producer.contract.states import check_state, join_states
 
 _LEAST_PX: Final = 200
 APPEARANCE: Final = ("device", "color_scheme", "forced_colors", "reduced_motion", "zoom", "text_size", "page_state")
-"""The fields that history's terms have where they are not the default; ``viewport`` always was among the terms."""
+"""The fields that belong to a scan's terms unless they have their default; ``viewport`` always does."""
 
 
 class Viewport(BaseModel):
@@ -31,10 +31,10 @@ class Appearance(Message):
     """How a page is shown.
 
     ``device`` names a phone or tablet (``devices.toml``): window, pixel ratio, touch, User-Agent; '' and ``desktop``
-    are none. ``viewport`` is the window of a desktop browser. ``zoom`` is the browser's, percent: at 400 a window of
-    1280 has 320 CSS pixels, as WCAG 1.4.10 (reflow) has it. ``text_size`` is the browser's default font size, percent:
-    text in units of it grows, all else stays. Without ``reduced_motion`` the page moves as for people who have not
-    asked it to rest; it is audited at rest all the same. ``page_state`` names the state that a step leads to, such as
+    mean none. ``viewport`` is the window of a desktop browser. ``zoom`` is the browser's zoom in percent: at 400, a
+    window of 1280 has 320 CSS pixels, as in WCAG 1.4.10 (reflow). ``text_size`` is the browser's default font size in
+    percent: text in relative units grows, everything else stays. Without ``reduced_motion``, the page shows its
+    animations; it is audited at rest nevertheless. ``page_state`` names the state that a step leads to, such as
     ``dialog open``; '' is the page as it loads.
 
     A worker of a release before these fields ignores all but ``viewport``, and its result names no state.
@@ -62,15 +62,15 @@ class Appearance(Message):
     @model_validator(mode="after")
     def _window_is_one(self) -> Appearance:
         if self.device and self.viewport != Viewport():
-            raise ValueError(f"device {self.device!r} has a window already: expected no viewport beside it")
+            raise ValueError(f"device {self.device!r} already defines the window: expected no viewport")
         if self.device and self.zoom != 100:  # noqa: PLR2004  percent
-            raise ValueError(f"zoom is of a desktop browser's window: expected none with the device {self.device!r}")
+            raise ValueError(f"only desktop windows have a zoom: expected none with the device {self.device!r}")
         width, height = _zoomed(self.viewport, self.zoom)
         if min(width, height) < _LEAST_PX:
             was = f"{self.viewport.width}x{self.viewport.height}"
             raise ValueError(
                 f"zoom {self.zoom} leaves {width}x{height} CSS pixels of a window of {was}: "
-                f"expected {_LEAST_PX}x{_LEAST_PX} at least"
+                f"expected at least {_LEAST_PX}x{_LEAST_PX}"
             )
         return self
 
@@ -81,13 +81,13 @@ class Appearance(Message):
 
     @property
     def window(self) -> Viewport:
-        """The window that the page sees."""
+        """The window as the page sees it."""
         width, height = find_device(self.device).window if self.device else _zoomed(self.viewport, self.zoom)
         return Viewport(width=width, height=height)
 
     @property
     def pixel_ratio(self) -> float:
-        """Device pixels in a CSS pixel."""
+        """Device pixels per CSS pixel."""
         return find_device(self.device).pixel_ratio if self.device else self.zoom / 100
 
     @property
@@ -109,7 +109,7 @@ def _zoomed(window: Viewport, zoom: int) -> tuple[int, int]:
 
 
 def _size_name(window: Viewport) -> str:
-    """Return the width, and the height where it is not the usual one; '' for the usual window."""
+    """Return the width, and the height unless it is the default; '' for the default window."""
     usual = Viewport()
     if window == usual:
         return ""

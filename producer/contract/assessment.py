@@ -16,10 +16,10 @@ _PENDING: Final = "pending"
 
 @dataclass(frozen=True, slots=True)
 class AssessmentSource:
-    """The ``model`` that assessed a page, or the ``reason`` why none did; the other one is empty.
+    """The ``model`` that assessed a page, or the ``reason`` why none did; the other is empty.
 
-    On the wire it is one string, ``str`` of it: the model's name, or ``none: `` and the reason. The reason ``pending``,
-    alone or before a colon and what it waits for, says that the assessment is on its way.
+    It is sent as one string, its ``str``: the model's name, or ``none: `` and the reason. The reason ``pending``,
+    optionally with a colon and the cause of the delay, means that the assessment is still to come.
     """
 
     model: str = ""
@@ -27,17 +27,17 @@ class AssessmentSource:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the source that ``text`` stands for on the wire."""
+        """Return the source that was sent as ``text``."""
         return cls(reason=text.removeprefix(_NONE)) if text.startswith(_NONE) else cls(model=text)
 
     @classmethod
     def pending(cls, why: str = "") -> Self:
-        """Return the source of an assessment that is on its way; ``why`` it is late, if it is."""
+        """Return the source of a pending assessment; ``why`` is the cause of a delay, if any."""
         return cls(reason=f"{_PENDING}: {why}" if why else _PENDING)
 
     @property
     def is_pending(self) -> bool:
-        """Whether the assessment is on its way."""
+        """Whether the assessment is still to come."""
         return self.reason.partition(":")[0] == _PENDING
 
     def __str__(self) -> str:
@@ -45,10 +45,11 @@ class AssessmentSource:
 
 
 class Priority(Part):
-    """One step of the order in which to mend the page.
+    """One step of the order in which to fix the page.
 
-    ``fingerprint`` is the finding's; of a finding in several components it is for each further one that of its first
-    element. ``issue_id`` is the component barrier that is explained, left out where the model spoke of the finding.
+    ``fingerprint`` is the finding's; for a finding with several components, each component but the first has the
+    fingerprint of its first element. ``issue_id`` is the explained component barrier, omitted if the text is about the
+    whole finding.
     """
 
     fingerprint: str
@@ -61,9 +62,10 @@ class Priority(Part):
 class ReviewProposal(Part):
     """A model's proposal for an undecided element, which still needs review.
 
-    Neither a finding nor the absence of one: it is in no count, and no gate, baseline or trend may read it. A report
-    shows it beside the node of ``ScanResult.incomplete`` with this ``fingerprint``, as a proposal of ``source``, the
-    model's name; ``look_at`` is what a person should look at to decide. ``confidence`` is the model's own, if asked.
+    It is neither a finding nor the absence of one: it is never counted, and no gate, baseline or trend may use it. A
+    report shows it beside the node of ``ScanResult.incomplete`` with this ``fingerprint``, as a proposal of ``source``,
+    the model's name; ``look_at`` is what a person should look at to decide. ``confidence`` is the model's own, if
+    asked.
     """
 
     fingerprint: str
@@ -77,9 +79,10 @@ class ReviewProposal(Part):
 
 
 class SiteOrder(Part):
-    """What to mend first on a whole site, as ``model`` wrote it on the day of the assessment that carries it.
+    """Advice by ``model`` on what to fix first on a whole site, written on the day of the assessment that contains it.
 
-    It was shown rules and numbers of the site's ``pages`` newest states; ``prompt`` is the version of the prompt.
+    The model was given rules and numbers of the site's ``pages`` newest states; ``prompt`` is the version of the
+    prompt.
     """
 
     site: str
@@ -104,13 +107,13 @@ class AssessmentRevision(TypedDict, total=False):
 class Assessment(Part):
     """The model's assessment of the findings; never part of the gate.
 
-    ``prompt`` is the version of the prompt, ``dropped`` counts statements about no barrier that was asked about,
-    ``left_out`` the barriers that the model has not explained. ``model_reason`` says why this model answered, '' where
-    it is simply the one of CHAT_MODEL. ``summary`` is empty where there was nothing but ``reviews`` to write.
+    ``prompt`` is the version of the prompt, ``dropped`` counts statements about other barriers than those asked about,
+    ``left_out`` the barriers that the model has not explained. ``model_reason`` says why this model answered, '' if it
+    is simply CHAT_MODEL. ``summary`` is empty if only ``reviews`` were requested.
 
-    ``reviews`` are proposals about what needs review, ``reviewed`` the version of the prompt by area that was asked
-    about, ``unreviewed`` the elements that need review and about which nothing is proposed. ``site_order`` is there
-    once the site's was written on the day of this assessment.
+    ``reviews`` are proposals for elements that need review, ``reviewed`` the version of the prompt for each requested
+    area, ``unreviewed`` the number of elements that need review and have no proposal. ``site_order`` is set once the
+    site's was written on the day of this assessment.
     """
 
     summary: str

@@ -1,4 +1,4 @@
-"""Certificates of private authorities, for staging: whether a text holds some, and who trusts them."""
+"""Certificates of private authorities, for staging: checks the text, and builds a context that trusts them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
 MAX_CHARS: Final = 65_536
-"""Some forty certificates: each page's job carries them."""
+"""Maximum size, some forty certificates, as each page's job contains them."""
 _BLOCK: Final = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
 
 
 def check_certificates(text: str) -> str:
-    """Return the certificates of a PEM text, and nothing else that is in it, such as a key.
+    """Return the certificates of a PEM text, without other contents, such as a key.
 
-    Raises ``ValueError`` for a text without any, for one that is broken, and for more than ``MAX_CHARS``.
+    Raises ``ValueError`` for a text without certificates, a broken certificate, or more than ``MAX_CHARS``.
     """
     blocks = ["\n".join(filter(None, map(str.strip, block.splitlines()))) for block in _BLOCK.findall(text)]
     if not blocks:
@@ -31,18 +31,18 @@ def check_certificates(text: str) -> str:
             raise ValueError(f"{which} is broken: expected PEM text of an X.509 certificate") from None
     whole = "\n".join([*blocks, ""])
     if len(whole) > MAX_CHARS:
-        msg = f"{len(whole):,} characters of certificates: expected at most {MAX_CHARS:,}; give your authority's alone"
+        msg = f"{len(whole):,} characters of certificates: expected at most {MAX_CHARS:,}; give only your authority's"
         raise ValueError(msg)
     return whole
 
 
 def trusting(certificates: str) -> SSLContext:
-    """Return a context that verifies servers by this machine's authorities and by ``certificates``."""
+    """Return a context that trusts this machine's authorities and ``certificates``."""
     import ssl  # noqa: PLC0415  slow, and few requests have certificates
 
     context = ssl.create_default_context()
     context.load_verify_locations(cadata=certificates)
-    # An authority made by hand seldom has all the extensions that RFC 5280 asks for; one below another's root may do.
+    # Home-made authorities seldom have all extensions required by RFC 5280; an intermediate one may be the anchor.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context

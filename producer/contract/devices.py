@@ -1,4 +1,4 @@
-"""Phones and tablets by name, with what a page sees of each; the data is devices.toml, read on first use."""
+"""Phones and tablets by name, with the properties that pages can see; read from devices.toml on first use."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from importlib.resources import files
 from typing import Final
 
 DESKTOP: Final = "desktop"
-"""The name of no device: a window as wide as ever, without touch."""
+"""The name for no device: the default window, without touch."""
 LANDSCAPE: Final = " landscape"
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """``window`` and ``screen`` are width and height in CSS pixels; ``model`` and ``android`` are '' on Apple's."""
+    """``window`` and ``screen`` are width and height in CSS pixels; ``model`` and ``android`` are '' for Apple's."""
 
     name: str
     window: tuple[int, int]
@@ -29,7 +29,7 @@ class Device:
     is_landscape: bool = False
 
     def turned(self) -> Device:
-        """Return the device lying on its side; what its browser takes of the height stays the same."""
+        """Return the device in landscape; its browser's bars keep their height."""
         width, height = self.screen
         taken = height - self.window[1]
         screen, window = (height, width), (height, max(200, width - taken))
@@ -47,7 +47,7 @@ def all_devices() -> dict[str, Device]:
 
 
 def find_device(name: str) -> Device:
-    """Return the device called ``name``, in any case, ``… landscape`` on its side; raises ``ValueError`` for none."""
+    """Return the device called ``name``, case-insensitively; ``… landscape`` turns it. Raises ``ValueError``."""
     text = " ".join(name.split())
     upright = text[: -len(LANDSCAPE)] if text.casefold().endswith(LANDSCAPE) else text
     found = {known.casefold(): device for known, device in all_devices().items()}.get(upright.casefold())

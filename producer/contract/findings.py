@@ -14,10 +14,10 @@ from producer.contract.terms import Impact
 
 
 class MeasuredContrast(Part):
-    """The contrast of one text as the browser drew it, where its styles alone do not decide.
+    """The contrast of a text as rendered, for texts whose styles alone do not decide it.
 
-    ``lowest`` and ``highest`` are ratios to 1 between letters and what is behind them, rounded down to a tenth, less a
-    few stray pixels; ``needed`` is what WCAG asks for text of this size. The element needs review all the same.
+    ``lowest`` and ``highest`` are ratios to 1 between letters and background, rounded down to a tenth, ignoring a few
+    stray pixels; ``needed`` is WCAG's minimum for text of this size. The element still needs review.
     """
 
     lowest: float
@@ -37,14 +37,13 @@ class NodeRevision(TypedDict, total=False):
 class Node(Part):
     """One element that fails a rule: one barrier.
 
-    ``selector`` is axe's target: a CSS selector a frame (and a list of them a shadow root), outermost first.
-    ``box`` is left, top, width, height in the page's pixels. Scans with screenshots have it, and pictures that a
-    model looked at, only for nodes outside of frames; elsewhere it is left out of the JSON. So is ``contrast``, which
-    only an element has whose contrast needs review and could be measured. ``issue_id`` is the component barrier that
-    the element belongs to, the same on all pages of a site (its part before ``-`` on all sites), ``component`` its
-    name; results of earlier releases have neither. ``unnamed``: it has no class, name or address of its own, so it
-    tells of any element like it in the same place, and whether one of them is new is told by its fingerprint.
-    ``evidence`` is of a live check.
+    ``selector`` is axe's target: a CSS selector per frame (a list of selectors for shadow roots), outermost first.
+    ``box`` is left, top, width, height in the page's pixels; it is set for elements outside frames, in scans with
+    screenshots and for images that a model looked at, and omitted from the JSON otherwise. So is ``contrast``, set only
+    if the contrast needs review and could be measured. ``issue_id`` is the component barrier that the element belongs
+    to, the same on all pages of a site (its part before ``-`` on all sites), ``component`` its name; results of earlier
+    releases have neither. ``unnamed``: the element has no class, name or address, so the component covers any similar
+    element in the same place, and fingerprints tell which of them are new. ``evidence`` comes from a live check.
     """
 
     selector: tuple[str | tuple[str, ...], ...]
@@ -64,7 +63,7 @@ class Node(Part):
 
 
 class FindingRevision(TypedDict, total=False):
-    """The fields of a finding that depend on how many nodes are listed and on decisions."""
+    """The fields of a finding that depend on the number of listed nodes and on decisions."""
 
     outcome: Literal["violation", "incomplete"]
     nodes: tuple[Node, ...]
@@ -77,7 +76,7 @@ class Finding(Part):
 
     ``node_count`` counts all nodes found, also those that were trimmed from ``nodes`` to keep the result small.
     ``criteria`` are WCAG success criteria such as ``1.4.3``. ``engine`` is ``live`` for findings of live checks, and
-    left out of the JSON for all others.
+    omitted from the JSON for all others.
     """
 
     rule: str
@@ -113,7 +112,7 @@ class Counts(Part):
 
     @property
     def total(self) -> int:
-        """Sum over the impacts."""
+        """The sum over the impacts."""
         return self.critical + self.serious + self.moderate + self.minor
 
 
@@ -129,7 +128,7 @@ class ComponentChange(Part):
 class SpreadComponent(ComponentChange):
     """A component barrier known on its site that a page did not have before.
 
-    ``group`` is the page's, where no other page of that group had it; '' elsewhere.
+    ``group`` is the page's group if no other page of it had the barrier; else ''.
     """
 
     group: str = Field(default="", exclude_if=not_)
@@ -145,14 +144,14 @@ class ChangesRevision(TypedDict, total=False):
 
 
 class Changes(Part):
-    """Barriers against the previous scan of the same URL, by node fingerprint; ``previous`` is None without one.
+    """Barriers compared with the previous scan of the same URL, by node fingerprint; ``previous`` is None without one.
 
-    ``uncertain`` names the rules of which not every element was known in both scans.
+    ``uncertain`` names the rules whose elements were not all listed in both scans.
 
     ``new_components`` are the component barriers that were not known on the site before the pipeline run (else the
-    batch, else the job) began; None where they were not compared, as in results of earlier releases.
+    batch, else the job) began; None if they were not compared, as in results of earlier releases.
     ``mended_components`` are those that the page no longer has, ``spread_components`` the known ones that it did not
-    have before. ``components_left_out`` counts those that these lists had no room for.
+    have before. ``components_left_out`` counts those beyond the lists' limits.
     """
 
     previous: str | None = None
@@ -171,10 +170,10 @@ class Changes(Part):
 
 
 class Doubt(Part):
-    """One doubt about one page; programs go by ``kind``, people read ``what``.
+    """One doubt about one page: ``kind`` for programs, ``what`` for people.
 
     ``what`` is one line of plain text, ``where`` a selector or an address ('' for the whole page). ``certain`` is
-    measured; ``likely`` is concluded from the page's words or looks.
+    measured; ``likely`` is inferred from the page's text or appearance.
     """
 
     kind: str
@@ -184,5 +183,5 @@ class Doubt(Part):
 
     @property
     def is_unseen(self) -> bool:
-        """Whether the kind makes a page ``partial``. A kind of a newer release is a remark: the status tells."""
+        """Whether the kind makes a page ``partial``. Unknown kinds are remarks: the status decides."""
         return self.kind in DOUBTS and self.kind not in REMARKS

@@ -12,9 +12,9 @@ from producer.contract.terms import BY_RULE
 
 PENDING: Final = "pending"
 FIRST: Final = "pending: before the assessment"
-"""While no model host can be asked, changes that need none are tried first; the assessment is queued again by them."""
+"""If no model host is available, changes that need none are tried first; their job then queues the assessment again."""
 LATER: Final = "pending: what a model proposes"
-"""… and the others after the assessment."""
+"""Other changes are tried after the assessment."""
 TRIED: Final = "tried"
 FixVerdict = Literal["removes", "no_effect", "adds_others", "refused", "not_tried"]
 
@@ -22,7 +22,7 @@ FixVerdict = Literal["removes", "no_effect", "adds_others", "refused", "not_trie
 class Replacement(Part):
     """The position of the element's text in the page's served source, and its replacement.
 
-    Lines and columns count from 1, columns in code points; ``end_column`` is behind the last one that goes.
+    Lines and columns count from 1, columns in code points; ``end_column`` is one past the last replaced column.
     """
 
     start_line: int
@@ -33,15 +33,15 @@ class Replacement(Part):
 
 
 class TriedFix(Part):
-    """One proposed change of one component barrier, and what it did when it was tried on a page in the browser.
+    """A proposed change for a component barrier, and its effect when tried on a page in the browser.
 
     ``removes``: the barrier is gone and nothing else fails. ``no_effect``: it is still there, or a script of the page
-    has taken the change back. ``adds_others``: other rules or elements fail with it. ``refused``: the proposal is more
-    than a change of its element. ``not_tried``: the page or the element could not be had again. ``why`` says more of
-    all but the first. Only what ``removes`` has a ``diff`` (unified, 2 KB at most) and may be shown as a fix.
+    reverted the change. ``adds_others``: other rules or elements fail with it. ``refused``: the proposal changes more
+    than its element. ``not_tried``: the page or the element was not available again. ``why`` explains all but the
+    first. Only ``removes`` has a ``diff`` (unified, at most 2 KB) and may be shown as a fix.
 
-    ``by`` is ``rule``, or the model that proposed it; ``url`` the page it was tried on. ``replacement`` is there where
-    the served source has the element's text exactly once.
+    ``by`` is ``rule``, or the model that proposed it; ``url`` the page it was tried on. ``replacement`` is set if the
+    served source contains the element's text exactly once.
     """
 
     issue_id: str

@@ -12,7 +12,7 @@ _HOST: Final = re.compile(r"(?:[^\W_]|[-_.:\[\]])+")
 
 
 def check_host_pattern(text: str) -> str:
-    """Return the pattern as browsers spell its host; raise ``ValueError`` for what names no host."""
+    """Return the pattern with its host normalised as in browsers; raises ``ValueError`` for anything else."""
     name = text.strip().removeprefix("*.")
     is_name = _HOST.fullmatch(name) and (name.startswith("[") or ":" not in name)
     host = host_of(f"http://{name}") if is_name else ""
@@ -23,6 +23,6 @@ def check_host_pattern(text: str) -> str:
 
 
 def fits_host(host: str, patterns: Iterable[str]) -> bool:
-    """Say whether a host, as browsers spell it, fits one of the patterns."""
+    """Whether a normalised host matches one of the patterns."""
     host = host.rstrip(".")
     return any(host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:])) for pattern in patterns)

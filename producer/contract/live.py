@@ -1,4 +1,4 @@
-"""Results of live checks: evidence about an element, the keyboard's path."""
+"""Results of live checks: evidence about an element, and the path of the Tab key."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from producer.contract.message import Part
 class Evidence(Part):
     """The evidence of a live check about one element.
 
-    ``keys`` were pressed, in order; ``measured`` are sizes and other facts by what they are of. ``before`` and
-    ``after`` say what the two pictures (``live_shots.py``) show, '' where there is no such picture.
+    ``keys`` are the keys pressed, in order; ``measured`` has sizes and other facts by name. ``before`` and ``after``
+    describe the two screenshots (``live_shots.py``), '' without one.
     """
 
     keys: tuple[str, ...] = Field(default=(), exclude_if=not_)
@@ -23,7 +23,7 @@ class Evidence(Part):
 
 
 class Stop(Part):
-    """One stop of the keyboard's path; ``box`` is left, top, width, height in the page's pixels."""
+    """One stop of the Tab key; ``box`` is left, top, width, height in the page's pixels."""
 
     name: str = ""
     selector: tuple[str | tuple[str, ...], ...] = ()
@@ -31,9 +31,9 @@ class Stop(Part):
 
 
 class LivePath(Part):
-    """The stops of the Tab key in order. ``ended`` says why there are no more of them.
+    """The stops of the Tab key in order. ``ended`` says why there are no more.
 
-    ``size`` is the width and height of what the picture (``live_shots.py``) shows, in the page's pixels.
+    ``size`` is the width and height of the area on the screenshot (``live_shots.py``), in the page's pixels.
     """
 
     stops: tuple[Stop, ...] = ()
@@ -42,7 +42,7 @@ class LivePath(Part):
 
 
 class LiveReport(Part):
-    """The live checks of a page; ``left_out`` maps a check to why it did not run, or not to its end."""
+    """The live checks of a page; ``left_out`` maps a check to the reason why it did not run, or not to the end."""
 
     ran: tuple[str, ...] = ()
     left_out: dict[str, str] = Field(default_factory=dict[str, str], exclude_if=not_)

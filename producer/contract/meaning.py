@@ -1,4 +1,4 @@
-"""Names on a page that no rule can decide on: a model is asked whether they say anything."""
+"""Names on a page that no rule can judge: a model is asked whether they are meaningful."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from producer.contract.message import Part
 
 
 class NamedElementRevision(TypedDict, total=False):
-    """What of it depends on which other elements it is shown with."""
+    """The fields that depend on the elements it is shown with."""
 
     node: Node
 
@@ -20,7 +20,8 @@ class NamedElementRevision(TypedDict, total=False):
 class NamedElement(Part):
     """One element and its name.
 
-    ``rule`` is the one it would need review by, ``context`` what stands around it, ``language`` the page's own claim.
+    ``rule`` is the rule that would mark it for review, ``context`` the text around it, ``language`` the page's declared
+    one.
     """
 
     rule: str

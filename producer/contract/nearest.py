@@ -7,6 +7,6 @@ from collections.abc import Iterable
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return the one of ``names`` most similar to ``name``, or ''."""
-    from difflib import get_close_matches  # noqa: PLC0415  for those who mistype
+    from difflib import get_close_matches  # noqa: PLC0415  needed only after a typing error
 
     return next(iter(get_close_matches(name, sorted(names), n=1)), "")

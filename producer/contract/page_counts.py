@@ -1,7 +1,7 @@
 """Counts a batch's pages by outcome, as finish.lua does: a job may succeed although its page was unreachable.
 
-A page's status is counted in its batch's hash, in the commit of its scan. Batches of earlier releases have no such
-counts: all of theirs are 0. Pure.
+A page's status is counted in its batch's hash, in the commit of its scan. In batches of earlier releases, all counts
+are 0. Pure.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 PREFIX = "pages:"
-"""Start of the counters' fields in a batch's hash; a page's status follows. ``_events.lua`` spells it, too."""
+"""Start of the counters' fields in a batch's hash, followed by a page's status; also in ``_events.lua``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,5 +34,5 @@ class PageCounts:
 
     @property
     def missed(self) -> int:
-        """The number of pages that were not seen."""
+        """The number of pages that were not scanned completely."""
         return self.unreachable + self.blocked

@@ -10,15 +10,15 @@ from producer.contract.message import Message
 from producer.contract.terms import JsonObject
 
 FIND_TIMEOUT_S: Final = 3_600
-"""Longer than a crawl and the reading of sitemaps may take."""
+"""More time than a crawl and the reading of sitemaps may take."""
 
 
 class PageSearch(Message):
-    """What is looked for, and what is asked for each page found, and for each of ``urls``.
+    """The search, and the request for each page found and each of ``urls``.
 
     ``forms`` are the fields of a ``ScanRequest`` besides ``url``: one for each state in which a page is scanned.
-    ``groups`` are pairs of pattern and name; the first that fits a page names its group, '' fits all. ``replaced`` has
-    what stands for what in addresses of sitemaps. ``insecure`` and ``ca`` are those of the scans.
+    ``groups`` are pairs of pattern and name; the first pattern that matches a page names its group, '' matches all.
+    ``replaced`` has pairs of texts to replace in addresses of sitemaps. ``insecure`` and ``ca`` are those of the scans.
     """
 
     batch: Annotated[str, Field(max_length=128)] = ""

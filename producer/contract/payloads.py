@@ -1,6 +1,6 @@
-"""A job as it is submitted: its id, its payload as JSON, and how large it may be. Needs no pydantic itself.
+"""A job as submitted: its id, its payload as JSON, and their limits. Needs no pydantic itself.
 
-Whether the fields fit the kind is checked by ``requests.py``'s models, for kinds that have one.
+The models in ``requests.py`` check a payload's fields, for kinds that have a model.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ MAX_RESULT_BYTES: Final = 4_000_000
 """Above this size findings are trimmed node by node, and the result says so."""
 MAX_KIND_CHARS: Final = 100
 KINDS_WITH_MODELS: Final = frozenset({"scan", "query"})
-"""Kinds whose payloads ``requests.py`` checks; a kind of your own takes any JSON object."""
+"""Kinds whose payloads ``requests.py`` checks; custom kinds take any JSON object."""
 JOB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 """Job ids are parts of key names, file names and URLs: no colon, space or slash."""
 ASSESS: Final = "assess"
-"""Kind of the job that assesses a scan whose findings are out, and the start of its id."""
+"""Kind of the job that assesses a finished scan, and the start of its id."""
 FIX: Final = "fix"
 """Kind of the job that tries changes on a scanned page, and the start of its id."""
 
 FIND_PAGES: Final = "find_pages"
 """Kind of the job that finds the pages of a batch when it is due, and submits their scans."""
 PAGES: Final = ".pages"
-"""End of that job's id, behind the name of its batch."""
+"""End of that job's id, after the name of its batch."""
 
 RESERVED: Final = (f"{ASSESS}.", f"{FIX}.")
 """Reserved prefixes of job ids."""
 
 _COMPACT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-"""Made once: json.dumps makes an encoder for each call, which costs more than a small payload."""
+"""Created once: json.dumps creates an encoder per call, which costs more than a small payload."""
 
 
 def check_job_id(job_id: str) -> str:
@@ -56,8 +56,8 @@ def check_own_job_id(job_id: str) -> str:
     """Return ``job_id``; raise ``InvalidJob`` unless a job may be submitted under it."""
     if check_job_id(job_id).startswith(RESERVED):
         raise InvalidJob(
-            f"job id {job_id!r}: ids that begin with 'assess.' or 'fix.' are kept for what follows a scan: "
-            f"expected another beginning"
+            f"job id {job_id!r}: ids that begin with 'assess.' or 'fix.' are reserved for jobs that follow a scan: "
+            f"choose another id"
         )
     return job_id
 
@@ -78,9 +78,9 @@ def _job_id_of(kind: str, scan: str) -> str:
 
 
 def request_fields(kind: str, payload: BaseModel | JsonObject) -> JsonObject:
-    """Return the payload to send; raises ``InvalidJob`` if it does not fit ``kind``.
+    """Return the payload to send; raises ``InvalidJob`` if it does not match ``kind``.
 
-    The models are imported for the first payload that needs one; your own kinds need no pydantic.
+    The models are imported for the first payload that needs one; custom kinds need no pydantic.
     """
     if kind not in KINDS_WITH_MODELS and isinstance(payload, dict):
         return payload

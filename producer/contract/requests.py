@@ -1,4 +1,4 @@
-"""Requests: a page to scan, a question; and their validation."""
+"""Requests, to scan a page or answer a question, and their validation."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ from producer.errors import InvalidJob
 class ScanRequest(Appearance):
     """One page to scan.
 
-    Exactly one of ``url`` and ``html``. ``wait_until`` is the load event waited for; ``wait_for`` a CSS selector
-    that must appear besides. ``scroll``: the page is scrolled through once before it is audited. ``deadline_s`` bounds
-    the whole scan. ``screenshot`` asks for pictures of the page and of each finding's first few elements. ``group``
-    names the template or section that the page belongs to. Scans of the page's host begin ``host_gap_ms`` apart, where
-    its robots.txt asks for that (Crawl-delay), or as HOST_GAP_MS says if that is more. Secrets (headers, storage state)
-    are not part of it: see ``Keys.secret``.
+    Exactly one of ``url`` and ``html``. ``wait_until`` is the load event to wait for; ``wait_for`` a CSS selector that
+    must also appear. ``scroll``: the page is scrolled through once before the audit. ``deadline_s`` bounds the whole
+    scan. ``screenshot`` requests screenshots of the page and of each finding's first few elements. ``group`` names the
+    template or section that the page belongs to. Scans of the page's host begin at least ``host_gap_ms`` apart, the
+    Crawl-delay of its robots.txt, or HOST_GAP_MS if that is more. Secrets (headers, storage state) are not part of the
+    request: see ``Keys.secret``.
 
-    ``enabled_rules`` run besides those of the standard; what experimental ones find needs review. The page makes no
-    request to ``blocked_hosts`` (``name`` or ``*.name``). ``allow_partial`` names kinds of doubt that leave the page
+    ``enabled_rules`` run in addition to those of the standard; findings of experimental ones need review. Requests to
+    ``blocked_hosts`` (``name`` or ``*.name``) are blocked. ``allow_partial`` names kinds of doubt that leave the page
     ``scanned``. ``insecure`` ignores certificate errors, and the result says so. ``ca`` has certificates (PEM text) of
-    authorities that are trusted besides those of the worker's machine. A worker of a release before these five ignores
-    them (``docs/scan-options.md`` says what follows).
+    authorities to trust in addition to those of the worker's machine. A worker of a release before these five fields
+    ignores them (consequences: ``docs/scan-options.md``).
 
-    ``run`` names the pipeline run that asks: the page is compared with its last state from before that run began, so
-    that the run repeated finds the same barriers new. A worker of a release before it compares with the last state.
+    ``run`` names the submitting pipeline run: the page is compared with its last state before that run began, so that a
+    repeated run finds the same barriers new. A worker of a release before this field compares with the last state.
 
-    How the page is shown, and so in which state it is, is in ``appearance.py``.
+    ``appearance.py`` has the fields that set how the page is shown, and so its state.
 
-    ``try_fixes``: changes of markup are tried on the page, loaded once more for that; None: where it is assessed.
+    ``try_fixes``: changes of markup are tried on the page, which is loaded again for this; None: if it is assessed.
 
-    ``steps`` are done once the page has loaded, and what is there by then is scanned. Where the last of them is a
-    ``scan``, this is a page by itself, the state of that name (``page_url``). ``login`` is done before, once a batch.
-    Both may have variables, whose values are secrets (``variables``). A worker of a release before these two ignores
-    them and scans what strangers see.
+    ``steps`` run once the page has loaded, and their outcome is scanned. If the last step is a ``scan``, the outcome is
+    a page of its own, the state of that name (``page_url``). ``login`` runs before, once per batch. Both may have
+    variables, whose values are secrets (``variables``). A worker of a release before these two fields ignores them and
+    scans the page without login and steps.
 
-    ``checks`` are ``axe``, and ``live`` for those of a page in use, whose findings need review (``docs/live.md``). A
-    worker of a release before it runs axe-core alone; its result then has no ``live``.
+    ``checks`` are ``axe``, and ``live`` for checks of the page in use, whose findings need review (``docs/live.md``). A
+    worker of a release before this field runs only axe-core, and its result has no ``live``.
     """
 
     url: str | None = None
@@ -79,7 +79,7 @@ class ScanRequest(Appearance):
 
     @property
     def page_url(self) -> str:
-        """The address that history and reports know the page by: its own, or that of its state; '' for HTML."""
+        """The page's address in history and reports: its own, or that of its state; '' for HTML."""
         return state_url(self.url or "", state_of_steps(self.steps))
 
     @field_validator("url")
@@ -87,7 +87,7 @@ class ScanRequest(Appearance):
     def _url_has_one_spelling(cls, url: str | None) -> str | None:
         if url is not None and state_of(url):
             raise ValueError(
-                f"{url[:200]!r} is a state of a page: give the page's address, and the steps that lead there"
+                f"{url[:200]!r} is a state of a page: expected the page's address, and the steps that lead to the state"
             )
         return None if url is None else normal_url(url)
 
@@ -183,7 +183,7 @@ REQUESTS: Final[dict[str, type[Message]]] = {"scan": ScanRequest, "query": Query
 
 
 def checked_fields(kind: str, payload: BaseModel | JsonObject) -> JsonObject:
-    """Return the payload to send, without defaults; raises ``InvalidJob`` if it does not fit ``kind``."""
+    """Return the payload to send, without defaults; raises ``InvalidJob`` if it does not match ``kind``."""
     if isinstance(payload, BaseModel):
         return payload.model_dump(mode="json", exclude_defaults=True)
     model = REQUESTS.get(kind)

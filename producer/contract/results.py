@@ -18,7 +18,7 @@ from producer.contract.terms import JobState, JsonObject, ScanStatus
 from producer.errors import RedisUnsuitable
 
 _RARE: Final = Field(exclude_if=not_)
-"""Left out of the JSON while empty, as every release did: most pages have none of these."""
+"""Omitted from the JSON while empty, as in every release: most pages have none of these."""
 
 
 class Usage(Part):
@@ -33,14 +33,14 @@ class Usage(Part):
 
 
 class ErrorInfo(Part):
-    """Why a job ended without a result: the error's class name and its message, no traceback."""
+    """The reason why a job ended without a result: the error's class name and message, without traceback."""
 
     type: str
     message: str
 
 
 class JobFacts(TypedDict):
-    """The fields that the queue adds to any result: its job, and how that ended."""
+    """The fields that the queue adds to any result: its job and how it ended."""
 
     job_id: str
     kind: str
@@ -72,18 +72,17 @@ class Result(Message):
 
 
 class FunctionResult(Result):
-    """Result of a job that is neither a scan nor a query: the function's JSON-able return value."""
+    """Result of a job that is neither a scan nor a query: the function's return value, as JSON."""
 
     value: Any = None
 
 
 class ScanRevision(TypedDict, total=False):
-    """What of a scan's result is filled in or cut after ``worker/scan/result.py`` made it, and by whom.
+    """The fields of a scan's result that are set or cut after ``worker/scan/result.py`` created it, and where.
 
-    The journey: ``reached_by``; the agent: ``assessment`` to ``names``; the live checks: ``doubts``, ``live``; its
-    commit: ``scan_id``, ``screenshot``; the host's gate: ``reason``.
-    The size limit cuts ``findings`` and ``incomplete``, a report's marks and decisions ``findings``, ``incomplete`` and
-    ``barriers``.
+    The journey sets ``reached_by``; the agent ``assessment`` to ``names``; the live checks ``doubts`` and ``live``; the
+    commit ``scan_id`` and ``screenshot``; the host's gate ``reason``. The size limit cuts ``findings`` and
+    ``incomplete``, a report's marks and decisions ``findings``, ``incomplete`` and ``barriers``.
     """
 
     reason: str
@@ -109,25 +108,26 @@ class ScanRevision(TypedDict, total=False):
 class ScanResult(Result):
     """One scan of one page.
 
-    ``status``: ``scanned`` (whole), ``partial`` (read in part: ``reason`` says which), ``unreachable``, ``blocked``
-    (by the guard). Only ``scanned`` with no findings is a pass. ``counts`` counts violated rules by impact,
-    ``barriers`` the elements that violate them; what needs review is in ``incomplete`` and in neither. ``screenshot``
-    is the key of the pictures, where there are any. ``notes`` says in words what is missing from the result, and why.
-    ``assessment_source`` is the wire's form of ``assessed_by``.
+    ``status``: ``scanned`` (completely), ``partial`` (in part: ``reason`` says which), ``unreachable``, ``blocked`` (by
+    the guard). Only ``scanned`` without findings is a pass. ``counts`` counts failed rules by impact, ``barriers`` the
+    elements that fail them; findings that need review are in ``incomplete`` and counted in neither. ``screenshot`` is
+    the key of the screenshots, if any. ``notes`` are sentences about what is missing from the result, and why.
+    ``assessment_source`` is ``assessed_by`` as a string.
 
-    ``page_state`` names the state that the page was in (``states.py``); '', the default one, is left out of the JSON.
+    ``page_state`` names the state that the page was in (``states.py``); '', the default state, is omitted from the
+    JSON.
 
-    ``reached_by`` is the last step before the scan, of a page that steps led to; it is left out while empty, too.
+    ``reached_by`` is the last step before the scan of a page that steps led to; it is also omitted while empty.
 
-    The last eighteen fields are left out of the JSON while empty. ``waited`` maps ``load``, ``network``, ``dom`` and
+    The last eighteen fields are omitted from the JSON while empty. ``waited`` maps ``load``, ``network``, ``dom`` and
     ``selector`` to ``reached`` or to what happened instead; ``redirects`` are the hops before ``final_url``
-    (``status``, ``url``); ``refused`` says what the guard refused; ``unread_frames`` maps a frame's URL or selector to
-    why it could not be read. ``doubts`` says what was not seen (the page is then ``partial``, unless the request allows
-    the kind, as ``allow_partial`` repeats) and what is worth a remark. The ``…_left_out`` count what these lists had no
-    room for. ``soft_404``: the page calls itself missing though served as a success; ``sign_in``: it asks to sign in.
-    ``fixes`` are changes of markup that were tried on the page, ``fixes_state`` says ``pending``, ``tried``, or
-    ``none: `` and why there are none. ``names`` are those that a model is to judge, until it has. ``live`` is
-    what the live checks did, where they were asked for.
+    (``status``, ``url``); ``refused`` are the guard's refusals; ``unread_frames`` maps a frame's URL or selector to the
+    reason why it could not be read. ``doubts`` are parts that were not scanned (the page is then ``partial``, unless
+    the request allows the kind, as ``allow_partial`` repeats) and remarks. The ``…_left_out`` fields count entries
+    beyond these lists' limits. ``soft_404``: the page is an error page served as a success; ``sign_in``: it asks to
+    sign in. ``fixes`` are changes of markup that were tried on the page, ``fixes_state`` is ``pending``, ``tried``, or
+    ``none: `` and the reason. ``names`` are those that a model has yet to judge. ``live`` is the report of the live
+    checks, if requested.
     """
 
     kind: str = "scan"
@@ -175,12 +175,12 @@ class ScanResult(Result):
 
     @property
     def is_awaited(self) -> bool:
-        """Whether an assessment or tried changes are still on their way."""
+        """Whether an assessment or tried changes are still pending."""
         return self.assessed_by.is_pending or self.fixes_state.startswith(PENDING)
 
     @property
     def awaits_tries(self) -> bool:
-        """Whether tried changes are what comes next, of a result that ``is_awaited``."""
+        """Whether a result that ``is_awaited`` waits for tried changes next."""
         return self.fixes_state == FIRST or not self.assessed_by.is_pending
 
     @property
@@ -200,11 +200,11 @@ class QueryRevision(TypedDict, total=False):
 
 
 class QueryResult(Result):
-    """One answer; ``sources`` are the ids of the scans it rests on.
+    """One answer; ``sources`` are the ids of the scans it is based on.
 
-    ``model`` is what answered, by the prompt of version ``prompt``; ``model_reason`` says why that one, '' where it is
-    simply the one of CHAT_MODEL. ``notes`` says in words what the answer lacks: what was left out for want of room,
-    which tools failed or were refused, that it rests on no scan.
+    ``model`` answered, with version ``prompt`` of the prompt; ``model_reason`` says why this model, '' if it is simply
+    CHAT_MODEL. ``notes`` are sentences about shortcomings of the answer: omissions due to limits, tools that failed or
+    were refused, no scan as its basis.
     """
 
     kind: str = "query"

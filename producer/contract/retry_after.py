@@ -7,14 +7,14 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 COME_AGAIN: Final = frozenset({429, 503})
-"""Statuses by which a server asks scanners to wait for a while."""
+"""Statuses with which a server asks clients to wait."""
 _LONGEST_S: Final = 999_999_999.0
 
 
 def read_retry_after(said: str, *, sent: str = "", now: datetime | None = None) -> float | None:
     """Return the seconds until the next request (RFC 9110, 10.2.3: seconds or a date), or None.
 
-    A date is compared with the server's own clock where its reply says when it was ``sent`` (the header Date).
+    A date is compared with the server's own clock if its reply has the header Date (``sent``).
     """
     said = said.strip()
     if said.isascii() and said.isdigit():

@@ -1,7 +1,7 @@
-"""The rules of the shipped axe-core and our own, so that a wrong name is refused before anything is queued.
+"""The rules of the shipped axe-core and of Sightline, so that a wrong name is refused before anything is queued.
 
-Needs no pydantic. Tests compare the lists with ``worker/scan/vendor/axe-core``, which a new axe-core changes, too, and
-with ``worker/scan/lint/rules.toml`` and ``worker/scan/live/rules.toml``.
+Needs no pydantic. Tests compare the lists with ``worker/scan/vendor/axe-core``, which changes with axe-core, and with
+``worker/scan/lint/rules.toml`` and ``worker/scan/live/rules.toml``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LINT_RULES: Final = frozenset(
     {"alt-meaning", "button-meaning", "error-meaning", "heading-meaning", "label-meaning", "link-meaning"}
     | {"link-meaning-alone", "title-meaning"}
 )
-"""Our rules about names; their findings always need review."""
+"""Sightline's rules about names; their findings always need review."""
 
 
 LIVE_RULES: Final = frozenset(
@@ -43,15 +43,15 @@ LIVE_RULES: Final = frozenset(
     | {"live-focus-covered", "live-focus-order", "live-focus-visible", "live-keyboard", "live-trap"}
     | {"live-hover", "live-same-name", "live-shortcut"}
 )
-"""Our rules about a page in use (``worker/scan/live``); their findings always need review."""
+"""Sightline's rules about a page in use (``worker/scan/live``); their findings always need review."""
 
 
 def check_rule(name: str) -> str:
-    """Return ``name``; raise ``ValueError`` unless there is a rule of that name."""
+    """Return ``name``; raises ``ValueError`` unless there is a rule of that name."""
     known = AXE_RULES | LINT_RULES | LIVE_RULES
     if name in known:
         return name
     meant = nearest(name, known)
-    hint = f"did you mean {meant}?" if meant else "expected one such as color-contrast; findings name theirs"
+    hint = f"did you mean {meant}?" if meant else "expected one such as color-contrast, as named in findings"
     msg = f"axe-core has no rule {name[:100]!r}: {hint}"
     raise ValueError(msg)

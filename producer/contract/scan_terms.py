@@ -16,7 +16,7 @@ def terms_of(request: ScanRequest) -> str:
     """Return a digest of a scan's rules and view.
 
     Differences due to another standard, other rules, or another part, width or state of the page are neither new nor
-    fixed. In the default state it equals the digest of releases without states.
+    fixed barriers. In the default state, the digest equals that of releases without states.
     """
     terms = request.model_dump(include={"standard", "include", "exclude", "disabled_rules", "viewport"}, mode="json")
     terms |= request.model_dump(include=set(APPEARANCE), exclude_defaults=True, mode="json")

@@ -1,7 +1,7 @@
 """Refuses invalid CSS selectors, so that a typing error is found before anything is queued.
 
-Only the browser knows which pseudo-classes there are, and it decides (``worker/scan/preparation.py``); this refuses
-nothing that a browser takes. Grammar: https://www.w3.org/TR/selectors-4/#grammar. Needs no pydantic.
+Only the browser knows all pseudo-classes and decides (``worker/scan/preparation.py``); this module refuses nothing that
+a browser accepts. Grammar: https://www.w3.org/TR/selectors-4/#grammar. Needs no pydantic.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ _IN_PARENTHESES: Final = re.compile(rf"{_STRING}|[()\[\]{{}}]|{_ESCAPE}|[^()\[\]
 def check_selector(text: str) -> str:
     """Return ``text``; raise ``ValueError`` unless it is a CSS selector of usable length."""
     if len(text) > MAX_SELECTOR_CHARS:
-        msg = f"the selector {text[:60]!r}… has {len(text):,} characters: expected {MAX_SELECTOR_CHARS:,} at most"
+        msg = f"the selector {text[:60]!r}… has {len(text):,} characters: expected at most {MAX_SELECTOR_CHARS:,}"
         raise ValueError(msg)
     plain = _COMMENT.sub(" ", text) if '"' not in text and "'" not in text else text
     plain = plain.strip()
     end = _read_list(plain)
     if end < len(plain) or not plain:
-        found = f"it is wrong from {plain[end : end + 40]!r} on" if end < len(plain) else "it ends too early"
+        found = f"it is wrong at {plain[end : end + 40]!r}" if end < len(plain) else "it ends too early"
         msg = f"{text[:200]!r} is not a CSS selector: {found}; expected one such as 'main' or '#chat .input'"
         raise ValueError(msg)
     return text
 
 
 def _read_list(text: str) -> int:
-    """Return where reading a list of selectors ends; the text's length for one that is whole."""
+    """Return the position where a list of selectors ends; the text's length if it is valid."""
     at = 0
     while True:
         end = _read_compound(text, at)
         if end == at:
-            return min(at, max(len(text) - 1, 0))  # nothing stands where a selector must
+            return min(at, max(len(text) - 1, 0))  # a selector is missing here
         at = end
         if at == len(text):
             return at
@@ -68,7 +68,7 @@ def _read_compound(text: str, at: int) -> int:
 
 
 def _close(text: str, at: int) -> int:
-    """Return where the parenthesis that was opened ends; the end of the text closes it too, as in a browser."""
+    """Return the position after the matching parenthesis; the end of the text also closes it, as in a browser."""
     depth = 1
     while depth and (token := _IN_PARENTHESES.match(text, at)):
         depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(token[0], 0)

@@ -1,7 +1,8 @@
 """Selectors of steps: CSS, ``role=button[name="Save"]``, ``label=E-mail``, ``text=Sign in``. Pure, needs no pydantic.
 
-As Playwright has them: ``text=`` and ``label=`` fit where the text holds the words, in any case; in quotes they fit the
-whole text as it is written. ``name="…"`` is the whole accessible name, with ``i`` after it a part of it in any case.
+As in Playwright: ``text=`` and ``label=`` match text that contains the words, case-insensitively; in quotes, they match
+the whole text exactly. ``name="…"`` is the whole accessible name; with ``i`` after it, a part of it,
+case-insensitively.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ EXPECTED: Final = "expected CSS such as '#save', or role=button[name=\"Save\"], 
 
 @dataclass(frozen=True, slots=True)
 class StepSelector:
-    """What a step looks for: ``value`` is CSS, a role, or the words of ``label`` and ``text``.
+    """The target of a step: ``value`` is CSS, a role, or the words of ``label`` and ``text``.
 
     ``name`` is a role's accessible name, '' for any. ``is_exact``: the words are the whole text, or the whole name.
     """
@@ -38,7 +39,7 @@ def read_step_selector(text: str) -> StepSelector:
     if not text:
         raise ValueError(f"the selector is empty: {EXPECTED}")
     if len(text) > MAX_SELECTOR_CHARS:
-        msg = f"the selector {text[:60]!r}… has {len(text):,} characters: expected {MAX_SELECTOR_CHARS:,} at most"
+        msg = f"the selector {text[:60]!r}… has {len(text):,} characters: expected at most {MAX_SELECTOR_CHARS:,}"
         raise ValueError(msg)
     found = _KIND.fullmatch(text)
     if found is None and _UNKNOWN.match(text):

@@ -1,4 +1,4 @@
-"""Steps of a journey: actions in a page before it is scanned. One action per step, in the form used in files.
+"""Steps of a journey: actions on a page before it is scanned. One action per step, in the form used in files.
 
 ::
 
@@ -8,7 +8,7 @@
     {"wait_for": {"address": "/account*"}}
     {"scan": "signed in"}
 
-No step runs JavaScript, and none leaves the page's origin. What steps do in a browser: ``worker/scan/journey``.
+No step runs JavaScript or leaves the page's origin. ``worker/scan/journey`` runs steps in a browser.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ ActionName = Literal[
 
 
 class WaitFor(BaseModel):
-    """What a step waits for, one of these; ``address`` is a pattern such as ``/account*``."""
+    """The condition that a step waits for, one of these; ``address`` is a pattern such as ``/account*``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -80,7 +80,7 @@ class WaitFor(BaseModel):
         for name in ("text", "address"):
             _check_text(name, getattr(self, name))
         if self.idle is False:
-            raise ValueError("idle: expected true: the step waits until network and page are still")
+            raise ValueError("idle: expected true, which waits until network and page are idle")
         return self
 
 
@@ -97,9 +97,9 @@ def _consent(given: object) -> object:
 class Step(BaseModel):
     """One action. ``value`` belongs to ``fill`` and ``select``, ``on`` (a selector) to ``press``.
 
-    ``scroll`` is ``"bottom"``, ``"top"`` or a selector; ``consent`` is true for the banners that are known, or the
-    selector of a button; both are no failure where there is nothing to do. ``scan`` names the state that the page is
-    in by then. Selectors are CSS, ``role=…``, ``label=…`` or ``text=…`` (``step_selectors.py``).
+    ``scroll`` is ``"bottom"``, ``"top"`` or a selector; ``consent`` is true for known banners, or the selector of a
+    button; neither fails if there is nothing to do. ``scan`` names the state that the page has reached. Selectors are
+    CSS, ``role=…``, ``label=…`` or ``text=…`` (``step_selectors.py``).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
@@ -186,18 +186,18 @@ class Step(BaseModel):
         if (self.value is not None) != (action in {"fill", "select"}):
             raise ValueError(f"{action} has no value" if self.value is not None else f"{action} needs a value")
         if self.on is not None and action != "press":
-            raise ValueError(f"{action} has no 'on': it is the selector of press")
+            raise ValueError(f"{action} has no 'on': only press takes this selector")
         if self.value is not None and len(self.value) > MAX_TEXT_CHARS:
-            raise ValueError(f"value: expected {MAX_TEXT_CHARS:,} characters at most")
+            raise ValueError(f"value: expected at most {MAX_TEXT_CHARS:,} characters")
         half = next((one for one in _HALF_VARIABLE.findall(self.value or "") if not VARIABLE.fullmatch(one)), None)
         if half is not None:
-            raise ValueError("value: a variable is written ${NAME}, with letters, digits and '_'")
+            raise ValueError("value: expected variables as ${NAME}, with letters, digits and '_'")
         if action == "select" and self.variables:
-            raise ValueError("select: variables are for the value of fill")
+            raise ValueError("select: variables are allowed only in the value of fill")
 
 
 class Login(BaseModel):
-    """How a batch logs in, once: where, and by which steps."""
+    """The login of a batch, done once: the page and the steps."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -208,7 +208,7 @@ class Login(BaseModel):
     def _is_usable(self) -> Login:
         object.__setattr__(self, "url", normal_url(self.url))
         if any(step.scan is not None for step in self.steps):
-            raise ValueError("a login has no scan step: put it into the steps of the page")
+            raise ValueError("a login has no scan step: move it to the steps of the page")
         check_steps(self.steps)
         return self
 
@@ -217,7 +217,7 @@ def check_steps(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     """Return ``steps``; raises ``ValueError`` for steps after the last scan, repeated names, and too many bytes."""
     size = sum(len(step.model_dump_json(exclude_defaults=True)) for step in steps)
     if size > MAX_STEPS_BYTES:
-        raise ValueError(f"the steps have {size:,} bytes: expected {MAX_STEPS_BYTES:,} at most")
+        raise ValueError(f"the steps have {size:,} bytes: expected at most {MAX_STEPS_BYTES:,}")
     states = [(number, step.scan) for number, step in enumerate(steps, 1) if step.scan is not None]
     first: dict[str, int] = {}
     for number, state in states:
@@ -226,7 +226,7 @@ def check_steps(steps: tuple[Step, ...]) -> tuple[Step, ...]:
             raise ValueError(msg)
         first[state] = number
     if states and states[-1][0] != len(steps):
-        msg = f"step {states[-1][0] + 1} comes after the last scan, {states[-1][1]!r}: end with a scan, or leave it out"
+        msg = f"step {states[-1][0] + 1} comes after the last scan, {states[-1][1]!r}: end with a scan, or remove it"
         raise ValueError(msg)
     return steps
 
@@ -234,8 +234,8 @@ def check_steps(steps: tuple[Step, ...]) -> tuple[Step, ...]:
 def states_of(steps: Sequence[Step]) -> list[tuple[Step, ...]]:
     """Return the steps of each request of a journey: one per ``scan``, or one for the page at its end.
 
-    Each state is reached from the start, independent of others. Earlier ``scan`` steps are kept but skipped, so that a
-    step has the same number in file and message.
+    Each state is reached from the start, independently of the others. Earlier ``scan`` steps are kept but skipped, so
+    that a step has the same number in file and message.
     """
     ends = [end for end, step in enumerate(steps, 1) if step.scan is not None]
     return [tuple(steps[:end]) for end in ends or [len(steps)]]
@@ -270,7 +270,7 @@ def check_keys(text: str) -> tuple[tuple[str, ...], str]:
 
 def _check_goto(text: str) -> None:
     if "${" in text:
-        raise ValueError("goto: variables are for the value of fill: addresses are kept and shown")
+        raise ValueError("goto: variables are allowed only in the value of fill, since addresses are stored and shown")
     if ":" in text.partition("/")[0]:
         _named("goto", normal_url, text)
 

@@ -39,10 +39,10 @@ FINAL_STATES: Final = frozenset({JobState.SUCCEEDED, JobState.CANCELLED, JobStat
 
 
 class Lane(StrEnum):
-    """One stream each; interactive is served first.
+    """The queues, one stream each; interactive is served first.
 
-    Callers submit to interactive and batch. Assessments are queued by the commits of scans, and have worker slots of
-    their lane: neither waits for the other.
+    Callers submit to interactive and batch. Assessments are queued by the commits of scans and have their own worker
+    slots, so that neither waits for the other.
     """
 
     INTERACTIVE = "interactive"

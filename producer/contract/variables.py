@@ -1,4 +1,4 @@
-"""Variables in the values of steps: ``${SHOP_USER}``. Their values are secrets of the job, never part of its payload.
+"""Variables in the values of steps: ``${SHOP_USER}``. Their values are secrets of the job, not in its payload.
 
 Pure, needs no pydantic.
 """
@@ -30,7 +30,7 @@ def check_variables(fields: Mapping[str, Any], given: Mapping[str, Any]) -> None
     missing = [name for name in names_of(fields) if not given.get(name)]
     if missing:
         names = ", ".join(f"${{{name}}}" for name in missing)
-        raise InvalidJob(f"the steps need {names}: give secrets={{'variables': {{'{missing[0]}': …}}}}")
+        raise InvalidJob(f"the steps need {names}: pass secrets={{'variables': {{'{missing[0]}': …}}}}")
     wrong = [name for name, value in given.items() if not isinstance(value, str) or len(value) > MAX_VALUE_CHARS]
     if wrong:
         raise InvalidJob(f"variable {wrong[0]!r}: expected a text of up to {MAX_VALUE_CHARS:,} characters")

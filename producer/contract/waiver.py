@@ -10,7 +10,7 @@ from typing import Final
 from producer.contract.terms import JsonObject
 
 FINGERPRINT: Final = re.compile(r"[0-9a-f]{24}|[0-9a-f]{16}-[0-9a-f]{8}")
-"""Of an element or a finding, or the id of a component barrier."""
+"""The fingerprint of an element or a finding, or the id of a component barrier."""
 MAX_REASON_CHARS: Final = 1000
 
 
@@ -23,7 +23,7 @@ class Waiver:
     until: date | None = None
 
     def is_expired(self, today: date) -> bool:
-        """Whether its last day is over."""
+        """Whether its last day has passed."""
         return self.until is not None and today > self.until
 
     @property

@@ -8,6 +8,6 @@ A script is run in one of three ways:
   (workers).
 - ``bulk.BulkScript`` on a pipe, which batches the calls of the hot path.
 
-The lease thread has no event loop and runs its one script by redis-py's own ``register_script``. Start with
+The lease thread has no event loop and runs its one script with redis-py's ``register_script``. Start with
 ``scripts.py``.
 """

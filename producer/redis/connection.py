@@ -1,4 +1,4 @@
-"""Opens Redis and translates redis-py's errors into ours; no other module does the latter."""
+"""Opens Redis and translates redis-py's errors into Sightline's; no other module does the latter."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _any_doubt() -> str:
 
 
 class redis_errors:  # noqa: N801  read as a function; a class because a generator is most of what an empty with costs
-    """Translate redis-py's errors into ours inside a ``with``.
+    """Translate redis-py's errors into Sightline's inside a ``with``.
 
     ``doubt`` returns what may have taken effect unconfirmed; None for calls that only read.
     """
@@ -157,20 +157,21 @@ class redis_errors:  # noqa: N801  read as a function; a class because a generat
 
 
 def is_of_this_machine(error: OSError) -> bool:
-    """Return whether a file of this machine failed rather than the connection, as with a full temporary folder."""
+    """Return whether a file on this machine failed rather than the connection, as with a full temporary folder."""
     return error.filename is not None or error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 def machine_reason(error: OSError) -> str:
-    """Return which file of this machine failed, and how to fix it."""
-    what = repr(str(error.filename)) if error.filename is not None else "a file of this machine"
+    """Return a message about the file on this machine that failed, and how to fix it."""
+    what = repr(str(error.filename)) if error.filename is not None else "a file on this machine"
     return (
-        f"{what} cannot be used ({os_reason(error)}): make room and make it writable, or set TMPDIR to a folder that is"
+        f"{what} cannot be used ({os_reason(error)}): free some space and make it writable, or set TMPDIR to a "
+        f"writable folder"
     )
 
 
 def explained(error: Exception, settings: ClientSettings) -> RedisUnreachable | RedisUnsuitable | QueueFull:
-    """Return our error for redis-py's ``error``, with advice."""
+    """Return Sightline's error for redis-py's ``error``, with advice."""
     where = settings.public_redis_url
     if refusal := _refusal(error, where):
         return RedisUnsuitable(refusal)
@@ -199,8 +200,8 @@ def _refusal(error: Exception, where: str) -> str:
         return str(error)
     if "Authentication required" in str(error):
         return (
-            f"Redis at {where!r} wants a password: put it into REDIS_URL as redis://:PASSWORD@host, or set "
-            "REDIS_PASSWORD_FILE to a file that holds it"
+            f"Redis at {where!r} requires a password: put it into REDIS_URL as redis://:PASSWORD@host, or set "
+            "REDIS_PASSWORD_FILE to a file that contains it"
         )
     if isinstance(error, AuthenticationError) or "WRONGPASS" in str(error):
         return f"Redis at {where!r} refuses the password: put it into REDIS_URL as redis://:PASSWORD@host"

@@ -77,7 +77,7 @@ class _Connection(pooled.Connection):
                 except (AuthenticationError, asyncio.CancelledError):
                     raise
                 except RedisConnectionError as error:
-                    if isinstance(error.__cause__, AuthenticationError):  # redis-py wraps what opening a socket raises
+                    if isinstance(error.__cause__, AuthenticationError):  # redis-py wraps errors of opening a socket
                         raise error.__cause__ from None
                     if not self.is_tls and (wrong := await self._mismatch()):
                         raise WrongProtocol(wrong) from None
@@ -149,7 +149,7 @@ def mismatch(host: str, port: int, *, is_tls: bool) -> str:
                 if probe.recv(1) in {b"+", b"-"}:
                     return f"Redis at '{host}:{port}' does not speak TLS: write redis://, not rediss://"
             elif _speaks_tls(probe):
-                return f"Redis at '{host}:{port}' speaks TLS only: write rediss://, not redis://"
+                return f"Redis at '{host}:{port}' speaks only TLS: write rediss://, not redis://"
     except OSError:
         pass
     return ""
@@ -211,7 +211,7 @@ _TWIN_OPTIONS: Final = ("host", "port", "db", "username", "password", "path", "c
 
 
 def blocking_twin(pool: pooled.ConnectionPool, *, timeout_s: float) -> BlockingRedis:
-    """Return a separate blocking client for the server of ``pool``, which may be ours or arq's."""
+    """Return a separate blocking client for the server of ``pool``, which may be Sightline's or arq's."""
     given = pool.connection_kwargs
     arguments = {name: given[name] for name in _TWIN_OPTIONS if given.get(name) is not None}
     arguments |= {name: value for name, value in given.items() if name.startswith("ssl_") and value is not None}

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from producer.redis.backoff import Backoff
 
 FIRST_PAUSE_S: Final = 0.25
-"""After the first renewal without a reply; later pauses are at most half the renewal interval."""
+"""Seconds of pause after the first renewal without a reply; later pauses are at most half the renewal interval."""
 
 Renew = Callable[[], Awaitable[float | None]]
 """Renews once; returns the seconds until the next renewal, None for the default. Raises redis-py's errors."""
@@ -43,7 +43,7 @@ class Renewals:
         self._backoff.reset()
 
     def failed(self) -> float:
-        """Record a renewal without a reply; return the pause before the next try."""
+        """Record a renewal without a reply; return the pause before the next attempt."""
         self._is_down = True
         self.note_outage()
         return self._backoff.pause_s()
@@ -108,7 +108,7 @@ async def kept(renew: Renew, *, every_s: float, release: Callable[[], Awaitable[
 class Lease:
     """A lease until ``ends_at`` (loop time) that its holder must not outlive; once lost, it stays lost.
 
-    ``loss`` makes the error to raise from the reason of the loss.
+    ``loss`` creates the error to raise from the reason for the loss.
     """
 
     def __init__(self, ends_at: float, *, loss: Callable[[str], Exception]) -> None:

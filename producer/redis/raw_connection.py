@@ -1,6 +1,6 @@
 """A connection from a redis-py pool whose socket is used directly: writes are immediate, replies arrive by callback.
 
-redis-py opens the connection (TLS, password, database) and takes it back afterwards. In between its layers are
+redis-py opens the connection (TLS, password, database) and takes it back afterwards. In between, its layers are
 bypassed: they pack in Python, check the socket before each command and wake a task for each reply, which together cost
 more than a submit or a commit. Replies arrive in the order of the commands; what a lost reply means is up to the
 caller. Next: ``script_pipe.py``.
@@ -63,7 +63,7 @@ class RawConnection(asyncio.Protocol):
         self._transport.set_protocol(self)
         # redis-py checks the socket for one tick; what asyncio's reader consumes in that tick is not reported again.
         if seen.at_eof() or seen._buffer or self._transport.is_closing():  # noqa: SLF001
-            self.lose("Redis closed the connection, or had more to say on it")
+            self.lose("Redis closed the connection, or sent unexpected data on it")
 
     @classmethod
     async def open(cls, pool: ConnectionPool) -> Self:
@@ -112,7 +112,7 @@ class RawConnection(asyncio.Protocol):
                 if self._listeners and not isinstance(reply, hiredis.PushNotification):
                     self._listeners.popleft()(reply)
         except hiredis.HiredisError as error:
-            self.lose(f"Redis' answer cannot be read: {error}")
+            self.lose(f"Redis's reply cannot be read: {error}")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Notify the listeners and redis-py's protocol."""
@@ -142,7 +142,7 @@ class RawConnection(asyncio.Protocol):
             with contextlib.suppress(RedisError, OSError):
                 await self._connection.disconnect(nowait=True)
         else:
-            self._lost = RedisConnectionError("the connection was given back")
+            self._lost = RedisConnectionError("the connection was released")
             self._transport.set_protocol(self._before)
         await self._pool.release(self._connection)
 

@@ -63,7 +63,7 @@ class ScriptPipe:
     # ------------------------------------------------------------------------------------------ sent in the call
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> Any:
-        """Return the script's reply; raises redis-py's errors, and ``ReplyLost`` where the script may have run."""
+        """Return the script's reply; raises redis-py's errors, and ``ReplyLost`` if the script may have run."""
         until = time.monotonic() + REPLY_S
         connection, lost = self._connection, None
         if connection is not None and not connection.is_lost:
@@ -88,10 +88,10 @@ class ScriptPipe:
         lost: ReplyLost | None = None,
         until: float | None = None,
     ) -> list[Any]:
-        """Return the replies in order, error replies as exceptions; raises as ``run``, after ``REPLY_S`` at most.
+        """Return the replies in order, error replies as exceptions; raises as ``run``, after at most ``REPLY_S``.
 
         ``then`` is a packed command sent directly after the calls, whose reply is the last. ``lost`` is the failure of
-        an earlier attempt, which leaves until ``until``, monotonic time.
+        an earlier attempt, ``until`` the deadline, in monotonic time.
         """
         until = until or time.monotonic() + REPLY_S
         replies: list[Any] = []

@@ -45,7 +45,7 @@ class Script:
 
 def load_script(package: str, name: str) -> Script:
     """Return ``<package>/lua/<name>.lua`` with its includes expanded."""
-    ours = f"sightline.{package}"  # where a program has a package of that name itself (sightline/names.py)
+    ours = f"sightline.{package}"  # if the program has its own package of that name (sightline/names.py)
     places = (files(ours if ours in sys.modules else package) / "lua", files(__package__ or "") / "lua")
 
     def included(match: re.Match[str]) -> str:

@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from producer.errors import os_reason
 
 SENTINEL_ANSWER_S: Final = 1.0
-"""Time for one Sentinel to be reached and to reply, before the next one is asked."""
+"""Seconds to connect to a Sentinel and get its reply, before the next one is asked."""
 
 
 class SentinelRefused(AuthenticationError):
@@ -79,7 +79,7 @@ class Sentinels:
     def _note(self, sentinel: tuple[str, int], error: Exception, said: list[str]) -> None:
         where = f"{sentinel[0]}:{sentinel[1]}"
         if isinstance(error, AuthenticationError):
-            msg = f"the Sentinel at {where!r} refuses the password: write it into REDIS_URL as ?sentinel_password="
+            msg = f"the Sentinel at {where!r} refuses the password: put it into REDIS_URL as ?sentinel_password="
             raise SentinelRefused(msg) from None
         cause = error if isinstance(error, OSError) else error.__context__
         said.append(f"{where}: {os_reason(cause) if isinstance(cause, OSError) else error}")

@@ -1,1 +1,1 @@
-"""Reports: a file per format, each with a function from pages to text. Start at ``formats.py``."""
+"""Reports: a file per format, each with a function from pages to text. Start with ``formats.py``."""

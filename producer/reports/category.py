@@ -1,7 +1,7 @@
-"""The category of a report: sites and state in a short text that tells scans of one repository apart. Pure.
+"""The category of a report: sites and state as a short text that distinguishes the scans of one repository. Pure.
 
-Code scanning closes the alerts of a category that a new file of it lacks, and refuses two files of one category in a
-run; a pull-request comment is replaced by the next one of its category.
+Code scanning closes a category's alerts that are missing from its next file, and refuses two files of the same category
+in a run; a pull-request comment is replaced by the next one of its category.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _NAMED_SITES: Final = 3
 _STATES: Final = ("device", "color_scheme", "forced_colors", "reduced_motion", "zoom")
 """Fields of a request, besides the viewport, that define a page's state."""
 _UNFIT: Final = re.compile(r"[^\w.:/+,=@ -]")
-_DASHES: Final = re.compile(r"--+")  # would end the comment that is the marker
+_DASHES: Final = re.compile(r"--+")  # would end the marker's HTML comment
 _ROOT: Final = "sightline"
 
 
 def category_of(pages: Iterable[Page], states: Sequence[str] = (), *, named: str = "") -> str:
-    """Return the category of a report: ``named`` if given, else such as ``sightline/shop.example/390x844``."""
+    """Return the category of a report: ``named`` if given, else a text such as ``sightline/shop.example/390x844``."""
     if named:
         return _fit(named).strip("/ ")[:MAX_CHARS]
     sites = sorted({site_name(page.url) for page in pages} - {""})
@@ -37,15 +37,15 @@ def states_of(request: Mapping[str, Any]) -> list[str]:
     size: Mapping[str, Any] = request.get("viewport") or {}
     is_usual = (size.get("width"), size.get("height")) in {(None, None), (1280, 800)}
     words = [] if is_usual else [f"{size.get('width')}x{size.get('height')}"]
-    text = [f"text={request['text_size']}"] if request.get("text_size") else []  # beside a zoom of the same number
+    text = [f"text={request['text_size']}"] if request.get("text_size") else []  # unlike a zoom of the number
     given = {name: value for name in _STATES if (value := request.get(name))}
     words += [name.replace("_", "-") if value is True else str(value) for name, value in given.items()]
-    motion = ["motion"] if request.get("reduced_motion") is False else []  # less of it is the usual
+    motion = ["motion"] if request.get("reduced_motion") is False else []  # reduced motion is the default
     return words + motion + text
 
 
 def states_of_all(requests: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the words of a scan's states; those of several are joined into one."""
+    """Return the words of the scans' states; the words of several states are joined into one."""
     found = list(dict.fromkeys(tuple(states_of(request)) for request in requests))
     if len(found) == 1:
         return list(found[0])

@@ -1,7 +1,7 @@
-"""Compares two times by component barrier: new, fixed or on other pages. Plain values and their wording. Pure.
+"""Compares two times by component barrier: new, fixed or on other pages. Values and their wording. Pure.
 
-A change must be proven: if a page was not seen whole, or not all elements were listed, an unlisted component may still
-be there. Such pages are ``uncertain``.
+A change must be proven: if a page was not scanned completely, or not all elements were listed, an unlisted component
+may still be there. Such pages are ``uncertain``.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ class Comparison:
     """The changes between two times, on the pages known at both.
 
     ``only_before`` and ``only_after`` count pages known at one time only, ``other_terms`` those scanned with other
-    rules, parts or widths, ``not_whole`` those not seen whole at one of the times. ``is_part``: there are more pages.
+    rules, parts or widths, ``not_whole`` those scanned only in part at one of the times. ``is_part``: there are more
+    pages.
     """
 
     before: Side
@@ -148,16 +149,16 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """``worse``, ``better``, ``worse and better`` or ``same``: both can be true."""
+        """``worse``, ``better``, ``worse and better`` or ``same``."""
         has_gained = any(one.gained for one in self.changes)
         has_lost = any(one.lost for one in self.changes)
         return " and ".join(word for word, is_so in (("worse", has_gained), ("better", has_lost)) if is_so) or "same"
 
     @property
     def sentence(self) -> str:
-        """The sums in words."""
+        """The totals in words."""
         parts = [f"{len(self.of(name)):,} {name}" for name in ORDER[:3]]
-        said = f"{', '.join(parts)}, {counted(self.unchanged, 'component barrier')} as before"
+        said = f"{', '.join(parts)}, {counted(self.unchanged, 'component barrier')} unchanged"
         return f"{said}; on {counted(self.compared, 'page')} known at both times"
 
     @property
@@ -166,15 +167,23 @@ class Comparison:
         found = (
             (self.only_before, "was scanned then and not later", "were scanned then and not later"),
             (self.only_after, "was first scanned later", "were first scanned later"),
-            (self.other_terms, "was held to other rules, parts or widths", "were held to other rules, parts or widths"),
-            (self.not_whole, "was not read whole at one of the times", "were not read whole at one of the times"),
+            (
+                self.other_terms,
+                "was scanned with other rules, parts or widths",
+                "were scanned with other rules, parts or widths",
+            ),
+            (
+                self.not_whole,
+                "was scanned only in part at one of the times",
+                "were scanned only in part at one of the times",
+            ),
         )
         lines = [f"{counted(number, 'page')} {one if number == 1 else many}" for number, one, many in found if number]
-        return lines + (["there are more pages than were compared: name a --site"] if self.is_part else [])
+        return lines + (["not all pages were compared: narrow it with --site"] if self.is_part else [])
 
 
 def ordered(changes: Sequence[ComponentChange]) -> tuple[ComponentChange, ...]:
-    """Return the changes as reports list them: new ones first, the worst of each kind first."""
+    """Return the changes in the order of reports: new ones first, worst first within each kind."""
     return tuple(
         sorted(
             changes,

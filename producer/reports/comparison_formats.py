@@ -14,12 +14,12 @@ HEADINGS: Final[tuple[tuple[Change, str], ...]] = (
     ("new", "New"),
     ("moved", "On other pages"),
     ("mended", "Mended"),
-    ("uncertain", "Uncertain, so neither new nor mended"),
+    ("uncertain", "Uncertain, so neither new nor fixed"),
 )
 MAX_PAGES: Final = {"table": 3, "markdown": 5, "html": 100}
 """Maximum number of pages named per component; JSON and CSV have all."""
 MAX_COMPONENTS: Final = 200
-"""Maximum of each kind in Markdown: a comment holds 65,536 characters."""
+"""Maximum number per kind in Markdown: a comment holds 65,536 characters."""
 COLUMNS: Final = (
     "change", "impact", "rule", "component", "issue_id", "page", "on_page", "pages_before", "pages_after", "groups",
 )  # fmt: skip
@@ -72,7 +72,7 @@ def _csv(found: Comparison, out: TextIO) -> None:
 
 
 def _markdown(found: Comparison, out: TextIO) -> None:
-    from producer.reports.markdown import MAX_CHARS, code, text  # noqa: PLC0415  as the formats of reports
+    from producer.reports.markdown import MAX_CHARS, code, text  # noqa: PLC0415  imported only when used, like report formats
 
     head = f"## What changed\n\n{text(found.before.text)} to {text(found.after.text)}\n\n"
     head += f"**{found.verdict.capitalize()}**: {text(found.sentence)}.\n"
@@ -120,7 +120,7 @@ def _html(found: Comparison, out: TextIO) -> None:
 
 
 def _pages(one: ComponentChange) -> Sequence[tuple[str, str]]:
-    """Return the pages on which it changed, each with the change."""
+    """Return the pages on which the component changed, each with the change."""
     named = (("new on", one.gained), ("gone from", one.lost), ("uncertain on", one.uncertain))
     return [(word, url) for word, urls in named for url in urls]
 

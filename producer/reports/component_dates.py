@@ -1,4 +1,4 @@
-"""When component barriers were first seen on a site, read from ``barrier:<issue_id>``, which each scan updates."""
+"""The dates when component barriers were first seen, read from ``barrier:<issue_id>``, which each scan updates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AT_ONCE: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class ComponentDates:
-    """Redis times, ms. ``since_ms`` is later than ``first_ms`` for one that was fixed and came back."""
+    """Redis times, ms. ``since_ms`` is later than ``first_ms`` if the barrier was fixed and came back."""
 
     first_ms: int
     since_ms: int

@@ -1,4 +1,4 @@
-"""The violations of a report by component: one broken header on 150 pages is one entry with 150 places. Pure.
+"""The violations of a report by component: a broken header on 150 pages is one entry with 150 places. Pure.
 
 Elements without an ``issue_id`` (results of earlier releases) and unlisted elements are grouped by rule; they are not
 component barriers. ``worker/scan/component.py`` defines components.
@@ -28,7 +28,7 @@ class ComponentBarrier(RuleGroup):
 
     ``issue_id`` is '' for elements known only by their rule. ``kin`` are other sites of the report with a component
     barrier of the same kind, as on sites that share a framework; each must be fixed separately. ``only`` are the states
-    that have it, if its pages were seen in others too; ``only_text`` puts this in words.
+    that have it, if its pages were scanned in others too; ``only_text`` says this in words.
     """
 
     issue_id: str = ""
@@ -127,7 +127,7 @@ def component_results(pages: Iterable[Page]) -> list[ComponentBarrier]:
 
 
 def _find_kin(found: Iterable[ComponentBarrier]) -> None:
-    """Name the other sites with a component barrier of the same kind, the part of the id before the site's."""
+    """Name the other sites with a component barrier of the same kind, which is the part of the id before the site's."""
     kinds: dict[str, dict[str, str]] = {}
     for one in found:
         if one.issue_id:
@@ -158,7 +158,7 @@ def document(pages: Iterable[Page]) -> list[JsonObject]:
 
 
 class _States:
-    """The states in which pages were seen, and those that have a component."""
+    """The states in which pages were scanned, and those that have a component."""
 
     def __init__(self) -> None:
         self._read: dict[str, set[str]] = {}
@@ -198,7 +198,7 @@ def _parts(finding: Finding) -> Iterable[tuple[str, Finding]]:
         nodes.setdefault(node.issue_id, []).append(node)
     hidden = elements(finding) - len(finding.nodes)
     if len(nodes) == 1 and "" not in nodes and finding.node_count == len(finding.nodes):
-        yield next(iter(nodes)), finding  # nearly all are of one component, and copies take a tenth of a report's time
+        yield next(iter(nodes)), finding  # nearly all have one component, and copying takes a tenth of a report's time
         return
     if hidden or not nodes:
         nodes.setdefault("", [])

@@ -1,4 +1,4 @@
-"""Report as CSV (RFC 4180): a row per element, for a spreadsheet. Pages without any have a row too.
+"""Report as CSV (RFC 4180): a row per element, for a spreadsheet. Pages without findings have a row too.
 
 A cell that begins like a formula is prefixed with an apostrophe: spreadsheets run formulas, and pages are hostile.
 """
@@ -101,7 +101,7 @@ def _nodes(finding: Finding, marks: Marks) -> Iterator[dict[str, str]]:
         }
     hidden = elements(finding) - len(finding.nodes)
     if hidden:
-        text = f"{hidden} more elements, left out of the result to keep it small"
+        text = f"{hidden} more elements, omitted to keep the result small"
         yield {**about, "what_to_do": text, "fingerprint": finding.fingerprint, "mark": marks.text(finding)}
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from producer.contract import Counts, Finding, Node
 
 MAX_LINES: Final = 10
-"""Maximum number of components to review that are named; the others are counted."""
+"""Maximum number of components to review that are named; the rest are counted."""
 
 
 def decided(page: Page, decisions: Mapping[str, Decision]) -> Page:
@@ -55,7 +55,7 @@ def decided(page: Page, decisions: Mapping[str, Decision]) -> Page:
 
 
 def counted_reviews(page: Page, rules: Collection[str]) -> Page:
-    """Return the page with the findings of ``rules`` that need review as barriers, as ``count_review`` asks."""
+    """Return the page with the findings of ``rules`` that need review as barriers, by ``count_review``."""
     result = page.result
     asked = [finding for finding in result.incomplete if finding.rule in rules] if result else []
     if result is None or not asked:
@@ -92,9 +92,9 @@ def decision_lines(pages: Iterable[Page]) -> list[str]:
     for issue_id in order[:MAX_LINES]:
         rule, name = waiting[issue_id]
         where = f"{counted(numbers[issue_id]['elements'], 'element')} on {counted(numbers[issue_id]['pages'], 'page')}"
-        lines.append(f"for a person to review: {one_line(name, limit=200)}, {rule}, {where} ({issue_id})")
+        lines.append(f"needs review: {one_line(name, limit=200)}, {rule}, {where} ({issue_id})")
     if len(order) > MAX_LINES:
-        lines.append(f"and {counted(len(order) - MAX_LINES, 'more component')} for a person to review")
+        lines.append(f"and {counted(len(order) - MAX_LINES, 'more component')} to review")
     return lines
 
 

@@ -1,7 +1,7 @@
 """Puts doubts into words: a line for each doubt of a page, a line for each kind of a run. Pure.
 
-Results of releases before doubts have two flags instead, which are read here. A page's text in a doubt is hostile: it
-is put on one line and cut, and each format also escapes it.
+Results of releases without doubts have two flags instead, which are read here. Text from a page in a doubt is hostile:
+it is put on one line and cut, and each format also escapes it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def doubts_of(result: ScanResult) -> tuple[Doubt, ...]:
     """Return the doubts of a result; for an older release derived from its flags."""
     kinds = {doubt.kind for doubt in result.doubts}
     flagged = {
-        "soft-404": (result.soft_404, "the page calls itself missing (a soft 404)"),
-        "sign-in": (result.sign_in, "the page asks to sign in: what is behind was not scanned"),
+        "soft-404": (result.soft_404, "the page is an error page with status 200 (a soft 404)"),
+        "sign-in": (result.sign_in, "the page asks to sign in: the content behind it was not scanned"),
     }
     missing = (
         contract.Doubt(kind=kind, what=what, certainty="likely")
@@ -40,7 +40,7 @@ def doubts_of(result: ScanResult) -> tuple[Doubt, ...]:
 
 
 def doubt_text(doubt: Doubt) -> str:
-    """Return a doubt without its kind as one line: what, how certain, and where unless ``what`` says so."""
+    """Return a doubt without its kind as one line: what, how certain, and where if ``what`` does not say so."""
     what = one_line(doubt.what, limit=_WHAT_CHARS)
     likely = " (likely)" if doubt.certainty == "likely" else ""
     where = middle_cut(one_line(doubt.where), _WHERE_CHARS)
@@ -53,7 +53,7 @@ def doubt_kind(doubt: Doubt) -> str:
 
 
 def doubt_lines(page: Page, *, untold: bool = False) -> list[str]:
-    """Return a line for each doubt about the page; ``untold`` leaves out those in its problem."""
+    """Return a line for each doubt about the page; ``untold`` omits those in the page's problem."""
     listed = [doubt for doubt in page.doubts if not (untold and doubt.what and doubt.what in page.problem)]
     lines = [f"{doubt_kind(doubt)}: {doubt_text(doubt)}" for doubt in listed[:MAX_LINES]]
     more = len(listed) - len(lines) + (page.result.doubts_left_out if page.result else 0)

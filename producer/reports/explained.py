@@ -20,7 +20,7 @@ def explanation_of(page: Page, finding: Finding, issue_id: str) -> Priority | No
 
 
 def site_orders(pages: Iterable[Page]) -> list[SiteOrder]:
-    """Return what to fix first on each site of ``pages``, if a model wrote that."""
+    """Return a model's advice on what to fix first on each site of ``pages``, if there is any."""
     found: dict[str, SiteOrder] = {}
     for page in pages:
         order = page.result.assessment.site_order if page.result and page.result.assessment else None

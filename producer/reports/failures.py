@@ -18,13 +18,13 @@ from producer.reports.plain_text import counted, one_line
 MAX_LINES: Final = 50
 """Maximum number of component barriers named in a log; more are counted."""
 MAX_ANNOTATIONS: Final = 10
-"""GitHub's limit of annotations of one kind per step."""
+"""GitHub's limit for annotations of one kind per step."""
 _CHARS: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A reason: ``title`` in a few words, ``text`` in one line; ``path`` and ``line`` if a file has the markup."""
+    """A reason: ``title`` in a few words, ``text`` in one line; ``path`` and ``line`` if a file contains the markup."""
 
     title: str
     text: str
@@ -43,7 +43,7 @@ def failures(pages: Iterable[Page], context: ReportContext) -> list[Failure]:
 
 
 def unread(pages: Iterable[Page]) -> list[Failure]:
-    """Return the pages that do not pass because they were not seen whole."""
+    """Return the pages that do not pass because they were not scanned completely."""
     return [
         Failure(f"page {page.outcome}", f"{one_line(page.url, limit=_CHARS)} is {page.outcome}: {_cut(page.problem)}")
         for page in pages
@@ -53,13 +53,13 @@ def unread(pages: Iterable[Page]) -> list[Failure]:
 
 def log_lines(found: Sequence[Failure]) -> list[str]:
     """Return a line for each failure, up to a log's limit."""
-    lines = [f"fails: {failure.text}" for failure in found[:MAX_LINES]]
+    lines = [f"failed: {failure.text}" for failure in found[:MAX_LINES]]
     more = len(found) - len(lines)
-    return [*lines, f"fails: {counted(more, 'more component barrier')}; all are in the reports"] if more else lines
+    return [*lines, f"failed: {counted(more, 'more component barrier')}; all are in the reports"] if more else lines
 
 
 def github_annotations(found: Sequence[Failure]) -> list[str]:
-    """Return workflow commands that annotate the run; escaped as @actions/core does it."""
+    """Return workflow commands that annotate the run; escaped as in @actions/core."""
     return [_annotation(failure) for failure in found[:MAX_ANNOTATIONS]]
 
 

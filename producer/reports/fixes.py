@@ -25,7 +25,7 @@ def fixes_of(page: Page) -> dict[Key, TriedFix]:
 
 
 def tried_text(fix: TriedFix, page_url: str, *, of: int = 1) -> str:
-    """Return one sentence: where the change was tried, its effect, and the model if it proposed it.
+    """Return one sentence: where the change was tried, its effect, and the model if one proposed it.
 
     ``of`` is the number of the component's elements, of which one was changed.
     """

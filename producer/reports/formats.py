@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TextIO, TypeAlias
 from producer.errors import InputError
 from producer.reports.sources import NO_SOURCES, Sources
 
-if TYPE_CHECKING:  # pydantic takes 100 ms, and `--help` needs names only
+if TYPE_CHECKING:  # pydantic takes 100 ms, and `--help` needs only names
     from producer.contract import Impact
     from producer.reports.component_dates import ComponentDates
     from producer.reports.page import Page
@@ -29,8 +29,9 @@ class ReportContext:
     ``generated_at`` has a time zone. ``fail_on`` is the lowest impact that fails the run; ``None`` never fails.
     ``width`` is the number of columns for formats that wrap; ``None`` asks the terminal. ``trends`` has the days on
     which a host's pages were scanned, oldest first; ``dates`` has the first sighting of component barriers by
-    ``issue_id``; ``notes`` says in words what the report lacks. ``category`` names sites and state (``category.py``),
-    to tell reports of several scans apart. ``sources`` are the files that may contain the pages' markup.
+    ``issue_id``; ``notes`` are sentences about what the report lacks. ``category`` names sites and state
+    (``category.py``), to distinguish reports of several scans. ``sources`` are the files that may contain the pages'
+    markup.
     """
 
     generated_at: datetime
@@ -45,7 +46,7 @@ class ReportContext:
 
 
 Report: TypeAlias = "Callable[[Iterable[Page], ReportContext, TextIO], None]"
-"""Writes the pages in their order to a file; reads them once, and never counts a missing page as passed."""
+"""Writes the pages to a file in the given order; reads them once, and never counts a missing page as passed."""
 
 FORMATS: Final = {
     "table": "report.txt",

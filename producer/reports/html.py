@@ -1,8 +1,8 @@
-"""Report as one HTML file: opens anywhere, loads nothing, filters and searches without a server.
+"""Report as one HTML file that opens anywhere, loads nothing, and can be filtered and searched without a server.
 
 Scanned pages are hostile: the templates escape everything, links go to http and https only, images are data URIs, and a
 content security policy permits only this file's script and style sheet, by their hashes. The templates are in
-``assets/``; the report must pass our own scan.
+``assets/``; the report must pass Sightline's own scan.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _facts(listed: Sequence[Page], context: ReportContext) -> dict[str, Any]:
         "mended_heading": HEADING,
         "remarks": [*context.notes, *remarks(listed)],
         "doubts": lines_by_kind(listed),
-        "style": Markup(style),  # noqa: S704  our own files, from the package
+        "style": Markup(style),  # noqa: S704  files of this package
         "script": Markup(script),  # noqa: S704  the same
         "style_hash": policy_hash(style),
         "script_hash": policy_hash(script),
@@ -122,7 +122,7 @@ def policy_hash(text: str) -> str:
 
 
 def _verdict(summary: Summary, context: ReportContext) -> tuple[str, str]:
-    """Return the headline's colour and sentence; pages not seen take precedence over findings."""
+    """Return the headline's colour and sentence; pages that were not scanned take precedence over findings."""
     failing = ""
     if summary.failing and context.fail_on:
         new = "new " if "new" in summary.marked else ""
@@ -135,7 +135,7 @@ def _verdict(summary: Summary, context: ReportContext) -> tuple[str, str]:
         return "bad", failing
     if summary.total:
         new = "new and " if "known" in summary.marked else ""
-        return "some", f"Barriers were found, none {new}at or over the threshold."
+        return "some", f"Barriers were found, none {new}at or above the threshold."
     return "good", "No barriers were found."
 
 
@@ -171,7 +171,7 @@ def _shared_summary(finding: Finding) -> str:
 
 
 def advice(finding: Finding, item: Priority | None, source: str) -> list[tuple[str, str]]:
-    """Return the model's text about a finding as label and text, without what the report says anyway.
+    """Return the model's text about a finding as label and text, without repeating the report.
 
     The built-in model gives no reasons, and its fix is axe-core's summary in one line.
     """
@@ -179,7 +179,7 @@ def advice(finding: Finding, item: Priority | None, source: str) -> list[tuple[s
         return []
     summary = finding.nodes[0].failure_summary if finding.nodes else ""
     fix = one_line(item.fix).removesuffix("…").rstrip()
-    # Releases up to 0.1 put the summary's lines together without anything between.
+    # Releases up to 0.1 joined the summary's lines without a separator.
     is_repeated = bool(fix) and any(line.startswith(fix) for line in (summary_line(summary), one_line(summary)))
     written = (
         ("Who is affected", item.who),

@@ -72,7 +72,7 @@ class PageGroup:
 
 @dataclass(slots=True)
 class View:
-    """A component barrier with its number in the report; ``places`` are its pages, ``unlisted`` counts further ones."""
+    """A component barrier with its number in the report; ``places`` are its pages, ``unlisted`` counts the others."""
 
     number: int
     barrier: ComponentBarrier
@@ -91,9 +91,9 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A page's line about one of its components: the component's number, and what is this page's alone.
+    """A page's line about one of its components: the component's number, and what is specific to this page.
 
-    ``text`` says of the marks what the single word of ``marks`` does not.
+    ``text`` describes marks that the single word in ``marks`` cannot.
     """
 
     number: int
@@ -104,10 +104,10 @@ class Reference:
 
 
 class Views:
-    """All component barriers of a report, and where those of a page's findings are."""
+    """All component barriers of a report, and where to find those of a page."""
 
     def __init__(self, pages: Sequence[Page], labels: Sequence[str], *, dates: Mapping[str, ComponentDates]) -> None:
-        """``labels`` are the names of ``pages``, in the same order; ``dates`` those that are known of components."""
+        """``labels`` are the names of ``pages``, in the same order; ``dates`` are the known dates of components."""
         self._labels = [one_line(label) for label in labels]
         self._has_groups = any(group_of(page) for page in pages)
         numbers = {id(page): number for number, page in enumerate(pages)}
@@ -123,7 +123,7 @@ class Views:
         self._numbers = {(view.barrier.issue_id, view.barrier.rule): view.number for view in self.all}
 
     def _places(self, one: ComponentBarrier, numbers: Mapping[int, int]) -> list[Places]:
-        """Return the pages of a component by group, most pages first, as many as are listed."""
+        """Return the listed pages of a component by group, largest group first."""
         by_group: dict[str, list[tuple[Page, Finding]]] = {}
         for page, finding in one.places:
             by_group.setdefault(group_of(page), []).append((page, finding))
@@ -140,18 +140,18 @@ class Views:
         return listed
 
     def _heading(self, group: str) -> str:
-        """Return what stands over the pages of a group; '' where the report has none."""
+        """Return the heading of a group's pages; '' if the report has no groups."""
         return (one_line(group, limit=120) or NO_GROUP) if self._has_groups else ""
 
     def page_groups(self, pages: Sequence[Page]) -> list[PageGroup]:
-        """Return the pages by group, the group with the worst page first; one without a name where none has a group."""
+        """Return the pages by group, the worst group first; without groups, one group without a name."""
         by_group: dict[str, list[tuple[int, str, Page]]] = {}
         for number, page in enumerate(pages):
             by_group.setdefault(group_of(page), []).append((number + 1, self._labels[number], page))
         return [PageGroup(self._heading(group), _about(entries), entries) for group, entries in by_group.items()]
 
     def references(self, page: Page) -> list[Reference]:
-        """Return the page's components by number: each is named once, where it is shown, not on each of 1,000 pages."""
+        """Return the page's components by number; names are only where a component is described."""
         found: list[Reference] = []
         for finding in page.findings:
             if not has_components(finding):
@@ -171,7 +171,7 @@ def group_of(page: Page) -> str:
 
 
 def component_count(places: Iterable[tuple[Page, Finding]]) -> int:
-    """Return how many component barriers these findings are."""
+    """Return the number of component barriers in these findings."""
     return len({(node.issue_id, finding.rule) for _, finding in places for node in finding.nodes if node.issue_id})
 
 
@@ -183,12 +183,12 @@ def _about(entries: Sequence[tuple[int, str, Page]]) -> str:
 
 
 def has_components(finding: Finding) -> bool:
-    """Return whether every listed element of the finding belongs to a component, where it is described."""
+    """Return whether every listed element of the finding belongs to a component, which then describes it."""
     return bool(finding.nodes) and all(node.issue_id for node in finding.nodes)
 
 
 def _marked(page: Page, finding: Finding) -> tuple[str, str]:
-    """Return the finding's marks, with omissions in words."""
+    """Return the finding's marks, and in words those that differ."""
     if not page.marks.is_set:
         return "", ""
     marks = " ".join(dict.fromkeys(mark for _, mark, _ in page.marks.each(finding) if mark))

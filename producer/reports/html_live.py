@@ -21,7 +21,7 @@ _LEAST_RADIUS: Final = 11
 
 @dataclass(frozen=True, slots=True)
 class DrawnStop:
-    """A stop for drawing: its box, and the centre of its number."""
+    """A stop to draw: its box, and the centre of its number."""
 
     number: int
     left: int

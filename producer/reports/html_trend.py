@@ -28,7 +28,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """The newest days of one host: a column of parts for each, and the figures to compare.
+    """The newest days of one host: a column of parts for each, and the figures.
 
     ``by_component``: new and fixed are counted in component barriers; in days of earlier releases in elements.
     """

@@ -1,4 +1,4 @@
-"""Report as one JSON document: the request, every page as stored in Redis, the component barriers, and the sums."""
+"""Report as one JSON document: the request, every page as stored in Redis, the component barriers, and the totals."""
 
 from __future__ import annotations
 

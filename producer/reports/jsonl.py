@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, TextIO
 
-if TYPE_CHECKING:  # commands that print a line of JSON need ``line_of`` only
+if TYPE_CHECKING:  # commands that print a line of JSON need only ``line_of``
     from producer.contract import JsonObject
     from producer.reports.formats import ReportContext
     from producer.reports.page import Page
 
 _C1: Final = re.compile(r"[\x7f-\x9f\u2028\u2029]")
-"""Characters that JSON allows unescaped, but that terminals obey or some readers split lines at."""
+"""Characters that JSON allows unescaped, but that control terminals or end lines for some readers."""
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:  # noqa: ARG001  fits ``Report``

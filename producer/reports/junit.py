@@ -23,7 +23,7 @@ from producer.reports.plain_text import counted, one_line, summary_line
 from producer.reports.reviews import contrast_text, proposal_line
 
 _NODES = 20
-"""Maximum number of elements in a failure's text, which CI systems show in a narrow box."""
+"""Maximum number of elements in a failure's text; CI systems show it in a narrow box."""
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
@@ -33,7 +33,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
         if one.issue_id:
             report.append(_component(one, context))
     for page in listed:
-        report.append(_suite(page, context))  # add_testsuite() compares it with all others: 17 s for 5,000 pages
+        report.append(_suite(page, context))  # add_testsuite() compares all with all: 17 s for 5,000 pages
     suites = list(report)
     # update_statistics() would add skipped="…", which Jenkins' XSD does not know at the root
     report.tests = sum(suite.tests or 0 for suite in suites)
@@ -94,15 +94,15 @@ def _to_review(page: Page) -> list[str]:
     by_node = proposals(page)
     for finding in page.result.incomplete if page.result else ():
         about = f"{one_line(finding.rule)}: {one_line(finding.help)}"
-        lines.append(f"for a person to review: {about} ({counted(elements(finding), 'element')})")
+        lines.append(f"needs review: {about} ({counted(elements(finding), 'element')})")
         ratios = [(node, node.contrast) for node in finding.nodes if node.contrast]
         lines += [
-            f"  {one_line(selector_text(node.selector))}: {contrast_text(ratio)}: {ratio.verdict}, counted nowhere"
+            f"  {one_line(selector_text(node.selector))}: {contrast_text(ratio)}: {ratio.verdict}, not counted"
             for node, ratio in ratios[:_NODES]
         ]
         said = [(node, by_node[node.fingerprint]) for node in finding.nodes if node.fingerprint in by_node]
         lines += [
-            f"  {one_line(selector_text(node.selector))}: proposed by {one_line(proposal.source)}, counted nowhere: "
+            f"  {one_line(selector_text(node.selector))}: proposed by {one_line(proposal.source)}, not counted: "
             f"{proposal_line(proposal)}"
             for node, proposal in said[:_NODES]
         ]
@@ -118,7 +118,7 @@ def _case(page: Page, finding: Finding, fail_on: Impact | None) -> TestCase:
     is_over = fail_on is not None and impact.rank >= fail_on.rank
     is_counted = page.marks.counted(finding) is not None
     if is_counted and not is_over:
-        message += f"; under --fail-on {fail_on.value}" if fail_on else "; --fail-on never"
+        message += f"; below --fail-on {fail_on.value}" if fail_on else "; --fail-on never"
     result = (Failure if is_counted and is_over else Skipped)(message, impact.value)
     result.text = _details(finding, page.marks)
     case.result = [result]

@@ -1,7 +1,7 @@
 """Report as Markdown, for a pull-request comment or a CI system's job summary.
 
-Bounded, because a comment holds 65,536 characters: the worst components and pages are shown, the rest is counted. Text
-from pages is in code spans or escaped, so it can neither format, link nor mention anybody.
+Bounded, because a comment holds 65,536 characters: the worst components and pages are shown, the rest are counted. Text
+from pages is in code spans or escaped, so that it cannot format, link or mention anyone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from producer.reports.remarks import remarks
 from producer.reports.reviews import Measured, Proposed, reviews
 
 MAX_CHARS: Final = 65_000
-"""A little below GitHub's limit, to leave room for a line by the caller."""
+"""Slightly below GitHub's limit, to leave room for a line by the caller."""
 PAGES: Final = 50
 COMPONENTS: Final = 40
 PLACES: Final = 5
@@ -55,7 +55,7 @@ _WORD_JOINER: Final = "\u2060"
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
-    """Write the sums, the component barriers, and the pages, worst first; holds all pages in memory."""
+    """Write the totals, the component barriers, and the pages, worst first; holds all pages in memory."""
     listed = list(pages)
     names = dict(zip(map(id, listed), labels(listed), strict=True))
     head, foot = _head(listed, context), _foot(listed, context)
@@ -128,7 +128,7 @@ def _news_first(pages: Sequence[Page]) -> list[Page]:
 
 def _review(about: str, found: Sequence[Proposed | Measured], names: dict[int, str], *, chars: int) -> str:
     """Return a collapsed block with as many elements to review as fit into ``chars``."""
-    begin = f"\n<details><summary><b>for a person to decide</b>, counted nowhere: {_html(about)}</summary>\n\n"
+    begin = f"\n<details><summary><b>needs a person's decision</b>, not counted: {_html(about)}</summary>\n\n"
     end = "\n</details>\n"
     looks = _fitting((_look(one, names) for one in found[:REVIEWS]), chars - len(begin) - len(end) - _ROOM)
     return f"{begin}{''.join(looks)}{_left_out(len(found) - len(looks), 'more element')}{end}" if looks else ""
@@ -141,7 +141,7 @@ def _head(listed: Sequence[Page], context: ReportContext) -> str:
     new = summarise([page.counted for page in listed], fail_on=None) if is_compared else None
     where = f" of {code(sites.pop(), limit=200)}" if len(sites) == 1 else ""
     orders = "".join(
-        f"\n**What to mend first** on {code(order.site)}, by {text(order.model)}: "
+        f"\n**What to fix first** on {code(order.site)}, by {text(order.model)}: "
         f"{text(one_line(order.text, limit=2_000))}\n"
         for order in site_orders(listed)[:SITES]
     )
@@ -194,16 +194,16 @@ def _verdict(summary: Summary, context: ReportContext) -> str:
         return f"**{pages} with {new}findings that are {context.fail_on.value} or worse.**"
     if summary.total:
         new = "new and " if "known" in summary.marked else ""
-        return f"**Barriers were found**, none {new}at or over the threshold."
-    return "**No barriers found.** Automatic checks find about a third of them; the rest takes people."
+        return f"**Barriers were found**, none {new}at or above the threshold."
+    return "**No barriers found.** Automatic checks find about a third of all barriers; the rest need people."
 
 
 def _sums(summary: Summary, where: str, new: Summary | None) -> str:
-    """Return the sums, after a comparison first those of new barriers."""
+    """Return the totals, after a comparison those of new barriers first."""
     counts = _impacts(summary)
     pages = f"{summary.pages_text}{where}: {summary.with_barriers:,} with barriers, {summary.passed:,} without"
     found = f"; {summary.found()}: {counts}" if counts else ""
-    review = f"; {counted(summary.needs_review, 'finding')} for a person to review" if summary.needs_review else ""
+    review = f"; {counted(summary.needs_review, 'finding')} to review" if summary.needs_review else ""
     doubts = f"; {counted(summary.in_doubt, summary.unit)} in doubt" if summary.in_doubt else ""
     if new is not None:
         what = f": {_impacts(new)}" if new.total else ""

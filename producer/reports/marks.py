@@ -16,7 +16,7 @@ from producer.contract import JsonObject
 from producer.contract.decision import Decision
 from producer.contract.waiver import Waiver
 
-if TYPE_CHECKING:  # pydantic takes 60 ms, and `waive` needs none of it
+if TYPE_CHECKING:  # pydantic takes 60 ms, and `waive` does not need it
     from producer.contract import Finding, Node
 
 Mark = Literal["new", "known", "waived"]
@@ -26,8 +26,8 @@ Mark = Literal["new", "known", "waived"]
 class Marks:
     """Marks of one page's barriers, by fingerprint.
 
-    ``known`` is None without a comparison. ``unlisted_new``: a barrier left out of the result is new. ``note`` says in
-    words what the comparison lacks. ``decisions`` are people's, on undecided elements.
+    ``known`` is None without a comparison. ``unlisted_new``: a barrier left out of the result is new. ``note`` is a
+    sentence about gaps in the comparison. ``decisions`` are people's decisions on undecided elements.
     """
 
     known: frozenset[str] | None = None

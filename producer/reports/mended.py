@@ -1,4 +1,4 @@
-"""Names the component barriers that pages no longer have, for all reports read by people. Pure.
+"""Names the component barriers that were fixed on pages, for all reports read by people. Pure.
 
 A result names those that its page's previous scan had (``Changes.mended_components``). Otherwise fixed elements are
 known only by fingerprint: from ``Changes.fixed`` of earlier releases, and from the baseline (fingerprints in
@@ -16,9 +16,9 @@ from producer.contract.addresses import origin_of
 from producer.reports.page import Page
 from producer.reports.plain_text import counted, one_line
 
-HEADING: Final = "Mended component barriers"
+HEADING: Final = "Fixed component barriers"
 MAX_LINES: Final = 20
-"""Maximum number of component barriers that are named; the others are counted."""
+"""Maximum number of component barriers that are named; the rest are counted."""
 
 _Key: TypeAlias = "tuple[str, str]"
 """``issue_id`` and rule."""
@@ -34,7 +34,7 @@ class _Component:
 
 
 def mended_lines(pages: Iterable[Page]) -> list[str]:
-    """Return a line for each component barrier that is gone from a page, most pages first."""
+    """Return a line for each component barrier that is gone from some page, most pages first."""
     listed = list(pages)
     gone = [(page, lost, named) for page in listed for lost, named in [(_gone(page), _named(page))] if lost or named]
     if not gone:
@@ -55,7 +55,7 @@ def mended_lines(pages: Iterable[Page]) -> list[str]:
 
 
 def _gone(page: Page) -> set[str]:
-    """Return the fingerprints that the page no longer has; empty if it was not seen whole."""
+    """Return the fingerprints that the page no longer has; empty if it was not scanned completely."""
     if page.result is None or not page.is_scanned:
         return set()
     changes, known = page.result.changes, page.marks.known
@@ -95,13 +95,13 @@ def _keys(page: Page) -> set[_Key]:
 
 def _line(issue_id: str, component: _Component) -> str:
     still = f", still on {counted(len(component.has), 'page')}" if component.has else ""
-    pages = f"mended on {counted(len(component.mended), 'page')}{still}"
+    pages = f"fixed on {counted(len(component.mended), 'page')}{still}"
     return f"{one_line(component.name, limit=200)}: {pages} ({issue_id})"
 
 
 def _rest(left_out: int, unnamed: Sequence[int]) -> list[str]:
-    lines = [f"and {counted(left_out, 'more component barrier')} mended on a page"] if left_out else []
+    lines = [f"and {counted(left_out, 'more component barrier')} fixed on a page"] if left_out else []
     if unnamed:
-        what = f"{counted(sum(unnamed), 'element')} mended on {counted(len(unnamed), 'page')}"
+        what = f"{counted(sum(unnamed), 'element')} fixed on {counted(len(unnamed), 'page')}"
         lines.append(f"{what}, of components that this report cannot name")
     return lines

@@ -20,7 +20,7 @@ from producer.reports.marks import NO_MARKS, Mark, Marks
 from producer.reports.plain_text import counted as _counted
 from producer.reports.states import Seen, folded, together
 
-if TYPE_CHECKING:  # pydantic takes 60 ms, and who submits pages has no results of them
+if TYPE_CHECKING:  # pydantic takes 60 ms, and submitting pages needs no results
     from producer.contract import Doubt, Finding, Priority, Result, ReviewProposal, ScanResult
 
 Outcome = Literal[
@@ -37,9 +37,9 @@ class Page:
     """A requested page and its outcome; ``--strict`` counts a ``doubtful`` one as not scanned.
 
     ``problem`` says why there is no complete result; ``error`` is its class name. ``result`` is set whenever a scan
-    ended with one, also for an unreachable page. ``dismissed`` has the findings decided to be no barrier. ``marks``
-    says which barriers are known or waived. ``pictures`` has screenshots of elements by fingerprint: PNG, JPEG or WebP.
-    ``state`` names the page's state, '' the default.
+    ended with one, also for an unreachable page. ``dismissed`` has the findings that a person decided are not barriers.
+    ``marks`` says which barriers are known or waived. ``pictures`` has screenshots of elements by fingerprint: PNG,
+    JPEG or WebP. ``state`` names the page's state, '' for the default.
     """
 
     url: str
@@ -55,7 +55,7 @@ class Page:
 
     @property
     def is_scanned(self) -> bool:
-        """Whether the page was seen whole."""
+        """Whether the page was scanned completely."""
         return self.outcome in {"passed", "barriers"}
 
     @property
@@ -65,7 +65,7 @@ class Page:
 
     @property
     def path(self) -> str:
-        """The page on every host: path, query and route, with its state."""
+        """The page without its host: path, query and route, with its state."""
         return with_state(path_of(self.url), self.state)
 
     @property
@@ -126,12 +126,12 @@ def page_of(result: Result, *, url: str = "", state: str = "") -> Page:
     """Return the page of a scan's result.
 
     ``url`` and ``state`` are those requested, which a job without a result no longer has. A worker of a release without
-    states scans the default one, and its result says so.
+    states scans the default state, as its result shows.
     """
     if isinstance(result, contract.ScanResult) and result.error is None:
         shown = public_url(url or result.url or result.final_url or f"job {result.job_id}")
         if state and not result.page_state:
-            problem = f"it was not shown as {state!r}: its worker is of a release that knows no states; update it"
+            problem = f"it was not shown as {state!r}: its worker's release does not support states; update the worker"
             return Page(shown, "failed", result.job_id, None, problem, "WorkerOutdated", state=state)
         if result.status == "scanned":
             outcome = "barriers" if result.findings else "passed"
@@ -196,12 +196,12 @@ class RuleGroup:
 
     @property
     def page_count(self) -> int:
-        """Pages that fail the rule; a page in several states is one."""
+        """Number of pages that fail the rule; a page in several states counts once."""
         return len({page.url for page, _ in self.places})
 
     @property
     def node_count(self) -> int:
-        """Elements that fail the rule, on all pages."""
+        """Number of elements that fail the rule, on all pages."""
         return sum(elements(finding) for _, finding in self.places)
 
     @property
@@ -234,12 +234,12 @@ def by_rule(pages: Iterable[Page]) -> list[RuleGroup]:
 
 @dataclass(slots=True)
 class Summary:
-    """Sums over pages; feed it with ``add``.
+    """Totals over pages; add pages with ``add``.
 
     ``not_scanned`` counts all pages that do not pass, ``doubtful`` those counted only by ``--strict``. ``decided``
     counts elements with a decision, by verdict. ``in_doubt`` counts pages with any doubt, ``doubts`` pages by kind.
-    ``rules`` and ``components`` are those with a violation, by name and by ``issue_id``. A page in several states is
-    several ``pages`` and one of ``addresses``.
+    ``rules`` and ``components`` are those with a violation, by name and by ``issue_id``. A page in several states
+    counts as several ``pages`` and as one of ``addresses``.
     """
 
     pages: int = 0
@@ -287,7 +287,7 @@ class Summary:
 
     @property
     def unit(self) -> str:
-        """What is counted: pages, or scans if pages have several states."""
+        """The unit of the counts: pages, or scans if pages have several states."""
         return "scan" if len(self.states) > 1 else "page"
 
     @property
@@ -302,7 +302,7 @@ class Summary:
         return sum(self.elements.values())
 
     def found(self, new: str = "") -> str:
-        """Return the findings in the words of all reports: ``3 component barriers (2 rules, 150 elements)``.
+        """Return the findings in the wording shared by all reports: ``3 component barriers (2 rules, 150 elements)``.
 
         Results of earlier releases have no components: their elements are counted as barriers.
         """
@@ -321,7 +321,7 @@ class Summary:
         return " and ".join(parts)
 
     def document(self) -> JsonObject:
-        """Return the sums as JSON."""
+        """Return the totals as JSON."""
         doubts = {"in_doubt": self.in_doubt, "doubts": dict(sorted(self.doubts.items()))} if self.in_doubt else {}
         return {
             "pages": self.pages,
@@ -341,7 +341,7 @@ class Summary:
 
 
 def summarise(pages: Iterable[Page], *, fail_on: Impact | None) -> Summary:
-    """Return the sums over ``pages``."""
+    """Return the totals over ``pages``."""
     summary = Summary()
     for page in together(pages):
         summary.add(page, fail_on=fail_on)
@@ -349,7 +349,7 @@ def summarise(pages: Iterable[Page], *, fail_on: Impact | None) -> Summary:
 
 
 def worst_first(pages: Iterable[Page]) -> list[Page]:
-    """Return the pages that could not be scanned, then the others by their worst barriers, else in the given order."""
+    """Return the pages that could not be scanned, then the others by their worst barriers; a stable sort."""
     return sorted(pages, key=lambda page: (page.is_scanned, [-number for number in page.barriers.values()]))
 
 

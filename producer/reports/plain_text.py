@@ -1,7 +1,7 @@
-"""Sanitizes text from scanned pages: pages are hostile, and terminals, spreadsheets and CI systems obey it.
+"""Sanitizes text from scanned pages: pages are hostile, and terminals, spreadsheets and CI systems interpret it.
 
-Control characters carry terminal escapes, format characters reverse the direction of reading, and a line break starts a
-line that looks like the report's.
+Control characters form terminal escapes, format characters reverse the reading direction, and a line break starts a
+line that looks like part of the report.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ _JOINERS: Final = frozenset("\u200c\u200d")
 """Zero-width joiners: Persian, Hindi and emoji need them, and they cannot reorder anything."""
 
 _LONG_WORD: Final = 24
-"""Characters sacrificed at most to end at a word boundary; addresses and selectors are cut anywhere."""
+"""Maximum number of characters given up to end at a word boundary; addresses and selectors are cut anywhere."""
 
 
 def one_line(text: str, *, limit: int | None = None) -> str:
     """Return ``text`` as one printable line, with runs of white space and unsafe characters as one space.
 
-    With ``limit`` a longer text is cut as ``cut`` does.
+    With ``limit``, a longer text is shortened by ``cut``.
     """
-    # What str.isprintable() takes for printable is a part of what is fit, and most text is: no look at each character.
+    # Printable text, by str.isprintable(), is always fit, and most text is: this avoids a look at each character.
     fit = text if text.isprintable() else "".join(" " if _is_unfit(c) else c for c in text)
     line = " ".join(fit.split())
     return line if limit is None else cut(line, limit)
@@ -48,7 +48,7 @@ def printable(text: str) -> str:
 
 
 def middle_cut(text: str, limit: int) -> str:
-    """Return ``text`` with its middle left out if longer than ``limit``: both ends of a path matter."""
+    """Return ``text``, without its middle if it is longer than ``limit``: both ends of a path matter."""
     if len(text) <= limit:
         return text
     head = (limit - 1) // 3
@@ -72,7 +72,7 @@ class Step:
     items: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Return it on one line; a single alternative without the heading."""
+        """Return the step on one line; a single alternative has no heading."""
         if len(self.items) == 1:
             return self.items[0]
         return f"{self.heading} {'; '.join(self.items)}".strip()
@@ -81,8 +81,8 @@ class Step:
 def steps(summary: str) -> list[Step]:
     """Return the parts of axe-core's failure summary.
 
-    It has lines that begin a part ("Fix any of the following:") and indented lines for the alternatives, which could
-    not be told apart if simply joined.
+    It has lines that begin a part ("Fix any of the following:") and indented lines for the alternatives, which would
+    run together if simply joined.
     """
     found: list[tuple[str, list[str]]] = []
     for line in summary.splitlines():

@@ -1,4 +1,4 @@
-"""Says in words what a run did not count and why, for all reports read by people. Pure; doubts are in ``doubts.py``."""
+"""Sentences on what a run did not count and why, for all reports read by people. Pure; for doubts see ``doubts.py``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from producer.contract.findings import SpreadComponent
 
 SHOWN: Final = 5
-"""Maximum number of spreading component barriers, and of their groups, that are named; the others are counted."""
+"""Maximum number of spreading component barriers, and of their groups, that are named; the rest are counted."""
 
 
 def remarks(pages: Iterable[Page]) -> list[str]:
@@ -94,4 +94,4 @@ def _led_elsewhere(pages: Sequence[Page]) -> list[str]:
     if not led:
         return []
     asked, shown = (one_line(url, limit=200) for url in led[0])
-    return [f"{counted(len(led), 'page')} led to another address, such as {asked} to {shown}"]
+    return [f"{counted(len(led), 'page')} redirected to another address, such as {asked} to {shown}"]

@@ -94,7 +94,7 @@ def proposals_line(found: Sequence[Proposed]) -> str:
     verdicts = Counter[str](one.proposal.verdict for one in found)
     shares = ", ".join(f"{word} {verdicts[name]:,}" for name, word in _WORDS.items() if verdicts[name])
     sources = ", ".join(sorted({one_line(one.proposal.source, limit=60) for one in found} - {""})) or "a model"
-    return f"{sources} proposes of {counted(len(found), 'element')}: {shares}"
+    return f"{sources} proposes for {counted(len(found), 'element')}: {shares}"
 
 
 def contrast_text(contrast: MeasuredContrast) -> str:
@@ -114,7 +114,7 @@ def measured_line(found: Sequence[Measured]) -> str:
     undecided = {(id(one.page), one.finding.fingerprint): elements(one.finding) for one in found}
     shares = Counter(one.word for one in found)
     words = ", ".join(f"{word} {shares[word]:,}" for word in _MEASURED if shares[word])
-    return f"contrast measured of {len(found):,} of {counted(sum(undecided.values()), 'element')}: {words}"
+    return f"contrast measured for {len(found):,} of {counted(sum(undecided.values()), 'element')}: {words}"
 
 
 def reviews(pages: Sequence[Page]) -> list[tuple[str, Sequence[Proposed | Measured]]]:

@@ -1,8 +1,8 @@
 """Report as SARIF 2.1.0 (OASIS), for code scanning: rules are axe's rules, results are component barriers.
 
-The component's ``issue_id`` is the result's ``partialFingerprints``, so that a viewer recognizes it in the next run, on
-any pages; its locations are the first elements of each page. A finding of an earlier release, without components, is a
-result of its page, identified by its fingerprint. A location is the repository's file with the markup if known, else
+The component's ``issue_id`` is in the result's ``partialFingerprints``, so that a viewer recognises it in the next run,
+on any page; its locations are the first elements of each page. A finding of an earlier release, without components, is
+a result of its page, identified by its fingerprint. A location is the repository's file with the markup if known, else
 the page as a relative path (``example.org/page``), because GitHub refuses a file with ``https:`` locations; the address
 is in the message and in ``properties.url``. Pages that could not be scanned are notifications of a failed invocation.
 Each doubt is a notification too: a warning if something was not seen, a note for a remark. The file stays within
@@ -32,15 +32,15 @@ from producer.reports.sources import NO_SOURCES, Sources
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 RESULTS: Final = 25_000
-"""Results of a run: GitHub rejects a file with more."""
+"""Maximum number of results per run: GitHub rejects a file with more."""
 LOCATIONS: Final = 100
-"""Locations of a result: GitHub shows no more."""
+"""Maximum number of locations per result: GitHub shows no more."""
 PROPOSALS: Final = 1_000
-"""Maximum number per run; the JSON report has all."""
+"""Maximum number of proposals per run; the JSON report has all."""
 DOUBTS: Final = 1_000
 """Maximum number of notifications per run; the JSON report has all."""
 ALL_LOCATIONS: Final = 100_000
-"""Elements of a run, about 40 MB of text: GitHub accepts 10 MB compressed."""
+"""Maximum number of elements per run, about 40 MB of text: GitHub accepts 10 MB compressed."""
 
 _LEVEL: Final = {Impact.CRITICAL: "error", Impact.SERIOUS: "error", Impact.MODERATE: "warning", Impact.MINOR: "note"}
 
@@ -56,7 +56,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     driver = {"name": "Sightline", "version": VERSION, "rules": [_rule(group.finding) for group in rules]}
     run = {
         "tool": {"driver": driver},
-        "automationDetails": {"id": f"{context.category or 'sightline'}/"},  # GitHub's category: all before the last /
+        "automationDetails": {"id": f"{context.category or 'sightline'}/"},  # GitHub's category: all up to the last /
         "columnKind": "unicodeCodePoints",
         "invocations": [_invocation(listed, context, left_out=len(found) - len(kept))],
         "artifacts": [_artifact(page) for page in {page.url: page for page in listed}.values() if host_of(page.url)],
@@ -124,7 +124,7 @@ def _result(one: ComponentBarrier, order: dict[str, int], shown: int, sources: S
         "locations": _locations(one, shown, sources),
         "partialFingerprints": {
             **({"sightlineComponent/v1": known_by} if one.issue_id else {"sightlineFinding/v1": known_by}),
-            "primaryLocationLineHash": known_by,  # the only one GitHub looks at
+            "primaryLocationLineHash": known_by,  # the only one that GitHub reads
         },
         "properties": {
             "url": page.url,

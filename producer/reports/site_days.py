@@ -1,4 +1,4 @@
-"""The trend of a site: sums by day (UTC) in ``site:<host>``, which finish.lua updates. Kept permanently."""
+"""The trend of a site: totals by day (UTC) in ``site:<host>``, which finish.lua updates. Kept permanently."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from producer.keys import Keys
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Day:
-    """Sums of one day (UTC) over the scans of a site: elements with a barrier, by impact.
+    """Totals of one day (UTC) over the scans of a site: elements with a barrier, by impact.
 
-    ``new`` and ``fixed`` count elements by page; ``barriers_new`` and ``barriers_mended`` count component barriers of
-    the site that appeared or came back, or that its last page has lost. Days of earlier releases lack these.
+    ``new`` and ``fixed`` count elements by page; ``barriers_new`` counts the site's component barriers that appeared or
+    came back, ``barriers_mended`` those that its last page has lost. Days of earlier releases lack these.
     """
 
     day: str

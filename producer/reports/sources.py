@@ -1,7 +1,7 @@
 """Finds a scanned page's markup in a repository's files, so that reports can name file and line. Pure.
 
 An element is found by its opening tag (name and attributes in any order and quotes), then by the text that follows. If
-several files match, the page's file counts (``/shop/`` is ``shop/index.html``), else none: a wrong place is worse than
+several files match, the page's file is used (``/shop/`` is ``shop/index.html``), else none: a wrong place is worse than
 none. Templates that compute attributes at run time are not found.
 """
 

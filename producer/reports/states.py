@@ -1,4 +1,4 @@
-"""Merges pages in several states: each element once, and which states have a component barrier. Pure.
+"""Merges pages in several states: lists each element once, and finds which states have a component barrier. Pure.
 
 The first listed state of a page shows an element; later states add only new ones.
 """
@@ -26,13 +26,13 @@ class Seen:
     _pages: dict[str, Page] = field(default_factory=dict[str, "Page"])
 
     def look_at(self, page: Page) -> None:
-        """Start a new page, unless it is the same one in another state."""
+        """Start a new page, unless it is the same page in another state."""
         if page.url != self.url or self._pages.get(page.state, page) is not page:
             self.url, self._shown, self._unlisted, self._pages = page.url, {}, {}, {}
         self._pages[page.state] = page
 
     def added(self, page: Page, finding: Finding) -> Finding | None:
-        """Return what the finding adds to those of the page's earlier states, or None.
+        """Return the finding with only the elements that earlier states of the page lack, or None.
 
         For a component these are the elements in excess of any earlier state's number, because the fingerprint of one
         element can differ between states.
@@ -84,7 +84,7 @@ def folded(places: Sequence[Place]) -> list[Place]:
 
 
 def states_read(pages: Iterable[Page]) -> dict[str, frozenset[str]]:
-    """Return, by address, the states in which a page was seen whole, if there are several."""
+    """Return, by address, the states in which a page was scanned completely, if there are several."""
     found: dict[str, set[str]] = {}
     for page in pages:
         if page.is_scanned:
@@ -93,9 +93,9 @@ def states_read(pages: Iterable[Page]) -> dict[str, frozenset[str]]:
 
 
 def only_in(having: Mapping[str, Iterable[str]], read: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
-    """Return the states that have something; empty if all do, or if no page was seen in several.
+    """Return the states that have something; empty if all do, or if no page was scanned in several.
 
-    ``having`` are the states of each page that has it, by the page's address.
+    ``having`` has, by page address, the states that have it.
     """
     if not having.keys() <= read.keys():
         return ()
@@ -107,7 +107,7 @@ def only_in(having: Mapping[str, Iterable[str]], read: Mapping[str, frozenset[st
 def only_text(states: Sequence[str], read: Iterable[str]) -> str:
     """Return in words which of the states ``read`` have it: ``only dark``, ``only at 390 px``, ``not iPhone 14``.
 
-    A setting that these share and no other state has is named for them: for ``dark`` and ``iPhone 14, dark``, dark.
+    A setting shared by these and no other state stands for them: ``dark`` for ``dark`` and ``iPhone 14, dark``.
     """
     if not states:
         return ""

@@ -1,6 +1,6 @@
-"""Report for a terminal: the component barriers with their pages, then a line per page and the sums.
+"""Report for a terminal: the component barriers with their pages, then a line per page and the totals.
 
-The sums come last, where a terminal shows them. Rich detects colour and width; in a pipe or a file nothing is cut.
+The totals come last, where a terminal shows them. Rich detects colour and width; in a pipe or a file nothing is cut.
 Below ``_WIDE`` columns a page takes two lines instead of a table row, so that 40 columns are enough.
 """
 
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from producer.contract import TriedFix
 
 _WIDE: Final = 72
-"""From this width on the page table fits, with distinguishable page names."""
+"""From this width on, the page table fits with distinguishable page names."""
 _ROOMY: Final = 100
-"""From this width on the impacts' names are written in full."""
+"""From this width on, the impacts' names are written in full."""
 _SHORT: Final = {Impact.CRITICAL: "Crit", Impact.SERIOUS: "Ser", Impact.MODERATE: "Mod", Impact.MINOR: "Min"}
 _PIPE: Final = 10_000
 """Width without a terminal: addresses in a log are not cut."""
@@ -52,7 +52,7 @@ _OUTCOME_STYLE: Final = {"passed": "green", "barriers": "default"}
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
-    """Write the components, the pages and the sums of what counts for the gate; holds all pages in memory."""
+    """Write the components, the pages and the totals of what counts for the gate; holds all pages in memory."""
     console = _console(context, out)
     whole = list(pages)
     listed = [page.counted for page in whole]
@@ -78,7 +78,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
 
 
 def write_overview(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
-    """Write only the pages and the sums."""
+    """Write only the pages and the totals."""
     console, whole = _console(context, out), list(pages)
     listed = [page.counted for page in whole]
     names = [one_line(label) for label in labels(listed)]
@@ -91,7 +91,7 @@ def write_overview(pages: Iterable[Page], context: ReportContext, out: TextIO) -
 
 
 def write_sums(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
-    """Write the pages that could not be scanned and the sums, to explain the outcome if all reports are files."""
+    """Write the pages that could not be scanned and the totals, to explain the outcome if all reports are files."""
     console, listed = _console(context, out), [page.counted for page in pages]
     print_problems(console, listed, [one_line(label) for label in labels(listed)])
     print_sums(console, summarise(listed, fail_on=context.fail_on), context)
@@ -136,7 +136,7 @@ def _print_page_list(console: Console, pages: Sequence[Page], names: Sequence[st
 
 
 def _status(page: Page) -> Text:
-    if page.outcome == "barriers" and not page.findings:  # of a page as counted: all of it is known or waived
+    if page.outcome == "barriers" and not page.findings:  # all its barriers are known or waived
         return Text("none new" if page.marks.known is not None else "all waived", style="dim")
     word = "no barriers" if page.outcome == "passed" else page.outcome
     return Text(word, style=_OUTCOME_STYLE.get(page.outcome, "bold magenta"))
@@ -237,7 +237,7 @@ def _print_reviews(console: Console, about: str, found: Sequence[Proposed | Meas
     """Print the elements that need review, two lines each."""
     console.print()
     heading = Text("review", style="bold blue").append(f"  {about}", style="default")
-    _print_hanging(console, heading, tail="a person decides")
+    _print_hanging(console, heading, tail="needs a decision")
     room = console.width - INDENT
     for one in found[:_PLACES]:
         rule = f"  {one_line(one.finding.rule, limit=40)}"

@@ -1,4 +1,4 @@
-"""The end of the terminal's table: pages that could not be scanned, doubts and sums; and its colours."""
+"""The end of the terminal's table: pages that could not be scanned, doubts and totals; and its colours."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _print_doubts(console: Console, lines: Sequence[tuple[str, str]]) -> None:
     if not lines:
         return
     console.print()
-    console.print(Text(f"What else is in doubt: {counted(len(lines), 'remark')}", style="bold yellow"))
+    console.print(Text(f"Also in doubt: {counted(len(lines), 'remark')}", style="bold yellow"))
     for name, line in lines[:MAX_LINES]:
         text = Text.assemble((middle_cut(name, max(console.width * 2 // 5, 12)), "bold"), "  ", line)
         console.print(indented(text), overflow="fold")
@@ -84,7 +84,7 @@ def print_sums(console: Console, summary: Summary, context: ReportContext) -> No
         line.append_text(impact_counts(summary.elements))
         console.print(line)
     if summary.needs_review:
-        console.print(Text(f"{counted(summary.needs_review, 'finding')} for a person to review", style="dim"))
+        console.print(Text(f"{counted(summary.needs_review, 'finding')} to review", style="dim"))
     if summary.in_doubt:
         line = Text(f"{counted(summary.in_doubt, summary.unit)} in doubt: ", style="bold yellow")
         console.print(line.append(counts_text(summary.doubts), style="not bold"))

@@ -70,12 +70,12 @@ _NAMES: Final = {
 
 
 def criterion_name(number: str) -> str:
-    """Return ``Contrast (Minimum)`` for ``1.4.3``; ``''`` for one that is not listed."""
+    """Return ``Contrast (Minimum)`` for ``1.4.3``; ``''`` for an unlisted one."""
     return _NAMES.get(number, "")
 
 
 def criterion_url(number: str) -> str:
-    """Return the address of W3C's explanation of a criterion; ``''`` for one that is not listed.
+    """Return the address of W3C's explanation of a criterion; ``''`` for an unlisted one.
 
     W3C derives the address from the name: lower case, words joined by hyphens, without punctuation.
     """

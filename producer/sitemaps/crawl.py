@@ -1,8 +1,8 @@
 """Crawls a site: follows links in the served HTML within one origin and samples the pages of each template.
 
-Only candidate pages are requested: of 10,000 products some twenty are loaded. robots.txt is obeyed, including its delay
-between requests. Pages, requests, bytes and time are bounded; skipped addresses are counted. ``download.py`` loads
-pages and refuses redirects to other sites. Links made by scripts are not found.
+Only candidate pages are requested: of 10,000 products, some twenty are loaded. robots.txt is obeyed, including its
+delay between requests. Pages, requests, bytes and time are bounded; skipped addresses are counted. ``download.py``
+loads pages and refuses redirects to other sites. Links made by scripts are not found.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def crawl(
 
 
 class _Crawl:
-    def __init__(  # noqa: PLR0917  as ``crawl`` has them
+    def __init__(  # noqa: PLR0917  the parameters of ``crawl``
         self,
         start: str,
         choice: Choice,
@@ -147,7 +147,7 @@ class _Crawl:
         return ""
 
     def _is_hopeless(self, pattern: str) -> bool:
-        """Whether a pattern has failed or been unwanted so often that further addresses are not worth trying."""
+        """Whether a pattern has failed or been excluded so often that further addresses are not worth trying."""
         return self._tried[pattern] >= self._bounds.per_pattern * _REQUESTS_A_PAGE
 
     def _leave_pattern(self, pattern: str) -> None:
@@ -191,14 +191,14 @@ class _Crawl:
             status = f" (HTTP {error.http_status})" if error.http_status else ""
             self._found.leave_out(url, f"that could not be loaded{status}")
         except ValueError:
-            self._found.leave_out(url, "that lead to no address")
+            self._found.leave_out(url, "that redirect to no address")
 
     def _take(self, url: str, shown: str) -> None:
         """Add the page under its final address, unless that is already included or unwanted."""
         if origin_of(shown) != origin_of(self._start):
             why = _ELSEWHERE
         else:
-            why = "that lead to a page taken" if shown in self._found.pages else self._choice.why_not(shown)
+            why = "that redirect to a page already taken" if shown in self._found.pages else self._choice.why_not(shown)
         if why:
             self._found.leave_out(url, why)
             return
@@ -218,4 +218,4 @@ class _Crawl:
         if now_s - self._told_s >= _TELL_EVERY_S:
             self._told_s = now_s
             waiting = sum(map(len, self._waiting.values()))
-            self._tell(f"{len(self._found.pages):,} pages found, {waiting:,} links to look at")
+            self._tell(f"{len(self._found.pages):,} pages found, {waiting:,} links to follow")

@@ -119,7 +119,7 @@ class Downloads:
     """The downloads of one run, with their login and the total time spent on Retry-After.
 
     ``on_wait`` receives a message before each wait. ``trusted`` replaces this machine's certificate authorities.
-    ``refuse`` is asked of each address before it is connected to; no proxy is used then, which would connect instead.
+    ``refuse`` is called for each address before connecting; then no proxy is used, since it would connect instead.
     """
 
     login: SiteLogin = field(default_factory=SiteLogin)
@@ -204,7 +204,7 @@ class _OwnSite(HTTPRedirectHandler):
     def __init__(self, login: SiteLogin) -> None:
         self._login = login
 
-    def redirect_request(  # noqa: PLR0917  as the base class has it
+    def redirect_request(  # noqa: PLR0917  as in the base class
         self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> Request | None:
         """Return the next request; raises ``PageUnreachable`` for one to another site."""
@@ -229,7 +229,7 @@ def unreachable(url: str) -> Generator[None]:
         if said := _retry_after_s(error):
             msg += f" and asks to wait {said:,.0f} s: too long for one run"
         if error.code == _UNAUTHORISED:
-            msg += ": give a login by --header-file or --cookie-file, or as http://user:password@… in the address"
+            msg += ": give a login with --header-file or --cookie-file, or as http://user:password@… in the address"
         raise PageUnreachable(msg, http_status=error.code) from None
     except (URLError, HTTPException, OSError, EOFError, zlib.error) as error:
         reason: object = getattr(error, "reason", "") or error

@@ -18,14 +18,14 @@ from typing import Any, Self, TypeAlias
 from urllib.request import HTTPHandler, HTTPSHandler, Request
 
 Refuse: TypeAlias = Callable[[str, int, str], str | None]
-"""Says why a host's port at an address must not be connected to; None when it may be."""
+"""Returns why a connection to a host's port at an address is forbidden; None if it is allowed."""
 
 
 class Exchange:
     """A request with its redirects and response. Use as a context manager, or call ``close``.
 
-    ``trusted`` replaces this machine's certificate authorities. ``refuse`` is asked of each address before it is
-    connected to; by default all may be.
+    ``trusted`` replaces this machine's certificate authorities. ``refuse`` is called for each address before
+    connecting; by default all are allowed.
     """
 
     def __init__(self, trusted: SSLContext | None = None, refuse: Refuse | None = None) -> None:
@@ -82,7 +82,7 @@ class Exchange:
 
 
 def _watched(kind: type[HTTPConnection], exchange: Exchange, *args: Any, **options: Any) -> HTTPConnection:
-    """Return a connection that ``exchange`` watches from before the TLS handshake, which can drip, too."""
+    """Return a connection that ``exchange`` watches already during the TLS handshake, which can also drip."""
     connection: Any = kind(*args, **options)
     connect = connection._create_connection  # noqa: SLF001  http.client has no other way to the socket before TLS
     if exchange.refuse is not None:

@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 WORDS: Final = 30
-"""Different words in one position of a path from which on they count as names of things."""
+"""Number of different words in one position of a path from which they count as names of items."""
 _DEEPEST: Final = 12
 _WORD: Final = re.compile(r"[^\W\d]+(?:[-_.~][^\W\d]+)?")
 _LONGEST_WORD: Final = 30

@@ -1,7 +1,7 @@
-"""Reads robots.txt for pages that nobody listed individually, such as those of a sitemap.
+"""Reads robots.txt for pages that were not listed individually, such as those of a sitemap.
 
-RFC 9309: a missing file (4xx) allows everything; an unreachable one forbids everything, since it may do so. 429 counts
-as unreachable. Blocking; each site is asked once.
+RFC 9309: a missing file (4xx) allows everything; an unreachable one forbids everything, since it might. 429 counts as
+unreachable. Blocking; each site is asked once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from producer.errors import PageUnreachable
 from producer.sitemaps.download import Downloads
 
 AGENT: Final = "Sightline"
-"""Our name in robots.txt; rules for ``*`` apply, too."""
+"""Sightline's name in robots.txt; rules for ``*`` also apply."""
 MAX_BYTES: Final = 512_000
 """Bytes read of a file; RFC 9309 requires at least 500 KiB."""
 MOST_GAP_MS: Final = 60_000
@@ -43,7 +43,7 @@ class RobotsOfSites:
         return [] if rules is None else list(rules.sitemaps)
 
     def gap_ms(self, url: str) -> int:
-        """Return the site's Crawl-delay in ms, ``MOST_GAP_MS`` at most."""
+        """Return the site's Crawl-delay in ms, at most ``MOST_GAP_MS``."""
         rules = self._of(url)
         asked_s = rules.crawl_delay(AGENT) if rules is not None else None
         return min(MOST_GAP_MS, max(0, round(asked_s * 1000))) if asked_s and math.isfinite(asked_s) else 0

@@ -1,4 +1,4 @@
-"""Finds pages: those that sitemaps list and those that links lead to, as ``scan`` and schedules ask for them.
+"""Finds pages in sitemaps and by crawling, for ``scan`` and schedules.
 
 Blocking. robots.txt is obeyed unless the search says otherwise. Next: ``sitemap.py``, ``crawl.py``.
 """
@@ -22,7 +22,7 @@ _Found = TypeVar("_Found", bound=Listed)
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Where to look, and what to take; ``replaced`` has what stands for what in addresses of sitemaps."""
+    """A search: where to look, which pages to take; ``replaced`` has pairs of texts to replace in sitemaps."""
 
     sitemaps: tuple[str, ...] = ()
     crawl: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Part(Generic[_Found]):
-    """What one sitemap or crawl gave; ``address`` is its own."""
+    """The result of one sitemap or crawl, which is at ``address``."""
 
     address: str
     found: _Found
@@ -43,7 +43,7 @@ class Part(Generic[_Found]):
 
 
 def in_sitemaps(search: Search, downloads_of: Callable[[str], Downloads]) -> Iterator[Part[Listed]]:
-    """Yield what each sitemap lists; ``downloads_of`` returns what loads the files of an address' site."""
+    """Yield the pages of each sitemap; ``downloads_of`` returns the downloads for an address's site."""
     robots_of: dict[str, RobotsOfSites] = {}
     for address in search.sitemaps:
         downloads = downloads_of(address)
@@ -56,7 +56,7 @@ def in_sitemaps(search: Search, downloads_of: Callable[[str], Downloads]) -> Ite
 def in_crawls(
     search: Search, downloads_of: Callable[[str], Downloads], *, tell: Callable[[str], None] = lambda _: None
 ) -> Iterator[Part[Crawled]]:
-    """Yield the pages that each crawl leads to; ``tell`` gets a line now and then."""
+    """Yield the pages of each crawl; ``tell`` receives lines of progress."""
     for start in search.crawl:
         downloads = downloads_of(start)
         robots = RobotsOfSites(downloads)
@@ -70,15 +70,15 @@ def _no_gap(_: str) -> int:
 
 
 def _sitemaps_at(address: str, robots: RobotsOfSites, pairs: tuple[tuple[str, str], ...]) -> list[str]:
-    """Return the sitemap; for the address of a whole site those that its robots.txt names, or the usual place.
+    """Return the sitemap; for the address of a whole site, those named in its robots.txt, or the default location.
 
-    robots.txt names such on its own site alone: it cannot make this machine ask another one.
+    Only sitemaps on its own site are used: robots.txt cannot direct this machine to another site.
     """
     if path_of(address) != "/":
         return [address]
     named: dict[str, None] = {}
     for text in robots.sitemaps(address):
-        with contextlib.suppress(ValueError):  # as with any line of robots.txt that makes no sense
+        with contextlib.suppress(ValueError):  # invalid lines of robots.txt are ignored
             sitemap = replaced(public_url(normal_url(urljoin(address, text))), pairs)
             if site_name(sitemap) == site_name(address):
                 named[sitemap] = None

@@ -26,7 +26,7 @@ MAX_SITEMAPS: Final = 2_000
 MAX_DEPTH: Final = 5
 """The protocol allows one level of index; some sites nest one or two more."""
 MAX_PROBLEMS: Final = 1_000
-"""Listed individually; further ones are only counted."""
+"""Maximum number of problems listed individually; further ones are only counted."""
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _FILES: Final = re.compile(
     r"\.(pdf|ps|epub|docx?|xlsx?|pptx?|od[tsp]|rtf|csv|ics|vcf"
@@ -37,7 +37,7 @@ _FILES: Final = re.compile(
 )
 """Extensions that browsers download or do not show as a page. ``.txt`` and ``.xml`` may be pages."""
 FILES_LEFT_OUT: Final = "that are files, not pages"
-NO_MATCH: Final = "that fit no --match"
+NO_MATCH: Final = "that match no --match"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ class _Walk:
             if len(self._listed.problems) < MAX_PROBLEMS:
                 self._listed.problems.setdefault(text[:300], InputError(str(error)))
             else:
-                self._listed.leave_out(text, "that are no addresses")
+                self._listed.leave_out(text, "that are not addresses")
             return
         if site_name(target) not in self._sites:
             self._listed.leave_out(target, "of other sites")
@@ -169,7 +169,7 @@ class _Walk:
         if address in self._depths:
             self._listed.leave_out(address, "sitemaps named twice")
         elif depth > MAX_DEPTH:
-            msg = f"{address!r} is nested more than {MAX_DEPTH} deep in {self._first!r}: give it by itself"
+            msg = f"{address!r} is nested more than {MAX_DEPTH} deep in {self._first!r}: list it separately"
             self._listed.problems[address] = InputError(msg)
         elif len(self._depths) >= MAX_SITEMAPS:
             raise InputError(f"{self._first!r} names more than {MAX_SITEMAPS:,} sitemaps: give some of them instead")

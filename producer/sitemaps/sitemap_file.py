@@ -30,7 +30,7 @@ _BLANK: Final = codecs.BOM_UTF8 + b" \t\r\n\v\f"
 _UTF16: Final = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _ROOTS: Final = frozenset({"urlset", "sitemapindex", "rss", "RDF", "feed"})
 _ADDRESS: Final = re.compile(r"https?://", re.IGNORECASE)
-_EXPECTED: Final = "expected an XML sitemap, an RSS or Atom feed, or text with an address a line"
+_EXPECTED: Final = "expected an XML sitemap, an RSS or Atom feed, or text with an address per line"
 
 
 class Malformed(InputError):
@@ -40,7 +40,7 @@ class Malformed(InputError):
 def locations(body: io.RawIOBase, name: str) -> Iterator[tuple[str, str]]:
     """Yield each address of a file with its element, ``url`` or ``sitemap``, keeping one entry in memory.
 
-    Raises ``Malformed`` after yielding the entries before the fault.
+    Raises ``Malformed`` after yielding the entries before the error.
     """
     pieces = _pieces(io.BufferedReader(body, buffer_size=_PIECE), name)
     first = next(pieces, b"")
@@ -49,7 +49,7 @@ def locations(body: io.RawIOBase, name: str) -> Iterator[tuple[str, str]]:
     if not start:
         raise Malformed(f"{name!r} is empty: expected an XML sitemap")
     if start.startswith(("<!doctype html", "<html")):
-        msg = f"{name!r} is a web page, not a sitemap: robots.txt of most sites says where theirs is, as 'Sitemap: …'"
+        msg = f"{name!r} is a web page, not a sitemap: look for a 'Sitemap: …' line in the site's robots.txt"
         raise Malformed(msg)
     pieces = itertools.chain([first], pieces)
     try:
@@ -59,7 +59,7 @@ def locations(body: io.RawIOBase, name: str) -> Iterator[tuple[str, str]]:
     except DefusedXmlException:
         raise Malformed(f"{name!r} declares a document type or entities: a sitemap has neither") from None
     except (LookupError, ValueError) as error:
-        raise Malformed(f"{name!r} has an encoding that is not read ({error}): expected UTF-8") from None
+        raise Malformed(f"{name!r} has an unsupported encoding ({error}): expected UTF-8") from None
 
 
 def _pieces(stream: io.BufferedReader[Any], name: str) -> Iterator[bytes]:

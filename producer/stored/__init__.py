@@ -1,1 +1,1 @@
-"""What users keep in Redis: schedules, waivers and dead letters."""
+"""Data that users manage in Redis: schedules, waivers, decisions, pauses and dead letters."""

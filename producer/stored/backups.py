@@ -1,4 +1,4 @@
-"""What is known of the newest backup: ``sightline backup`` notes it in Redis, metrics and doctor read it."""
+"""Facts about the newest backup: ``sightline backup`` writes them to Redis; metrics and doctor read them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MADE_MS: Final = b"made_ms"
 
 
 def age_s(fields: Mapping[bytes, bytes], *, now_ms: int) -> float | None:
-    """Return the age of the newest backup, None where none was made. Pure."""
+    """Return the age of the newest backup, None if there is none. Pure."""
     made = fields.get(MADE_MS, b"")
     return max(0.0, (now_ms - int(made)) / 1000) if made.isdigit() else None
 
 
 def note_backup(redis: Redis, keys: Keys, *, size: int) -> None:
-    """Note that a backup has been made just now. Raises redis-py's errors."""
+    """Record that a backup was just made. Raises redis-py's errors."""
     seconds, _ = cast("tuple[int, int]", redis.time())
     about = {MADE_MS: seconds * 1000, b"bytes": size}
     redis.hset(keys.backup, mapping=cast("dict[str | bytes, int]", about))

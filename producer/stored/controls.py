@@ -1,8 +1,8 @@
 """Pauses lanes, batches, hosts and sites, drains workers, and limits hosts, for all workers of an environment.
 
-A job of something paused waits on the scheduled set, its attempt unspent, until that is resumed; what runs already goes
-on. Each worker looks up lanes, batches and whether it is drained every second (``worker/queue/controls.py``);
-enter_host.lua looks up hosts, their limits and sites whenever a scan wants to begin.
+A paused job waits in the scheduled set, without using an attempt, until the pause ends; running jobs continue. Every
+second, each worker reads the pauses of lanes and batches and its own drain (``worker/queue/controls.py``);
+enter_host.lua checks hosts, their limits and sites when a scan is about to begin.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ WOKEN_AT_ONCE: Final = 2_000
 
 
 def control_of(kind: str, name: str) -> Control:
-    """Return the control of what a person names; raises ``InputError`` for a name that cannot be one."""
+    """Return the control for a kind and name given by a person; raises ``InputError`` for an invalid name."""
     if kind == "lane" and name not in set(Lane):
         raise InputError(f"no lane {name!r}: expected one of {', '.join(Lane)}")
     if kind == "batch":
@@ -46,20 +46,20 @@ def control_of(kind: str, name: str) -> Control:
             host = "*"
         if "*" in host:
             wanted = "site" if kind == "site" else "host"
-            raise InputError(f"{name[:100]!r} names no {wanted}: expected one such as 'shop.example'")
+            raise InputError(f"{name[:100]!r} is not a {wanted}: expected one such as 'shop.example'")
         name = site_of(address) if kind == "site" else host
     return Control(kind, name)
 
 
 async def put(redis: Redis, keys: Keys, control: Control) -> bool:
-    """Pause or drain it; False where it was already. Raises redis-py's errors."""
+    """Pause or drain; returns False if nothing changed. Raises redis-py's errors."""
     event = "paused" if control.kind in PAUSED else "draining"
     changed, _ = await _change(redis, keys, control, _asked(), event=event)
     return changed
 
 
 async def limit(redis: Redis, keys: Keys, control: Control, limits: HostLimits) -> bool:
-    """Set a host's limits in place of those before; False where they were the same. Raises redis-py's errors."""
+    """Replace a host's limits; returns False if nothing changed. Raises redis-py's errors."""
     wanted = {name: value for name, value in asdict(limits).items() if value is not None}
     before = await cast("Any", redis).hget(keys.controls, control.field)
     if before is not None and HostLimits.of(before) == limits:
@@ -69,7 +69,7 @@ async def limit(redis: Redis, keys: Keys, control: Control, limits: HostLimits) 
 
 
 async def lift(redis: Redis, keys: Keys, control: Control, *, event: str = "resumed") -> bool:
-    """End it, and have the jobs that wait for it run; False where it was not there. Raises redis-py's errors."""
+    """End a control and wake the jobs that wait for it; returns False if there was none. Raises redis-py's errors."""
     event = "unlimited" if control.kind == LIMITS else event
     changed, left = await _change(redis, keys, control, None, event=event)
     while left:

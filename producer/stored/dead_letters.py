@@ -1,7 +1,7 @@
-"""The dead-letter stream: jobs whose every attempt failed, and entries that were no jobs. List, show, replay, drop.
+"""The dead-letter stream: jobs whose every attempt failed, and malformed entries. List, show, replay, drop.
 
-A letter is named by its entry id on the stream or by its job's id. Replaying queues the job again with its attempts at
-zero; it belongs to no batch any more, and its secrets are gone (a scan behind a login wants a new submission).
+A letter is named by its entry id in the stream or by its job's id. Replaying queues the job again with its attempts
+reset; it no longer belongs to a batch, and its secrets are gone (a scan behind a login must be submitted again).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class DeadLetter:
 
     @classmethod
     def of(cls, entry: str, fields: Mapping[bytes, bytes]) -> DeadLetter:
-        """Read a stream entry; bytes that are no UTF-8 are shown as such."""
+        """Decode a stream entry; bytes that are not UTF-8 are escaped."""
         text = {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in fields.items()}
         attempts = text.get("attempts", "0")
         return cls(
@@ -65,7 +65,7 @@ class DeadLetters:
         self._key = client.keys.dead
 
     async def newest_first(self) -> AsyncIterator[DeadLetter]:
-        """Yield every letter, the newest first; memory stays bounded."""
+        """Yield every letter, newest first; memory is bounded."""
         upper = "+"
         while True:
             with redis_errors(self._client.settings, None):
@@ -86,7 +86,7 @@ class DeadLetters:
     async def replay(self, letter: DeadLetter) -> str:
         """Queue the letter's job again and remove the letter; returns the job's id.
 
-        Raises ``UnknownJob`` for a letter that is gone, ``InvalidJob`` when a job of that id lives again already.
+        Raises ``UnknownJob`` for a letter that is gone, ``InvalidJob`` if a job with that id is active again.
         """
         keys = self._client.keys
         lane = letter.lane if letter.lane in set(Lane) else Lane.BATCH
@@ -102,6 +102,6 @@ class DeadLetters:
         return letter.job_id
 
     async def drop(self, letter: DeadLetter) -> None:
-        """Remove the letter; the job's result goes on saying that it died, until its TTL."""
+        """Remove the letter; the job's result still says that it died, until it expires."""
         with redis_errors(self._client.settings, lambda: f"dead letter {letter.entry!r} may have been dropped"):
             await self._redis.xdel(self._key, letter.entry)

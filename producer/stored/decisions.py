@@ -1,6 +1,6 @@
-"""Decisions of people on what axe-core left undecided, kept in Redis by component until they are taken back.
+"""People's decisions on undecided findings, kept in Redis by component until they are withdrawn.
 
-What a decision does to a report is in ``reports/decisions.py``.
+``reports/decisions.py`` applies them to a report.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ class Decisions:
         self._key = client.keys.decisions
 
     async def add(self, decision: Decision) -> None:
-        """Keep the decision, replacing that on the same component; raises ``InvalidJob``."""
+        """Save the decision, replacing one on the same component; raises ``InvalidJob``."""
         check_decision(decision)
         with redis_errors(self._client.settings, lambda: "the decision may have been added; add it again to be sure"):
             await self._redis.hset(self._key, decision.issue_id, json.dumps({"v": 1, **decision.document()}))
 
     async def all(self) -> list[Decision]:
-        """Return the decisions by component; what cannot be read decides nothing and is left out."""
+        """Return the decisions by component, without unreadable ones."""
         with redis_errors(self._client.settings, None):
             fields = await self._redis.hgetall(self._key)
         read = (_decision(value) for value in fields.values())
         return sorted((decision for decision in read if decision), key=lambda decision: decision.issue_id)
 
     async def remove(self, issue_id: str) -> None:
-        """Take a decision back: the component needs review again. Raises ``UnknownJob``."""
+        """Withdraw a decision: the component needs review again. Raises ``UnknownJob``."""
         with redis_errors(self._client.settings, lambda: "the decision may have been removed"):
             removed = await self._redis.hdel(self._key, issue_id)
         if not removed:
@@ -55,10 +55,10 @@ class Decisions:
 
 
 def check_decision(decision: Decision) -> Decision:
-    """Return ``decision``; raises ``InvalidJob`` for an id that is none, a missing or endless reason or name."""
+    """Return ``decision``; raises ``InvalidJob`` for an invalid id, and for a missing or overlong reason or name."""
     if not ISSUE_ID.fullmatch(decision.issue_id):
         shown = decision.issue_id[:60]
-        msg = f"id {shown!r}: expected a component barrier's, 16 and 8 hex digits, as reports show it"
+        msg = f"id {shown!r}: expected the id of a component barrier, 16 and 8 hex digits, as shown in reports"
         raise InvalidJob(msg)
     if decision.verdict not in VERDICTS:
         raise InvalidJob(f"verdict {decision.verdict!r}: expected {' or '.join(VERDICTS)}")

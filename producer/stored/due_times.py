@@ -1,4 +1,4 @@
-"""When a schedule is due: cron lines in a time zone. Needs cronsim for who asks for a time alone."""
+"""The times when a schedule is due: cron lines in a time zone. Imports cronsim only to compute a time."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ _EXPECTED: Final = (
 
 
 def check_cron(line: str) -> None:
-    """Raise ``InvalidJob`` for a cron line that cannot be read or names no time."""
+    """Raise ``InvalidJob`` for a cron line that is malformed or never matches."""
     latest_time(line, datetime.now(UTC))
 
 
 def latest_time(line: str, now: datetime) -> datetime:
-    """Return the latest minute up to ``now`` that a cron line names; raises ``InvalidJob`` for one that names none.
+    """Return the latest minute up to ``now`` that a cron line matches; raises ``InvalidJob`` if it matches none.
 
     Besides numbers, cronsim reads names (``MON``, ``jan``), ``L`` and ``LW`` (the month's last day, last weekday),
-    ``5L`` and ``5#2`` (its last, its second Friday). As in cron, day of month and day of week are alternatives where
-    both are limited. A field that begins with ``*``, so ``*/2`` too, limits nothing in that sense: both must fit
-    (crontab(5)). The line is read in the time zone of ``now``; a time that the change of summer time leaves out or
-    repeats comes once, as in Debian's cron.
+    ``5L`` and ``5#2`` (its last, its second Friday). As in cron, day of month and day of week are alternatives if both
+    are restricted. A field that begins with ``*``, such as ``*/2``, does not count as restricted: then both must match
+    (crontab(5)). The line is read in the time zone of ``now``; a time that a change of daylight saving time skips or
+    repeats occurs once, as in Debian's cron.
     """
-    from cronsim import CronSim, CronSimError  # noqa: PLC0415  listing and removing schedules need none of it
+    from cronsim import CronSim, CronSimError  # noqa: PLC0415  listing and removing schedules do not need it
 
     if len(line.split()) != 5:  # noqa: PLR2004  cronsim takes a sixth field, of seconds
         msg = f"cron line {line!r}: {_EXPECTED}"
         raise InvalidJob(msg)
-    # In UTC: a minute more on a zone's clock may be one that the change of summer time leaves out.
+    # In UTC: in the zone, the next minute may be one that daylight saving time skips.
     after = (now.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)).astimezone(now.tzinfo)
     try:
         return next(CronSim(line, after, reverse=True))
@@ -46,7 +46,7 @@ def latest_time(line: str, now: datetime) -> datetime:
 
 
 def next_time(line: str, after: datetime) -> datetime:
-    """Return the first minute after ``after`` that a cron line names; raises ``InvalidJob`` as ``latest_time`` does."""
+    """Return the first minute after ``after`` that a cron line matches; raises as ``latest_time`` does."""
     from cronsim import CronSim  # noqa: PLC0415  as above
 
     check_cron(line)

@@ -1,10 +1,10 @@
-"""Schedules: scans that come again by a cron line. Kept in Redis, fired by whichever worker looks first.
+"""Schedules: scans that recur by a cron line. Kept in Redis, fired by whichever worker checks first.
 
-A schedule fires by submitting a batch whose job ids are made of its name and its due time, so that several workers, or
-one that died in between, fire it once. One with sitemaps or crawls (of the kind ``FIND_PAGES``) submits a job instead
-that finds the pages of that time and submits their scans (``worker/page_search.py``). A missed time (no worker ran)
-fires once when one does, not once for every miss. Times are by Redis' clock, since that of one worker may be wrong, and
-in the schedule's time zone, by default UTC (``due_times.py``).
+A schedule fires by submitting a batch whose job ids are derived from its name and due time, so that it fires once even
+if several workers try, or one dies in between. A schedule with sitemaps or crawls (kind ``FIND_PAGES``) instead submits
+a job that finds the current pages and submits their scans (``worker/page_search.py``). Times missed while no worker ran
+fire once in total. Times are by Redis's clock, since a worker's may be wrong, and in the schedule's time zone, by
+default UTC (``due_times.py``).
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
 HIDE_LOGINS: Final = load_script("producer.stored", "hide_logins")
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 FIRED: Final = ":fired"
-"""Suffix of the field that holds the time, ms, at which a schedule fired last; no name has a colon."""
+"""Suffix of the field that holds the time, in ms, at which a schedule last fired; names have no colon."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What to submit when: one job a payload, all of one kind, as one batch; or one search for its pages.
+    """The jobs to submit, and when: one job per payload, all of one kind, as a batch; or a search for pages.
 
-    ``time_zone`` is a name of the IANA database, '' for UTC. ``gate`` has what the batch is judged by: ``fail_on`` and
-    ``strict``, as options of ``result``.
+    ``time_zone`` is a name of the IANA database, '' for UTC. ``gate`` has the options ``fail_on`` and ``strict`` of
+    ``result`` for its batches.
     """
 
     name: str
@@ -56,13 +56,13 @@ class Schedule:
 
     @property
     def document(self) -> JsonObject:
-        """The schedule as it is kept, what is empty left out."""
+        """The schedule as stored, without empty fields."""
         optional = {name: value for name, value in (("time_zone", self.time_zone), ("gate", self.gate)) if value}
         return {"name": self.name, "cron": self.cron, "kind": self.kind, "payloads": list(self.payloads), **optional}
 
     @property
     def urls(self) -> list[str]:
-        """The addresses it names: pages, sitemaps and where crawls begin."""
+        """Its addresses: pages, sitemaps and the start pages of crawls."""
         return [url for payload in self.payloads for url in _urls_of(payload)]
 
     def latest(self, now: datetime) -> datetime:
@@ -71,11 +71,11 @@ class Schedule:
 
     @property
     def url_with_login(self) -> str | None:
-        """An address with a name or password, as an earlier release kept them; None where there is none."""
+        """An address with a name or password, as earlier releases stored them; None if there is none."""
         return next((url for url in self.urls if _has_login(url)), None)
 
     def job_id(self, due: datetime, number: int) -> str:
-        """Return the id of the ``number``-th job of the batch due then: the same whoever fires it."""
+        """Return the id of the ``number``-th job of the batch due then, the same for every worker."""
         return f"{self.batch_id(due)}.{number}"
 
     def batch_id(self, due: datetime) -> str:
@@ -92,9 +92,9 @@ class Schedules:
         self._key = client.keys.schedules
 
     async def add(self, schedule: Schedule, *, now: datetime | None = None) -> None:
-        """Keep the schedule, replacing one of its name; its first time is after ``now``. Raises ``InvalidJob``.
+        """Save the schedule, replacing one of the same name; its first time is after ``now``. Raises ``InvalidJob``.
 
-        ``now`` is Redis' time where it is not given.
+        ``now`` is Redis's time by default.
         """
         if not NAME.fullmatch(check_text("schedule name", schedule.name)):
             msg = f"schedule name {schedule.name!r}: expected 1 to 64 letters, digits, '_' or '-'"
@@ -117,11 +117,11 @@ class Schedules:
             await self._redis.hset(self._key, mapping=fields)
 
     async def all(self) -> list[Schedule]:
-        """Return the schedules, by name; what cannot be read is left out."""
+        """Return the schedules by name, without unreadable ones."""
         return [schedule for schedule in (await self._read()).values() if schedule is not None]
 
     async def last_runs(self) -> dict[str, BatchInfo]:
-        """Return the batch of each schedule's last run, where it has run and the batch is still known."""
+        """Return the batch of each schedule's last run, if it has run and the batch is still known."""
         schedules = {schedule.name: schedule for schedule in await self.all()}
         names = list(schedules)
         with redis_errors(self._client.settings, None):
@@ -136,28 +136,28 @@ class Schedules:
         return found
 
     async def last_run(self, name: str) -> tuple[Schedule, str]:
-        """Return a schedule and the batch of its last run; raises ``UnknownJob`` where there is none."""
+        """Return a schedule and the batch of its last run; raises ``UnknownJob`` if there is none."""
         schedule = next((one for one in await self.all() if one.name == name), None)
         if schedule is None:
             raise unknown(f"schedule {name!r}", self._client.keys, see="schedule list")
         run = (await self.last_runs()).get(name)
         if run is None:
-            msg = f"schedule {name!r} has no run that is known: it has not been due yet, or its search has not ended"
+            msg = f"schedule {name!r} has no known run: it has not been due yet, or its search has not ended"
             raise UnknownJob(f"{msg} (see 'sightline dead list'), or the run is older than a week")
         return schedule, run.batch_id
 
     async def remove(self, name: str) -> None:
-        """Remove a schedule; what it has submitted goes on. Raises ``UnknownJob``."""
+        """Remove a schedule; submitted jobs continue. Raises ``UnknownJob``."""
         with redis_errors(self._client.settings, lambda: f"schedule {name!r} may have been removed"):
             removed = await self._redis.hdel(self._key, name, name + FIRED)
         if not removed:
             raise unknown(f"schedule {name!r}", self._client.keys, see="schedule list")
 
     async def fire_due(self, *, now: datetime | None = None) -> list[str]:
-        """Submit every schedule whose time has come since it fired last; returns the ids of the batches.
+        """Submit every schedule that has become due since it last fired; returns the ids of the batches.
 
-        ``now`` is Redis' time where it is not given. Safe to call by many at once and again after a crash in between.
-        One that cannot be fired keeps no other from it: ``InvalidJob`` names them all in the end.
+        ``now`` is Redis's time by default. Safe to call concurrently and again after a crash. A schedule that cannot be
+        fired does not hold up others: ``InvalidJob`` names them all at the end.
         """
         fired: list[str] = []
         now = now or await self._now()
@@ -195,7 +195,7 @@ class Schedules:
         return [schedule.batch_id(due)]
 
     async def _hide_logins(self, schedule: Schedule) -> None:
-        """Take names and passwords out of what is kept, so that no backup has them; that there were some stays."""
+        """Remove names and passwords from the stored schedule and from later backups; keeps a mark of them."""
         payloads = tuple(
             {**one, "url": hide_user_info(_url_of(one))} if _has_login(_url_of(one)) else one
             for one in schedule.payloads
@@ -219,41 +219,41 @@ class Schedules:
                 pass
         except InvalidJob as error:
             if "sealed" not in str(error):
-                raise  # sealed: another worker has fired it whole
+                raise  # sealed: another worker has fired it completely
         await self._client.seal_batch(batch, create=True)
 
 
 async def read_schedules(redis: Redis, keys: Keys) -> dict[str, Schedule | None]:
-    """Return the schedules by name; None for what cannot be read. Raises redis-py's errors."""
+    """Return the schedules by name; None for unreadable ones. Raises redis-py's errors."""
     fields = await cast("Any", redis).hgetall(keys.schedules)
     names = sorted(name for name in fields if not name.endswith(FIRED.encode()))
     return {name.decode("utf-8", "replace"): _schedule(fields[name]) for name in names}
 
 
 def no_login(url: str) -> str:
-    """Return why a page of a schedule is not scanned, and what to do."""
+    """Return a message why a page of a schedule is not scanned, and what to do."""
     return (
-        f"{public_url(url)!r} has a name and password, which a schedule, kept until it is removed, "
-        f"does not keep: let cron run 'sightline scan --header-file F {public_url(url)}'"
+        f"{public_url(url)!r} has a name and password, which schedules do not store: let cron run 'sightline scan "
+        f"--header-file F {public_url(url)}'"
     )
 
 
 def _urls_of(payload: Any) -> list[str]:
-    """Return the addresses that a payload names; what somebody wrote by hand may be anything."""
+    """Return the addresses in a payload, which may be malformed if written by hand."""
     listed = [payload.get(name) for name in ("urls", "sitemaps", "crawl")] if isinstance(payload, dict) else []
     found = [str(one) for some in listed if isinstance(some, list | tuple) for one in some]
     return [url for url in (_url_of(payload), *found) if url]
 
 
 def _url_of(payload: Any) -> str:
-    """Return a payload's address; what somebody wrote by hand may be anything."""
+    """Return a payload's address; the payload may be malformed if written by hand."""
     return str(payload.get("url") or "") if isinstance(payload, dict) else ""
 
 
 def _has_login(url: str) -> bool:
     try:
         return split_user_info(url)[1] is not None
-    except ValueError:  # no address at all
+    except ValueError:  # not an address
         return False
 
 

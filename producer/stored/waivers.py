@@ -1,7 +1,7 @@
-"""Waivers: barriers somebody decided to live with, kept in Redis by fingerprint until they are removed.
+"""Waivers: accepted barriers, kept in Redis by fingerprint until they are removed.
 
-A waiver past its last day stays listed, so that whoever meets the barrier again is told. What a waiver does is in
-``reports/marks.py``.
+An expired waiver stays listed, so that reports can mention it if the barrier is still there. ``reports/marks.py``
+applies waivers.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class Waivers:
         self._key = client.keys.waivers
 
     async def add(self, waiver: Waiver) -> None:
-        """Keep the waiver, replacing one of its fingerprint; raises ``InvalidJob``."""
+        """Save the waiver, replacing one of the same fingerprint; raises ``InvalidJob``."""
         check_waiver(waiver)
         with redis_errors(self._client.settings, lambda: "the waiver may have been added; add it again to be sure"):
             await self._redis.hset(self._key, waiver.fingerprint, json.dumps({"v": 1, **waiver.document()}))
 
     async def all(self) -> list[Waiver]:
-        """Return the waivers by fingerprint; what cannot be read waives nothing and is left out."""
+        """Return the waivers by fingerprint, without unreadable ones."""
         with redis_errors(self._client.settings, None):
             fields = await self._redis.hgetall(self._key)
         read = (_waiver(value) for value in fields.values())
@@ -51,10 +51,10 @@ class Waivers:
 
 
 def check_waiver(waiver: Waiver) -> Waiver:
-    """Return ``waiver``; raises ``InvalidJob`` for a fingerprint that is none, and for a missing or endless reason."""
+    """Return ``waiver``; raises ``InvalidJob`` for an invalid fingerprint, and for a missing or overlong reason."""
     if not FINGERPRINT.fullmatch(waiver.fingerprint):
         shown = waiver.fingerprint[:60]
-        msg = f"fingerprint {shown!r}: expected 24 hex digits or a component barrier's 16-8, as reports show them"
+        msg = f"fingerprint {shown!r}: expected 24 hex digits, or 16-8 for a component barrier, as shown in reports"
         raise InvalidJob(msg)
     if not waiver.reason.strip() or len(waiver.reason) > MAX_REASON_CHARS:
         msg = f"the reason of a waiver has {len(waiver.reason)} characters: expected 1 to {MAX_REASON_CHARS}"

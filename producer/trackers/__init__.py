@@ -1,5 +1,5 @@
-"""Component barriers as issues of a tracker: GitHub, GitLab, or a JSON file. Start at ``plan.py``.
+"""Component barriers as issues of a tracker: GitHub, GitLab, or a JSON file. Start with ``plan.py``.
 
-An issue is found again by its label and the marker in its first line (``body.py``), never by its title. ``plan.py``
-decides what to do from the issues and a scan (``seen.py``); a ``Tracker`` (``tracker.py``) does it.
+An issue is recognised by its label and the marker in its first line (``body.py``), never by its title. ``plan.py``
+derives the steps from the issues and a scan (``seen.py``); a ``Tracker`` (``tracker.py``) carries them out.
 """

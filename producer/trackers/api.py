@@ -41,7 +41,7 @@ class ApiFault(Exception):
 
 
 class _NoRedirects(HTTPRedirectHandler):
-    def redirect_request(  # noqa: PLR0917  urllib calls it so
+    def redirect_request(  # noqa: PLR0917  urllib's signature
         self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> None:
         """Follow none."""
@@ -57,7 +57,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """An API at ``base``, an address without a final slash; ``headers`` hold the token and are never shown."""
+    """An API at ``base``, an address without a final slash; ``headers`` contain the token and are never shown."""
 
     base: str
     headers: Mapping[str, str] = field(repr=False)
@@ -83,10 +83,10 @@ class Api:
                 if once or not left:
                     raise ApiFault(f"{method} {_shown(url)}: {_reason(error)}") from None
             self.pause(wait_s)
-        raise AssertionError("the last try returns or raises")
+        raise AssertionError("the last attempt returns or raises")
 
     def listed(self, path: str, *, whole: bool = False) -> Iterator[dict[str, Any]]:
-        """Yield the objects of a list, page after page. Raises ``ApiFault``; if ``whole``, also for one cut short."""
+        """Yield a list's objects, page after page. Raises ``ApiFault``; if ``whole``, also for an incomplete list."""
         for _ in range(MAX_PAGES):
             reply = self.call("GET", path)
             yield from (one for one in reply.value if isinstance(one, dict)) if isinstance(reply.value, list) else ()
@@ -96,7 +96,7 @@ class Api:
             if origin_of(path) != origin_of(self.base):
                 break
         if whole:
-            raise ApiFault(f"the list goes on at {_shown(path)}, beyond {MAX_PAGES} pages or at another host")
+            raise ApiFault(f"the list continues at {_shown(path)}, beyond {MAX_PAGES} pages or at another host")
 
     def _once(self, method: str, url: str, body: Mapping[str, Any] | None) -> Reply:
         data = None if body is None else json.dumps(body).encode()
@@ -111,9 +111,9 @@ class Api:
 
 
 def _pause_s(error: HTTPError, tries: int) -> float | None:
-    """Return the wait before the next try; None if a retry is pointless.
+    """Return the wait before the next attempt; None if a retry is pointless.
 
-    GitHub says when its hourly limit ends by ``X-RateLimit-Reset``, GitLab by ``RateLimit-Reset``: seconds since 1970.
+    The end of the rate limit is in ``X-RateLimit-Reset`` (GitHub) or ``RateLimit-Reset`` (GitLab), in Unix time.
     https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api
     """
     if error.code not in {403, *_BUSY}:

@@ -3,13 +3,13 @@
 ::
 
     <!-- sightline-issue: ID rule=RULE at=MS places=DIGEST.DIGEST -->
-    what a scan found, replaced whole
+    result of a scan, replaced as a whole
     <!-- sightline-issue: end -->
-    what people add below: kept
+    text that people add below: kept
 
 ``places`` are the pages that have the barrier, ``?`` if unknown; ``at`` is the time of the text's scan. Text from pages
-is in code spans, where no host resolves mentions or references, and on lines that begin with our words, so that GitLab
-sees no commands.
+is in code spans, where no host resolves mentions or references, and on lines that begin with fixed words, so that
+GitLab sees no commands.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from producer.reports.plain_text import counted, one_line
 from producer.trackers.seen import Barrier, Place
 
 MAX_PLACES: Final = 2_000
-"""Maximum digests in an issue; one with more can only be closed by the history."""
+"""Maximum digests in an issue; an issue with more can only be closed from the history."""
 MAX_TITLE: Final = 180
 _SHOWN: Final = 10
 _DIFF_CHARS: Final = 4_000
 _NAME_CHARS: Final = 300
 _ADDRESS_CHARS: Final = 500
 _MARK: Final = "sightline-issue"
-"""Must not occur in a page's text, which would end our part of the body."""
+"""Must not occur in a page's text, which would end Sightline's part of the body."""
 _END: Final = "<!-- sightline-issue: end -->"
 _FIRST: Final = re.compile(
     r"<!-- sightline-issue: ([0-9a-f]{16}-[0-9a-f]{8}) rule=([\w.-]{1,100}) at=(\d{1,15}) "
@@ -62,7 +62,7 @@ class Hidden:
 
 
 def hidden_of(body: str) -> Hidden | None:
-    """Return the parsed first line; None for a text that is not ours."""
+    """Return the parsed first line; None for any other text."""
     found = _FIRST.match(body.lstrip())
     if found is None:
         return None
@@ -89,7 +89,7 @@ def body_of(barrier: Barrier, hidden: Hidden, *, old: str = "") -> str:
         *_rest(barrier, hidden),
         *_what_to_do(barrier),
         "",
-        f"Component barrier {code(barrier.issue_id)}, kept up to date by Sightline; text below this line is yours.",
+        f"Component barrier {code(barrier.issue_id)}, kept up to date by Sightline; text below this line is kept.",
     ]
     return _joined(lines, old)
 
@@ -149,7 +149,7 @@ def _what_to_do(barrier: Barrier) -> list[str]:
     diff = "\n".join(barrier.diff)
     if diff and len(diff) <= _DIFF_CHARS:
         fence = "`" * max([3, *(len(run) + 1 for run in re.findall(r"`+", diff))])
-        lines += ["", "A change that was tried and mends it:", "", f"{fence}diff", *barrier.diff, fence]
+        lines += ["", "A tried change that fixes it:", "", f"{fence}diff", *barrier.diff, fence]
     link = re.sub(r"[^A-Za-z0-9:/?=&#._-]", "", barrier.help_url)
     if link.startswith("https://"):
         criteria = f", WCAG {', '.join(map(text, barrier.criteria))}" if barrier.criteria else ""

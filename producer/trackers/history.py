@@ -1,6 +1,7 @@
 """The component barriers of a site as counted by workers with each scan: present and fixed.
 
-Reads the index that ``worker/memory/history/barriers.py`` keeps. Unlike a report it knows every page, and no selectors.
+Reads the index that ``worker/memory/history/barriers.py`` keeps. Unlike a report, it covers every page but has no
+selectors.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from producer.trackers.seen import Barrier, Seen
 _FIELDS: Final = ("name", "rule", "impact", "pages", "elements", "groups", "host_name")
 _AT_ONCE: Final = 500
 MAX_BARRIERS: Final = 10_000
-"""RediSearch's limit of results."""
+"""RediSearch's limit for results."""
 
 
 async def seen_on(client: Client, site: str) -> Seen:
-    """Return the component barriers of a site, a host with its port unless that is the usual one.
+    """Return the component barriers of a site, a host with its port unless that is the default.
 
     Raises ``InputError`` if none are known, ``RedisUnsuitable`` if this user of Redis may not search.
     """
@@ -47,7 +48,7 @@ async def seen_on(client: Client, site: str) -> Seen:
                 break
     if not barriers and not mended:
         env = client.settings.environment
-        msg = f"no component barrier is known of {site!r} in environment {env!r}: expected a site that workers scanned"
+        msg = f"no component barrier of {site!r} is known in environment {env!r}: expected a scanned site"
         raise InputError(f"{msg}, such as shop.example or localhost:3000")
     at_ms = int(seconds) * 1000 + int(micros) // 1000
     return Seen(at_ms, barriers, mended=frozenset(mended), is_history=True)

@@ -16,7 +16,7 @@ from producer.trackers.body import hidden_of
 from producer.trackers.tracker import Issue
 
 WRITE_GAP_S: Final = 1.0
-"""Seconds between writes that GitHub asks for; faster ones run into its secondary limits."""
+"""Seconds between writes, as GitHub asks for; faster writes run into its secondary limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class GitHubIssues:
         return self.repository
 
     def issues(self) -> list[Issue]:
-        """Return all issues with the label, without the pull requests that GitHub lists among them."""
+        """Return all issues with the label, without pull requests, which GitHub also lists."""
         path = f"{self._path}?labels={quote(self.label, safe='')}&state=all&per_page=100"
         listed = self.api.listed(path, whole=True)
         return [self.issue_of(one) for one in listed if "pull_request" not in one]
@@ -62,7 +62,7 @@ class GitHubIssues:
 
     @staticmethod
     def issue_of(one: Mapping[str, Any]) -> Issue:
-        """Return an issue of the API's."""
+        """Return an issue from the API's JSON."""
         labels = (label.get("name") if isinstance(label, dict) else label for label in one.get("labels") or ())
         return Issue(
             int(one["number"]),
@@ -95,7 +95,7 @@ class GitLabIssues:
         return [self.issue_of(one) for one in self.api.listed(path, whole=True)]
 
     def create(self, title: str, body: str) -> Issue:
-        """Open an issue. Raises ``ApiFault`` also where the label was dropped, as for accounts that may not set any."""
+        """Open an issue. Raises ``ApiFault`` also if the label was dropped, as for accounts that may not set labels."""
         asked = {"title": title, "description": body, "labels": self.label}
         return _created(self, lambda: self.api.call("POST", self._path, asked, once=True), body)
 
@@ -115,7 +115,7 @@ class GitLabIssues:
 
     @staticmethod
     def issue_of(one: Mapping[str, Any]) -> Issue:
-        """Return an issue of the API's."""
+        """Return an issue from the API's JSON."""
         return Issue(
             int(one["iid"]),
             str(one.get("title") or ""),

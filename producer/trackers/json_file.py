@@ -57,7 +57,7 @@ class JsonIssues:
         except FileNotFoundError:
             return []
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-            what = "a file that 'sightline issues sync --to json' wrote"
+            what = "a file written by 'sightline issues sync --to json'"
             raise InputError(
                 f"cannot use {str(self.path)!r}: {type(error).__name__}: {error}; expected {what}"
             ) from None

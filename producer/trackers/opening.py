@@ -49,7 +49,8 @@ def _token(variables: Mapping[str, str], *names: str, file: str, scope: str) -> 
     token = token_of(variables, *names, file=file)
     if not token:
         raise InputError(
-            f"there is no token: set {names[0]}, or {file} to the name of a file with it; it needs the {scope}"
+            f"there is no token: set {names[0]}, or {file} to the name of a file that contains it; the token needs "
+            f"the {scope}"
         )
     return token
 

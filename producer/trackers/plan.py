@@ -50,7 +50,7 @@ class Plan:
 def make_plan(
     seen: Seen, issues: Iterable[Issue], *, impact: Impact = Impact.MINOR, max_opened: int = MAX_OPENED
 ) -> Plan:
-    """Return the plan; new issues only for component barriers with ``impact`` or worse, the worst first."""
+    """Return the plan; new issues only for component barriers with ``impact`` or worse, worst first."""
     ours, extra = _by_id(issues)
     steps = [
         Step("merge", issue_id, one.title, one.body, f"issue {ours[issue_id].number} is the same", one.number, one.url)
@@ -101,9 +101,9 @@ def _opened(one: Barrier, seen: Seen) -> Step:
 
 def _of_known(issue_id: str, issue: Issue, seen: Seen) -> tuple[Step | None, str]:
     hidden, barrier = hidden_of(issue.body), seen.barriers.get(issue_id)
-    assert hidden is not None  # noqa: S101  ``_by_id`` found it by that
+    assert hidden is not None  # noqa: S101  ``_by_id`` found the issue by it
     if seen.at_ms < hidden.at_ms:
-        return None, "left as it is: its text is from a later scan"
+        return None, "left unchanged: its text is from a later scan"
     if barrier is None:
         return _gone(issue, hidden, seen)
     places = _merged(hidden, barrier, seen)
@@ -128,15 +128,15 @@ def _gone(issue: Issue, hidden: Hidden, seen: Seen) -> tuple[Step | None, str]:
     if seen.is_history:
         is_mended, left = hidden.issue_id in seen.mended, hidden.places
     elif hidden.places is None:
-        return None, "left open: not all of its pages are known; --site can tell"
+        return None, "left open: not all of its pages are known; use --site"
     else:
         left = hidden.places - seen.without(hidden.rule, hidden.issue_id)
         is_mended = not left
     now = Hidden(hidden.issue_id, hidden.rule, seen.at_ms, frozenset[str]() if is_mended else left)
     if is_mended:
-        return _step("close", issue, mended_body(issue.body, now), "mended on all of its pages"), ""
+        return _step("close", issue, mended_body(issue.body, now), "fixed on all of its pages"), ""
     if left != hidden.places:
-        assert left is not None  # noqa: S101  only pages that are known go
+        assert left is not None  # noqa: S101  only known pages are removed
         return _step("update", issue, moved_body(issue.body, now), f"still on {counted(len(left), 'page')}"), ""
     return None, ""
 

@@ -59,7 +59,7 @@ class Barrier:
 class Seen:
     """The component barriers of a scan by ``issue_id``; ``at_ms`` is when it ended.
 
-    ``read`` has the digests of pages that were seen whole, ``unsure`` the digest and rule of omitted elements. From the
+    ``read`` has the digests of completely scanned pages, ``unsure`` the digest and rule of omitted elements. From the
     history, ``mended`` has the barriers that no page has any more, and the other two are empty.
     """
 
@@ -85,7 +85,7 @@ def read_report(text: str, name: str) -> Seen:
         pages = [page_of(ScanResult.model_validate(one)) for one in read["pages"] if one.get("error") is None]
         marked = {str(one["issue_id"]): cast("dict[str, int]", one["marks"]) for one in read["component_barriers"]}
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, ValidationError) as error:
-        kind = "it is no JSON" if isinstance(error, json.JSONDecodeError) else f"{type(error).__name__} in it"
+        kind = "it is not JSON" if isinstance(error, json.JSONDecodeError) else f"{type(error).__name__} in it"
         raise InputError(f"cannot use {name!r}: {kind}; {_EXPECTED}") from None
     waived = {one for one, marks in marked.items() if marks and set(marks) == {"waived"}}
     return seen_in(pages, at_ms=at_ms, waived=waived)
@@ -131,7 +131,7 @@ def _place(page: Page, findings: Sequence[Finding]) -> Place:
 
 
 def _terms(page: Page) -> str:
-    """Return the scan's terms; '' in results of earlier releases, which prove no fix."""
+    """Return the scan's terms; '' in results of earlier releases, which cannot prove a fix."""
     return page.result.engine.get("terms", "") if page.result else ""
 
 

@@ -1,4 +1,4 @@
-"""The token of a code host's API: from a variable, or from a file that one names. No message quotes one."""
+"""The token of a code host's API: from a variable, or from a file named by one. No message quotes a token."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,1000}")
 def token_of(variables: Mapping[str, str], *names: str, file: str) -> str:
     """Return the token of the first of ``names`` that is set, or in the file that ``file`` names; '' for none.
 
-    Raises ``InputError`` for a file that cannot be read, and for what is no token.
+    Raises ``InputError`` for a file that cannot be read, and for an invalid token.
     """
     for name in names:
         if token := variables.get(name, "").strip():
@@ -24,11 +24,11 @@ def token_of(variables: Mapping[str, str], *names: str, file: str) -> str:
         try:
             return _checked(read_text(path).strip(), file)
         except (OSError, ValueError) as error:
-            raise InputError(f"cannot read the file that {file} names: {type(error).__name__}") from None
+            raise InputError(f"cannot read the file named by {file}: {type(error).__name__}") from None
     return ""
 
 
 def _checked(token: str, name: str) -> str:
     if not _TOKEN.fullmatch(token):
-        raise InputError(f"{name} holds no token: expected one word of ASCII characters")
+        raise InputError(f"{name} is not a token: expected one word of ASCII characters")
     return token

@@ -12,9 +12,9 @@ WAIVES: Final = ("a11y-waived", "wontfix")
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """An issue with our label; ``closed_ms`` is when it was closed, 0 for an open one.
+    """An issue with the label; ``closed_ms`` is when it was closed, 0 for an open one.
 
-    ``is_refused``: somebody closed it as not planned.
+    ``is_refused``: it was closed as not planned.
     """
 
     number: int

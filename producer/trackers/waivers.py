@@ -36,7 +36,7 @@ async def keep_waivers(kept: Waivers, wanted: Sequence[Waiver], unlabelled: Sequ
 
 
 def write_waivers(path: Path, wanted: Sequence[Waiver]) -> bool:
-    """Put ``wanted`` at the end of a settings file, unless it has them by itself; return whether it changed.
+    """Put ``wanted`` at the end of a settings file, unless it already has them; return whether it changed.
 
     In pyproject.toml they are those of ``[tool.sightline]``. Raises ``InputError``.
     """
@@ -45,7 +45,9 @@ def write_waivers(path: Path, wanted: Sequence[Waiver]) -> bool:
         head, found, rest = text.partition(f"{_BEGIN}\n")
         _, ended, tail = rest.partition(f"{_END}\n") if found else ("", _END, "")
         if not ended:
-            raise InputError(f"{str(path)!r} has the line {_BEGIN!r} without {_END!r} below: put it behind its waivers")
+            raise InputError(
+                f"{str(path)!r} has the line {_BEGIN!r} without {_END!r} below: add that line after its waivers"
+            )
         name = "tool.sightline.waiver" if path.name == "pyproject.toml" else "waiver"
         listed = [one for one in wanted if one.fingerprint not in f"{head}{tail}"]
         tables = "".join(f"\n{_table(one, name)}" for one in sorted(listed, key=lambda one: one.fingerprint))
@@ -61,5 +63,5 @@ def write_waivers(path: Path, wanted: Sequence[Waiver]) -> bool:
 
 
 def _table(waiver: Waiver, name: str) -> str:
-    # JSON's strings are TOML's, but for DEL, which no reason holds: it is one printable line.
+    # JSON's strings are valid TOML except for DEL, which no reason contains: it is one printable line.
     return f"[[{name}]]\nfingerprint = {json.dumps(waiver.fingerprint)}\nreason = {json.dumps(waiver.reason)}\n"

@@ -1,1 +1,1 @@
-"""Read-only summaries of queue, usage and history for people to look at."""
+"""Read-only summaries of queue, usage and history for display."""

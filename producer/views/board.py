@@ -32,10 +32,10 @@ PAYLOAD_READ: Final = 4_096
 """Maximum size of payloads parsed for the address; pages sent as HTML are larger."""
 ERRORS_KEPT: Final = 8
 BATCHES_READ: Final = 12
-"""Batches sealed last that are looked at besides those at work."""
+"""Number of recently sealed batches to read besides those with running jobs."""
 _DONE: Final = ("succeeded", "cancelled", "dead", "retried")
 _NOT_SCANNED: Final = ("unreachable", "blocked")
-"""Statuses of pages that were not seen; their jobs count as succeeded."""
+"""Statuses of pages that were not scanned completely; their jobs count as succeeded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +147,9 @@ async def read_board(client: Client) -> Board:
 
 
 def agreeing(queue: QueueInfo, held: Mapping[str, int]) -> QueueInfo:
-    """Return the queue with lanes that have as many running jobs as are listed, which were read a moment later. Pure.
+    """Return the queue with each lane's number of running jobs as listed, since the list was read a moment later. Pure.
 
-    More than are listed are left as they were counted.
+    A lane with more jobs than are listed keeps its count.
     """
     lanes = {
         name: lane
@@ -166,7 +166,7 @@ def batches_shown(batches: Iterable[BatchInfo], *, worked_on: Container[str]) ->
 
 
 def recent_of(events: Sequence[Mapping[str, Any]], *, now_ms: int, is_cut: bool) -> Recent:
-    """Return the rates of ``events``, newest first; ``is_cut`` where older ones of the window were left out. Pure.
+    """Return the rates of ``events``, newest first; ``is_cut`` if older ones in the window were left out. Pure.
 
     With at least ``ENOUGH`` events the span starts at the oldest, so that work that has just started does not look
     slow; fewer are related to the whole window.
@@ -216,7 +216,7 @@ def _event(row: tuple[bytes, Mapping[bytes, bytes]]) -> dict[str, Any] | None:
 
 
 async def _jobs(client: Client, now_ms: int) -> tuple[list[RunningJob], Counter[str]]:
-    """Return what workers hold at this moment, oldest claim first, and how many of each lane; heartbeats are behind."""
+    """Return the jobs that workers hold now, oldest claim first, and their number by lane. Heartbeats would lag."""
     held, lanes = await _held(client)
     redis, keys = cast("Any", client.redis), client.keys
     async with redis.pipeline(transaction=False) as pipe:
@@ -233,14 +233,14 @@ async def _jobs(client: Client, now_ms: int) -> tuple[list[RunningJob], Counter[
         kind, progress, attempt, batch, started = (
             value.decode("utf-8", "replace") if value else "" for value in values
         )
-        running_ms = max(0, now_ms - int(started)) if started else 0  # claimed, and started in a moment
+        running_ms = max(0, now_ms - int(started)) if started else 0  # claimed, but not started yet
         about = _about(payloads.get(job_id))
         jobs.append(RunningJob(job_id, worker, kind or "job", about, progress, int(attempt or 0), batch, running_ms))
     return jobs, lanes
 
 
 async def _held(client: Client) -> tuple[dict[str, str], Counter[str]]:
-    """Return job id → worker of the entries that are pending, and how many those are by lane."""
+    """Return job id → worker of the pending entries, and their number by lane."""
     redis, keys = cast("Any", client.redis), client.keys
     async with redis.pipeline(transaction=False) as pipe:
         for lane in Lane:
@@ -249,7 +249,7 @@ async def _held(client: Client) -> tuple[dict[str, str], Counter[str]]:
         pending = [
             (lane, row["message_id"].decode(), row["consumer"].decode("utf-8", "replace"))
             for lane, rows in zip(Lane, replies, strict=True)
-            if not isinstance(rows, Exception)  # no worker has made the group yet
+            if not isinstance(rows, Exception)  # no worker has created the group yet
             for row in rows
         ]
         for lane, entry, _ in pending:

@@ -1,4 +1,4 @@
-"""What has happened lately, for the live board: the newest events, and the pages that were not read. Pure.
+"""Recent activity for the live board: the newest events, and the pages that could not be read. Pure.
 
 ``board.py`` reads the events; ``cli/top_lists.py`` shows these.
 """
@@ -12,14 +12,14 @@ from typing import Any, Final
 from producer.contract import public_url
 
 LOOKED_AT: Final = 200
-"""Newest events among which pages and happenings are looked for, whatever their age."""
+"""Number of newest events searched for pages and happenings, whatever their age."""
 KEPT: Final = 20
 FAILING: Final = frozenset({"unreachable", "blocked", "partial"})
 
 
 @dataclass(frozen=True, slots=True)
 class FailingPage:
-    """A page that was not read, or only in part, when it was scanned last."""
+    """A page that its last scan could not read, or only in part."""
 
     at_ms: int
     status: str
@@ -29,7 +29,7 @@ class FailingPage:
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """One event, in words."""
+    """An event, in words."""
 
     at_ms: int
     what: str
@@ -37,7 +37,7 @@ class Happening:
 
 
 def failing_of(events: Iterable[Mapping[str, Any]]) -> tuple[FailingPage, ...]:
-    """Return the pages whose newest scan among ``events``, newest first, read nothing or not all."""
+    """Return the pages that their newest scan in ``events`` (newest first) could not read completely."""
     newest: dict[str, FailingPage] = {}
     for event in events:
         url = event.get("url")

@@ -1,4 +1,4 @@
-"""Sums of model usage over days (``usage:<day>``), and the cloud's price for as many tokens."""
+"""Sums of model usage over days (``usage:<day>``), and the cloud's price for the same number of tokens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MILLION: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """The cloud's prices for a million tokens, in any currency; both 0 if not set."""
+    """The cloud's prices per million tokens, in any currency; both 0 if not set."""
 
     prompt: float
     output: float
@@ -36,7 +36,7 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class UsageView:
-    """The sums by model from ``first`` to ``last`` (UTC), both included."""
+    """The sums by model from ``first`` to ``last`` (UTC), inclusive."""
 
     first: date
     last: date
@@ -44,7 +44,7 @@ class UsageView:
 
 
 async def read_usage(client: Client, *, days: int) -> UsageView:
-    """Sum the last ``days`` days, including today, by Redis' clock; raises ``RedisUnreachable``."""
+    """Sum the last ``days`` days, including today, by Redis's clock; raises ``RedisUnreachable``."""
     with redis_errors(client.settings, None):
         seconds, _ = cast("tuple[int, int]", await client.redis.time())
         last = datetime.fromtimestamp(seconds, tz=UTC).date()

@@ -1,7 +1,7 @@
-"""The password file of ``--auth``: a line an account, ``name:role:scrypt:salt:hash``; and how often one may be tried.
+"""The password file of ``--auth``, a line per account: ``name:role:scrypt:salt:hash``. Limits failed sign-ins.
 
-The file is read again when it changes: an account that is taken out is out at its next request. Its path is in no
-message to a visitor. Passwords are hashed with scrypt (RFC 7914; N 2^15, r 8, p 1: some 32 MB and 0.1 s a try).
+The file is read again when it changes: a removed account is refused at its next request. No message to a visitor
+contains its path. Passwords are hashed with scrypt (RFC 7914; N 2^15, r 8, p 1: some 32 MB and 0.1 s per attempt).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 LEAST_CHARS: Final = 12
 MOST_CHARS: Final = 1_000
 TRIES: Final = 5
-"""Failed sign-ins of one name, or from one address, in ``WINDOW_S``; then none is looked at."""
+"""Maximum number of failed sign-ins of one name, or from one address, in ``WINDOW_S``; more are refused unread."""
 WINDOW_S: Final = 300.0
 REMEMBERED: Final = 10_000
 _COST: Final = {"n": 2**15, "r": 8, "p": 1, "maxmem": 64 * 1024 * 1024}
@@ -46,7 +46,7 @@ class Account:
 
     @property
     def line(self) -> str:
-        """The account as the file has it."""
+        """The account's line in the file."""
         return f"{self.name}:{self.role}:scrypt:{self.salt.hex()}:{self.digest.hex()}"
 
 
@@ -63,25 +63,25 @@ class Accounts:
         """Raise ``InputError`` for a file that is missing, malformed, writable by others, or empty."""
         self._read()
         if self._path.stat().st_mode & 0o022:
-            raise InputError(f"--auth {str(self._path)!r} can be written by others: type chmod go-w {self._path}")
+            raise InputError(f"--auth {str(self._path)!r} can be written by others: run chmod go-w {self._path}")
         if not self._accounts:
             raise InputError(f"--auth {str(self._path)!r} has no account: add one with --add NAME --role operator")
 
     @property
     def key(self) -> bytes:
-        """A key for sessions, the same in all processes that read this file; nobody knows it who cannot read it."""
+        """A key for sessions, the same in all processes that read this file and known only to those who can read it."""
         self._read()
         return sha256(b"sightline web\n" + "\n".join(one.line for one in self._accounts.values()).encode()).digest()
 
     def role_of(self, name: str) -> str:
         """Return an account's role now; '' for an unknown one."""
-        with contextlib.suppress(InputError):  # being written: what was read last holds
+        with contextlib.suppress(InputError):  # being written: keep the last accounts read
             self._read()
         found = self._accounts.get(name)
         return found.role if found else ""
 
     def signed_in(self, name: str, password: str) -> Account | None:
-        """Return the account; None for a wrong name or password, which take as long as right ones."""
+        """Return the account; None for a wrong name or password, which takes as long as a right one."""
         self._read()
         account = self._accounts.get(name, self._nobody)
         is_right = len(password) <= MOST_CHARS and account.is_password(password[:MOST_CHARS])
@@ -101,7 +101,7 @@ class Accounts:
 
 
 class Tries:
-    """Counts failed sign-ins by name and by address; bounded, in this process."""
+    """Counts failed sign-ins by name and by address, within bounds, for this process."""
 
     def __init__(self) -> None:
         self._failed: OrderedDict[str, list[float]] = OrderedDict()
@@ -123,7 +123,7 @@ class Tries:
 
 
 def add_account(path: str, name: str, role: str, password: str) -> None:
-    """Write an account to the file, replacing one of its name; makes the file, for its owner alone."""
+    """Write an account to the file, replacing one of the same name; creates the file, readable only by its owner."""
     if not NAME.fullmatch(name):
         raise InputError(f"--add {name[:80]!r}: expected 1 to 64 letters, digits, '.', '_', '@' or '-'")
     if role not in ROLES:
@@ -151,7 +151,7 @@ def _account(line: str) -> Account:
     if not salt or not digest:
         shown = parts[0][:40]
         raise InputError(
-            f"--auth: the line of {shown!r} is no account: expected name:role:scrypt:salt:hash, as --add writes it"
+            f"--auth: the line of {shown!r} is not an account: expected name:role:scrypt:salt:hash, as --add writes it"
         )
     return Account(parts[0], cast("Role", parts[1]), salt, digest)
 

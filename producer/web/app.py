@@ -1,4 +1,4 @@
-"""The application: routes, errors, and what is opened and closed with it. Start reading here, then ``desk.py``."""
+"""The application: routes, errors, start and shutdown. Next: ``desk.py``."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def get(path: str, view: View) -> Route:
 
 
 def post(path: str, view: View) -> Route:
-    """Return the route of a change."""
+    """Return the route of an action."""
     return Route(path, served(view), methods=["POST"])
 
 
@@ -83,7 +83,7 @@ def make_app(
     log: Callable[[str], object] | None = None,
     accounts: Accounts | None = None,
 ) -> ASGIApp:
-    """Return the application over an open client. ``key`` signs sessions; without one it is this process' own."""
+    """Return the application over an open client. ``key`` signs sessions; by default, a random one."""
     made: list[Desk] = []
 
     async def render(name: str, events: Sequence[Event]) -> dict[str, str]:
@@ -135,13 +135,13 @@ async def _health(request: Request) -> Response:
     try:
         async with asyncio.timeout(3):
             await desk.client.redis.ping()
-    except (OSError, TimeoutError, Exception) as error:  # noqa: BLE001  a probe is told, whatever it was
+    except (OSError, TimeoutError, Exception) as error:  # noqa: BLE001  a probe gets any error as its answer
         return PlainTextResponse(f"Redis: {type(error).__name__}\n", status_code=503)
     return PlainTextResponse("ok\n")
 
 
 def status_of(error: Exception) -> int:
-    """Return the status of the answer to an error."""
+    """Return the HTTP status for an error."""
     if isinstance(error, UnknownJob):
         return 404
     if isinstance(error, InputError):
@@ -152,11 +152,13 @@ def status_of(error: Exception) -> int:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    """Say what went wrong, on a page or as JSON."""
+    """Return the error as a page or as JSON."""
     status = status_of(error)
     is_away = isinstance(error, RedisUnreachable | TimeoutError)
     why = str(error) or "Redis did not answer in time"
-    title = {404: "Not found", 400: "That cannot be done as asked"}.get(status, "That cannot be done now")
+    title = {404: "Not found", 400: "The request cannot be carried out"}.get(
+        status, "The request cannot be carried out now"
+    )
     title = "Redis does not answer" if is_away else title
     headers = {"Retry-After": "5"} if status == 503 else {}  # noqa: PLR2004  service unavailable
     shown = Shown("error.html.jinja", title, {"error": why, "is_away": is_away}, ("error",), status, headers=headers)

@@ -1,4 +1,4 @@
-"""Questions about what was found, in conversations; an answer's sources are links."""
+"""Questions about scan results, in conversations; the sources of an answer are links."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ async def submit(desk: Desk, request: Request) -> Elsewhere:
 
 
 async def answer(desk: Desk, request: Request) -> Shown:
-    """Show an answer, or how far it is."""
+    """Show an answer, or its progress."""
     job_id = str(request.path_params["job_id"])
     check_job_id(job_id)
     result = await desk.client.result(job_id)
     job = await desk.client.job(job_id) if result is None else None
     if (result.kind if result else job.kind if job else "") != "query":
-        raise UnknownJob(f"job {job_id!r} is no question: see 'sightline result {job_id}'")
+        raise UnknownJob(f"job {job_id!r} is not a question: see 'sightline result {job_id}'")
     found = result if isinstance(result, contract.QueryResult) and result.error is None else None
     sources = await _sources(desk, found.sources) if found else []
     facts = {
@@ -68,7 +68,7 @@ async def _question(desk: Desk, job_id: str) -> str:
 
 
 async def _sources(desk: Desk, scan_ids: tuple[str, ...]) -> list[dict[str, str]]:
-    """Return the scans that an answer rests on, with their pages' addresses where they are still kept."""
+    """Return the scans that an answer is based on, with their pages' addresses if these are still kept."""
     found: list[dict[str, str]] = []
     for scan_id in scan_ids[:50]:
         url: Any = await desk.client.redis.hget(desk.client.keys.scan(scan_id), "url")  # pyright: ignore[reportGeneralTypeIssues]

@@ -1,4 +1,4 @@
-"""One component barrier: what it is, where, since when, the tried fix; and waiving it."""
+"""One component barrier: description, pages, dates, tried fix and waiver."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from producer.web.past import Barrier, PageRow
 
 PAGES: Final = 200
 RESULTS: Final = 4
-"""Pages whose results are read for the elements; each may have 4 MB."""
+"""Maximum number of pages whose results are read for the elements; each may have 4 MB."""
 ELEMENTS: Final = 6
 
 
@@ -58,7 +58,9 @@ async def barrier(desk: Desk, request: Request) -> Shown:
 async def known(desk: Desk, issue_id: str) -> Barrier:
     """Return a component barrier; raises ``UnknownJob``."""
     if not FINGERPRINT.fullmatch(issue_id) or "-" not in issue_id:
-        raise InputError(f"{issue_id[:60]!r} is no component barrier's id: expected 16 and 8 hex digits, with a '-'")
+        raise InputError(
+            f"{issue_id[:60]!r} is not the id of a component barrier: expected 16 and 8 hex digits, with a '-'"
+        )
     found = (await desk.history.barriers_of([issue_id])).get(issue_id)
     if found is None:
         environment = desk.client.keys.environment
@@ -67,7 +69,7 @@ async def known(desk: Desk, issue_id: str) -> Barrier:
 
 
 async def detail_of(desk: Desk, found: Barrier, pages: Sequence[PageRow]) -> ComponentBarrier | None:
-    """Return the component barrier with its elements, from results that are still kept; None where none is."""
+    """Return the component barrier with its elements, from results that are still kept; None if there are none."""
     read: list[Page] = []
     for row in pages[: RESULTS * 3]:
         page = await page_with_pictures(desk, row.scan_id)
@@ -80,7 +82,7 @@ async def detail_of(desk: Desk, found: Barrier, pages: Sequence[PageRow]) -> Com
 
 
 async def page_with_pictures(desk: Desk, job_id: str) -> Page | None:
-    """Return the page of a scan's result with its pictures; None where it is no longer kept."""
+    """Return the page of a scan's result with its screenshots; None if it is no longer kept."""
     result = await desk.client.result(job_id)
     if not isinstance(result, contract.ScanResult) or result.error is not None:
         return None
@@ -91,7 +93,7 @@ async def page_with_pictures(desk: Desk, job_id: str) -> Page | None:
 
 
 def _elements(detail: ComponentBarrier | None) -> list[object]:
-    """Return different elements of the component, each with its page and finding."""
+    """Return the distinct elements of the component, each with its page and finding."""
     shown: dict[str, object] = {}
     for page, finding in detail.places if detail else ():
         for node in finding.nodes:
@@ -100,7 +102,7 @@ def _elements(detail: ComponentBarrier | None) -> list[object]:
 
 
 def _issue(found: Barrier, detail: ComponentBarrier | None) -> str:
-    """Return the text of an issue about it, as ``sightline issues`` writes it; '' without its elements."""
+    """Return the text of its issue, as ``sightline issues`` writes it; '' without its elements."""
     seen = seen_in([page for page, _ in detail.places], at_ms=found.since_ms) if detail else None
     one = seen.barriers.get(found.issue_id) if seen else None
     if one is None:
@@ -110,7 +112,7 @@ def _issue(found: Barrier, detail: ComponentBarrier | None) -> str:
 
 
 async def waive(desk: Desk, request: Request) -> Elsewhere:
-    """Waive a component barrier, with a reason and an end."""
+    """Waive a component barrier, with a reason and an optional last day."""
     found = await known(desk, str(request.path_params["issue_id"]))
     form = form_of(request)
     waiver = Waiver(found.issue_id, form.get("reason", "").strip(), _until(form.get("until", "")))
@@ -133,5 +135,5 @@ def _until(text: str) -> date | None:
     except ValueError:
         raise InputError(f"the last day {text[:40]!r}: expected a day such as 2027-03-31") from None
     if until < datetime.now(UTC).date():
-        raise InputError(f"the last day {until} is over (UTC), so nothing would be waived: expected today or later")
+        raise InputError(f"the last day {until} is over (UTC): expected today or later")
     return until

@@ -1,4 +1,4 @@
-"""One batch: how far it is, what its pages came to, live; cancelling it, and its report in every format."""
+"""One batch: live progress and outcomes, cancellation, and its report in every format."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from producer.views.board import Board, read_board
 from producer.web.desk import Desk, Elsewhere, Shown
 
 ROWS: Final = 40
-"""Results shown of a batch, the newest: all are in its reports."""
+"""Maximum number of results shown, newest first; all are in the batch's reports."""
 READ_BACK: Final = 1_000
 REPORTED: Final = 5_000
-"""Pages of a report that is made here: larger ones are the CLI's."""
+"""Maximum number of pages of a report made here; the CLI makes larger ones."""
 _TYPES: Final = {"html": "text/html", "json": "application/json", "csv": "text/csv", "junit": "application/xml"}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One page of the batch that has ended, or been tried again."""
+    """A page of the batch whose scan has ended, or was retried."""
 
     job_id: str
     url: str
@@ -59,14 +59,14 @@ async def batch(desk: Desk, request: Request) -> Shown:
 
 
 def name_asked(request: Request) -> str:
-    """Return the batch in the address; raises ``InvalidJob`` for what is no name of one."""
+    """Return the batch named in the address; raises ``InvalidJob`` for an invalid name."""
     name = str(request.path_params["batch"])
     check_job_id(name)
     return name
 
 
 async def facts_of(desk: Desk, name: str, events: Sequence[Event]) -> dict[str, Any]:
-    """Return what is known of a batch, with the rows of its new events."""
+    """Return the facts about a batch, with the rows of its new events."""
     info = await desk.client.batch(name)
     board = await read_board(desk.client) if not info.finished_ms else None
     return {
@@ -81,13 +81,13 @@ async def facts_of(desk: Desk, name: str, events: Sequence[Event]) -> dict[str, 
 
 
 def left_ms(info: BatchInfo, board: Board) -> float | None:
-    """Return how long the rest takes at the present rate of all jobs, at least; None where nobody can say."""
+    """Return the least time left at the current rate of all jobs, in ms; None if unknown."""
     rate = board.recent.per_minute("succeeded")
     return (info.total - info.done) / rate * 60_000 if rate and info.sealed else None
 
 
 def rows_of(events: Sequence[Event]) -> list[Row]:
-    """Return the pages of events, the newest first, each page once."""
+    """Return the pages of events, newest first, each page once."""
     found: dict[str, Row] = {}
     for event in events:
         more = event.model_extra or {}
@@ -111,7 +111,7 @@ def _event(row: Any) -> Event | None:
 
 
 async def stream(desk: Desk, request: Request) -> Response:
-    """Send what changes of one batch, until the browser goes."""
+    """Send changes of one batch until the browser disconnects."""
     name = name_asked(request)
     await desk.client.batch(name)
     since = request.headers.get("last-event-id") or request.query_params.get("since", "")
@@ -120,7 +120,7 @@ async def stream(desk: Desk, request: Request) -> Response:
 
 
 async def cancel(desk: Desk, request: Request) -> Elsewhere:
-    """Cancel what has not ended of a batch."""
+    """Cancel the remaining jobs of a batch."""
     name = name_asked(request)
     await desk.client.cancel_batch(name)
     return Elsewhere(f"/batches/{name}", {"done": "cancelled"})
@@ -133,7 +133,7 @@ async def report(desk: Desk, request: Request) -> Response:
     info = await desk.client.batch(name)
     if info.total > REPORTED:
         raise InputError(
-            f"batch {name!r} has {info.total:,} jobs, over {REPORTED:,}: write its report with "
+            f"batch {name!r} has {info.total:,} jobs, more than {REPORTED:,}: write its report with "
             f"'sightline result {name} --format {form} -o {FORMATS[form]}'"
         )
     pages = await _pages(desk, name)

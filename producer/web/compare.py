@@ -1,4 +1,4 @@
-"""Two batches, pipeline runs or times, compared by component barrier."""
+"""Compares two batches, pipeline runs or times by component barrier."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ RECENT: Final = 10
 
 
 async def compare(desk: Desk, request: Request) -> Shown:
-    """Show the form, and where both sides are given what changed between them."""
+    """Show the form and, if both sides are given, the changes between them."""
     asked = {name: request.query_params.get(name, "").strip()[:200] for name in ("before", "after", "site")}
     found, why = None, ""
     if asked["before"] and asked["after"]:
         try:
             found = await desk.history.compare(asked["before"], asked["after"], site=asked["site"] or None)
-            if not found.compared:  # that nothing changed would be wrong
+            if not found.compared:  # "nothing changed" would be wrong
                 reasons = "; ".join(found.remarks) or "no page is recorded at either"
-                found, why = None, f"No page is known both at {found.before.text} and at {found.after.text}: {reasons}."
+                found, why = (
+                    None,
+                    f"No page was scanned both at {found.before.text} and at {found.after.text}: {reasons}.",
+                )
         except InputError as error:
             why = str(error)
     with redis_errors(desk.client.settings, None):

@@ -1,4 +1,4 @@
-"""What every view gets and returns, and how that becomes a page or JSON."""
+"""The arguments and return values of views, and their conversion to a page or JSON."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from producer.web.templates import Templates
 
 PATIENCE_S: Final = 20.0
-"""A view that takes longer says that Redis does not answer."""
+"""A view that takes longer reports that Redis does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who asks: their name ('' where nobody signs in), what they may do, and the token that their forms carry."""
+    """The visitor: name ('' without sign-in), role, and the token in their forms."""
 
     name: str
     role: Role
@@ -38,13 +38,13 @@ class Visitor:
 
     @property
     def may_act(self) -> bool:
-        """Whether they may change anything."""
+        """Whether the visitor may change anything."""
         return self.role == "operator"
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What views read with, one a process."""
+    """The clients and settings that views use, one instance per process."""
 
     settings: WebSettings
     client: Client
@@ -53,7 +53,7 @@ class Desk:
     live: Live
 
     def link(self, path: str, **query: object) -> str:
-        """Return the address of one of our pages, under the path prefix."""
+        """Return the address of a page of this application, under the path prefix."""
         given = {name: value for name, value in query.items() if value not in {None, ""}}
         return f"{self.settings.prefix}{path}{'?' + urlencode(given) if given else ''}"
 
@@ -73,7 +73,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """After a change: the page to go on with, so that a reload does not repeat it."""
+    """A redirect after a change, so that a reload does not repeat it."""
 
     path: str
     query: Mapping[str, object] = field(default_factory=dict[str, object])
@@ -83,7 +83,7 @@ View = Callable[[Desk, Request], Awaitable[Shown | Elsewhere | Response]]
 
 
 def served(view: View) -> Callable[[Request], Awaitable[Response]]:
-    """Return ``view`` as Starlette calls it."""
+    """Return ``view`` as a Starlette endpoint."""
 
     async def endpoint(request: Request) -> Response:
         desk = desk_of(request)
@@ -102,12 +102,12 @@ def desk_of(request: Request) -> Desk:
 
 
 def visitor_of(request: Request) -> Visitor:
-    """Return who asks, as ``guard.py`` found."""
+    """Return the visitor that ``guard.py`` identified."""
     return cast("Visitor", request.state.visitor)
 
 
 def respond(request: Request, desk: Desk, shown: Shown | Elsewhere | Response) -> Response:
-    """Return the answer in the form that was asked for."""
+    """Return the response in the requested form."""
     if isinstance(shown, Response):
         return shown
     if isinstance(shown, Elsewhere):
@@ -123,13 +123,13 @@ def respond(request: Request, desk: Desk, shown: Shown | Elsewhere | Response) -
 
 
 def wants_json(request: Request) -> bool:
-    """Whether JSON is asked for, and HTML is not."""
+    """Whether JSON is requested and HTML is not."""
     accepted = request.headers.get("accept", "")
     return "application/json" in accepted and "text/html" not in accepted
 
 
 def plain(value: Any) -> Any:
-    """Return ``value`` as JSON has it: dataclasses and models as objects, enumerations and dates as text."""
+    """Return ``value`` as JSON values: dataclasses and models as objects, enumerations and dates as text."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

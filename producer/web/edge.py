@@ -1,4 +1,4 @@
-"""The outermost layer: the path prefix, security headers, and one line of JSON a request. Pure ASGI."""
+"""The outermost layer: the path prefix, security headers, and one line of JSON per request. Pure ASGI."""
 
 from __future__ import annotations
 

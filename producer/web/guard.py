@@ -1,8 +1,8 @@
-"""Says who asks, and refuses what they may not do, before any view runs. Pure ASGI.
+"""Identifies visitors, and refuses forbidden requests before any view runs. Pure ASGI.
 
-Three ways to know a visitor: on loopback anybody, as operator; by a signed cookie after a sign-in (``--auth``); by the
-header of a trusted proxy (``--proxy-header``), which is read only where that was asked for, and only from its address.
-Everything that changes anything is a POST: it needs the role operator and the session's token.
+A visitor is identified in one of three ways: on loopback, anyone is an operator; by a signed cookie after a sign-in
+(``--auth``); by the header of a trusted proxy (``--proxy-header``), which is read only if configured, and only from the
+proxy's address. Every change is a POST that needs the role operator and the session's token.
 """
 
 from __future__ import annotations
@@ -57,23 +57,26 @@ class Guard:
     async def _refusal(self, request: Request, session: Session, visitor: Visitor) -> Response | None:
         path = request.scope["path"]
         if self._settings.is_open and not is_loopback(_host(request.headers.get("host", ""))):
-            return _no(421, "expected a Host of this machine, such as localhost")  # another site's name that leads here
+            return _no(421, "expected a Host of this machine, such as localhost")  # a foreign name that resolves here
         is_free = path.startswith(FREE)
         if not visitor.role and not is_free:
             return self._to_sign_in(request)
         if request.method in {"GET", "HEAD"}:
             return None
         if request.method not in _CHANGES or not self._is_own(request):
-            return _no(403, "this form came from another site")
+            return _no(403, "this form was sent from another site")
         try:
             request.state.form = await _form(request)
         except ValueError as error:
             return _no(413 if "bytes" in str(error) else 400, str(error))
         token = request.state.form.get("token") or request.headers.get("x-csrf-token", "")
         if not self._sessions.is_token(session, token):
-            return _no(403, "the form's token is missing or of another session: load the page again, then send it")
+            return _no(
+                403,
+                "the form's token is missing or belongs to another session: reload the page, then send the form again",
+            )
         if not visitor.may_act and path not in {"/sign-in", "/sign-out"}:
-            return _no(403, f"{visitor.name or 'a reader'!r} may look, not change: that takes the role operator")
+            return _no(403, f"{visitor.name or 'a reader'!r} may only view: changes need the role operator")
         return None
 
     def _session(self, request: Request) -> tuple[Session, bool]:
@@ -91,13 +94,13 @@ class Guard:
             name = request.headers.get(settings.proxy_header, "").strip() if settings.is_proxy(address) else ""
             role = ("operator" if name in settings.operators else "reader") if name else ""
             return Visitor(name, role, token)  # pyright: ignore[reportArgumentType]  '' until signed in
-        # What the file says now: an account that was taken out, or has another role, is not what its cookie says.
+        # The file decides, not the cookie: the account may have been removed or have another role now.
         role = self._role_of(session.name) if session.role else ""
         return Visitor(session.name, role, token)  # pyright: ignore[reportArgumentType]  the same
 
     def _to_sign_in(self, request: Request) -> Response:
         if not self._settings.auth:
-            return _no(401, f"the proxy did not say who you are in {self._settings.proxy_header!r}")
+            return _no(401, f"the proxy sent no user name in {self._settings.proxy_header!r}")
         if request.method != "GET" or "application/json" in request.headers.get("accept", ""):
             return _no(401, "sign in first")
         asked = request.scope["path"] + (f"?{request.url.query}" if request.url.query else "")
@@ -105,7 +108,7 @@ class Guard:
 
     @staticmethod
     def _is_own(request: Request) -> bool:
-        """Whether a form was sent from one of our pages, as far as the browser says."""
+        """Whether the browser says that a form was sent from a page of this application."""
         came = request.headers.get("sec-fetch-site")
         if came is not None:
             return came in {"same-origin", "none"}
@@ -125,13 +128,13 @@ class Guard:
 
 
 def cookie_line(settings: WebSettings, value: str, *, is_https: bool) -> str:
-    """Return the header that sets our cookie."""
+    """Return the header that sets the session cookie."""
     secure = "; Secure" if is_https else ""
     return f"{COOKIE}={value}; Path={settings.prefix or '/'}; Max-Age={LASTS_S}; HttpOnly; SameSite=Lax{secure}"
 
 
 def form_of(request: Request) -> Form:
-    """Return the fields of the form that was sent."""
+    """Return the fields of the submitted form."""
     form: Form = request.state.form
     return form
 
@@ -141,7 +144,7 @@ async def _form(request: Request) -> Form:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_FORM_BYTES:
-            raise ValueError(f"the form is over {MAX_FORM_BYTES:,} bytes")
+            raise ValueError(f"the form exceeds {MAX_FORM_BYTES:,} bytes")
     text = body.decode("utf-8", "replace")
     return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS))
 

@@ -1,8 +1,8 @@
-"""Events for browsers: one reader of the stream a process, one rendering a batch, the same bytes for all who look.
+"""Events for browsers: one stream reader per process, one rendering per batch, the same bytes for all viewers.
 
-A browser gets the batch as it is now, then what changes, at most every ``EVERY_S``. A message's id is that of the last
-event in it: with Last-Event-ID the events since are read from the stream itself, which keeps the 100,000 newest. A
-client that takes nothing for ``MAX_WAITING`` messages is sent the newest state instead of what it missed.
+A browser gets the batch's current state, then changes, at most every ``EVERY_S``. A message has the id of its last
+event: with Last-Event-ID, later events are read from the stream itself, which keeps the newest 100,000. A client that
+has not read ``MAX_WAITING`` messages gets the newest state instead of the messages that it missed.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from producer.redis.connection import redis_errors
 EVERY_S: Final = 0.15
 PAUSE_S: Final = 1.0
 ALIVE_S: Final = 15.0
-"""A comment after so long, so that proxies keep the connection, and a client that left is noticed."""
+"""Seconds between comments, by which proxies keep the connection and a client that left is noticed."""
 MAX_WAITING: Final = 16
 EVENT_ID: Final = re.compile(r"\d{1,20}-\d{1,20}")
 _CHUNK: Final = 1_000
 
 Render = Callable[[str, Sequence[Event]], Awaitable[dict[str, str]]]
-"""Returns, for a batch and its new events, the HTML of the parts to exchange, by their ids."""
+"""Returns, for a batch and its new events, the HTML of the parts to replace, by their ids."""
 
 
 @dataclass(eq=False, slots=True)
@@ -45,7 +45,7 @@ class Topic:
 
 
 class Live:
-    """The process' events. ``render`` makes what is sent of a batch."""
+    """The process's events. ``render`` returns the parts to send for a batch."""
 
     def __init__(self, client: Client, render: Render) -> None:
         self._client = client
@@ -63,7 +63,7 @@ class Live:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def stream(self, name: str, *, since: str = "") -> AsyncGenerator[bytes]:
-        """Yield the messages of one batch (or of all, for '') until the client goes."""
+        """Yield the messages of one batch (or of all, for '') until the client disconnects."""
         topic = self._topics.setdefault(name, Topic(name))
         queue: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING)
         topic.listeners.add(queue)
@@ -84,7 +84,7 @@ class Live:
                 topic.task.cancel()
 
     async def _first(self, name: str, since: str) -> bytes:
-        """Return the state now, with the events after ``since``; the reader begins no later than this."""
+        """Return the current state, with the events after ``since``; the reader starts at this point at the latest."""
         try:
             with redis_errors(self._client.settings, None):
                 last = await newest_id(self._client.redis, self._client.keys.events)
@@ -110,12 +110,12 @@ class Live:
             self._reader = asyncio.create_task(self._read(), name="live-reader")
 
     async def _read(self) -> None:
-        """Read events for ever, through outages, and hand each to those who look at its batch."""
+        """Read events until cancelled, through outages, and pass each to the viewers of its batch."""
 
         def say(_: Exception) -> None:
             self.is_down = True
             for topic in self._topics.values():
-                _offer(topic, message("down", {"why": "Redis does not answer: this page goes on when it does"}))
+                _offer(topic, message("down", {"why": "Redis does not answer: updates resume when it does"}))
 
         while True:
             try:
@@ -137,7 +137,7 @@ class Live:
                 topic.events.append(event)
 
     async def _send(self, topic: Topic) -> None:
-        """Send what is new of a topic to all its listeners, rendered once."""
+        """Send a topic's new events to all its listeners, rendered once."""
         while True:
             await asyncio.sleep(EVERY_S)
             if not topic.events and not topic.is_stale:
@@ -147,7 +147,7 @@ class Live:
             try:
                 made = message("update", await self._render(topic.name, events[-_CHUNK:]), event_id=last)
             except SightlineError:
-                topic.events = [*events, *topic.events][-_CHUNK:]  # nobody has seen them
+                topic.events = [*events, *topic.events][-_CHUNK:]  # not sent yet
                 topic.is_stale = True
                 continue
             _offer(topic, made)
@@ -155,7 +155,7 @@ class Live:
 
 def _offer(topic: Topic, made: bytes) -> None:
     for queue in topic.listeners:
-        if queue.full():  # a slow client: what it has not read is of the past, and each message has the whole state
+        if queue.full():  # a slow client: drop unread messages, as each message has the whole state
             while not queue.empty():
                 queue.get_nowait()
         with contextlib.suppress(asyncio.QueueFull):

@@ -1,4 +1,4 @@
-"""The first page: what is open on all sites, what is new and mended since a day, what to do first."""
+"""The first page: open barriers of all sites, new and fixed ones since a day, and what to fix first."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def overview(desk: Desk, request: Request) -> Shown:
 
 
 def day_asked(request: Request, *, days: int) -> date:
-    """Return the day in ``since``, by default so many days ago; raises ``InputError`` for what is no day."""
+    """Return the day in ``since``, by default ``days`` ago; raises ``InputError`` for an invalid one."""
     text = request.query_params.get("since", "")
     if not text:
         return datetime.now(UTC).date() - timedelta(days=days)
@@ -80,20 +80,20 @@ def ms_of(day: date) -> int:
 
 
 async def waivers_in_force(client: Client) -> dict[str, Waiver]:
-    """Return the waivers that are not over, by fingerprint."""
+    """Return the waivers in force, by fingerprint."""
     today = datetime.now(UTC).date()
     return {one.fingerprint: one for one in await Waivers(client).all() if not one.is_expired(today)}
 
 
 def without_waived(site: SiteRow, known: Iterable[Barrier]) -> SiteRow:
-    """Return the site's sums without what is waived."""
+    """Return the site's totals without waived barriers."""
     waived = Counter(one.impact.value for one in known if one.site == site.site and one.pages)
     left = {name: max(0, getattr(site.open, name) - waived[name]) for name in Counts.model_fields}
     return replace(site, open=Counts(**left)) if waived else site
 
 
 async def worst_barriers(desk: Desk, wanted: Wanted, waived: Mapping[str, Waiver], *, limit: int) -> Sequence[Barrier]:
-    """Return what to mend first: the worst impact, then on most pages; without what is waived."""
+    """Return the barriers to fix first: by impact, then by number of pages; without waived ones."""
     found: list[Barrier] = []
     for impact in WORST_FIRST:
         if len(found) >= limit:

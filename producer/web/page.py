@@ -1,4 +1,4 @@
-"""One page: its states, its newest findings, the path of the keyboard, doubts, and its history."""
+"""One page: its states, newest findings, path of the Tab key, doubts and history."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def page(desk: Desk, request: Request) -> Shown:
     """Show one page by its address."""
     asked = request.query_params.get("url", "")
     if not asked:
-        raise InputError("no page is named: expected /pages?url=https://shop.example/cart")
+        raise InputError("the page is missing: expected /pages?url=https://shop.example/cart")
     address, state = split_state(asked)
     try:
         normal_url(address)
@@ -52,11 +52,11 @@ async def page(desk: Desk, request: Request) -> Shown:
 
 
 async def shot(desk: Desk, request: Request) -> Response:
-    """Return one picture of a scan."""
+    """Return a screenshot of a scan."""
     job_id, name = str(request.path_params["job_id"]), str(request.path_params["name"])
     check_job_id(job_id)
     data = (await desk.client.shots(job_id)).get(name, b"")
     kind = next((kind for sign, kind in _SIGNS if data.startswith(sign)), "")
     if not kind:
-        raise UnknownJob(f"no picture {name[:60]!r} of job {job_id!r} is kept")
+        raise UnknownJob(f"no screenshot {name[:60]!r} of job {job_id!r} is kept")
     return Response(data, media_type=kind, headers={"Cache-Control": "private, max-age=86400"})

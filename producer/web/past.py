@@ -1,4 +1,4 @@
-"""What the pages need of the scan history, which workers keep and index. Values and a protocol; no I/O.
+"""The part of the scan history that the pages need; workers keep and index it. Values and a protocol; no I/O.
 
 ``worker/cli/web_past.py`` reads it: this package imports nothing of the worker.
 """
@@ -16,7 +16,7 @@ from producer.reports.comparison import Comparison
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
-    """A component barrier of a site as the index has it; times are Redis ms, 0 for never."""
+    """A component barrier of a site, from the index; times are Redis ms, 0 for never."""
 
     issue_id: str
     name: str
@@ -32,13 +32,13 @@ class Barrier:
 
     @property
     def is_back(self) -> bool:
-        """Whether it was mended before."""
+        """Whether it was fixed before."""
         return self.since_ms > self.first_ms
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which component barriers: all that is given must hold."""
+    """A filter for component barriers: all given fields must match."""
 
     site: str | None = None
     group: str | None = None
@@ -63,7 +63,7 @@ class PageRow:
     at_ms: int
     last_seen_ms: int
     distance: float | None = None
-    """From what was searched for by meaning: 0 is the same, 2 the opposite."""
+    """Cosine distance from a query by meaning: 0 is the same, 2 the opposite."""
 
     @property
     def harm(self) -> tuple[int, int, int, int]:
@@ -73,7 +73,7 @@ class PageRow:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A record of a page's history, and what changed with it."""
+    """A record of a page's history, and its changes."""
 
     row: PageRow
     summary: str
@@ -93,10 +93,10 @@ class SiteRow:
 
 
 class History(Protocol):
-    """Reads the history. Every call raises the errors of ``ServiceError``."""
+    """Reads the history. Every call may raise ``ServiceError``."""
 
     async def sites(self) -> Sequence[SiteRow]:
-        """Return all sites, those with the worst barriers first."""
+        """Return all sites, worst barriers first."""
         ...
 
     async def barriers(self, wanted: Wanted, *, limit: int, by: str = "pages") -> Sequence[Barrier]:
@@ -104,19 +104,19 @@ class History(Protocol):
         ...
 
     async def barriers_of(self, issue_ids: Sequence[str]) -> Mapping[str, Barrier]:
-        """Return the known ones of these."""
+        """Return the known component barriers among these ids."""
         ...
 
     async def worst_pages(self, site: str, *, group: str | None = None, limit: int) -> Sequence[PageRow]:
-        """Return pages of a site with the worst barriers first, as they were seen last."""
+        """Return pages of a site by their newest scans, worst barriers first."""
         ...
 
     async def pages_with(self, issue_id: str, *, limit: int) -> Sequence[PageRow]:
-        """Return pages whose newest state has the component barrier, the most recently seen first."""
+        """Return pages whose newest state has the component barrier, most recently seen first."""
         ...
 
     async def page(self, url: str, *, limit: int) -> Sequence[Past]:
-        """Return the records of a page, the newest first, each with what changed."""
+        """Return the records of a page, newest first, each with its changes."""
         ...
 
     async def search(self, text: str, *, limit: int) -> Sequence[PageRow]:

@@ -17,7 +17,7 @@ BATCHES: Final = 20
 
 
 async def queue(desk: Desk, request: Request) -> Shown:
-    """Show what waits and runs."""
+    """Show waiting and running jobs."""
     del request
     board = await read_board(desk.client)
     letters: list[DeadLetter] = []

@@ -1,4 +1,4 @@
-"""One box for all: a batch, a component barrier, a page's address, a site, a rule, else by meaning."""
+"""One search box: finds a batch, a component barrier, a page's address, a site or a rule, else searches by meaning."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MAX_CHARS: Final = 500
 
 
 async def search(desk: Desk, request: Request) -> Shown | Elsewhere:
-    """Go to what the words name, or show what is nearest to them."""
+    """Redirect to the thing that the words name, or show the nearest results."""
     words = " ".join(request.query_params.get("q", "").split())
     if len(words) > MAX_CHARS:
-        raise InputError(f"{len(words):,} characters are no search: expected up to {MAX_CHARS}")
+        raise InputError(f"{len(words):,} characters: expected a search of up to {MAX_CHARS}")
     named = await _named(desk, words) if words else None
     if named is not None:
         return named
@@ -30,7 +30,7 @@ async def search(desk: Desk, request: Request) -> Shown | Elsewhere:
     if words and not barriers:
         try:
             pages = list(await desk.history.search(words, limit=FOUND))
-        except SightlineError as error:  # a model host that is away: names are found all the same
+        except SightlineError as error:  # no model host: names are found without one
             why = str(error)
     facts = {"words": words, "sites": sites, "barriers": barriers, "pages": pages, "why": why}
     return Shown("search.html.jinja", "Search", facts, ("words", "sites", "barriers", "pages", "why"))

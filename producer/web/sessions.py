@@ -1,7 +1,7 @@
-"""Signed cookies: who signed in, until when, and the token that their forms carry. Nothing is kept anywhere.
+"""Signed cookies with name, role and expiry, and the token in the visitor's forms. Nothing is stored on the server.
 
 A cookie is ``id.name.role.expiry.signature``, signed with HMAC-SHA-256. Processes that share the key share the
-sessions. A visitor who has not signed in has a session without a role, so that the sign-in form has a token, too.
+sessions. A visitor who has not signed in has a session without a role, so that the sign-in form also has a token.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Sessions:
         self._key = key
 
     def begin(self, name: str, role: str, *, now_s: float) -> Session:
-        """Return a new session, so that a token from before signing in is worth nothing after it."""
+        """Return a new session, so that a token from before the sign-in is invalid after it."""
         return Session(secrets.token_hex(16), name, role, int(now_s) + LASTS_S)
 
     def sign(self, session: Session) -> str:
@@ -62,11 +62,11 @@ class Sessions:
         return Session(session_id, named, role, int(expires))
 
     def token(self, session: Session) -> str:
-        """Return the token that forms of this session carry."""
+        """Return the token for forms of this session."""
         return self._digest(b"form", session.session_id + session.name + session.role)
 
     def is_token(self, session: Session, token: str) -> bool:
-        """Whether a form came with this session's token."""
+        """Whether ``token`` is this session's token."""
         return token.isascii() and hmac.compare_digest(self.token(session), token)
 
     def _digest(self, purpose: bytes, text: str) -> str:

@@ -1,4 +1,4 @@
-"""How ``sightline web`` serves: where, under which path, and who may look and act. Checked once, frozen."""
+"""The settings of ``sightline web``: address, path prefix, and who may view and act. Checked once, frozen."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _HEADER: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebSettings:
-    """``auth`` is a file of passwords; ``proxy_header`` names the header with which a proxy says who asks.
+    """``auth`` is a file of passwords; ``proxy_header`` names the header in which a proxy sends the user's name.
 
-    ``proxies`` are the addresses from which that header is believed, ``operators`` the names in it that may act.
+    ``proxies`` are the addresses from which that header is trusted, ``operators`` the names in it that may act.
     """
 
     host: str = "127.0.0.1"
@@ -32,21 +32,19 @@ class WebSettings:
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody needs to say who they are: on loopback alone."""
+        """Whether no sign-in is needed: only on loopback."""
         return not self.auth and not self.proxy_header
 
     def checked(self) -> WebSettings:
-        """Return the settings; raises ``InputError`` for what would be served to anybody, or is malformed."""
+        """Return the settings; raises ``InputError`` if they are malformed or would let anyone in."""
         if self.is_open and not is_loopback(self.host):
             msg = (
                 f"--host {self.host!r} can be reached from elsewhere: add --auth FILE (passwords and roles), or "
-                f"--proxy-header NAME behind a proxy that signs people in; or leave --host at 127.0.0.1"
+                f"--proxy-header NAME behind a proxy that authenticates users; or keep --host 127.0.0.1"
             )
             raise InputError(msg)
         if not _PREFIX.fullmatch(self.prefix):
-            raise InputError(
-                f"--prefix {self.prefix!r}: expected a path such as /sightline, without a slash at its end"
-            )
+            raise InputError(f"--prefix {self.prefix!r}: expected a path such as /sightline, without a trailing slash")
         if self.proxy_header and not _HEADER.fullmatch(self.proxy_header):
             raise InputError(f"--proxy-header {self.proxy_header!r}: expected a header's name such as X-Forwarded-User")
         for one in self.proxies:

@@ -1,4 +1,4 @@
-"""Signing in with a name and a password, and out again."""
+"""Sign-in with name and password, and sign-out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from producer.web.sessions import Session, Sessions
 
 
 class SignIn:
-    """The views of one process; ``scrypt`` runs in a thread, one at a time, so that a flood takes 32 MB."""
+    """The views of one process; ``scrypt`` runs in a thread, one at a time, so that a flood of requests takes 32 MB."""
 
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
@@ -29,19 +29,19 @@ class SignIn:
         return Shown("sign_in.html.jinja", "Sign in", facts)
 
     async def sign_in(self, desk: Desk, request: Request) -> Shown | Response:
-        """Begin a session, or say that name or password is wrong; never which of them."""
+        """Begin a session, or report that name or password is wrong, without saying which."""
         form = form_of(request)
         name, onward = form.get("name", "").strip()[:64], own_path(form.get("next", ""))
         whose = (f"name:{name}", f"from:{request.client.host if request.client else ''}")
         now_s = time.time()
         if self._tries.is_over(*whose, now_s=now_s):
-            why = "Too many failed tries: wait five minutes."
+            why = "Too many failed attempts: wait five minutes."
             return Shown("sign_in.html.jinja", "Sign in", {"next": onward, "why": why}, ("why",), 429)
         async with self._one:
             account = await asyncio.to_thread(self._accounts.signed_in, name, form.get("password", ""))
         if account is None:
             self._tries.failed(*whose, now_s=now_s)
-            facts = {"next": onward, "why": "Name or password is wrong."}
+            facts = {"next": onward, "why": "The name or password is wrong."}
             return Shown("sign_in.html.jinja", "Sign in", facts, ("why",), 401)
         return _onward(desk, request, onward, _sessions(request).begin(account.name, account.role, now_s=now_s))
 
@@ -52,7 +52,7 @@ class SignIn:
 
 
 def own_path(text: str) -> str:
-    """Return a path of ours to go on with; '/' for what leads elsewhere."""
+    """Return a path of this application to continue with; '/' for an address elsewhere."""
     is_path = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
     return text if is_path and "\\" not in text else "/"
 

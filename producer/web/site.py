@@ -22,13 +22,14 @@ from producer.web.past import Barrier, Wanted
 
 BARRIERS: Final = 100
 COUNTED: Final = 2_000
-"""Component barriers of a site that sums and groups are made of; one with more is told so."""
+"""Maximum number of component barriers of a site that totals and groups are computed from; the page says if there are
+more."""
 PAGES: Final = 25
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A group of pages: how many component barriers it has, and the worst impact."""
+    """A group of pages: its number of component barriers, and the worst impact."""
 
     name: str
     barriers: int
@@ -36,7 +37,7 @@ class Group:
 
 
 async def site(desk: Desk, request: Request) -> Shown:
-    """Show one site, by the filters in the address."""
+    """Show one site, with the filters in the address."""
     name = host_asked(request)
     asked = {one: request.query_params.get(one, "") for one in ("group", "rule", "impact")}
     if asked["impact"] and asked["impact"] not in {one.value for one in Impact}:
@@ -71,8 +72,8 @@ async def site(desk: Desk, request: Request) -> Shown:
 
 
 async def _listed(desk: Desk, wanted: Wanted, counted: list[Barrier]) -> list[Barrier]:
-    """Return the component barriers that fit, worst first."""
-    if len(counted) >= COUNTED:  # more than were read: ask for those of the filters
+    """Return the matching component barriers, worst first."""
+    if len(counted) >= COUNTED:  # there may be more than were read: query with the filters
         waived = await waivers_in_force(desk.client)
         return list(await worst_barriers(desk, wanted, waived, limit=BARRIERS + 1))
     fit = (
@@ -86,16 +87,16 @@ async def _listed(desk: Desk, wanted: Wanted, counted: list[Barrier]) -> list[Ba
 
 
 def host_asked(request: Request) -> str:
-    """Return the site in the address; raises ``InputError`` for one that is none."""
+    """Return the site in the address; raises ``InputError`` for an invalid one."""
     given = str(request.path_params["site"])
     name = site_of(f"//{given}")
     if not name:
-        raise InputError(f"{given[:100]!r} is no site: expected one such as shop.example or localhost:3000")
+        raise InputError(f"{given[:100]!r} is not a site: expected one such as shop.example or localhost:3000")
     return name
 
 
 def groups_of(barriers: Iterable[Barrier]) -> list[Group]:
-    """Return the groups of pages that have component barriers, the worst first."""
+    """Return the groups of pages that have component barriers, worst first."""
     found: defaultdict[str, list[Impact]] = defaultdict(list)
     for one in barriers:
         for name in one.groups:

@@ -21,7 +21,7 @@ from producer.web.desk import Desk, Elsewhere, Shown
 from producer.web.guard import Form, form_of
 
 MAX_ADDRESSES: Final = 10_000
-"""Of one form; a longer list is a file for the CLI."""
+"""Maximum number of addresses in a form; longer lists need the CLI."""
 
 
 async def form(desk: Desk, request: Request) -> Shown:
@@ -42,7 +42,7 @@ async def scan(desk: Desk, request: Request) -> Elsewhere:
 
 
 async def add_schedule(desk: Desk, request: Request) -> Elsewhere:
-    """Keep a schedule."""
+    """Add a schedule."""
     given = form_of(request)
     cron = given.get("cron", "").strip()
     check_cron(cron)
@@ -54,13 +54,13 @@ async def add_schedule(desk: Desk, request: Request) -> Elsewhere:
 
 
 async def remove_schedule(desk: Desk, request: Request) -> Elsewhere:
-    """Remove a schedule; what it has submitted goes on."""
+    """Remove a schedule; jobs already submitted continue."""
     await Schedules(desk.client).remove(str(request.path_params["name"]))
     return Elsewhere("/queue", {"done": "removed"})
 
 
 def targets_of(given: Form) -> Targets:
-    """Return the addresses, one a line; raises ``InputError`` for none, for too many, and for what is none."""
+    """Return the addresses, one per line; raises ``InputError`` for none, too many, or an invalid one."""
     lines = [line.strip() for line in given.get("urls", "").splitlines()]
     urls = [line for line in lines if line and not line.startswith("#")]
     if len(urls) > MAX_ADDRESSES:
@@ -69,13 +69,13 @@ def targets_of(given: Form) -> Targets:
         )
     targets = read_targets(urls, None)
     if refused := list(targets.refused):
-        more = f"; and {len(refused) - 1} more like it" if len(refused) > 1 else ""
+        more = f"; and {len(refused) - 1} more" if len(refused) > 1 else ""
         raise InputError(f"{refused[0].problem}{more}: nothing was submitted")
     return targets
 
 
 def fields_of(given: Form) -> JsonObject:
-    """Return the fields of a ``ScanRequest`` that the form asks for."""
+    """Return the fields of a ``ScanRequest`` that the form sets."""
     standard = given.get("standard", "")
     if standard and standard not in STANDARDS:
         raise InputError(f"standard {standard[:40]!r}: expected one of {', '.join(STANDARDS)}")
@@ -90,5 +90,5 @@ def fields_of(given: Form) -> JsonObject:
 
 
 def _unheard(job_id: str, url: str, is_new: bool) -> None:
-    """Take no note of a job: the batch's page shows it."""
+    """Ignore a job: the batch's page shows it."""
     del job_id, url, is_new

@@ -19,22 +19,22 @@ from producer.reports.page import Page
 from producer.web.desk import Desk, Shown, visitor_of
 
 MAX_NODES: Final = 6
-"""Elements shown of a finding: all are in the reports."""
+"""Maximum number of elements shown per finding; all are in the reports."""
 TITLE_CHARS: Final = 200
 DONE: Final = {
-    "waived": "Waived: it is no longer counted.",
-    "counts": "The waiver is taken back: it counts again.",
-    "cancelled": "Cancelled: running pages end within 5 seconds.",
+    "waived": "Waived: the barrier no longer counts.",
+    "counts": "The waiver was removed: the barrier counts again.",
+    "cancelled": "Cancelled: running scans end within 5 seconds.",
     "replayed": "Queued again.",
     "dropped": "Dropped.",
-    "scheduled": "The schedule is added.",
-    "removed": "The schedule is removed.",
+    "scheduled": "The schedule was added.",
+    "removed": "The schedule was removed.",
 }
-"""What is said on the page after a change."""
+"""The message on the page after a change."""
 
 
 class Templates:
-    """The environment of the templates, compiled once a process."""
+    """The environment of the templates, compiled once per process."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
@@ -77,35 +77,35 @@ class Templates:
         return self._environment.get_template(shown.template).render(**common, **shown.facts)
 
     def part(self, template: str, facts: dict[str, Any]) -> str:
-        """Return a part of a page, such as one that is exchanged while somebody looks."""
+        """Return a part of a page, such as one that live updates replace."""
         return self._environment.get_template(template).render(**facts)
 
     def _picture(self, page: Page, fingerprint: str) -> str:
-        """Return the address of an element's picture; '' where there is none."""
+        """Return the address of an element's screenshot; '' if there is none."""
         return f"{self._prefix}/shots/{page.job_id}/{fingerprint}" if fingerprint in page.pictures else ""
 
 
 def source(name: str) -> str:
-    """Return the text of a template: ours, else the report's."""
+    """Return the text of a template: of this package, else of the reports."""
     own = files(__package__ or "") / "assets" / name
     return own.read_text("utf-8") if own.is_file() else asset(name)
 
 
 @cache
 def style() -> str:
-    """Return the style sheet: the report's, and what pages add to it."""
+    """Return the style sheet: the report's, with the pages' additions."""
     return asset("report.css") + source("web.css")
 
 
 @cache
 def style_name() -> str:
-    """Return the style sheet's name, a new one with each change."""
+    """Return the style sheet's name, which changes with its content."""
     return f"style-{hashlib.sha256(style().encode()).hexdigest()[:12]}.css"
 
 
 @cache
 def script_name() -> str:
-    """Return the script's name, in the same way."""
+    """Return the script's name, which changes with its content."""
     return f"live-{hashlib.sha256(source('live.js').encode()).hexdigest()[:12]}.js"
 
 
@@ -115,5 +115,5 @@ def when(at_ms: int) -> str:
 
 
 def iso(at_ms: int) -> str:
-    """Return a Redis time for a machine."""
+    """Return a Redis time in ISO 8601."""
     return datetime.fromtimestamp(at_ms / 1000, tz=UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""What models were used for, by day and model."""
+"""The use of models, by day and model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_DAYS: Final = 400
 
 
 async def usage(desk: Desk, request: Request) -> Shown:
-    """Show the sums of the last days."""
+    """Show the totals of the last days."""
     text = request.query_params.get("days", "30")
     days = int(text) if text.isascii() and text.isdecimal() and len(text) < 4 else 0  # noqa: PLR2004  three digits
     if not 1 <= days <= MOST_DAYS:

@@ -226,5 +226,5 @@ def test_a_person_reads_the_answer_its_sources_its_notes_and_how_to_go_on():
         "  scan s1",
         "Note: given 3 s ago",
         "status: cached   model: m:1b   prompt: ask-1",
-        "Go on with: --thread a",
+        "Continue with: --thread a",
     ]

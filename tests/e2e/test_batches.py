@@ -35,7 +35,7 @@ async def test_a_batch_is_queued_and_announced_once_when_all_of_it_has_ended(
     assert sorted(json.loads(line)["job_id"] for line in waited.stdout.splitlines()) == sorted(
         line["job_id"] for line in lines
     )
-    assert "2 pages had been submitted before" in waited.stderr
+    assert "2 pages had already been submitted" in waited.stderr
     assert [event["event"] for event in events].count("batch.finished") == 1
     assert len(events) == 3
 
@@ -87,7 +87,7 @@ async def test_ctrl_c_while_waiting_for_one_page_names_its_job(
 
     _, said = waiting.communicate(timeout=WAIT_S)
     assert waiting.returncode == 130
-    assert "the job goes on: sightline result mine --wait" in said
+    assert "the job continues: sightline result mine --wait" in said
 
 
 def test_a_pipe_closed_early_is_quiet_about_it_and_says_how_to_go_on(

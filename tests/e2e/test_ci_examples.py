@@ -208,7 +208,7 @@ def test_the_action_fails_on_a_new_barrier_says_so_everywhere_and_stays_green_wh
     worse = machine.step("Scan", github, **site)
 
     assert [code for code, _ in (accepted, worse)] == [0, 1], worse
-    assert re.search(r"^sightline: fails: critical: .*\(button-name\): #pay on http", worse[1], re.MULTILINE), worse[1]
+    assert re.search(r"^sightline: failed: critical: .*\(button-name\): #pay on http", worse[1], re.MULTILINE), worse[1]
     [annotation] = [line for line in worse[1].splitlines() if line.startswith("::error ")]
     assert annotation.startswith("::error file=public/index.html,line=4,title=Sightline%3A ")
     reports = machine.folder / "reports"
@@ -258,7 +258,7 @@ def test_the_gitlab_component_fails_on_barriers_and_leaves_its_reports(machine: 
     after, told = machine.run("\n".join(job["after_script"]), GITLAB_CI="true")
 
     assert (code, after) == (1, 0), said
-    assert said.count("sightline: fails: critical: ") == 2
+    assert said.count("sightline: failed: critical: ") == 2
     assert "not about a merge request" in told
     reports: Any = job["artifacts"]["reports"]
     junit = (machine.folder / reports["junit"]).read_text()

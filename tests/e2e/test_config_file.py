@@ -48,10 +48,10 @@ reason = "later"
     done = run_sightline(inherited, "scan", "--config", str(tmp_path / "sightline.toml"))
 
     assert done.returncode == 0, done.stderr
-    assert "gate.max.rules.image-alt can fall from 2 to 1" in done.stderr
+    assert "gate.max.rules.image-alt can be lowered from 2 to 1" in done.stderr
     [page] = json.loads((tmp_path / "report.json").read_text())["pages"]
     assert page["group"] == "home"
-    assert page["marks"]["waivers"][0]["reason"].startswith("only reported, says gate.report_only of ")
+    assert page["marks"]["waivers"][0]["reason"].startswith("only reported, by gate.report_only of ")
     assert {finding["rule"] for finding in page["findings"]} == {"image-alt", "button-name"}
     with socket.socket() as asking:
         assert asking.connect_ex(("127.0.0.1", port)) != 0, "what was started still runs"

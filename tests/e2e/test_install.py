@@ -171,5 +171,5 @@ def test_the_wheel_in_a_fresh_environment_gates_a_site_of_one_s_own(
     hint = f"pip install '{NAME}[worker] @ {wheel.as_uri()}'"
     assert f"To add them: {hint}" in helped
     assert f"--local runs a worker on this machine: {hint}" in lacking
-    assert "sightline: fails: critical: " in gated
+    assert "sightline: failed: critical: " in gated
     assert run(program, "--version") == f"sightline {VERSION}\n"

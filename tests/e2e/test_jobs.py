@@ -21,7 +21,7 @@ def test_a_result_that_is_not_there_yet_is_3(call: Call, site: SmallSite) -> Non
     answer = call("result", "mine")
 
     assert answer.returncode == 3
-    assert "job 'mine' is queued, there is no result yet: add --wait" in answer.stderr
+    assert "job 'mine' is queued and has no result yet: add --wait" in answer.stderr
 
 
 @pytest.mark.parametrize("options", [(), ("--wait",), ("--wait", "--fail-on", "minor", "--format", "junit")])

@@ -80,7 +80,7 @@ async def test_however_it_ends_it_leaves_no_process_and_no_file(
     assert all_gone(below, within_s=30)
     await until(lambda: not any(tmp_path.iterdir()), what="the files to be removed")
     if how is signal.SIGINT:
-        assert err == "sightline: stopped waiting; nothing goes on: --local has ended what it had started\n"
+        assert err == "sightline: stopped waiting; nothing continues: --local stopped everything that it had started\n"
 
 
 @pytest.mark.parametrize("later_s", [0.0, 0.002, 0.02])

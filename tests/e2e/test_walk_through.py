@@ -17,7 +17,7 @@ STATES = ("a+tin+in+it", "gift+dialog+open", "gift+dialog+closed", "letter+open"
 
 def fails(text: str) -> list[str]:
     """Return what fails a run, but for the part of an id that is made of the site's port."""
-    return re.findall(r"^sightline: fails: .*(?=-[0-9a-f]{8}$)", text, re.MULTILINE)
+    return re.findall(r"^sightline: failed: .*(?=-[0-9a-f]{8}$)", text, re.MULTILINE)
 
 
 def test_a_shop_behind_a_login_is_started_signed_in_to_once_and_judged_by_its_file(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ async def test_a_server_of_tls_asked_in_plain_is_named_as_such_without_connectin
         where = f"127.0.0.1:{secure.port}"
         said = await refusal(f"redis://{where}/0")
 
-    assert f"Redis at '{where}' speaks TLS only: write rediss://, not redis://" in said
+    assert f"Redis at '{where}' speaks only TLS: write rediss://, not redis://" in said
 
 
 async def test_a_password_file_is_read_again_at_each_connection(redis_url: str, tmp_path: Path) -> None:

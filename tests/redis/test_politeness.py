@@ -274,7 +274,7 @@ async def test_a_host_that_asks_to_be_left_alone_is_closed_to_all_workers_and_co
 ):
     first, second = gates(redis, keys)
 
-    with pytest.raises(HostBusy, match=f"host '{HOST}' asks scanners to wait for 120 s") as busy:
+    with pytest.raises(HostBusy, match=f"host '{HOST}' asks clients to wait for 120 s") as busy:
         await PoliteEngine(Asked(120), first).audit(PAGE)
     outcome = decide(busy.value, attempt=3, tries=3, random=lambda: 0.5)
     with pytest.raises(HostBusy) as other:
@@ -314,7 +314,7 @@ async def test_a_page_is_waited_for_ten_minutes_in_all(redis: Redis, keys: Keys,
     audit = await engine.audit(PAGE)
 
     assert audit.result.status == "unreachable"
-    assert audit.result.reason.endswith("a page is waited for 600 s in all")
+    assert audit.result.reason.endswith("the total wait for a page is limited to 600 s")
     assert not await redis.exists(keys.host_closed(HOST)), "another page may be given at once"
 
 

@@ -55,7 +55,7 @@ def test_a_schedule_takes_sitemaps_crawls_and_steps(call: Call, tmp_path: Path) 
 
     assert done.returncode == 0, done.stderr
     steps = [{"click": "#a"}, {"scan": "open"}]
-    assert done.stdout == "shop: 3 pages now, found again at each run, at '0 4 * * *' UTC\n"
+    assert done.stdout == "shop: 3 pages now, searched again for each run, at '0 4 * * *' UTC\n"
     kept = json.loads(call("schedule", "list").stdout)
     places = {"sitemaps": [f"{site.url}/sitemap.xml"], "crawl": [f"{site.url}/"], "max_pages": 2}
     assert (kept["kind"], kept["payloads"]) == ("find_pages", [{**places, "forms": [{"steps": steps}]}])

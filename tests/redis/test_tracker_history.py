@@ -70,7 +70,7 @@ async def _has_mended(client: Client) -> bool:
 async def test_a_site_that_nobody_scanned_is_named(site: Site, client: Client) -> None:
     await site.scan(component("aaaa"))
 
-    with pytest.raises(InputError, match=r"no component barrier is known of 'shop.test'"):
+    with pytest.raises(InputError, match=r"no component barrier of 'shop.test' is known"):
         await seen_on(client, "shop.test")
 
 

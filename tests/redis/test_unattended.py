@@ -32,7 +32,7 @@ async def test_who_waits_for_a_worker_that_never_started_is_told_once(
     async with warning_without_worker(client):
         await until(lambda: bool(said.append(capsys.readouterr().err) or "".join(said)), what="a line on stderr")
 
-    assert f"no worker lives in environment {keys.environment!r}" in "".join(said)
+    assert f"no worker is alive in environment {keys.environment!r}" in "".join(said)
     assert "sightline worker" in "".join(said)
 
 

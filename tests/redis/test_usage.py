@@ -88,6 +88,6 @@ async def test_a_person_reads_a_table_and_how_to_see_prices(counted: int, client
         print_usage(Console(file=out, width=width), view, prices)
         return out.getvalue()
 
-    assert "Spent in the cloud: 0.03. Not spent, as it ran here: 3.00" in " ".join(shown(Prices(2, 10)).split())
+    assert "Spent in the cloud: 0.03. Saved by running locally: 3.00" in " ".join(shown(Prices(2, 10)).split())
     assert "Set FALLBACK_PRICE_IN and FALLBACK_PRICE_OUT" in shown(Prices(0, 0))
     assert re.search(r"qwen3\.5:4b +chat +2 +1 +1,000,000 +100,000 +2 min", shown(Prices(0, 0)))

@@ -28,4 +28,4 @@ def test_advice_is_two_sentences_with_an_example_that_changes(rule: str) -> None
 
 def test_a_rule_of_a_newer_axe_core_is_named() -> None:
     assert advice_on("brand-new") is None
-    assert problem_of("brand-new") == "breaks the rule brand-new"
+    assert problem_of("brand-new") == "fails the rule brand-new"

@@ -56,7 +56,7 @@ def test_only_pages_of_the_origin_are_taken_each_once(site: SmallSite) -> None:
         "that are files, not pages": 3,
         "of other sites": 2,
         "that could not be loaded (HTTP 404)": 1,
-        "that lead to a page taken": 1,
+        "that redirect to a page already taken": 1,
         "that could not be loaded": 1,
     }
     assert not {"/file.pdf", "/logo.PNG"} & set(site.asked)

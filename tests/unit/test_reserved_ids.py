@@ -11,9 +11,9 @@ from producer.errors import InvalidJob
 
 @pytest.mark.parametrize("job_id", ["assess.home", "fix.home"])
 def test_a_job_id_that_sightline_makes_itself_is_refused_when_it_is_submitted(job_id: str):
-    with pytest.raises(InvalidJob, match=f"job id '{job_id}'.*are kept for what follows a scan"):
+    with pytest.raises(InvalidJob, match=f"job id '{job_id}'.*are reserved for jobs that follow a scan"):
         prepare("scan", {"url": "https://shop.example/"}, job_id=job_id)
-    with pytest.raises(InvalidJob, match="are kept for what follows a scan"):
+    with pytest.raises(InvalidJob, match="are reserved for jobs that follow a scan"):
         prepare("scan", {"url": "https://shop.example/"}, batch=job_id)
 
 
@@ -25,4 +25,4 @@ def test_the_command_says_so_before_it_asks_for_a_redis(capsys: pytest.CaptureFi
     code = run(["scan", "https://shop.example/", "--id", "assess.home"])
 
     assert code == 64
-    assert "are kept for what follows a scan" in capsys.readouterr().err
+    assert "are reserved for jobs that follow a scan" in capsys.readouterr().err

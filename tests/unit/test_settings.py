@@ -59,25 +59,25 @@ def test_an_address_of_database_0_is_accepted(url: str) -> None:
 
 
 def test_an_address_that_asks_for_resp3_is_refused_because_search_is_not_read_in_it() -> None:
-    with pytest.raises(SettingsError, match="leave it out of the address"):
+    with pytest.raises(SettingsError, match="remove it from the address"):
         ClientSettings.from_env({"REDIS_URL": "redis://h/0?protocol=3"})
 
 
 @pytest.mark.parametrize(
     ("option", "expected"),
     [
-        ("decode_responses=True", "replies are read as bytes here"),
+        ("decode_responses=True", "replies are always read as bytes"),
         ("encoding=latin-1", "keys and payloads are UTF-8"),
         ("encoding_errors=ignore", "must not be written"),
         ("max_connections=2", "expected at least 32: a worker keeps about ten"),
         ("max_connections=many", "expected a whole number"),
-        ("socket_timeout=1", "expected at least 15: workers and durable submits wait for Redis up to 10 s"),
+        ("socket_timeout=1", "expected at least 15: workers and durable submits wait for Redis for up to 10 s"),
         ("socket_connect_timeout=nan", "expected at least 0.1"),
         ("socket_keepalive=perhaps", "expected true or false"),
         ("decode_response=1", "the option 'decode_response' is unknown: did you mean 'decode_responses'?"),
         ("Socket_Timeout=20", "did you mean 'socket_timeout'?"),
         ("colour=red", "the option 'colour' is unknown; known are client_name, "),
-        ("client_name=", "is empty: give it a value, or leave it out"),
+        ("client_name=", "is empty: give it a value, or remove it"),
         ("ssl_ca_certs=/ca.pem", "is for TLS, but the address is not rediss://"),
         ("sentinel_password=x", "the option 'sentinel_password' is unknown"),
     ],

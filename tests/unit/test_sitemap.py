@@ -73,7 +73,7 @@ def test_an_index_without_end_is_given_up_at_a_depth(site: SmallSite) -> None:
 
     assert len(site.asked) == sitemap.MAX_DEPTH
     assert [str(error) for error in listed.problems.values()] == [
-        f"'{site.url}/5.xml' is nested more than 5 deep in '{site.url}/0.xml': give it by itself"
+        f"'{site.url}/5.xml' is nested more than 5 deep in '{site.url}/0.xml': list it separately"
     ]
 
 
@@ -84,7 +84,7 @@ def test_patterns_choose_by_path_or_by_whole_address(site: SmallSite) -> None:
     listed = read_sitemap(f"{site.url}/s.xml", Choice(match=("/shop/*",), exclude=("*/print/*", "/*[?]*")))
 
     assert list(listed.pages) == [f"{site.url}/shop/tea"]
-    assert dict(listed.left_out) == {"by --exclude": 2, "that fit no --match": 1}
+    assert dict(listed.left_out) == {"by --exclude": 2, "that match no --match": 1}
 
 
 def test_other_sites_are_left_out_and_what_is_no_address_is_a_problem(site: SmallSite) -> None:
@@ -118,7 +118,7 @@ def test_addresses_of_one_page_in_several_spellings_are_one_page(site: SmallSite
         (b" \r\n\xef\xbb\xbf", "is empty: expected an XML sitemap"),
         (
             b'{"urls": []}',
-            "is not a sitemap: expected an XML sitemap, an RSS or Atom feed, or text with an address a line",
+            "is not a sitemap: expected an XML sitemap, an RSS or Atom feed, or text with an address per line",
         ),
         (b"Not found", "is not a sitemap"),
         (b" " * 1_200_000 + b"<urlset/>", "begins with more than 1 MB of white space"),
@@ -127,8 +127,8 @@ def test_addresses_of_one_page_in_several_spellings_are_one_page(site: SmallSite
         (b'<!DOCTYPE x [<!ENTITY a "b">]><urlset/>', "declares a document type or entities"),
         (b"<urlset><url>", "is incomplete or not XML"),
         (b"\x1f\x8bnot really gzip", "could not be loaded"),
-        (b'<?xml version="1.0" encoding="none-such"?><urlset/>', "has an encoding that is not read"),
-        (b'<?xml version="1.0" encoding="utf-7"?><urlset/>', "has an encoding that is not read"),
+        (b'<?xml version="1.0" encoding="none-such"?><urlset/>', "has an unsupported encoding"),
+        (b'<?xml version="1.0" encoding="utf-7"?><urlset/>', "has an unsupported encoding"),
         (b"<urlset>" + b"<a>" * 40, "is nested too deep"),
         (b"<urlset>" + b"".join(b"<a%d/>" % number for number in range(1_001)), "too many kinds of elements"),
         (b"<urlset><!--" + b" " * 1_200_000, "has a tag or comment of more than 1 MB"),
@@ -191,7 +191,7 @@ def test_a_file_of_what_is_no_entry_takes_no_memory(site: SmallSite) -> None:
 
     assert peak < 2_500_000
     assert len(listed.problems) == sitemap.MAX_PROBLEMS
-    assert listed.left_out["that are no addresses"] == 5_000 - sitemap.MAX_PROBLEMS
+    assert listed.left_out["that are not addresses"] == 5_000 - sitemap.MAX_PROBLEMS
 
 
 def test_redirects_are_followed_within_the_site_alone(site: SmallSite) -> None:

@@ -53,8 +53,8 @@ def test_a_step_is_sent_as_it_is_written(step: dict[str, Any], action: str, sele
         ("click #a", "a step is a str"),
         ({"fill": "#a"}, "fill needs a value"),
         ({"click": "#a", "value": "x"}, "click has no value"),
-        ({"fill": "#a", "value": "${SHOP-USER}"}, "a variable is written ${NAME}"),
-        ({"goto": "/?q=${X}"}, "variables are for the value of fill"),
+        ({"fill": "#a", "value": "${SHOP-USER}"}, "expected variables as ${NAME}"),
+        ({"goto": "/?q=${X}"}, "variables are allowed only in the value of fill"),
         ({"goto": "ftp://a.example/"}, "has the scheme 'ftp'"),
         ({"press": "Entr"}, "'Entr' is not a key: did you mean Enter?"),
         ({"click": "xpath=//a"}, "is not a selector for a step"),
@@ -97,7 +97,7 @@ def test_each_state_is_reached_from_the_start_and_steps_keep_their_numbers() -> 
     [
         (({"scan": "a"}, {"click": "#b"}, {"scan": "a"}), "steps 1 and 3 scan two states called 'a'"),
         (({"scan": "a"}, {"click": "#b"}), "step 2 comes after the last scan, 'a'"),
-        (({"fill": "#a", "value": "x" * 2_000},) * 60, "bytes: expected 100,000 at most"),
+        (({"fill": "#a", "value": "x" * 2_000},) * 60, "bytes: expected at most 100,000"),
     ],
 )
 def test_steps_that_lead_to_no_single_state_are_refused(steps: tuple[dict[str, Any], ...], says: str) -> None:

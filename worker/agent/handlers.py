@@ -1,7 +1,7 @@
-"""The job functions of scans and questions, each bound to what it needs: payload in, ``Commit`` out.
+"""The job functions of scans and questions, bound to their resources: payload in, ``Commit`` out.
 
-They access neither stream nor browser. All effects of a job are in its ``Commit``, which finish.lua applies in one
-step; nothing is written before. ``worker/resources.py`` opens their resources.
+They access neither the stream nor a browser. All effects of a job are in its ``Commit``, which finish.lua applies in
+one step; nothing is written before. ``worker/resources.py`` opens their resources.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class KeeperOf(Protocol):
     """Returns the keeper of a batch's login."""
 
     def __call__(self, request: ScanRequest, *, batch: str, variables: Mapping[str, str]) -> LoginKeeper:
-        """Return the keeper of the login that ``request`` asks for."""
+        """Return the keeper of the login in ``request``."""
         ...
 
 
@@ -68,9 +68,9 @@ class ScanJobs:
     keeper_of: KeeperOf | None = None
 
     async def run(self, ctx: JobContext, payload: JsonObject) -> Commit:
-        """Scan one page: ``payload`` is a ``ScanRequest``. A page that cannot be read is a result.
+        """Scan one page: ``payload`` is a ``ScanRequest``. A page that cannot be loaded also gives a result.
 
-        Raises ``InvalidJob`` for a payload that is no scan request, and what the engine raises.
+        Raises ``InvalidJob`` for a payload that is not a scan request, and the engine's errors.
         """
         request = parse_request(payload)
         job_id = str(ctx["job_id"])
@@ -113,8 +113,8 @@ class QueryJobs:
     async def run(self, ctx: JobContext, payload: JsonObject) -> Commit:
         """Answer one question: ``payload`` is a ``QueryRequest``.
 
-        Raises ``InvalidJob`` for a payload that is no question, ``ThreadBusy`` while another query speaks in its
-        conversation, and what the model raises.
+        Raises ``InvalidJob`` for a payload that is not a question, ``ThreadBusy`` while another question of its
+        conversation runs, and the model's errors.
         """
         request = parse_query(payload)
         context = QueryContext(submitted_ms=int(ctx.get("score") or 0), on_progress=ctx.get("progress"))
@@ -164,18 +164,18 @@ def scan_commit(
     seen_ms = state["seen_ms"]
     is_same = bool(recalled.last_id) and recalled.last_signature == signature(result)
     scan_id, at_ms = (recalled.last_id, recalled.last_at_ms) if is_same else (job_id, seen_ms)
-    is_shown = not set(shots) <= {one.node.fingerprint for one in result.names}  # others are for the model's eyes
+    is_shown = not set(shots) <= {one.node.fingerprint for one in result.names}  # the others are only for the model
     result = result.revised(scan_id=scan_id, screenshot=keys.shot(job_id) if is_shown else None)
     fields = document(
         result,
         page=page_of(request),
         terms=terms_of(request),
-        run="" if is_same else request.run,  # the state is whose run saw it first
+        run="" if is_same else request.run,  # the run that first saw the state keeps it
         at_ms=at_ms,
         seen_ms=seen_ms,
         embedded=Embedded.parse(state["embedded"]),
     )
-    # A state seen before, as a repeated pipeline run sees it, is news to the run's gate alone.
+    # A state seen before, as in a repeated pipeline run, is new only to the run's gate.
     news = result.revised(changes=None) if is_same else result
     writes: list[Write] = [
         HashWrite(keys.scan(scan_id), fields),
@@ -213,7 +213,7 @@ def _compared_writes(
     windows = [
         WindowWrite(keys.period(kind, name), site_of(result.url), recalled.began_ms, seen_ms)
         for kind, name in (("batch", batch), ("run", request.run))
-        if name and site_of(result.url)  # HTML without an address is no page that could be compared
+        if name and site_of(result.url)  # HTML without an address cannot be compared
     ]
     return [*page, *(site_tallies(result, keys, seen_ms) if page else []), *windows]
 
@@ -221,7 +221,7 @@ def _compared_writes(
 def site_counters(result: ScanResult, keys: Keys, seen_ms: int) -> list[Write]:
     """Return the increments of ``site:<host>``, and of ``site:`` for all sites together.
 
-    They are the generation, and the day's (UTC) sums for trends. Fields of a day are ``<yyyy-mm-dd>:`` and ``scans``,
+    They are the generation, and the day's (UTC) totals for trends. Fields of a day are ``<yyyy-mm-dd>:`` and ``scans``,
     ``unread``, an impact (elements), ``new`` or ``fixed``.
     """
     day = _day(seen_ms)
@@ -241,7 +241,7 @@ def site_counters(result: ScanResult, keys: Keys, seen_ms: int) -> list[Write]:
 
 
 def site_tallies(result: ScanResult, keys: Keys, seen_ms: int) -> list[Write]:
-    """Return the day's sums of component barriers, ``barriers_new`` and ``barriers_mended``: finish.lua knows them."""
+    """Return the writes of the day's ``barriers_new`` and ``barriers_mended``, which finish.lua counts."""
     day = _day(seen_ms)
     sites = dict.fromkeys((site_of(result.url), ""))
     return [TallyWrite(keys.site(site), f"{day}:barriers_new", f"{day}:barriers_mended") for site in sites]

@@ -1,8 +1,8 @@
 """Reads a job's credentials: ``secret:<job id>``, written by the client, deleted when the job ends.
 
 Headers, cookies, storage state and variables of steps go only to the scan engine: no log, result, checkpoint or error
-message contains their values. The job's hash records that it was given secrets, and it is not run without them: they
-may have expired before its turn, and a replay has none.
+message contains their values. The job's hash records that it was given secrets, and the job does not run without them:
+they may have expired, and a replay has none.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from producer.keys import Keys
 from worker.scan.settings import Secrets
 
 GONE: Final = (
-    "the headers, cookies, storage state or variables that the job was given are gone: they are kept for a day, and "
-    "neither replayed nor part of a backup; submit it again"
+    "the headers, cookies, storage state or variables of the job are gone: they are kept for a day, and "
+    "are neither replayed nor backed up; submit it again"
 )
 LoadSecrets = Callable[[str], Awaitable[Secrets | None]]
 """Return the secrets of a job id; None if it was given none. Raises ``InvalidJob`` if they are gone."""

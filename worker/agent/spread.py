@@ -1,4 +1,4 @@
-"""Spreads over time when requeued jobs of a worker look again, so that thousands do not look all the time. Pure."""
+"""Spreads the retries of a worker's requeued jobs over time, so that thousands do not check all the time. Pure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Spread:
-    """Gives each job that is requeued a time of its own."""
+    """Gives each requeued job a different time."""
 
     _last: float = 0.0
 
     def pause_s(self, now: float, *, at_least_s: float, gap_s: float) -> float:
-        """Return how long the next one waits, from ``now`` on, monotonic s."""
+        """Return the pause of the next job from ``now`` on, monotonic s."""
         self._last = max(now + at_least_s, self._last + gap_s)
         return self._last - now

@@ -2,7 +2,7 @@
 
 The checkpointer turns Decimals and timedeltas into 0 and revives dicts that look like LangChain objects; page text is
 hostile. So everything from outside is one opaque JSON *string*, and bytes are base64. Headers, cookies and storage
-state are never part of the state: they are in ``ScanContext``, which is not kept.
+state are never part of the state: they are in ``ScanContext``, which is not stored.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from worker.scan.settings import Secrets
 class ScanState(TypedDict):
     """State of one scan; a node returns the fields it changes.
 
-    ``request``, ``result`` and ``recalled`` are JSON of their models, ``embedded`` is what ``Embedded.pack`` packed,
-    ``shots`` JSON of base64; '' stands for none. There are screenshots only on request.
+    ``request``, ``result`` and ``recalled`` are JSON of their models, ``embedded`` is the output of ``Embedded.pack``,
+    ``shots`` JSON of base64; '' means none. There are screenshots only on request.
     """
 
     job_id: str
@@ -44,9 +44,9 @@ def new_state(job_id: str, request: str) -> ScanState:
 class RecalledComponents(BaseModel):
     """The history of the page's component barriers.
 
-    ``held`` are those that the page has under its terms by now, with their rules, '' where it is not known;
-    ``known_ms`` when elements of one were first seen there, where it was not recorded. ``began_ms`` is when the run or
-    the batch began. ``is_first``: the page has no earlier scan to be compared with.
+    ``held`` are the page's current ones under its terms, with their rules, '' if unknown; ``known_ms`` is when elements
+    of an unrecorded one were first seen there. ``began_ms`` is when the run or the batch began. ``is_first``: the page
+    has no earlier scan to compare with.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -61,7 +61,7 @@ class Recalled(BaseModel):
     """The history of the page.
 
     ``last_*`` describe the newest record of the page, '' and 0 if there is none. ``elsewhere`` counts, by rule, the
-    similar pages on which it fails too.
+    similar pages that also fail it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -76,9 +76,9 @@ class Recalled(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContext:
-    """The context of one run of a graph beside its state; never stored.
+    """The context of one run of a graph, besides its state; never stored.
 
-    ``on_progress`` takes a step's name. ``check`` raises once another worker may do the same.
+    ``on_progress`` takes a step's name. ``check`` raises once another worker may run the job.
     """
 
     on_progress: Callable[[str], None] | None = None
@@ -93,7 +93,7 @@ class RunContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanContext(RunContext):
-    """What opens the page behind a login, never logged; when the job was submitted, Redis time, and in which batch."""
+    """The secrets of a page behind a login, never logged; the job's submission time (Redis time) and batch."""
 
     secrets: Secrets | None = None
     submitted_ms: int = 0
@@ -102,9 +102,9 @@ class ScanContext(RunContext):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryContext(RunContext):
-    """One turn of a conversation: when its job was submitted, Redis time.
+    """One turn of a conversation, with the submission time of its job (Redis time).
 
-    A run adds to ``needs`` what must still be there at its job's commit: a failover may lose the turn's last step.
+    A run adds to ``needs`` the fields that must exist when its job commits: a failover may lose the turn's last step.
     """
 
     submitted_ms: int = 0
@@ -112,10 +112,10 @@ class QueryContext(RunContext):
 
 
 def pack_shots(shots: Mapping[str, bytes]) -> str:
-    """Return the pictures as JSON; '' for none."""
+    """Return the screenshots as JSON; '' for none."""
     return json.dumps({name: b64encode(picture).decode() for name, picture in shots.items()}) if shots else ""
 
 
 def unpack_shots(text: str) -> dict[str, bytes]:
-    """Return what ``pack_shots`` packed."""
+    """Decode the output of ``pack_shots``."""
     return {name: b64decode(picture) for name, picture in json.loads(text).items()} if text else {}

@@ -1,6 +1,6 @@
 """Asks a chat model for an answer of a given form, and validates it.
 
-The answer must fit a schema; after one repair there is none, and the reason is returned. Callers:
+The answer must fit a schema; if one repair fails, the reason is returned instead. Callers:
 ``assessment/assess.py`` and ``assessment/review.py``.
 """
 
@@ -20,16 +20,16 @@ from worker.models.protocols import ChatModel, Message, add_usage, spent_on
 MAX_STATEMENT: Final = 1_000
 """Maximum characters of a statement."""
 MAX_WRITTEN: Final = {"summary": 600, "who": 160, "why": 240, "fix": 400, "look_at": 240}
-"""Maximum characters that a model may write per field: without a limit models fill the answer."""
+"""Maximum characters that a model may write per field: without a limit, models fill the answer."""
 TRIES: Final = 2
-"""The answer and one repair: a model that fails twice fails again."""
+"""The answer and one repair: a model that fails twice would fail again."""
 
 DraftT = TypeVar("DraftT", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
 class Answered(Generic[DraftT]):
-    """An answer in the form asked for; ``repaired`` if it took a second try, ``is_cut`` if it ran into its limit."""
+    """An answer in the requested form; ``repaired`` if it took a second attempt, ``is_cut`` if it reached its limit."""
 
     draft: DraftT
     model: str
@@ -41,7 +41,7 @@ class Answered(Generic[DraftT]):
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """No answer in the form asked for, after a repair, or none at all: then ``failure`` is the model's error."""
+    """No answer in the requested form after a repair, or none at all: then ``failure`` is the model's error."""
 
     reason: str
     usage: Usage
@@ -74,14 +74,14 @@ async def ask_in_form(
         except ValidationError as error:
             reason = clip(describe_invalid(error))
             asked += [Message("assistant", reply.text), Message("user", REPAIR.replace("{reason}", reason))]
-    return NoAnswer(f"{chat.name} did not answer in the form asked for: {reason}", usage)
+    return NoAnswer(f"{chat.name} did not answer in the required form: {reason}", usage)
 
 
 def schema_about(form: type[BaseModel], entries: str, *, key: str, known: Sequence[str]) -> JsonObject:
-    """Return the JSON Schema of ``form`` whose list ``entries`` can speak, by ``key``, of nothing but ``known``.
+    """Return the JSON Schema of ``form`` in which ``key`` of the entries in ``entries`` is limited to ``known``.
 
-    The entries' model is the only one in ``form``. Of each entry all fields are demanded. No text can be longer than
-    ``MAX_WRITTEN``: a model bound by the schema cannot spend the whole answer on one of them.
+    The entries' model is the only one in ``form``. All fields of an entry are required. No text can be longer than
+    ``MAX_WRITTEN``, so that a model bound by the schema cannot spend the whole answer on one.
     """
     schema = form.model_json_schema()
     (entry,) = cast("dict[str, JsonObject]", schema["$defs"]).values()
@@ -99,7 +99,7 @@ def schema_about(form: type[BaseModel], entries: str, *, key: str, known: Sequen
 def salvage(text: str, form: type[DraftT], entries: str) -> DraftT | None:
     """Return the complete part of an answer that was cut: its fields, and the complete items of ``entries``.
 
-    None if that does not fit the form, or has no items.
+    None if that does not match the form, or has no items.
     """
     start = text.find("{")
     for end in (at for at in range(len(text), max(0, start), -1) if text[at - 1] == "}"):
@@ -112,6 +112,6 @@ def salvage(text: str, form: type[DraftT], entries: str) -> DraftT | None:
 
 
 def parse(text: str, form: type[DraftT]) -> DraftT:
-    """Return the answer in ``text``, also out of a Markdown fence; raises ``ValidationError``."""
+    """Return the answer in ``text``, which may be in a Markdown fence; raises ``ValidationError``."""
     start, end = text.find("{"), text.rfind("}")
     return form.model_validate_json(text[start : end + 1] if 0 <= start < end else text)

@@ -73,6 +73,6 @@ async def pace_lines(settings: WorkerSettings, redis: Redis, keys: Keys, *, toda
     a_call = gpu_ms / calls / 1000
     most = 1 + settings.review_areas + (1 if settings.names_judged else 0) + (1 if settings.pictures_judged else 0)
     text = (
-        f"{model!r} took {a_call:.1f} s a call ({counted(calls, 'call')} in {DAYS} days): up to {a_call * most:.0f} s"
+        f"{model!r} took {a_call:.1f} s per call ({counted(calls, 'call')} in {DAYS} days): up to {a_call * most:.0f} s"
     )
-    return [ok("seconds a page", f"{text} for a page that takes {counted(most, 'call')}; known barriers take none")]
+    return [ok("seconds per page", f"{text} for a page that needs {counted(most, 'call')}; known barriers need none")]

@@ -27,7 +27,7 @@ async def started_browser_lines(browser_path: str, *, sandbox: SandboxMode = "au
         text, _, todo = str(missing).partition(": ")
         return [error("sandbox", text, todo)]
     except (BrowserGone, OSError) as failure:
-        return [warning("fonts", str(failure), "see why, or name another browser with BROWSER_PATH")]
+        return [warning("fonts", str(failure), "fix the cause, or set another browser in BROWSER_PATH")]
     try:
         return [sandbox_line(browser.sandbox), fonts_line(await read_fonts(BlankPage(browser)))]
     finally:
@@ -37,18 +37,22 @@ async def started_browser_lines(browser_path: str, *, sandbox: SandboxMode = "au
 def sandbox_line(sandbox: str) -> Line:
     """Return the line about the browser's sandbox. Pure."""
     if sandbox == ON:
-        return ok("sandbox", "the browser runs in it")
-    todo = "run the worker as another user than root where user namespaces are permitted; SCAN_SANDBOX=require holds it"
-    return warning("sandbox", f"{sandbox}: a page that breaks out of the browser is the worker's user", todo)
+        return ok("sandbox", "the browser runs in a sandbox")
+    todo = (
+        "run the worker as another user than root where user namespaces are permitted; SCAN_SANDBOX=require enforces it"
+    )
+    return warning(
+        "sandbox", f"{sandbox}: a page that breaks out of the browser has the rights of the worker's user", todo
+    )
 
 
 def fonts_line(fonts: Fonts) -> Line:
     """Return the line about the browser's fonts. Pure."""
     if not fonts.fingerprint:
-        return warning(SUBJECT, "the browser did not say what it draws text with", "try again when the machine is idle")
+        return warning(SUBJECT, "the browser did not report its fonts", "try again when the machine is idle")
     if fonts.missing:
         names = ", ".join(fonts.missing)
-        text = f"no glyphs for {names}: text is boxes there, sizes are wrong (fonts {fonts.fingerprint})"
+        text = f"no glyphs for {names}: such text is drawn as boxes of the wrong size (fonts {fonts.fingerprint})"
         return warning(
             SUBJECT, text, "if you scan such pages: on Debian, apt-get install fonts-noto-core fonts-noto-cjk"
         )

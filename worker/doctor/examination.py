@@ -30,7 +30,7 @@ async def examine(settings: WorkerSettings, *, misspelt: Iterable[str] = (), str
 
     With ``strict``, no worker alive is an error.
     """
-    lines = [warning("settings", hint, "rename it, or leave it if another program wants it") for hint in misspelt]
+    lines = [warning("settings", hint, "rename it, or ignore this if another program needs it") for hint in misspelt]
     models, dims = await look_at_models(settings)
     of_redis, workers = await _redis_lines(settings, dims=dims, strict=strict)
     lines += of_redis

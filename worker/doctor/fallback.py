@@ -31,7 +31,7 @@ async def fallback_lines(settings: WorkerSettings) -> tuple[Line, ...]:
         key = fallback_settings(settings)
     except SettingsError as wrong:
         text, _, todo = str(wrong).rpartition(": ")
-        return (error(SUBJECT, text, f"no worker starts so: {todo}"),)
+        return (error(SUBJECT, text, f"workers do not start with it: {todo}"),)
     if find_spec("langchain_openai") is None:
         return (error(SUBJECT, "the package for it is not installed", f"{install_hint('cloud')}; or unset it"),)
     if not settings.fallback_share:
@@ -42,7 +42,7 @@ async def fallback_lines(settings: WorkerSettings) -> tuple[Line, ...]:
             answer = await client.get(f"{settings.fallback_base_url.rstrip('/')}/models")
     except httpx.HTTPError as failure:
         text = f"{settings.fallback_base_url} does not answer ({type(failure).__name__})"
-        return (warning(SUBJECT, text, "look at FALLBACK_BASE_URL and the network"),)
+        return (warning(SUBJECT, text, "check FALLBACK_BASE_URL and the network"),)
     return (fallback_line(settings, answer.status_code, answer.content),)
 
 
@@ -53,12 +53,12 @@ def fallback_line(settings: WorkerSettings, status: int, body: bytes) -> Line:
         return warning(SUBJECT, f"{where} refuses the key", "correct FALLBACK_API_KEY, or its file")
     names = _names(body) if status == _OK else None
     if names is None:
-        todo = "ask something complex: sightline ask; the log says cloud. what came of it"
-        return warning(SUBJECT, f"{where} does not list its models (HTTP {status}), so {name!r} is unproven", todo)
+        todo = "ask a complex question with 'sightline ask'; cloud.* events in the log show the outcome"
+        return warning(SUBJECT, f"{where} does not list its models (HTTP {status}), so {name!r} is unverified", todo)
     if name not in names:
-        return warning(SUBJECT, f"{name!r} is none of the {len(names):,} models of {where}", "correct FALLBACK_MODEL")
+        return warning(SUBJECT, f"{name!r} is not among the {len(names):,} models of {where}", "correct FALLBACK_MODEL")
     share = f"up to {settings.fallback_share:.0%} of a day's chat calls go there"
-    return ok(SUBJECT, f"{name!r} is at {where}: {share}")
+    return ok(SUBJECT, f"{name!r} is available at {where}: {share}")
 
 
 def _names(body: bytes) -> frozenset[str] | None:

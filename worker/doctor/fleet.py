@@ -16,7 +16,8 @@ from worker.doctor.line import Level, Line, warning
 from worker.settings import WorkerSettings
 
 CLOCK_OFF_S: Final = 60
-"""A worker sends a heartbeat every 10 s and is listed for 30 s: a larger difference from Redis' time is not a delay."""
+"""A worker sends a heartbeat every 10 s and is listed for 30 s: a larger difference from Redis's time is not a
+delay."""
 OF_MODELS: Final = ("chat_model", "embedding_model", "ollama_base_url")
 
 
@@ -32,7 +33,7 @@ def fleet_lines(queue: QueueInfo, gpu: GpuView) -> list[Line]:
 
 
 def seen_from_here(lines: Iterable[Line], settings: WorkerSettings, workers: Sequence[WorkerInfo]) -> list[Line]:
-    """Return the caller's own lines about models that matter beside a fleet's reports."""
+    """Return the caller's own lines about models that add to a fleet's reports."""
     if not any(worker.models for worker in workers):
         return list(lines)
     defaults = {one.name: one.default for one in fields(WorkerSettings)}
@@ -58,7 +59,7 @@ def _differing(workers: Sequence[WorkerInfo], what: str, of: Callable[[WorkerInf
     for worker in workers:
         names.setdefault(of(worker), []).append(worker.name)
     if len(names) > 1:
-        text = "; ".join(f"{value or 'not told'}: {', '.join(known[:3])}" for value, known in sorted(names.items()))
+        text = "; ".join(f"{value or 'not reported'}: {', '.join(known[:3])}" for value, known in sorted(names.items()))
         yield warning(what, f"the workers' {what} differ: {text}", "restart the older ones with the others' settings")
 
 
@@ -67,16 +68,16 @@ def _clocks(workers: Iterable[WorkerInfo], now_ms: int) -> Iterator[Line]:
         off_s = (worker.at_ms - now_ms) / 1000
         if worker.at_ms and abs(off_s) > CLOCK_OFF_S:
             way = "ahead of" if off_s > 0 else "behind"
-            text = f"worker {worker.name} on {worker.host} has its clock {abs(off_s):,.0f} s {way} Redis'"
-            yield warning("clock", text, "set it by NTP; jobs go by Redis' clock, but logs and certificates do not")
+            text = f"worker {worker.name} on {worker.host} has its clock {abs(off_s):,.0f} s {way} Redis's"
+            yield warning("clock", text, "set it by NTP; jobs use Redis's clock, but logs and certificates do not")
 
 
 def _host(host: GpuHost) -> Iterator[Line]:
     if not host.is_up:
         text = f"model host {host.name} fails its health check: {host.reason}"
-        yield warning("model host", text, "start Ollama there; the other hosts have its work meanwhile")
+        yield warning("model host", text, "start Ollama there; the other hosts do its work meanwhile")
     for name in host.missing:
-        yield warning("model host", f"model host {host.name} lacks {name!r}", f"type there: ollama pull {name}")
+        yield warning("model host", f"model host {host.name} lacks {name!r}", f"run there: ollama pull {name}")
     for note in host.notes:
         text, _, todo = note.rpartition(": ")
         advice = todo if text else "see docs/questions.md"

@@ -23,7 +23,7 @@ VECTOR_OPTION: Final = "dim"
 
 @dataclass(frozen=True, slots=True)
 class IndexFacts:
-    """Redis' facts about an index; ``dims`` of its vectors. ``failures`` are documents that no search finds."""
+    """Redis's facts about an index; ``dims`` of its vectors. ``failures`` are documents that no search finds."""
 
     documents: int
     failures: int
@@ -32,7 +32,7 @@ class IndexFacts:
 
 
 async def read_index(redis: Redis, name: str, *, field: str = "") -> IndexFacts | None:
-    """Return Redis' facts about the index with the vectors ``field``; None if it does not exist."""
+    """Return Redis's facts about the index with the vectors ``field``; None if it does not exist."""
     try:
         info = await cast("Any", redis).ft(name).info()
     except ResponseError as refused:
@@ -51,7 +51,7 @@ async def index_lines(redis: Redis, keys: Keys, *, model: str, dims: int) -> lis
     """Return the lines of the indexes. ``model`` is EMBEDDING_MODEL; ``dims`` of its vectors, 0 if unknown."""
     record = await read_record(redis, keys)
     if record is None:
-        return [warning("indexes", "there are none yet", "start a worker, which makes them: sightline worker")]
+        return [warning("indexes", "there are none yet", "start a worker, which creates them: sightline worker")]
     vectors = Embeddings(redis, keys)
     kinds = {"index of scans": scan_documents(vectors), "index of memories": memory_documents(vectors)}
     lines: list[Line] = []
@@ -72,15 +72,17 @@ def vectors_line(record: Record, *, model: str, dims: int) -> Line:
     active, subject = record.active, "vectors"
     about = f"made by {active}"
     if any(one.model == model and dims in {0, one.dims} for one in record.live):
-        advice = f"; half as large after: sightline reindex --to {active.model}"
+        advice = f"; to halve their size: sightline reindex --to {active.model}"
         return ok(subject, about if active.bits == BITS else about + advice)
     if model == active.model:
-        text = f"{about}, but that model's are {dims} numbers long now: workers will not start"
+        text = f"{about}, but that model's vectors now have {dims} dimensions: workers will not start"
         return error(
-            subject, text, f"set EMBEDDING_DIMS={active.dims} if it can; or type: sightline reindex --to {model}"
+            subject,
+            text,
+            f"set EMBEDDING_DIMS={active.dims} if it supports this; or run: sightline reindex --to {model}",
         )
     if model == record.previous:
-        text = f"{about}; EMBEDDING_MODEL still names {model!r}, the one before"
+        text = f"{about}; EMBEDDING_MODEL still names {model!r}, the previous model"
         return warning(subject, text, f"set EMBEDDING_MODEL={active.model}")
     text = f"{about}, but EMBEDDING_MODEL is {model!r}: workers will not start"
     return error(
@@ -91,18 +93,18 @@ def vectors_line(record: Record, *, model: str, dims: int) -> Line:
 def index_line(subject: str, facts: IndexFacts | None, generation: Generation) -> Line:
     """Return the line of one index with vectors."""
     if facts is not None and generation.dims != facts.dims:
-        text = f"its vectors are {facts.dims} numbers long, the model's {generation.dims}: searches by meaning fail"
-        return error(subject, text, "drop it, and restart a worker, which builds it again: redis-cli FT.DROPINDEX")
+        text = f"its vectors have {facts.dims} dimensions, the model's {generation.dims}: searches by meaning fail"
+        return error(subject, text, "drop it and restart a worker, which rebuilds it: redis-cli FT.DROPINDEX")
     return whole_line(subject, facts)
 
 
 def whole_line(subject: str, facts: IndexFacts | None) -> Line:
     """Return the line on whether an index exists and finds all its documents."""
     if facts is None:
-        return error(subject, "it is gone", "restart a worker, which builds it again from the documents")
+        return error(subject, "it is missing", "restart a worker, which rebuilds it from the documents")
     about = f"{facts.documents:,} documents"
     if facts.is_building:
-        return warning(subject, f"{about}; it is being built", "wait: until then searches find a part")
+        return warning(subject, f"{about}; it is being built", "wait: until then, searches find only a part")
     if facts.failures:
         text = f"{about}; Redis could not index {facts.failures:,} documents, and no search finds them"
         return warning(subject, text, "see the reason: redis-cli FT.INFO with the index's name")
@@ -113,15 +115,19 @@ def reindex_lines(record: Record, lacking: Mapping[Generation, int]) -> list[Lin
     """Return the lines about missing vectors and a change of model in progress."""
     lines: list[Line] = []
     if lacking.get(record.active):
-        text = f"{counted(lacking[record.active], 'document')} found by everything but meaning yet"
-        lines.append(warning("vectors", text, "workers make the missing vectors within minutes, if the model answers"))
-    if record.coming:
-        text = f"a change to {record.coming} is under way or was stopped, {lacking[record.coming]:,} documents to go"
+        text = f"{counted(lacking[record.active], 'document')} not yet found by meaning"
         lines.append(
-            warning("reindex", text, f"if it was stopped, go on: sightline reindex --to {record.coming.model}")
+            warning("vectors", text, "workers backfill the missing vectors within minutes, if the model answers")
+        )
+    if record.coming:
+        text = (
+            f"a change to {record.coming} is in progress or was interrupted, {lacking[record.coming]:,} documents to go"
+        )
+        lines.append(
+            warning("reindex", text, f"if it was interrupted, resume it: sightline reindex --to {record.coming.model}")
         )
     if record.retired:
-        text = f"vectors of {record.retired} are left from a change that was stopped at its end"
+        text = f"vectors of {record.retired} are left from a change that was interrupted at its end"
         lines.append(warning("reindex", text, f"remove them: sightline reindex --to {record.active.model}"))
     return lines
 

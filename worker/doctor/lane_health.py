@@ -37,7 +37,7 @@ class LaneFacts:
 
 
 async def read_lanes(redis: Redis, keys: Keys) -> LaneFacts:
-    """Look at the streams; raises redis-py's errors."""
+    """Read the facts about the streams; raises redis-py's errors."""
     lost: list[str] = []
     stale = 0
     for lane in Lane:
@@ -52,19 +52,19 @@ def lane_lines(facts: LaneFacts) -> list[Line]:
     lines = [
         error(
             "streams",
-            f"{name!r} is at its last possible id and takes no more: somebody added an entry with it",
-            f"redis-cli DEL {name}; the workers queue the jobs of a lane again",
+            f"{name!r} is at the highest possible id and accepts no more entries: an entry was added with that id",
+            f"redis-cli DEL {name}; the workers queue a lane's jobs again",
         )
         for name in facts.exhausted
     ]
     if facts.lost:
         text = f"{counted(len(facts.lost), 'job')} without an entry, such as {facts.lost[0]!r}"
-        todo = "a running worker queues them again within a minute; let nobody trim or delete the lanes"
+        todo = "a running worker queues them again within a minute; never trim or delete the lanes"
         lines.append(warning("streams", text, todo))
     if facts.stale:
         text = f"{counted(facts.stale, 'entry', 'entries')} held for ten minutes by workers that are gone"
         lines.append(warning("streams", text, "start a worker, which takes them over: sightline worker"))
-    return lines or [ok("streams", "each job that waits has its entry")]
+    return lines or [ok("streams", "every waiting job has its entry")]
 
 
 async def _is_exhausted(redis: Redis, stream: str) -> bool:
@@ -88,7 +88,7 @@ async def _stale(redis: Redis, stream: str) -> int:
 
 
 async def _lost(redis: Redis, keys: Keys, lane: Lane) -> list[str]:
-    """Return the waiting jobs whose entry is gone or was skipped, as ``worker/queue/lua/look.lua`` finds them."""
+    """Return the waiting jobs whose entry is gone or was skipped, as in ``worker/queue/lua/look.lua``."""
     skipped = await _skipped(redis, keys, lane)
     try:
         about = cast("dict[str, Any]", await redis.xinfo_stream(keys.lane(lane)))
@@ -140,7 +140,7 @@ async def _still_waits(redis: Redis, job: str, entry: str) -> bool:
 
 
 async def _last_read(redis: Redis, stream: str) -> str:
-    """Return the id that the group has read up to; '' where there is no group."""
+    """Return the id up to which the group has read; '' if there is no group."""
     try:
         groups = cast("list[dict[str, Any]]", await redis.xinfo_groups(stream))
     except ResponseError as failure:

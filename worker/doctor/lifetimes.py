@@ -66,7 +66,7 @@ async def _look(redis: Redis, mortal: Sequence[tuple[str, str]], sample: Sample)
         ttl_s = next(answers)
         has_ended = kind != "job" or as_text(next(answers)) in _FINAL
         sample.seen += 1
-        # -2: it has ended meanwhile.
+        # -2: the key has expired meanwhile.
         if ttl_s == -1 and has_ended:
             sample.lasting[kind] += 1
             sample.examples.setdefault(kind, name)
@@ -74,11 +74,11 @@ async def _look(redis: Redis, mortal: Sequence[tuple[str, str]], sample: Sample)
 
 def lifetime_line(sample: Sample) -> Line:
     """Return the line of the sample."""
-    part = "" if sample.is_whole else " (a part of all)"
-    about = f"looked at {counted(sample.seen, 'key')} that should end{part}"
+    part = "" if sample.is_whole else " (a sample)"
+    about = f"examined {counted(sample.seen, 'key')} that should expire{part}"
     if not sample.lasting:
         return ok("lifetimes", f"{about}: each has a TTL")
     kinds = ", ".join(f"{number:,} of {kind}" for kind, number in sorted(sample.lasting.items()))
     name = next(iter(sample.examples.values()))
-    todo = f"a restore or another program took them away; for each, such as {name!r}: redis-cli EXPIRE KEY 604800"
-    return warning("lifetimes", f"{about}: without a TTL are {kinds}", todo)
+    todo = f"a restore or another program removed the TTLs; for each key, such as {name!r}: redis-cli EXPIRE KEY 604800"
+    return warning("lifetimes", f"{about}: {kinds} have no TTL", todo)

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """The state of a subject: an error prevents jobs from running or being kept; a warning may, or wastes something."""
+    """The state of a subject: an error prevents jobs or loses them; a warning may do so, or wastes resources."""
 
     OK = "ok"
     WARNING = "warning"

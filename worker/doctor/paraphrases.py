@@ -71,14 +71,14 @@ def use(counts: Mapping[str, int]) -> str:
     hits, near, misses = (counts.get(name, 0) for name in ("hits", "near_misses", "misses"))
     asked = hits + near + misses
     if not asked:
-        return "the cache was not asked yet"
+        return "the cache has not been used yet"
     age = f", {counts.get('hit_age_s', 0) // hits:,} s old on average" if hits else ""
     found = f"{counted(hits, 'hit')}{age}; {counted(near, 'near miss', 'near misses')}"
-    return f"the cache was asked {counted(asked, 'time')} so far: {found}; {counted(misses, 'miss', 'misses')}"
+    return f"the cache was used {counted(asked, 'time')} so far: {found}; {counted(misses, 'miss', 'misses')}"
 
 
 def advice(pairs: Sequence[Pair], *, threshold: float) -> str:
-    """Return the thresholds that would separate the pairs, and the effect of the present one."""
+    """Return the thresholds that would separate the pairs, and the effect of the current one."""
     same = [pair.distance for pair in pairs if pair.asks_the_same]
     other = [pair.distance for pair in pairs if not pair.asks_the_same]
     wrong = [distance for distance in other if distance <= threshold]
@@ -86,9 +86,9 @@ def advice(pairs: Sequence[Pair], *, threshold: float) -> str:
     does = f"the threshold {threshold:g} finds {hits} of {len(same)} paraphrases"
     if wrong:
         return (
-            f"{does} and takes {len(wrong)} of {len(other)} other questions for the same: "
+            f"{does} and mistakes {len(wrong)} of {len(other)} other questions for the same: "
             f"set CACHE_DISTANCE_THRESHOLD below {min(other):g}"
         )
     if max(same) < min(other):
-        return f"{does}; anything from {max(same):g} to below {min(other):g} tells these pairs apart"
-    return f"{does}; none tells them all apart: stay below {min(other):g}, where no wrong answer is given"
+        return f"{does}; any value from {max(same):g} to below {min(other):g} separates these pairs"
+    return f"{does}; no value separates all pairs: stay below {min(other):g}, where no wrong answer is given"

@@ -45,7 +45,7 @@ async def read_facts(redis: Redis) -> ServerFacts:
     for section in ("server", "replication", "memory", "persistence"):
         info |= await redis.info(section)
     known = await cast("Any", redis).execute_command("COMMAND INFO", *_MODULES.values())
-    writes = {"aof_last_write_status": "append-only file", "aof_last_bgrewrite_status": "rewrite of it"}
+    writes = {"aof_last_write_status": "append-only file", "aof_last_bgrewrite_status": "its rewrite"}
     return ServerFacts(
         version=str(info["redis_version"]),
         role=str(info.get("role", "")),
@@ -75,27 +75,27 @@ def server_lines(facts: ServerFacts) -> list[Line]:
 def _version(facts: ServerFacts) -> Line:
     number = tuple(int(part) for part in facts.version.split(".")[:2] if part.isdecimal())
     if facts.role not in {"master", ""}:
-        return error("redis", f"it is a {facts.role}, which takes no writes", "point REDIS_URL at the primary")
+        return error("redis", f"it is a {facts.role}, which accepts no writes", "point REDIS_URL at the primary")
     if number < OLDEST:
-        return error("redis", f"version {facts.version} lacks what is needed", "use redis:8, or Redis Stack 7.4")
+        return error("redis", f"version {facts.version} lacks required features", "use redis:8, or Redis Stack 7.4")
     return ok("redis", f"version {facts.version} answers")
 
 
 def _modules(facts: ServerFacts) -> Line:
     if not facts.missing:
-        return ok("modules", "search and JSON are there")
+        return ok("modules", "search and JSON are available")
     names = " and ".join(facts.missing)
-    todo = "use redis:8 or Redis Stack, or let 'sightline up' bring one"
+    todo = "use redis:8 or Redis Stack, or let 'sightline up' install one"
     return error("modules", f"{names} missing: history, memories and conversations need them", todo)
 
 
 def _eviction(facts: ServerFacts) -> Line:
     if facts.policy == "noeviction":
-        return ok("eviction", "noeviction: a full Redis refuses new jobs, and drops nothing")
+        return ok("eviction", "noeviction: a full Redis refuses new jobs and drops nothing")
     text = f"maxmemory-policy is {facts.policy!r}: "
-    todo = "set 'maxmemory-policy noeviction' in redis.conf and by CONFIG SET"
+    todo = "set 'maxmemory-policy noeviction' in redis.conf and with CONFIG SET"
     if not facts.limit:
-        return warning("eviction", f"{text}once a maxmemory is set, a full Redis drops keys", todo)
+        return warning("eviction", f"{text}once maxmemory is set, a full Redis drops keys", todo)
     if facts.policy.startswith("volatile-"):
         loss = "a full Redis drops results, conversations and secrets of scans before their time"
         return error("eviction", text + loss, todo)
@@ -104,13 +104,15 @@ def _eviction(facts: ServerFacts) -> Line:
 
 def _disk(facts: ServerFacts) -> Line:
     if facts.write_failure:
-        return error("disk", f"the last write failed: {facts.write_failure}", "look at Redis' log and its disk's space")
+        return error(
+            "disk", f"the last write failed: {facts.write_failure}", "check Redis's log and its free disk space"
+        )
     if not facts.keeps_aof:
         text = "no append-only file: a restart loses waiting jobs and history"
-        return error("disk", text, "set 'appendonly yes' in redis.conf and by CONFIG SET")
+        return error("disk", text, "set 'appendonly yes' in redis.conf and with CONFIG SET")
     if not facts.appendfsync:
-        todo = "permit CONFIG GET to this user, or ask who runs Redis for appendfsync"
-        return warning("disk", "an append-only file is kept; how often it is synced cannot be asked", todo)
+        todo = "permit CONFIG GET to this user, or ask Redis's operator for appendfsync"
+        return warning("disk", "there is an append-only file; its appendfsync cannot be read", todo)
     problem = durability_problem("yes", facts.appendfsync, facts.version)
     if problem:
         return warning(
@@ -122,7 +124,7 @@ def _disk(facts: ServerFacts) -> Line:
 def _memory(facts: ServerFacts) -> Line:
     used = f"{facts.used / MIB:,.0f} MiB used"
     if not facts.limit:
-        todo = "set maxmemory to what the machine can spare, so that submits are refused before it is out of memory"
+        todo = "set maxmemory, so that submits are refused before the machine is out of memory"
         return warning("memory", f"{used}, without a limit", todo)
     share = facts.used / facts.limit
     text = f"{used} of {facts.limit / MIB:,.0f} ({share:.0%})"
@@ -131,5 +133,5 @@ def _memory(facts: ServerFacts) -> Line:
         refused = f"over {ClientSettings.memory_limit_share:.0%}, submits are refused"
         return error("memory", f"{text}: {refused}", todo)
     if share > TIGHT_SHARE:
-        return warning("memory", f"{text}: submits are refused from {ClientSettings.memory_limit_share:.0%}", todo)
+        return warning("memory", f"{text}: submits are refused above {ClientSettings.memory_limit_share:.0%}", todo)
     return ok("memory", text)

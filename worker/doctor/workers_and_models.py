@@ -38,7 +38,7 @@ def _dead(queue: QueueInfo) -> Line:
     if not queue.dead:
         return ok("dead letters", "none")
     todo = "see why: sightline dead list; then sightline dead replay, or drop"
-    return warning("dead letters", counted(queue.dead, "job") + " gave up", todo)
+    return warning("dead letters", counted(queue.dead, "job") + " failed for good", todo)
 
 
 def browser_line(wanted: str) -> Line:
@@ -51,7 +51,7 @@ def browser_line(wanted: str) -> Line:
 
 
 async def look_at_models(settings: WorkerSettings) -> tuple[list[Line], int]:
-    """Query the model hosts, if any model needs one; return lines, and the length of the embedder's vectors or 0."""
+    """Query the model hosts, if any model needs one; return lines, and the embedder's dimensions or 0."""
     chosen = {"CHAT_MODEL": settings.chat_model, "EMBEDDING_MODEL": settings.embedding_model}
     told = [_builtin(setting) for setting, name in chosen.items() if name == BUILTIN]
     wanted = {setting: name for setting, name in chosen.items() if name != BUILTIN}
@@ -71,8 +71,8 @@ async def look_at_models(settings: WorkerSettings) -> tuple[list[Line], int]:
 
 def _builtin(setting: str) -> Line:
     means = {
-        "CHAT_MODEL": "assessments and answers are made by rules, and say so; no Ollama is needed",
-        "EMBEDDING_MODEL": "searches go by shared words, not by meaning; no Ollama is needed",
+        "CHAT_MODEL": "assessments and answers come from rules, and say so; no Ollama is needed",
+        "EMBEDDING_MODEL": "searches use shared words, not meaning; no Ollama is needed",
     }
     return ok(setting, f"{BUILTIN}: {means[setting]}")
 
@@ -99,7 +99,7 @@ async def _ask_hosts(hosts: tuple[Host, ...]) -> tuple[dict[str, frozenset[str]]
 def _host(host: Host, models: frozenset[str] | None, failure: str | None) -> Line:
     if models is not None:
         return ok("ollama", f"{host.name} answers and has {counted(len(models), 'model')}")
-    # Such a message ends in what to do, after its last colon.
+    # Such a message ends in advice, after its last colon.
     text, _, todo = (failure or "").rpartition(": ")
     return error("ollama", text or f"{host.name}: {failure}", todo or "start it: ollama serve")
 
@@ -109,9 +109,9 @@ def model_line(setting: str, name: str, has: Mapping[str, frozenset[str]]) -> Li
     from worker.models.ollama.http import full_name  # noqa: PLC0415  only where Ollama is used
 
     lacking = [host for host, models in has.items() if full_name(name).lower() not in models]
-    todo = f"type there: ollama pull {name}"
+    todo = f"run there: ollama pull {name}"
     if len(lacking) == len(has):
         return error(setting, f"{name!r} is on no host that answers", todo)
     if lacking:
         return warning(setting, f"{name!r} is not on {', '.join(lacking)}, which get no such calls", todo)
-    return ok(setting, f"{name!r} is there")
+    return ok(setting, f"{name!r} is available")

@@ -34,7 +34,7 @@ class Host:
     chat: int = 1
     embed: int = 1
     token_file: str = ""
-    """File with the bearer token that its reverse proxy wants; '' for none."""
+    """File with the bearer token for its reverse proxy; '' for none."""
 
 
 def parse_hosts(text: str) -> tuple[Host, ...]:
@@ -46,7 +46,7 @@ def parse_hosts(text: str) -> tuple[Host, ...]:
     names = [host.name for host in hosts]
     for name in names:
         if names.count(name) > 1:
-            msg = f"{name!r} is given twice: write its slots behind one address, as in {name}#chat=2"
+            msg = f"{name!r} is given twice: write its slots after one address, as in {name}#chat=2"
             raise ValueError(msg)
     return hosts
 

@@ -142,7 +142,7 @@ class GpuPool:
         """
         for task in self._tasks:
             if task.done():
-                task.result()  # a bug in our loops must fail the job loudly, not lose slots silently
+                task.result()  # a bug in these loops must fail the job loudly, not lose slots silently
         token = f"{self._worker}-{secrets.token_hex(6)}"
         on = self.hosts if hosts is None else tuple(hosts)
         waiter = Waiter(Ask(token, kind, Lane(priority), self._worker, job, on, gives_way=gives_way))
@@ -201,7 +201,7 @@ class GpuPool:
         return Slot(token=token, kind=waiter.ask.kind, host=answer.host, wait_ms=wait_ms, ends_at=ends_at)
 
     async def _beat(self) -> float | None:
-        """Renew and apply Redis' reply; return the seconds until the next beat, None for the default."""
+        """Renew and apply Redis's reply; return the seconds until the next beat, None for the default."""
         held = dict(self._held)  # the reply covers only these, not slots granted in the meantime
         asked_at = asyncio.get_running_loop().time()
         due_ms, verdicts = await self._scripts.tend(self.hosts, list(held), list(self._waiters))
@@ -225,7 +225,7 @@ class GpuPool:
 
     def _check_open(self) -> None:
         if self._is_closing:
-            msg = f"no slot any more: {STOPS}"
+            msg = f"slots are no longer granted: {STOPS}"
             raise ModelBusy(msg)
 
     async def _ask(self, waiter: Waiter) -> Answer:
@@ -257,7 +257,7 @@ class GpuPool:
                 await waiter.look.wait()
 
     async def _end(self, slot: Slot) -> bool:
-        """Release the slot and return whether it was held throughout; without a reply our own clock decides."""
+        """Release the slot and return whether it was held throughout; without a reply, the local clock decides."""
         self._held.pop(slot.token, None)
         self._note_idle()
         was_held = slot.is_held

@@ -113,11 +113,11 @@ class PoolScripts:
     async def check(self, ask: Ask) -> Answer:
         """Return the status of an ask without writing; confirm a grant with ``tend`` before it expires."""
         reply = await self._run(CHECK, [ask.token])
-        left_s = min(int(reply[2]) / 1000, self._timing.lease_s)  # it is larger if Redis' clock was set back
+        left_s = min(int(reply[2]) / 1000, self._timing.lease_s)  # larger if Redis's clock was set back
         return Answer(as_text(reply[0]), as_text(reply[1]), ask.seq, left_s)
 
     async def release(self, token: str) -> tuple[str, int]:
-        """Release a slot or stop waiting; returns ``released``, ``withdrawn`` or ``lost``, and Redis' time in ms."""
+        """Release a slot or stop waiting; returns ``released``, ``withdrawn`` or ``lost``, and Redis's time in ms."""
         reply = await self._run(RELEASE, [token, *self._lease()])
         return as_text(reply[0]), int(reply[1])
 

@@ -1,8 +1,8 @@
-"""A login that a batch does once: which scan logs in, and what the others are given. A lease in Redis.
+"""A login done once per batch: one scan logs in, and the others reuse its session. A lease in Redis.
 
-The login's storage state lies with the secrets of jobs (``secret:<id>``), where no backup and no history takes it, and
-is kept for a day from when it was made, as those are. A scan that finds a login in the making is requeued (``Busy``).
-A killed worker's lease ends by itself; it can change nothing by then (``take_login.lua``, ``keep_login.lua``).
+The login's storage state is kept with the secrets of jobs (``secret:<id>``), outside backups and history, and expires
+after a day like these. A scan that finds a login in progress is requeued (``Busy``). A killed worker's lease expires,
+after which its late writes are refused (``take_login.lua``, ``keep_login.lua``).
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ TAKE: Final = load_script("worker.limits", "take_login")
 KEEP: Final = load_script("worker.limits", "keep_login")
 TTL_S: Final = 86_400
 MOST_LOGINS: Final = 2
-"""Of a batch: the first, and once more where it was lost."""
+"""Maximum number of logins per batch: the first, and one more if it was lost."""
 MOST_WAIT_S: Final = 2.0
 _GRACE_S: Final = 15.0
-"""Beyond the scan's own deadline, until another scan may log in."""
+"""Seconds after the scan's deadline until another scan may log in."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class BatchLogin:
-    """The login of one batch, as one scan of it sees it."""
+    """The login of one batch, for one of its scans."""
 
     redis: Redis
     key: str
@@ -46,9 +46,9 @@ class BatchLogin:
     token: str = field(default_factory=lambda: tokens.token_hex(8), repr=False)
 
     async def take(self, *, lost: int) -> KeptLogin | None:
-        """Return a login newer than ``lost``; None where this scan is to log in, and to say what came of it.
+        """Return a login newer than ``lost``; None if this scan must log in, then ``keep``, ``fail`` or ``release``.
 
-        Raises ``Busy`` while another scan logs in, ``LoginFailed`` where it failed, or was lost too often.
+        Raises ``Busy`` while another scan logs in, ``LoginFailed`` if the login failed or was lost too often.
         """
         args = (self.token, int(self.lease_s * 1000), lost, MOST_LOGINS, TTL_S * 1000)
         reply = await run_script(self.redis, TAKE, [self.key], args)
@@ -58,21 +58,21 @@ class BatchLogin:
             case b"failed":
                 raise LoginFailed(reply[1].decode("utf-8", "replace"))
             case b"spent":
-                raise LoginFailed(f"the page asks to sign in after {MOST_LOGINS} logins of the batch")
+                raise LoginFailed(f"the page still asks to sign in after {MOST_LOGINS} logins of the batch")
             case b"wait":
                 delay_s = min(int(reply[1]) / 1000, MOST_WAIT_S) * (0.5 + random() / 2)  # noqa: S311  a spread
-                raise Busy("another scan of the batch logs in", delay_s=delay_s)
+                raise Busy("another scan of the batch is logging in", delay_s=delay_s)
             case _:
                 return None
 
     async def keep(self, state: Mapping[str, Any]) -> int:
-        """Keep the login for the batch; returns its generation, 0 where another scan logs in by now."""
+        """Keep the login for the batch; returns its generation, 0 if another scan is logging in by now."""
         generation = await self._end("state", json.dumps(state))
         log.info("login.kept", generation=generation)
         return generation
 
     async def fail(self, reason: str) -> None:
-        """Have the batch's other scans fail for ``reason``: many wrong logins close an account."""
+        """Let the batch's other scans fail with ``reason``: repeated wrong logins may lock the account."""
         await self._end("reason", reason)
         log.info("login.failed")
 
@@ -87,7 +87,7 @@ class BatchLogin:
 def batch_login(
     redis: Redis, keys: Keys, request: ScanRequest, *, batch: str, variables: Mapping[str, str]
 ) -> BatchLogin:
-    """Return the login that ``request`` asks for in its batch: one each for other steps, and for other values."""
+    """Return the login of ``request`` in its batch; different steps or values are different logins."""
     asked = request.model_dump(mode="json", include={"login"}, exclude_defaults=True)
     digest = sha256(json.dumps([batch, asked, sorted(variables.items())]).encode()).hexdigest()[:40]
     return BatchLogin(redis, keys.secret(f"login.{digest}"), request.deadline_s + _GRACE_S)

@@ -1,10 +1,10 @@
-"""One query at a time in a conversation: a lease in Redis, renewed while the query runs.
+"""Lets one question run at a time in a conversation: a lease in Redis, renewed while the question runs.
 
-A waiting query is requeued (``ThreadBusy``) and comes again; the order is that of submission. Another delivery of the
-query that holds the conversation takes it over: the earlier delivery is dead or has lost its job. The holder stops by
-its own clock before its lease ends in Redis (``producer/redis/lease.py``). The lease is checked before each step of a
-graph, and a step becomes the conversation's newest under the lease's token in one atomic call (``checkpoints.py``): a
-worker that was frozen between the two changes nothing.
+A waiting question is requeued (``ThreadBusy``) and tried again, in the order of submission. A new delivery of the
+question that holds the conversation takes over its lease: the earlier delivery is dead or has lost its job. The holder
+stops by its own clock before its lease ends in Redis (``producer/redis/lease.py``). The lease is checked before each
+step of a graph, and a step becomes the conversation's newest under the lease's token in one atomic call
+(``checkpoints.py``): a worker that was frozen in between changes nothing.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ RENEW: Final = load_script("worker.limits", "thread_renew")
 RELEASE: Final = load_script("worker.limits", "thread_release")
 
 LEASE_S: Final = 10.0
-"""As a job's: whoever takes over a killed worker's job finds its conversation free, or its own."""
+"""The same as a job's lease: a worker that takes over a killed worker's job then finds its conversation free."""
 RENEWALS_PER_LEASE: Final = 4
 SILENCE_S: Final = 15.0
-"""A waiter comes again after ``LONGEST_WAIT_S`` at most, and needs a free slot then; a cancelled one never comes."""
+"""A waiter returns after at most ``LONGEST_WAIT_S`` and then needs a free slot; a cancelled one never returns."""
 SHORTEST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 5.0
 _PLAIN: Final = re.compile(r"[a-z0-9._-]{1,64}")
@@ -46,10 +46,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A conversation that is this query's. ``check`` raises ``ThreadBusy`` once it may be another's.
+    """A conversation held by this question. ``check`` raises ``ThreadBusy`` once another may hold it.
 
-    Redis knows it is by the ``token`` in the hash ``key``. ``job_keys`` has the query's job hash, if it is a job's;
-    ``steps`` the key of the newest step kept under this hold, if there is one.
+    The hash ``key`` has the holder's ``token``. ``job_keys`` has the question's job hash, if there is a job; ``steps``
+    the key of the newest step stored under this hold, if any.
     """
 
     check: Callable[[], None]
@@ -60,10 +60,10 @@ class Hold:
 
 
 def thread_tag(thread_id: str) -> str:
-    """Return the name of a conversation in keys; no two ids have the same.
+    """Return the name of a conversation in keys, unique for each id.
 
-    The checkpointer's keys and queries give a meaning to ``:``, ``,``, ``|``, blanks and upper case; an id with any of
-    them is known by its digest.
+    In the checkpointer's keys and queries ``:``, ``,``, ``|``, blanks and upper case have a meaning; an id with any of
+    them is replaced by its digest.
     """
     if _PLAIN.fullmatch(thread_id):
         return f"t-{thread_id}"
@@ -71,7 +71,7 @@ def thread_tag(thread_id: str) -> str:
 
 
 def next_look_s(waited_s: float) -> float:
-    """Return when to look again: soon at first, later the longer the wait has been."""
+    """Return the pause before the next check: short at first, longer the longer the wait has been."""
     return min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, waited_s / 10))
 
 
@@ -87,7 +87,7 @@ class Threads:
     async def hold(self, thread: str, job_id: str, *, submitted_ms: int) -> AsyncGenerator[Hold]:
         """Hold the conversation ``thread`` (a ``thread_tag``) while the body runs.
 
-        Raises ``ThreadBusy`` when another query speaks there or was submitted earlier and waits, and when the hold is
+        Raises ``ThreadBusy`` if another question runs there or was submitted earlier and waits, and if the hold is
         lost: the body is then cancelled.
         """
         token, key, loop = secrets.token_hex(8), self.keys.thread(thread), asyncio.get_running_loop()
@@ -105,7 +105,7 @@ class Threads:
             if await run_script(self.redis, RENEW, [key], (token, *self._times_ms)) == b"held":
                 lease.extend(asked_at + self.lease_s)
             else:
-                lease.lose("another query has taken it over")
+                lease.lose("another question has taken it over")
 
         release = partial(run_script, self.redis, RELEASE, [key], [token])
         async with kept(renew, every_s=self.lease_s / RENEWALS_PER_LEASE, release=release), lease.guard():
@@ -123,11 +123,11 @@ class Threads:
         waited_s = max(0.0, time.time() - submitted_ms / 1000)
         first = reply[1].decode("utf-8", "replace")
         log.info("query.thread_busy", job_id=job_id, waits_for=first, waited_s=round(waited_s, 1))
-        msg = f"the conversation is held by query {first!r}, which was asked earlier: this one waits"
+        msg = f"question {first!r} of the conversation was asked earlier and has not ended: this one waits"
         raise ThreadBusy(msg, delay_s=next_look_s(waited_s))
 
 
 def thread_lost() -> ThreadBusy:
-    """Return the error of a query whose conversation has become another's."""
-    msg = "the conversation's lease expired before the query ended: it is retried"
+    """Return the error of a question that has lost its conversation."""
+    msg = "the conversation's lease expired before the question ended: it is retried"
     return ThreadBusy(msg, delay_s=SHORTEST_WAIT_S)

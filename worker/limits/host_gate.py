@@ -1,10 +1,10 @@
-"""Keeps scans of one host few and apart, over all workers: a site is to be examined, not to be brought down.
+"""Limits the number and pace of scans of a host across all workers: scans must not overload a site.
 
-A host has ``slots`` for scans at a time, and a gap passes between two beginnings; enter_host.lua keeps count. A scan
-waits in its worker for a while, and is then requeued for a scan of another host (``HostBusy``); the more are, the
-later it comes again (ops/decisions/0014-scans-sent-away-from-a-host.md). A slot is a lease that is renewed while the
-scan runs (``producer/redis/lease.py``), so that a killed worker closes no host for long. A host that asks to be left
-alone for a while (429, 503 with Retry-After) is closed to all workers until then; close_host.lua keeps count.
+A host has ``slots`` for concurrent scans, and a gap passes between two starts; enter_host.lua decides. A scan waits in
+its worker for a while, and is then requeued in favour of a scan of another host (``HostBusy``); the more scans are
+requeued, the later each returns (ops/decisions/0014-scans-sent-away-from-a-host.md). A slot is a lease that is renewed
+while the scan runs (``producer/redis/lease.py``), so that a killed worker does not block a host for long. A host that
+sends Retry-After (429, 503) is closed to all workers until then (close_host.lua).
 """
 
 from __future__ import annotations
@@ -39,29 +39,29 @@ CLOSE: Final = load_script("worker.limits", "close_host")
 ENTER: Final = load_script("worker.limits", "enter_host")
 LEAVE: Final = load_script("worker.limits", "leave_host")
 HOLD_S: Final = 30.0
-"""A killed worker's slot is free after it."""
+"""Lifetime of a slot without renewal, after which a killed worker's slot is free."""
 RENEWALS_PER_HOLD: Final = 3
 PATIENCE_S: Final = 30.0
-"""Of a scan that waits in its worker, where it keeps scans of other hosts from running."""
+"""Longest wait of a scan inside its worker, where it blocks scans of other hosts."""
 LOOK_AGAIN_S: Final = 2.0
-"""Within which a waiting scan heeds that its host was paused, or given other limits."""
+"""Time within which a waiting scan notices a pause or new limits of its host."""
 AWAY_S: Final = 3_600.0
-"""The longest that a scan stays away for the sake of others: those may have been cancelled, and the host be idle."""
+"""Longest time for which a scan is requeued because of others, which may have been cancelled meanwhile."""
 WAITS_S: Final = 600.0
-"""For which one page is waited for in all, because its host asked to be left alone."""
+"""Longest total wait for a page whose host sends Retry-After."""
 LEAST_COST_S: Final = 30.0
-"""Of these, for each wait: a page whose host always asks for one second is loaded twenty times."""
+"""Least time that each wait counts for: a page whose host always asks for one second is loaded twenty times."""
 SUM_KEPT_S: Final = 7_200.0
-"""After a wait, for which it is remembered: a requeued scan may stay away for an hour."""
+"""Time after a wait for which the total is kept: a requeued scan may stay away for an hour."""
 BACK_WITHIN_S: Final = 2.0
-"""After a wait, over which scans that were asked to wait spread their return."""
+"""Time after a wait over which the waiting scans spread their return."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class HostGate:
-    """The slots of every host, seen by one worker."""
+    """The slots of all hosts, for one worker."""
 
     redis: Redis
     keys: Keys
@@ -74,12 +74,12 @@ class HostGate:
 
     @asynccontextmanager
     async def slot(self, host: str, *, site: str = "", gap_ms: int = 0) -> AsyncGenerator[None]:
-        """Wait for a slot of ``host`` and hold it; beginnings are ``gap_ms`` apart, or the host's own if that is more.
+        """Wait for a slot of ``host`` and hold it; starts are ``gap_ms`` apart, or the gate's own gap if that is more.
 
-        Limits that an operator set for the host (``sightline limits``) stand in for the gate's.
+        Limits that an operator set for the host (``sightline limits``) replace the gate's.
 
-        Raises ``HostBusy`` when there was none for a while, ``Paused`` where host or ``site`` is paused; Redis errors
-        pass through.
+        Raises ``HostBusy`` if no slot was free for a while, ``Paused`` if host or ``site`` is paused; Redis errors pass
+        through.
         """
         token = secrets.token_hex(8)
         named = (self.keys.host_slots, self.keys.host_began, self.keys.host_away, self.keys.host_closed)
@@ -104,9 +104,9 @@ class HostGate:
             yield
 
     async def close(self, host: str, *, page: str, wait_s: float) -> float:
-        """Let no scan of ``host`` begin for ``wait_s``, and raise ``HostBusy``: the scan of ``page`` comes again then.
+        """Start no scan of ``host`` for ``wait_s``, and raise ``HostBusy``: the scan of ``page`` is retried after that.
 
-        Returns for how long the page has been waited for, in s, where more would be too long in all.
+        Returns the total wait for the page so far, in s, if another wait would be too long in total.
         """
         waited = self.keys.host_waited(host, hashlib.sha256(page.encode()).hexdigest()[:32])
         times = (max(1.0, wait_s), max(LEAST_COST_S, wait_s), WAITS_S, SUM_KEPT_S)
@@ -115,7 +115,7 @@ class HostGate:
         if left_ms < 0:
             return waited_ms / 1000
         log.info("host.closed", host=host, wait_s=left_ms / 1000, waited_s=waited_ms / 1000)
-        msg = f"host {host!r} asks scanners to wait for {wait_s:,.0f} s"
+        msg = f"host {host!r} asks clients to wait for {wait_s:,.0f} s"
         raise HostBusy(msg, delay_s=left_ms / 1000 + self.random() * BACK_WITHIN_S)
 
     async def _enter(self, host: str, keys: Sequence[str], args: Sequence[Arg]) -> None:
@@ -127,14 +127,14 @@ class HostGate:
                 return
             if wait_s > left_s:
                 msg = f"host {host!r} has no free slot now: this scan waits for one"
-                # Those who wait come back one after the other, not all at once.
+                # Waiting scans return one after the other, not all at once.
                 raise HostBusy(msg, delay_s=wait_s + self.random() * spread_s)
             await asyncio.sleep(min(wait_s, LOOK_AGAIN_S))
 
     async def _ask(self, keys: Sequence[str], args: Sequence[Arg], *, left_s: float | None) -> tuple[float, float]:
-        """Return after how long to ask again, 0 with a slot, and over what time to spread it for those sent away.
+        """Return the pause before asking again, 0 with a slot, and the time over which requeued scans spread out.
 
-        A running scan has no time left to wait (None): when it has lost its slot it goes on, and asks again.
+        A running scan does not wait (None): if it has lost its slot, it continues and asks again.
         """
         left_ms = -1 if left_s is None else int(left_s * 1000)
         times = (left_ms, int(self.patience_s * 1000), int(AWAY_S * 1000))
@@ -146,12 +146,12 @@ class HostGate:
 
 
 class ScanningEngine(Engine, FixEngine, Protocol):
-    """Reads pages, and tries changes on them."""
+    """Scans pages, and tries changes on them."""
 
 
 @dataclass(frozen=True)
 class PoliteEngine:
-    """A scan engine that waits for a slot of the page's host before it reads the page."""
+    """A scan engine that waits for a slot of the page's host before it loads the page."""
 
     engine: ScanningEngine
     gate: HostGate
@@ -163,7 +163,7 @@ class PoliteEngine:
         secrets: Secrets | None = None,
         on_progress: Callable[[str], None] | None = None,
     ) -> Audit:
-        """Return what the engine returns; HTML given inline has no host and waits for nobody. Raises ``HostBusy``."""
+        """Return the engine's result; inline HTML has no host and does not wait. Raises ``HostBusy``."""
         url = request.url or ""
         host = host_of(url)
         if not host:
@@ -176,13 +176,13 @@ class PoliteEngine:
                 return audit
             waited_s = await self.gate.close(host, page=url, wait_s=audit.come_again_s)
         again = ", again" if waited_s else ""
-        reason = f"{audit.result.reason}{again}: a page is waited for {WAITS_S:,.0f} s in all"
+        reason = f"{audit.result.reason}{again}: the total wait for a page is limited to {WAITS_S:,.0f} s"
         return replace(audit, result=audit.result.revised(reason=reason))
 
     async def try_fixes(
         self, request: ScanRequest, wanted: Sequence[Wanted], *, secrets: Secrets | None = None
     ) -> tuple[TriedFix, ...]:
-        """Return what the engine returns. Raises ``HostBusy``."""
+        """Return the engine's result. Raises ``HostBusy``."""
         host = host_of(request.url or "")
         if not host:
             return await self.engine.try_fixes(request, wanted, secrets=secrets)

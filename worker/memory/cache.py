@@ -34,7 +34,7 @@ NEAR_MISS: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where an answer is valid. ``site`` '' means all sites; ``generation`` is read when the query starts.
+    """The scope in which an answer is valid. ``site`` '' means all sites; ``generation`` is read when the query starts.
 
     ``context`` is a digest of everything else the answer depends on, such as earlier questions; '' for nothing.
     """

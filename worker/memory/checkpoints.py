@@ -36,7 +36,7 @@ STEP: Final = load_script("worker.memory", "thread_step")
 FORGET: Final = load_script("worker.memory", "thread_forget")
 
 SCAN_TTL_S: Final = 3_600
-"""How long an interrupted scan can be resumed; after that its page data is out of date."""
+"""Seconds for which an interrupted scan can be resumed; after that, its page data is outdated."""
 MOST_STEPS: Final = 10_000
 """Steps of a conversation deleted at once; a question takes about ten."""
 FORGOTTEN_AT_ONCE: Final = 1_000
@@ -83,7 +83,7 @@ class _Expiring:
 
 
 class SharedSaver(AsyncRedisSaver):
-    """An ``AsyncRedisSaver`` that raises Redis' own errors, so that lost connections are retried.
+    """An ``AsyncRedisSaver`` that raises Redis's own errors, so that lost connections are retried.
 
     It recreates indexes that were dropped while the worker runs; the steps themselves are still stored.
 
@@ -172,7 +172,7 @@ class SharedSaver(AsyncRedisSaver):
 
 
 class ConversationSaver(SharedSaver):
-    """Stores the steps of conversations; within ``held`` only while the query holds the conversation.
+    """Stores the steps of conversations; within ``held`` only while the question holds the conversation.
 
     langgraph-checkpoint-redis 0.5.2 writes the step and then the pointer to the newest step, both unconditionally. Here
     the pointer goes to an unused key, and thread_step.lua writes the real one under a condition. Remove this when
@@ -189,12 +189,12 @@ class ConversationSaver(SharedSaver):
             _HOLD.reset(before)
 
     def _make_redis_checkpoint_latest_key(self, thread_id: str, checkpoint_ns: str) -> str:
-        if _IS_ASIDE.get():  # one key for all: a worker killed before the saver sets its TTL leaves it behind
+        if _IS_ASIDE.get():  # a shared key: a worker killed before the saver sets its TTL leaves it behind
             return f"{self._checkpoint_prefix}_latest:aside"
         return super()._make_redis_checkpoint_latest_key(thread_id, checkpoint_ns)
 
     async def _put(self, put: Put, named: RunnableConfig) -> RunnableConfig:
-        """Store a step; raises ``ThreadBusy`` if another query holds the conversation by now."""
+        """Store a step; raises ``ThreadBusy`` if another question holds the conversation by now."""
         del named
         hold = _HOLD.get()
         if hold is None:

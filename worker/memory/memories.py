@@ -56,8 +56,8 @@ def memory_documents(vectors: Embeddings) -> Documents:
 class Memories:
     """The memories of one environment. Call ``ensure_index`` once before.
 
-    Each expires ``ttl_s`` after it was last read or written, 0 for never. A write deletes the oldest of more than
-    ``most`` memories at and below its namespace; 0 for no limit.
+    Each expires ``ttl_s`` after it was last read or written, never if 0. A write deletes the oldest memories beyond
+    ``most`` at and below its namespace; 0 means no limit.
     """
 
     def __init__(self, vectors: Embeddings, *, ttl_s: int = 0, most: int = 0) -> None:

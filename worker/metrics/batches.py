@@ -1,7 +1,7 @@
-"""What batches and schedules came to, read in Redis: their pages by outcome, and schedules that did not run.
+"""Outcomes of batches and schedules, read from Redis: pages by outcome, and schedules that did not run.
 
-A schedule's newest batch is shown as long as it is kept, others while they run and for ``ENDED_SHOWN_MS``: a handful of
-series, whatever is submitted. Next: ``shared.py``, which serves them.
+A schedule's newest batch is shown as long as it is kept, others while they run and for ``ENDED_SHOWN_MS``: a few
+series, however many batches there are. Next: ``shared.py``, which serves them.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from producer.stored.schedules import FIRED, Schedule, read_schedules
 
 BATCHES_SHOWN: Final = 50
 ENDED_SHOWN_MS: Final = 6 * 3_600_000
-"""An alert on a batch stands for so long after its end: somebody looks within a night's shift."""
+"""Time for which an alert on a batch lasts after its end: someone looks within a night's shift."""
 
 _DUE: Final = re.compile(r"\d{8}T\d{4}")
 
 
 @dataclass(frozen=True, slots=True)
 class BatchFacts:
-    """The batches shown with the schedule of each, ``''`` for none; by schedule, how late its last time is, s."""
+    """The batches shown, each with its schedule, ``''`` for none; by schedule, its delay in s."""
 
     batches: tuple[tuple[BatchInfo, str], ...]
     late_s: Mapping[str, float]
 
 
 async def read_batches(redis: Redis, keys: Keys) -> BatchFacts:
-    """Read it in four round trips. Raises redis-py's errors."""
+    """Read the facts in four round trips. Raises redis-py's errors."""
     call = cast("Any", redis)
     schedules = {name: one for name, one in (await read_schedules(redis, keys)).items() if one is not None}
     async with call.pipeline(transaction=False) as pipe:
@@ -74,16 +74,16 @@ def _is_run_of(batch: str, schedules: Container[str]) -> bool:
 
 
 def late_s(schedule: Schedule, fired_ms: int, now: datetime) -> float:
-    """Return for how long the time after the schedule's last one has gone by without a run, in s. Pure."""
+    """Return the time in s since the schedule should have run again, 0 if it did. Pure."""
     try:
         due = next_time(schedule.cron, datetime.fromtimestamp(fired_ms / 1000, tz=zone_of(schedule.time_zone)))
-    except (InvalidJob, StopIteration):  # the doctor says so of a line that cannot be read
+    except (InvalidJob, StopIteration):  # the doctor reports an unreadable line
         return 0.0
     return max(0.0, (now - due).total_seconds())
 
 
 def batch_families(gauge: Callable[..., Metric], facts: BatchFacts) -> Iterator[Metric]:
-    """Return what ``facts`` mean. Pure."""
+    """Yield the metrics of ``facts``. Pure."""
     pages = {
         (batch.batch_id, schedule, status): float(number)
         for batch, schedule in facts.batches
@@ -99,4 +99,4 @@ def batch_families(gauge: Callable[..., Metric], facts: BatchFacts) -> Iterator[
     late = {(name,): seconds for name, seconds in facts.late_s.items()}
     yield gauge("batch_pages", "Pages of a batch by outcome", pages, "batch", "schedule", "status")
     yield gauge("batch_ended", "Whether a batch has ended", ended, "batch", "schedule")
-    yield gauge("schedule_late_seconds", "Since when a schedule should have run; 0 where it did", late, "schedule")
+    yield gauge("schedule_late_seconds", "Time since a schedule should have run; 0 if it did", late, "schedule")

@@ -1,4 +1,4 @@
-"""How Redis itself fares: its memory and disk, the age of the newest backup, the time left to its certificate.
+"""The health of Redis: memory and disk, age of the newest backup, remaining time of its certificate.
 
 Next: ``shared.py``, which serves them.
 """
@@ -21,7 +21,7 @@ _DISK: Final = ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_
 
 @dataclass(frozen=True, slots=True)
 class RedisHealth:
-    """One reading; memory in bytes, limit 0 is none. None: no backup was made, the connection is not encrypted."""
+    """One reading; memory in bytes, limit 0 means none. None: there is no backup, or no encryption."""
 
     memory_used: int
     memory_limit: int
@@ -31,7 +31,7 @@ class RedisHealth:
 
 
 async def read_health(redis: Redis, keys: Keys) -> RedisHealth:
-    """Read it in one round trip. Raises redis-py's errors."""
+    """Read the facts in one round trip. Raises redis-py's errors."""
     call = cast("Any", redis)
     async with call.pipeline(transaction=False) as pipe:
         pipe.time()
@@ -50,11 +50,11 @@ async def read_health(redis: Redis, keys: Keys) -> RedisHealth:
 
 
 async def peer_certificate(redis: Redis) -> Mapping[str, Any]:
-    """Return the certificate that Redis showed to a connection of the pool; empty where none was checked."""
+    """Return the certificate that Redis presented to a connection of the pool; empty if none was checked."""
     pool = cast("Any", redis.connection_pool)
     connection: Any = await pool.get_connection()
     try:
-        writer = connection._writer  # noqa: SLF001  redis-py does not give it
+        writer = connection._writer  # noqa: SLF001  redis-py does not expose it
         tls = None if writer is None else writer.get_extra_info("ssl_object")
         return {} if tls is None else tls.getpeercert() or {}
     finally:
@@ -62,16 +62,16 @@ async def peer_certificate(redis: Redis) -> Mapping[str, Any]:
 
 
 def certificate_end(certificate: Mapping[str, Any]) -> float | None:
-    """Return when it ends, in s since 1970. Pure."""
+    """Return the certificate's expiry in Unix time. Pure."""
     return ssl.cert_time_to_seconds(certificate["notAfter"]) if "notAfter" in certificate else None
 
 
 def health_families(gauge: Callable[..., Metric], health: RedisHealth) -> Iterator[Metric]:
-    """Return what ``health`` means. Pure."""
+    """Yield the metrics of ``health``. Pure."""
     yield gauge("redis_memory_bytes", "Memory that Redis uses", {(): health.memory_used})
-    yield gauge("redis_memory_limit_bytes", "maxmemory of Redis; 0 is none", {(): health.memory_limit})
-    yield gauge("redis_writes_ok", "Whether the last write to Redis' disk succeeded", {(): float(health.writes_ok)})
+    yield gauge("redis_memory_limit_bytes", "maxmemory of Redis; 0 means none", {(): health.memory_limit})
+    yield gauge("redis_writes_ok", "Whether the last write to Redis's disk succeeded", {(): float(health.writes_ok)})
     age = {} if health.backup_age_s is None else {(): health.backup_age_s}
-    yield gauge("backup_age_seconds", "Age of the newest 'sightline backup'; missing where none was made", age)
+    yield gauge("backup_age_seconds", "Age of the newest 'sightline backup'; missing if there is none", age)
     left = {} if health.certificate_left_s is None else {(): health.certificate_left_s}
-    yield gauge("redis_certificate_seconds", "Until the certificate of a TLS Redis ends", left)
+    yield gauge("redis_certificate_seconds", "Time until the certificate of a TLS Redis expires", left)

@@ -1,8 +1,8 @@
-"""Counts what one worker does, and serves all its metrics over HTTP, in threads of its own, while the worker runs.
+"""Counts the activity of one worker, and serves its metrics over HTTP from separate threads while it runs.
 
-The counts come from the events it logs: the catalogue of ``telemetry.py`` is the only hook, and nothing in the queue,
-the agent or the scan engine knows of it. Durations are in seconds, as Prometheus wants them. A label's values are a
-closed set, so that a hostile job cannot make new ones.
+The counts come from logged events: the catalogue of ``telemetry.py`` is the only hook, so that queue, agent and scan
+engine are independent of metrics. Durations are in seconds, as is usual in Prometheus. A label's values are a closed
+set, so that a hostile job cannot create new ones.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class EventCounts:
 
         self._events = counter("events", "Events logged, by name; the catalogue is in worker/telemetry.py", "event")
         self._ended = counter("deliveries", "Deliveries that ended", "kind", "lane", "outcome")
-        self._pickup = histogram("job_pickup_seconds", "From a job's entry to its start", PICKUP_BUCKETS_S, "lane")
-        self._run = histogram("job_run_seconds", "From a delivery's start to its commit", RUN_BUCKETS_S, "kind")
+        self._pickup = histogram("job_pickup_seconds", "Time from a job's entry to its start", PICKUP_BUCKETS_S, "lane")
+        self._run = histogram("job_run_seconds", "Time from a delivery's start to its commit", RUN_BUCKETS_S, "kind")
         self._calls = counter("model_calls", "Model calls", "kind", "host", "result")
         self._wait = histogram("model_wait_seconds", "Wait of a model call for its slot", CALL_BUCKETS_S, "kind")
-        self._held = histogram("model_run_seconds", "How long a call held its slot", CALL_BUCKETS_S, "kind", "host")
+        self._held = histogram("model_run_seconds", "Time that a call held its slot", CALL_BUCKETS_S, "kind", "host")
         self._tokens = counter("model_tokens", "Tokens of model calls", "model", "direction")
-        self._saved = counter("model_calls_saved", "Model calls that explanations known before made needless")
+        self._saved = counter("model_calls_saved", "Model calls avoided by known explanations")
         self._scans = counter("scans", "Pages scanned, by status", "status")
         self._queries = counter("queries", "Questions answered", "cached")
         self._acts: dict[str, Callable[[Event], None]] = {
@@ -62,7 +62,7 @@ class EventCounts:
         }
 
     def count(self, _logger: object, _method: str, event: Event) -> Event:
-        """Count ``event`` and hand it on as it came."""
+        """Count ``event`` and return it unchanged."""
         name = event["event"]
         self._events(name).inc()
         act = self._acts.get(name)
@@ -102,15 +102,15 @@ class Metrics:
 
     @contextmanager
     def serving(self, collector: StateCollector, *, host: str, port: int) -> Generator[int]:
-        """Answer on ``host``:``port`` inside the block; gives the port. Raises ``SettingsError`` if it is taken."""
+        """Answer on ``host``:``port`` inside the block; yields the port. Raises ``SettingsError`` if it is taken."""
         self.registry.register(collector)
         try:
             server, thread = start_http_server(port, addr=host, registry=self.registry)
         except OSError as error:
             self.registry.unregister(collector)
             msg = (
-                f"METRICS_PORT is {port}: {host}:{port} cannot be listened on ({error.strerror}): "
-                f"give each worker on a machine a different port, or leave it unset"
+                f"METRICS_PORT is {port}: {host}:{port} cannot be used ({error.strerror}): "
+                f"give each worker on a machine a different port, or unset it"
             )
             raise SettingsError(msg) from None
         log.info("metrics.served", host=host, port=server.server_port)

@@ -1,7 +1,7 @@
-"""What every worker of an environment can see in Redis: the lanes, dead letters, the GPU pool, the cache, the memory.
+"""The shared state of an environment in Redis: lanes, dead letters, the GPU pool, the cache, memory.
 
-Read when Prometheus asks, so each worker tells the same: queries take ``max without (instance)``, not the sum. What
-cannot be read in time is left out, and ``sightline_redis_up`` is 0.
+Read when Prometheus scrapes, so every worker reports the same: queries take ``max without (instance)``, not the sum. If
+Redis does not answer in time, these are missing and ``sightline_redis_up`` is 0.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ READ_WITHIN_S: Final = 4.0
 
 @dataclass(frozen=True, slots=True)
 class SharedFacts:
-    """One reading. ``cache`` is how often the cache was asked, by what it came to."""
+    """One reading. ``cache`` has the numbers of look-ups in the cache, by outcome."""
 
     lanes: Mapping[str, LaneInfo]
     scheduled: int
@@ -45,7 +45,7 @@ class SharedFacts:
 
 @dataclass(frozen=True, slots=True)
 class OwnFacts:
-    """What only this worker knows: its name and slots, the jobs it runs, its browser's resident memory."""
+    """Facts known only to this worker: its name and slots, the jobs it runs, its browser's resident memory."""
 
     worker: str
     version: str
@@ -57,7 +57,7 @@ class OwnFacts:
 
 
 async def read_shared(redis: Redis, keys: Keys) -> SharedFacts:
-    """Read it all in a handful of round trips, whatever the number of keys. Raises redis-py's errors."""
+    """Read all facts in a few round trips, whatever the number of keys. Raises redis-py's errors."""
     call = cast("Any", redis)
     async with call.pipeline(transaction=False) as pipe:
         pipe.zcard(keys.scheduled)
@@ -77,7 +77,7 @@ async def read_shared(redis: Redis, keys: Keys) -> SharedFacts:
 
 
 class StateCollector(Collector):
-    """Reads both kinds of facts on the worker's loop when Prometheus asks, in a thread of its own."""
+    """Reads both kinds of facts on the worker's loop when Prometheus scrapes, from a separate thread."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class StateCollector(Collector):
         self._read_own = read_own
 
     def collect(self) -> Iterator[Metric]:
-        """Return the families; called by prometheus_client."""
+        """Yield the metrics; called by prometheus_client."""
         yield from own_families(self._environment, self._ask(self._read_own))
         facts = self._ask(self._read)
         yield _gauge(self._environment, "redis_up", "Whether Redis answered in time", {(): float(facts is not None)})
@@ -112,12 +112,12 @@ class StateCollector(Collector):
 
 
 def own_families(environment: str, facts: OwnFacts | None) -> Iterator[Metric]:
-    """Return what ``facts`` mean; nothing where the worker's loop did not answer."""
+    """Yield the metrics of ``facts``; none if the worker's loop did not answer."""
     if facts is None:
         return
     gauge = gauge_of(environment)
     yield gauge("worker_info", "1 for each live worker", {(facts.worker, facts.version): 1}, "worker", "version")
-    yield gauge("worker_places", "Jobs this worker runs at a time", {(): facts.places})
+    yield gauge("worker_places", "Maximum number of jobs that this worker runs at a time", {(): facts.places})
     yield gauge("worker_running", "Jobs this worker runs now", {(): facts.running})
     sandboxed = {} if facts.is_sandboxed is None else {(facts.worker,): float(facts.is_sandboxed)}
     yield gauge("worker_sandboxed", "Whether its browser runs in a sandbox", sandboxed, "worker")
@@ -125,7 +125,7 @@ def own_families(environment: str, facts: OwnFacts | None) -> Iterator[Metric]:
 
 
 def shared_families(environment: str, facts: SharedFacts) -> Iterator[Metric]:
-    """Return what ``facts`` mean. Pure."""
+    """Yield the metrics of ``facts``. Pure."""
     gauge = gauge_of(environment)
     lanes = facts.lanes.items()
     jobs = {(lane, "waiting"): info.queued for lane, info in lanes}
@@ -133,10 +133,8 @@ def shared_families(environment: str, facts: SharedFacts) -> Iterator[Metric]:
     yield gauge("queue_jobs", "Jobs in a lane", jobs, "lane", "state")
     oldest = {(lane,): (info.oldest_ms or 0) / 1000 for lane, info in lanes}
     yield gauge("queue_oldest_seconds", "Age of the oldest waiting job", oldest, "lane")
-    yield gauge(
-        "worker_lost", "1 for each worker that went without a word", dict.fromkeys(zip(facts.lost), 1), "worker"
-    )
-    yield gauge("scheduled_jobs", "Jobs that wait for their time or their next attempt", {(): facts.scheduled})
+    yield gauge("worker_lost", "1 for each worker that has gone silent", dict.fromkeys(zip(facts.lost), 1), "worker")
+    yield gauge("scheduled_jobs", "Jobs that wait for their due time or next attempt", {(): facts.scheduled})
     yield gauge("dead_letters", "Jobs on the dead-letter stream", {(): facts.dead})
     yield from health_families(gauge, facts.redis)
     asked = CounterMetricFamily("sightline_cache_lookups", "Cache look-ups", labels=["environment", "result"])
@@ -148,7 +146,7 @@ def shared_families(environment: str, facts: SharedFacts) -> Iterator[Metric]:
 
 
 def gauge_of(environment: str) -> Callable[..., Metric]:
-    """Return what makes a gauge of a name, a help text, values by labels, and the labels' names."""
+    """Return a function that makes a gauge from a name, a help text, values by labels, and the labels' names."""
     return partial(_gauge, environment)
 
 
@@ -167,12 +165,12 @@ def _gpu_families(gauge: Callable[..., Metric], gpu: GpuView) -> Iterator[Metric
     outdated = {(host.name,): float(host.is_outdated) for host in hosts if host.is_up}
     vram = {(host.name, model.name): model.vram_bytes for host in hosts for model in host.loaded}
     yield gauge("gpu_host_up", "Whether a model host passed its last health check", up, "host")
-    yield gauge("gpu_slots", "Model calls a host may run at a time", slots, "host", "kind")
+    yield gauge("gpu_slots", "Maximum number of concurrent model calls of a host", slots, "host", "kind")
     yield gauge("gpu_slots_used", "Model calls that hold a slot", used, "host", "kind")
     yield gauge("gpu_waiting", "Model calls that wait for a slot", waiting, "kind", "lane")
     yield gauge("gpu_oldest_wait_seconds", "Wait of the model call that waits longest", {(): longest})
-    yield gauge("gpu_vram_bytes", "Memory of the card that a loaded model takes", vram, "host", "model")
-    yield gauge("gpu_model_bytes", "Memory that a loaded model takes, the card's included", size, "host", "model")
+    yield gauge("gpu_vram_bytes", "GPU memory used by a loaded model", vram, "host", "model")
+    yield gauge("gpu_model_bytes", "Memory used by a loaded model, including GPU memory", size, "host", "model")
     yield gauge("gpu_models_missing", "Models that workers need and a host lacks", missing, "host")
     yield gauge("gpu_host_outdated", "Whether a host's Ollama is too old for its model", outdated, "host")
 

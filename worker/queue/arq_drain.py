@@ -25,8 +25,8 @@ from worker.queue.arq_wire import Deserializer
 READ_AT_ONCE: Final = 100
 NEVER_EXPIRES: Final = -1
 """PTTL's reply for a key without expiry (Redis command page)."""
-IN_PROGRESS: Final = "it is in progress on an arq worker"
-CHANGED: Final = "an arq worker had it meanwhile"
+IN_PROGRESS: Final = "it is running on an arq worker"
+CHANGED: Final = "an arq worker took it meanwhile"
 
 
 def _load() -> Script:
@@ -83,7 +83,7 @@ async def drain(pool: StreamPool, queue_name: str, deserializer: Deserializer) -
     ``SettingsError`` for an invalid queue name.
     """
     if queue_name in set(Lane):
-        msg = f"queue {queue_name!r} is a lane of Sightline: no worker reads a queue of that name"
+        msg = f"queue {queue_name!r} is a lane of Sightline: no worker reads a queue with that name"
         raise SettingsError(msg)
     found = cast("list[tuple[bytes, float]]", await pool.zrange(queue_name, 0, -1, withscores=True))
     for start in range(0, len(found), READ_AT_ONCE):
@@ -93,7 +93,7 @@ async def drain(pool: StreamPool, queue_name: str, deserializer: Deserializer) -
 
 
 async def _read(pool: StreamPool, chunk: list[tuple[bytes, float]]) -> tuple[int, list[Waiting]]:
-    """Return Redis' time in ms and the jobs of ``chunk``."""
+    """Return Redis's time in ms and the jobs of ``chunk``."""
     ids = [job_id.decode() for job_id, _ in chunk]
     async with pool.pipeline(transaction=False) as pipe:
         pipe.time()
@@ -135,7 +135,7 @@ async def _move(pool: StreamPool, queue_name: str, job: Waiting, deserializer: D
         case _ if read_answer(submission, reply, client.keys).created:
             return Drained(job.job_id, is_deferred=submission.delay_ms > 0)
         case _:
-            return Drained(job.job_id, "a job of this id is on the stream, or its result is still kept")
+            return Drained(job.job_id, "a job with this id is on the stream, or its result is still kept")
 
 
 def _submission(pool: StreamPool, job: Waiting, value: bytes, deserializer: Deserializer, *, now_ms: int) -> Submission:

@@ -1,4 +1,4 @@
-"""``arq.jobs.Job`` on our keys: what ``StreamPool.enqueue_job`` returns.
+"""``arq.jobs.Job`` on Sightline's keys, as returned by ``StreamPool.enqueue_job``.
 
 An adapter of the client to arq's interface. Nothing is pickled: an error is restored if its class is already loaded
 here, and is a ``JobExecutionFailed`` otherwise, because classes named in Redis are never imported. ``result`` and

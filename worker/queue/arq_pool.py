@@ -216,7 +216,7 @@ def _defer_s(until: datetime | None, by: float | timedelta | None) -> float:
 
 
 def _new_job(cls: type[Job], job_id: str, redis: object, *_: Any, **__: Any) -> Job:
-    """Make ``arq.jobs.Job(job_id, pool)`` a ``StreamJob`` if the pool is ours, or it would read arq's keys."""
+    """Make ``arq.jobs.Job(job_id, pool)`` a ``StreamJob`` on a ``StreamPool``; else it would read arq's keys."""
     del job_id
     return object.__new__(StreamJob if cls is Job and isinstance(redis, StreamPool) else cls)
 

@@ -46,7 +46,7 @@ _MAX_ENVIRONMENT: Final = 32
 
 
 def stream_job_id(given: str) -> str:
-    """Encode ``given`` as one of our job ids; arq's may contain anything, such as the colons of cron jobs.
+    """Encode ``given`` as a job id of Sightline; arq's may contain anything, such as the colons of cron jobs.
 
     Different ids stay different, and ``given_job_id`` decodes them. Only ids that are too long become a digest, which
     no job has, since ``enqueue_job`` refuses them.
@@ -59,7 +59,7 @@ def stream_job_id(given: str) -> str:
 
 
 def given_job_id(job_id: str) -> str:
-    """Return the program's id of one of our jobs."""
+    """Return the program's id of a job."""
     if not job_id.startswith(_ENCODED):
         return job_id
     raw = _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), job_id[len(_ENCODED) :].encode())
@@ -115,7 +115,9 @@ def is_packed(value: object) -> bool:
 def unpack(packed: Mapping[str, Any], deserializer: Deserializer | None, *, what: str) -> dict[str, Any]:
     """Decode the output of ``pack``; raises ``SerializationError``."""
     if deserializer is None:
-        msg = f"unable to deserialize {what}: it was made by a job_serializer; pass its job_deserializer here"
+        msg = (
+            f"unable to deserialize {what}: it was written by a job_serializer; pass the matching job_deserializer here"
+        )
         raise SerializationError(msg)
     try:
         return deserializer(b64decode(cast("str", packed[SERIALIZED]), validate=True))
@@ -135,7 +137,7 @@ def check_arguments(function: str, args: tuple[Any, ...], kwargs: Mapping[str, A
         try:
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
-            msg = f'unable to serialize job "{function}": {name} is no JSON ({error}); {CURE}'
+            msg = f'unable to serialize job "{function}": {name} is not JSON ({error}); {CURE}'
             raise SerializationError(msg) from error
 
 
@@ -168,7 +170,7 @@ def error_of(info: ErrorInfo) -> Exception:
     if isinstance(kind, type) and issubclass(kind, Exception) and isinstance(args, list):
         try:
             return kind(*cast("list[Any]", args))
-        except Exception:  # noqa: BLE001, S110  a constructor of the user's: it wants what JSON did not carry
+        except Exception:  # noqa: BLE001, S110  the user's constructor may need values that JSON lacks
             pass
     return JobExecutionFailed(f"{info.type}: {info.message}")
 

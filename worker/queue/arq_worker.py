@@ -35,7 +35,7 @@ Seconds = float | timedelta
 
 LOOK_FOR_ABORTS_S: Final = 0.2
 OLDEST_REDIS: Final = 7
-"""First major version whose scripts may have flags, which ours do."""
+"""First major version whose scripts may have flags, as Sightline's do."""
 
 logger = logging.getLogger("arq.worker")
 

@@ -17,7 +17,7 @@ class PageWrite:
     """Selects ``components:<page>`` for the following ``BarrierWrite``, ``TallyWrite`` and ``NewsWrite``.
 
     ``seen_ms`` is when it was scanned; a component barrier unknown before ``began_ms``, the start of the run or batch,
-    is new. ``is_first``: the page has no earlier scan, so nothing of it is news.
+    is new. ``is_first``: the page has no earlier scan, so nothing on it is news.
     """
 
     key: str

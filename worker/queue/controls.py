@@ -27,16 +27,16 @@ log = structlog.get_logger()
 class Heeds(Protocol):
     """The worker's loop, which reacts to changes."""
 
-    async def heed_controls(self) -> None: ...  # noqa: D102  the class says it
+    async def heed_controls(self) -> None: ...  # noqa: D102  described by the class
 
     @property
-    def is_idle(self) -> bool: ...  # noqa: D102  the same
+    def is_idle(self) -> bool: ...  # noqa: D102  as above
 
 
 class Controls:
     """The controls of an environment; none before the first read, the last known ones while Redis is unreachable.
 
-    ``fields`` name what is paused (``lane:batch``, ``batch:nightly``); the loop and the executor read it.
+    ``fields`` are the names of pauses (``lane:batch``, ``batch:nightly``); the loop and the executor read them.
     """
 
     def __init__(self, redis: Redis, keys: Keys, *, worker: str) -> None:
@@ -48,14 +48,14 @@ class Controls:
         """Whether this worker claims no more jobs and exits once its jobs are done."""
 
     async def look(self) -> bool:
-        """Read them; returns whether they changed. Raises redis-py's errors."""
+        """Read the controls; returns whether they changed. Raises redis-py's errors."""
         names = await cast("Awaitable[list[bytes]]", self._redis.hkeys(self._keys.controls))
         before, self.fields = self.fields, frozenset(name.decode("utf-8", "replace") for name in names)
         self.is_draining = self._own.field in self.fields
         return before != self.fields
 
     async def watch(self, loop: Heeds) -> None:
-        """Read every second and have ``loop`` react to changes; returns once this worker is drained and idle."""
+        """Read every second and let ``loop`` react to changes; returns once this worker is drained and idle."""
         while True:
             try:
                 if await self.look():

@@ -38,7 +38,7 @@ class Entry:
 
 
 def id_number(entry_id: str) -> tuple[int, int]:
-    """Return a stream id as numbers, which sort in Redis' order."""
+    """Return a stream id as numbers, which sort in Redis's order."""
     ms, _, number = entry_id.partition("-")
     return int(ms), int(number or 0)
 
@@ -167,7 +167,7 @@ def unknown_kind(delivery: Delivery, known: Iterable[str], *, wait_s: float, has
     """Return why a job without a function here waits or was dead-lettered."""
     message = f"no function for kind {delivery.kind!r}: this worker knows {', '.join(sorted(known))}"
     if has_waited:
-        message += f"; no other came that knows it within {wait_s:g} s (KIND_WAIT_S)"
+        message += f"; no worker that knows it came within {wait_s:g} s (KIND_WAIT_S)"
     elif wait_s:
         message += f"; it waits up to {wait_s:g} s for another (KIND_WAIT_S)"
     return ErrorInfo(type="InvalidJob", message=message)

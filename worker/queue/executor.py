@@ -69,7 +69,7 @@ class Executor:
         self.refusals = 0
         self.missed_kinds: set[str] = set()  # kinds of jobs that wait for a worker that knows them
 
-    # ------------------------------------------------------------------------------------------ the way of one entry
+    # ------------------------------------------------------------------------------------------ one entry
 
     def begin(self, entry: Entry, start: Started | None, *, has_slot: bool) -> None:
         """Start a claimed entry in a slot of its lane; without a slot it is requeued.
@@ -126,7 +126,7 @@ class Executor:
             start.started_at = time.monotonic()
             return start
         if start.why in ("invalid", "missing"):
-            missing = f"no job {entry.job_id!r} is known and the entry carries no payload: expected kind and payload"
+            missing = f"no job {entry.job_id!r} is known and the entry has no payload: expected kind and payload"
             reason = start.reason or missing
             error, is_unknown = ErrorInfo(type="InvalidJob", message=reason), start.why == "missing"
             rejected, length = await self._stream.reject(entry, error, is_unknown=is_unknown)
@@ -195,7 +195,7 @@ class Executor:
             except (TypeError, ValueError) as error:
                 if isinstance(outcome, Dead):
                     raise
-                outcome = Dead(ErrorInfo(type="InvalidResult", message=f"Redis has no form for it: {error}"))
+                outcome = Dead(ErrorInfo(type="InvalidResult", message=f"Redis cannot store it: {error}"))
                 continue
             except NO_ANSWER as error:
                 pause_s = backoff.pause_s()
@@ -249,7 +249,7 @@ class Executor:
             self.holders[entry.lane].remove(entry)
             self.freed.set()
 
-    # ------------------------------------------------------------------------------------------ all of them
+    # ------------------------------------------------------------------------------------------ all entries
 
     @property
     def running(self) -> list[Delivery]:

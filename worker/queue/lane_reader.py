@@ -28,7 +28,7 @@ BLOCK_MS: Final = 5_000
 """Longest blocking read; even an idle consumer contacts Redis at least this often."""
 START_READ: Final = load_script("worker.queue", "start_read")
 ANSWER_S: Final = 10.0
-"""Additional wait for the reply before the connection is given up, because a half-open socket never delivers one."""
+"""Additional wait for the reply before the connection is abandoned, because a half-open socket never delivers one."""
 
 Claimed = tuple[Entry, Started | None]
 """A claimed entry and the reply of its start, None if it has not been started."""
@@ -116,7 +116,7 @@ class LaneReader:
         return [*others, (entry, started(entry, about))]
 
     def _take(self, reply: Any, start: Any, done: asyncio.Future[bool]) -> None:
-        if done.done():  # nobody waits any longer: the entries stay pending and are reclaimed
+        if done.done():  # nobody waits any more: the entries stay pending and are reclaimed
             return
         self._is_known = not isinstance(start, NoScriptError)
         if isinstance(start, RedisConnectionError) or isinstance(reply, Exception):

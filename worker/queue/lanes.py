@@ -37,13 +37,13 @@ log = structlog.get_logger()
 
 
 async def leave(redis: Redis, keys: Keys, consumer: str) -> None:
-    """Remove a consumer that stops by itself, as far as it holds nothing: one that is there, and silent, was lost."""
+    """Remove a consumer that stops cleanly and holds nothing; one that stays in the group but is silent was lost."""
     for lane in Lane:
         await run_script(redis, REAP, (keys.lane(lane),), (GROUP, 0, consumer))
 
 
 class Lanes:
-    """Both lanes of one environment."""
+    """The lanes of one environment."""
 
     def __init__(self, redis: Redis, pipe: ScriptPipe, keys: Keys) -> None:
         self._redis = redis
@@ -194,7 +194,7 @@ class Lanes:
     async def depth(self, *, but: Collection[str] = ()) -> tuple[int, int]:
         """Return the numbers of entries in the lanes, waiting or running, and of scheduled jobs.
 
-        Excludes assessments that wait for a retry, since a model host may be down for long, and jobs of the kinds
+        Excludes assessments that wait for a retry, since a model host may be down for long, and jobs of the kinds in
         ``but`` that wait for a worker that knows them.
         """
         async with self._redis.pipeline(transaction=False) as pipe:

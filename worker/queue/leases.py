@@ -2,8 +2,8 @@
 
 A busy event loop must not lose its jobs, so renewal does not run on it. A loop that has not ticked for a minute is
 hung; then the thread stops, so that another worker gets the jobs. Redis decides which worker holds a job (renew.lua);
-this thread only passes on that a job is lost or to be cancelled. The schedule of renewals, and how an outage is judged,
-are those of all leases (``producer/redis/lease.py``); the outage rule of the reclaim (``loop.py``) protects leases that
+this thread only reports that a job is lost or to be cancelled. The schedule of renewals and the rules for outages are
+those of all leases (``producer/redis/lease.py``); the outage rule of the reclaim (``loop.py``) protects leases that
 could not be renewed meanwhile.
 """
 
@@ -67,7 +67,7 @@ class LeaseKeeper(Renewals):
         self._keys = keys
         self._consumer = consumer
         self._on_verdict = {_LOST: on_lost, _CANCEL: on_cancel}
-        self._held: dict[int, Leased] = {}  # by identity: a Redis rolled back may give an entry and fence again
+        self._held: dict[int, Leased] = {}  # by identity: after a rollback, Redis may issue an entry and fence again
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._ticked_at = time.monotonic()
@@ -103,7 +103,7 @@ class LeaseKeeper(Renewals):
 
     @property
     def loop_was_frozen(self) -> bool:
-        """Whether the event loop was frozen until just now, so that the replies it reads may be out of date."""
+        """Whether the event loop was frozen until just now, so that the replies it reads may be outdated."""
         now = time.monotonic()
         return now - self._ticked_at > FROZEN_S or now - self._woke_at < WAKING_S
 

@@ -29,7 +29,7 @@ from worker.queue.stream import JobStream
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 2.0
 BATCH_SHARE: Final = 5
-"""While both lanes wait, one claim in this many goes to batch."""
+"""While both lanes have waiting jobs, one claim in this many goes to batch."""
 
 log = structlog.get_logger()
 
@@ -38,9 +38,9 @@ log = structlog.get_logger()
 class Slots:
     """The slots of one worker: ``max_jobs``, and those held by each lane's ``holders``.
 
-    One slot is reserved for interactive jobs, so that a question never waits behind scans; while both lanes wait, one
-    claim in five is batch, so that questions never starve scans. Assessments have ``assess`` additional slots, so that
-    scans and model calls do not wait for each other.
+    One slot is reserved for interactive jobs, so that a question never waits behind scans; while both lanes have
+    waiting jobs, one claim in five is batch, so that questions never starve scans. Assessments have ``assess``
+    additional slots, so that scans and model calls do not wait for each other.
     """
 
     max_jobs: int
@@ -194,7 +194,7 @@ class Loop:
                 slots = self._room(lane)
                 if slots <= 0:
                     break
-                self._reclaim_from[lane] = ""  # a request made while this call is on its way is kept
+                self._reclaim_from[lane] = ""  # a request made during this call is kept
                 following, entries = await self._stream.reclaim(lane, cursor=cursor, count=slots, min_idle_ms=idle_ms)
                 if following != "0-0" or len(entries) == slots:
                     self._reclaim_from[lane] = following
@@ -270,12 +270,12 @@ class Loop:
         try:
             reader = self._readers[lane]
             if not await reader.read(newest=self._newest[lane], tries=self._executor.functions.tries()):
-                self._drained[lane].clear()  # another worker may have put in order what came before the read
+                self._drained[lane].clear()  # another worker may have ordered entries from before the read
                 self.look_again()
         except (RedisError, OSError) as error:
             if not self.is_stopping:
                 await self._pause(error)
-                self._drained[lane].clear()  # until it is read again, it is claimed from
+                self._drained[lane].clear()  # claim from it until it is read again
                 self.look_again()
         finally:
             self._reading.discard(lane)

@@ -54,7 +54,7 @@ class CounterWrite:
 
 @dataclass(frozen=True, slots=True)
 class ExpiryWrite:
-    """``EXPIRE key ttl_s`` of a hash written before it."""
+    """``EXPIRE key ttl_s`` of a hash written before."""
 
     key: str
     ttl_s: int
@@ -104,7 +104,7 @@ class ReplaceWrite:
 
 @dataclass(frozen=True, slots=True)
 class FieldNeeded:
-    """Nothing is committed unless the hash ``key`` has ``value`` in ``field``; the field goes then, if ``goes``.
+    """Nothing is committed unless the hash ``key`` has ``value`` in ``field``; the field is then deleted if ``goes``.
 
     A failover may lose what a run wrote before its commit. Then the delivery is lost too, and the job's next delivery
     writes it again.
@@ -187,8 +187,8 @@ class Retried:
     """Run again after ``delay_s``; ``attempt_returned`` if the failure was not the job's.
 
     ``cause`` is the function's exception, only for the log. ``needs_function``: this worker has no function for the
-    kind; the job waits for a worker that has one, and is dead-lettered after ``delay_s``. ``control``: it waits until
-    that is resumed.
+    kind; the job waits for a worker that has one, and is dead-lettered after ``delay_s``. ``control``: the job waits
+    until this pause ends.
     """
 
     delay_s: float
@@ -250,7 +250,7 @@ def is_transient(error: BaseException) -> bool:
 def decide(error: BaseException, *, attempt: int, tries: int, random: Callable[[], float]) -> Outcome:
     """Return the outcome of an error raised by a job function in attempt ``attempt`` of ``tries``.
 
-    arq's ``Retry`` (recognized by its ``defer_score``, ms, so that only one file imports arq) sets its own wait.
+    arq's ``Retry`` (recognised by its ``defer_score``, ms, so that only one file imports arq) sets its own wait.
     Repetition does not cure a bug: any error that is neither transient nor a ``Retry`` ends the job. Waiting for a
     conversation, a host, or room in a full Redis costs no attempt.
     """

@@ -94,13 +94,13 @@ async def execute(run: Run, ctx: dict[Any, Any], *, on_start: Hook | None) -> Ou
     except asyncio.CancelledError as error:
         return _stopped(run, error)
     except Exception as error:  # noqa: BLE001  the one broad catch: what a job raises is its outcome
-        if run.stopped_by is not None:  # it stumbled over its end; a TaskGroup raises that, not the cancellation
+        if run.stopped_by is not None:  # it failed while ending; a TaskGroup raises such an error, not the cancellation
             return _stopped(run, error)
         delivery = run.delivery
         return decide(error, attempt=delivery.attempt, tries=delivery.tries, random=random.random)
     finally:
         if run.stopped_by is not None:
-            while run.task.uncancel():  # the cancellation was for the job; the delivery goes on to its commit
+            while run.task.uncancel():  # the cancellation was for the job; the delivery continues to its commit
                 pass
         run.task = None
 
@@ -125,7 +125,11 @@ def normalise_value(value: object) -> Outcome:
         text = _JSON.encode(value)
         size = len(text) if text.isascii() else len(text.encode())
     except (TypeError, ValueError) as error:
-        return Dead(ErrorInfo(type="InvalidResult", message=f"the function returned what JSON cannot carry: {error}"))
+        return Dead(
+            ErrorInfo(
+                type="InvalidResult", message=f"the function returned a value that JSON cannot represent: {error}"
+            )
+        )
     if size > MAX_RESULT_BYTES:
         limit = f"the result has {size} bytes: at most {MAX_RESULT_BYTES} are kept"
         return Dead(ErrorInfo(type="InvalidResult", message=limit))
@@ -136,7 +140,7 @@ def _stopped(run: Run, error: BaseException) -> Outcome:
     delivery = run.delivery
     match run.stopped_by:
         case StopReason.TIMEOUT:
-            limit = f"the job ran into its time-out of {run.timeout_s:g} s"
+            limit = f"the job exceeded its time-out of {run.timeout_s:g} s"
             return Dead(ErrorInfo(type="TimeoutError", message=limit))
         case StopReason.CANCELLED:
             return Cancelled()
@@ -193,7 +197,7 @@ class Deadlines:
 
 
 class JobFunctions:
-    """The functions of one worker; ``options`` has the attributes of ``arq.Worker``, its hooks among them.
+    """The functions of one worker; ``options`` has the attributes of ``arq.Worker``, including its hooks.
 
     The options are read for each job: an arq program may change its worker's attributes.
     """

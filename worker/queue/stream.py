@@ -1,7 +1,7 @@
 """The job stream in Redis terms: every arrow of ``docs/state-machine.md`` is one method and one Lua script.
 
-Redis is authoritative and its clock is the only one. This module does not know what jobs do and retries nothing: a
-method returns Redis' decision or raises. ``loop.py`` claims, ``executor.py`` starts and ends; the thread of
+Redis is authoritative and its clock is the only one. This module is independent of job functions and retries nothing: a
+method returns Redis's decision or raises. ``loop.py`` claims, ``executor.py`` starts and ends; the thread of
 ``leases.py`` renews leases.
 """
 
@@ -33,14 +33,16 @@ DEAD_CAP: Final = 10_000
 DEAD_BYTES: Final = 256 << 20
 """Maximum bytes of dead letters: 10,000 of a megabyte would fill Redis. The newest one is always kept."""
 LEAST_JUMP_MS: Final = 2_000
-"""A reply may be this late without a jump of Redis' clock."""
+"""A reply may be this late without a jump of Redis's clock."""
 KEPT_PAYLOAD_BYTES: Final = 2_000
 """A longer payload is deleted when its job ends, since it cannot run again; a short one documents the request."""
 MAX_DEAD_VALUE_BYTES: Final = 100_000
 """Length to which malformed values are cut on the dead-letter stream."""
 KEEP_FINISHED_S: Final = 7 * 86_400
 
-Standing = Literal["committed", "already", "lost", "overdue"]  # overdue: has waited for a function as long as it may
+Standing = Literal[
+    "committed", "already", "lost", "overdue"
+]  # overdue: has waited the longest time allowed for a function
 Rejected = Literal["committed", "lost", "ended"]
 
 log = structlog.get_logger()
@@ -90,8 +92,8 @@ class JobStream:
     async def reclaim(self, lane: Lane, *, cursor: str, count: int, min_idle_ms: int) -> tuple[str, list[Entry]]:
         """Reclaim up to ``count`` entries that were not renewed for ``min_idle_ms``; also returns the next cursor.
 
-        This removes deleted entries from the pending list (XAUTOCLAIM). If Redis' clock has jumped since the last call,
-        nothing is reclaimed and each entry is renewed for its holder.
+        This removes deleted entries from the pending list (XAUTOCLAIM). If Redis's clock has jumped since the last
+        call, nothing is reclaimed and each entry is renewed for its holder.
         """
         known_ms, known_at = self._redis_clock.get(lane, (0, 0.0))
         expected_ms = known_ms and known_ms + int((time.monotonic() - known_at) * 1000)
@@ -222,7 +224,7 @@ class JobStream:
     ) -> Standing:
         """Commit a retry: the job is scheduled, possibly for a worker that has a function for its kind.
 
-        With ``control`` it waits until that is removed.
+        With ``control``, it waits until that control is removed.
         """
         keys = [*self._held_keys(delivery), self.keys.scheduled_in(delivery.lane), self.keys.events]
         if needs_function:
@@ -248,7 +250,7 @@ class JobStream:
         return reply.decode()
 
     async def reject(self, entry: Entry, error: ErrorInfo, *, is_unknown: bool = False) -> tuple[Rejected, int]:
-        """Dead-letter a malformed entry with its fields, without user info; its result key says so too.
+        """Dead-letter a malformed entry with its fields, without user info; its result says so too.
 
         An entry that names another job is dead-lettered under its own id, and that job is not touched. If
         ``is_unknown`` (its job has ended and is no longer kept), the entry is dropped.
@@ -274,7 +276,7 @@ class JobStream:
     # ------------------------------------------------------------------------------------------ parts
 
     def _job_ttl_s(self, result_ttl_s: int) -> int:
-        """Return the seconds that an ended job is kept, 0 for permanently; unless kept longer, as its result."""
+        """Return the lifetime of an ended job in seconds, 0 for permanently; by default that of its result."""
         if self._keeps_jobs:
             return KEEP_FINISHED_S
         return max(60, result_ttl_s) if result_ttl_s else 0

@@ -162,7 +162,7 @@ class StreamWorker(Worker):
             log.info("schedule.fired", batch=batch)
 
     async def _wake(self) -> None:
-        """Claim jobs that wait for a worker with our functions, as many as there are slots."""
+        """Make jobs due that wait for a worker with these functions, as many as there are free slots."""
         held = sum(len(self.executor.holders[lane]) for lane in SUBMITTED)
         await self.stream.lanes.wake(list(self.functions), room=self.max_jobs - held)
 
@@ -178,7 +178,7 @@ class StreamWorker(Worker):
         try:
             done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                task.result()  # a bug in a loop of ours ends the worker loudly
+                task.result()  # a bug in one of these loops ends the worker loudly
             self.job_loop.stop()
             self.executor.is_stopping = True
             await claiming
@@ -193,7 +193,7 @@ class StreamWorker(Worker):
             await asyncio.gather(*watched, return_exceptions=True)
 
     async def _wind_down(self) -> None:
-        """Stop what ``_open`` started; jobs still held go to other workers when their leases end."""
+        """Stop everything that ``_open`` started; jobs still held go to other workers when their leases end."""
         for task in self.executor.tasks:
             task.cancel()
         await self.executor.wait_until_done(timeout_s=self.lease_s)
@@ -215,7 +215,7 @@ class StreamWorker(Worker):
             own = (self.keys.worker(self.name), *((self.health_check_key,) if self._has_health_key else ()))
             await self.pool.delete(*own)
         except (RedisError, OSError) as error:
-            log.warning("worker.heartbeat_left", name=self.name, error=str(error))  # it ends by itself
+            log.warning("worker.heartbeat_left", name=self.name, error=str(error))  # it expires
         try:
             if self.on_shutdown:
                 await self.on_shutdown(self.ctx)
@@ -254,7 +254,7 @@ class StreamWorker(Worker):
         self._has_beaten.set()
 
     async def record_health(self) -> None:
-        """Write arq's health line if the program wants it; ``upkeep.py`` sends our heartbeat."""
+        """Write arq's health line if the program wants it; ``upkeep.py`` sends Sightline's heartbeat."""
         now = time.time()
         if not self._has_health_key or now - self._last_health_check < self.health_check_interval:
             return

@@ -1,1 +1,1 @@
-"""Pull requests at GitHub, merge requests at GitLab: a comment of ours, found by its marker. Start at ``places.py``."""
+"""Sightline's comment on a pull request (GitHub) or merge request (GitLab). Start with ``places.py``."""

@@ -54,7 +54,7 @@ class NoPlace(Exception):
 
 
 def place_of(variables: Mapping[str, str]) -> Place:
-    """Return the place in the job's variables; raises ``NoPlace``, and ``InputError`` for a wrong address."""
+    """Return the place that the job's variables name; raises ``NoPlace``, and ``InputError`` for a wrong address."""
     system = ci_system(variables)
     if system == "github":
         return _github(variables)
@@ -128,7 +128,7 @@ class GitHub:
         return f"{self.repository}#{self.number}"
 
     def ours(self, marker: str) -> list[str]:
-        """Return the ids of our comments; a job's token has no user, so a bot's comments count as ours."""
+        """Return the ids of Sightline's comments; a job's token has no user, so any bot's comments count."""
         login = self._login()
         path = f"repos/{self.repository}/issues/{self.number}/comments?per_page=100"
         return [
@@ -177,7 +177,7 @@ class GitLab:
         return f"projects/{self.project}/merge_requests/{self.number}/notes"
 
     def ours(self, marker: str) -> list[str]:
-        """Return the ids of our notes, oldest first."""
+        """Return the ids of Sightline's notes, oldest first."""
         user = self.api.call("GET", "user").value
         own = user.get("id") if isinstance(user, dict) else None
         return [

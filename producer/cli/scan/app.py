@@ -24,7 +24,7 @@ from producer.reports.plain_text import one_line
 GUARD: Final = Path(__file__).with_name("guard.py")
 _ASKS_EVERY_S: Final = 0.1
 _ANSWER_S: Final = 5.0
-"""Timeout of one request; a page that is still being compiled is requested again."""
+"""Timeout of one request; a page that is still being compiled is requested again later."""
 _LAST_LINES: Final = 10
 _LAST_BYTES: Final = 8_000
 _OK: Final = range(200, 404)
@@ -55,16 +55,16 @@ class Application:
 
 @contextlib.contextmanager
 def started(start: Start, variables: Mapping[str, str]) -> Generator[Application | None]:
-    """Start it, wait until it answers, yield it, stop it; yields None if something answers already, which is then used.
+    """Start it, wait until it answers, yield it, stop it; yields None if something already answers, which is then used.
 
-    In CI that is an error, since the other program may serve something else. Raises ``ServiceError``, also if the
-    application exits or does not answer in time.
+    Raises ``ServiceError`` if the application exits or does not answer in time, and in CI if something already answers,
+    since it may serve something else.
     """
     if (status := _status(start.url)) in _OK:
         if variables.get("CI"):
-            msg = f"something answers at {start.url} before {start.command!r} is started: it may serve something else"
-            raise ServiceError(f"{msg}; end it, or give another port")
-        _say(f"{start.url} answers already: {start.command!r} is not started")
+            msg = f"something already answers at {start.url}, where {start.command!r} should: it may be another site"
+            raise ServiceError(f"{msg}; stop it, or use another port")
+        _say(f"{start.url} already answers: {start.command!r} is not started")
         yield None
         return
     with tempfile.TemporaryFile() as log, _running(start, log) as application:
@@ -82,7 +82,7 @@ def _running(start: Start, log: IO[bytes]) -> Generator[Application]:
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # Ctrl-C is for this program, which then ends the application
+            start_new_session=True,  # Ctrl-C goes to this program only, which then ends the application
         )
     except OSError as error:
         raise ServiceError(f"cannot start {start.command!r}: {os_reason(error)}") from None

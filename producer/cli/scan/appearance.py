@@ -1,7 +1,7 @@
 """The options of ``scan`` that set how pages are shown, and the states that result.
 
 An option given twice makes two states; several such options make every combination. ``producer/contract/appearance.py``
-says what each does.
+documents each.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from producer.contract import JsonObject
 
 MAX_STATES: Final = 24
-"""More states are probably a mistake: each is a scan of every page."""
+"""More states are probably a mistake: each adds a scan of every page."""
 _SIZE: Final = re.compile(r"(\d{1,5})(?:x(\d{1,5}))?", re.IGNORECASE | re.ASCII)
 _PERCENT: Final = re.compile(r"(\d{1,4})\s*%?", re.ASCII)
 
@@ -52,18 +52,16 @@ def states_of(options: AppearanceOptions) -> tuple[JsonObject, ...]:
         [{"text_size": value} for value in options.text_size],
     ):
         if "device" in fields and fields.get("zoom", 100) != 100 and 100 in options.zoom:  # noqa: PLR2004  percent
-            continue  # zoom is of desktop windows: the device is among the states as it is
+            continue  # only desktop windows zoom: the device itself is already among the states
         found.setdefault(*_checked(fields))
     if len(found) > MAX_STATES:
-        msg = (
-            f"the options about how pages are shown make {len(found)} states of each page: expected up to {MAX_STATES}"
-        )
+        msg = f"the options for how pages are shown give {len(found)} states per page: expected at most {MAX_STATES}"
         raise click.UsageError(msg)
     return tuple(found.values()) or ({},)
 
 
 def state_names(states: Iterable[JsonObject]) -> list[str]:
-    """Return the states' names, '' for the default one."""
+    """Return the states' names, '' for the default state."""
     return [_checked(fields)[0] if fields else "" for fields in states]
 
 
@@ -75,7 +73,7 @@ def _combinations(*choices: Sequence[JsonObject]) -> Iterator[JsonObject]:
 
 def _checked(fields: JsonObject) -> tuple[str, JsonObject]:
     """Return the state's name, and its fields that differ from the default."""
-    from pydantic import ValidationError  # for who asks for a state
+    from pydantic import ValidationError  # slow import, needed only for states
 
     from producer.contract.appearance import Appearance
     from producer.contract.message import describe_invalid
@@ -107,7 +105,7 @@ def _read_percents(_context: click.Context, _option: click.Parameter, given: tup
 
 
 def _check_devices(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
-    from producer.contract.devices import DESKTOP, find_device  # it reads a file, for those who name a device
+    from producer.contract.devices import DESKTOP, find_device  # reads a file, needed only for named devices
 
     try:
         return tuple(name if name == DESKTOP else find_device(name).name for name in given)
@@ -146,7 +144,7 @@ APPEARANCE_OPTIONS: Final = (
         "--reduced-motion",
         multiple=True,
         type=click.Choice(("reduce", "no-preference")),
-        help="Whether pages are asked to move less; repeatable.  [default: reduce]",
+        help="Whether pages are asked to reduce motion; repeatable.  [default: reduce]",
     ),
     click.option(
         "--zoom",

@@ -1,10 +1,10 @@
 """The baseline file: the component barriers known when it was written, for pipelines without a persistent Redis.
 
-JSON with one sorted component per line, for readable diffs. The last entry is empty, so that all lines above it end in
-a comma and branches that each add one merge without a conflict. A component is identified by its kind, the part of its
-id that is the same on all sites (``worker/scan/component.py``), so staging and production can share a file. It is known
-on every page; it is fixed once it is absent from all of its paths. A component without paths is known until it is
-removed by hand.
+JSON with one sorted component per line, for readable diffs. The last entry is empty, so that every line above it ends
+in a comma and branches that each add a line merge without a conflict. A component is identified by its kind, the part
+of its id that is the same on all sites (``worker/scan/component.py``), so staging and production can share a file. It
+counts as known on every page, and as fixed once it is absent from all of its paths. A component without paths stays
+known until it is removed by hand.
 
 Paths of pages in a state end with its name (``/cart [dark]``), so that a run without the state does not count as a fix.
 
@@ -30,7 +30,7 @@ from producer.reports.plain_text import one_line
 from producer.text_file import read_text
 
 _VERSION: Final = 2
-_EXPECTED: Final = "expected a file that 'sightline scan --write-baseline' wrote"
+_EXPECTED: Final = "expected a file written by 'sightline scan --write-baseline'"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -83,13 +83,13 @@ def kind_of(issue_id: str) -> str:
     return issue_id.partition("-")[0]
 
 
-# ---------------------------------------------------------------------------------------------- what pages have
+# ---------------------------------------------------------------------------------------------- findings of a run
 
 
 class _Seen:
     """The findings of a run, from complete scans and rules whose elements are all listed.
 
-    If several hosts have a page of the same path, all must be complete.
+    If several hosts have a page with the same path, the scans of all must be complete.
     """
 
     def __init__(self, pages: Iterable[Page]) -> None:
@@ -140,9 +140,9 @@ def fixed_in(baseline: Baseline, pages: Iterable[Page]) -> Sequence[Barrier | Co
 
 
 def renewed(baseline: Baseline, pages: Iterable[Page]) -> Baseline:
-    """Return the baseline after a run: completely scanned pages are updated, all others stay as they were.
+    """Return the baseline after a run: completely scanned pages are updated, all others are unchanged.
 
-    Waived barriers are left out, since a waiver has its own end and reason.
+    Waived barriers are left out, since a waiver has its own expiry date and reason.
     """
     pages = list(pages)
     seen = _Seen(pages)
@@ -185,7 +185,7 @@ def read_baseline(file: Path) -> Baseline:
     try:
         document: object = json.loads(read_text(file))
     except OSError as error:
-        msg = f"cannot read the baseline {str(file)!r}: {error.strerror}; --write-baseline makes one"
+        msg = f"cannot read the baseline {str(file)!r}: {error.strerror}; --write-baseline creates one"
         raise InputError(msg) from None
     except (ValueError, RecursionError):
         msg = f"the baseline {str(file)!r} is not JSON: {_EXPECTED}; a merge may have left conflict markers in it"
@@ -210,7 +210,7 @@ def _barrier(file: Path, entry: object) -> Barrier:
     fields = cast("dict[str, Any]", entry) if isinstance(entry, dict) else {}
     values = [fields.get(name) for name in ("path", "rule", "fingerprint")]
     if not _are_texts(values):
-        raise InputError(f"the baseline {str(file)!r} has an entry without path, rule and fingerprint: {_EXPECTED}")
+        raise InputError(f"the baseline {str(file)!r} has an entry without a path, rule or fingerprint: {_EXPECTED}")
     path, rule, fingerprint = values
     return Barrier(_path(path), rule, fingerprint)
 
@@ -220,7 +220,7 @@ def _component(file: Path, entry: object) -> Component:
     values, paths = [fields.get(name) for name in ("kind", "rule", "name")], fields.get("paths")
     is_list = isinstance(paths, list) and _are_texts(cast("list[Any]", paths))
     if not _are_texts(values) or not (paths is None or is_list):
-        what = "a component without kind, rule and name, or with paths that are no list of texts"
+        what = "a component without a kind, rule or name, or with paths that are not a list of strings"
         raise InputError(f"the baseline {str(file)!r} has {what}: {_EXPECTED}")
     kind, rule, name = values
     return Component(kind, rule, name, frozenset(map(_path, cast("list[str]", paths or ()))) or None)

@@ -37,9 +37,9 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One run. ``options`` are those of the run; ``for_page`` returns those of a page.
+    """One run. ``options`` apply to the run; ``for_page`` returns those of a page.
 
-    ``given`` are the options of the command line. ``sites`` and ``journeys`` are the numbers of the file's sites to
+    ``given`` are the options on the command line. ``sites`` and ``journeys`` are the numbers of the file's sites to
     scan and of its journeys that begin at a page; both are empty if the command line names the pages. ``remarks`` are
     for the user.
     """
@@ -53,7 +53,7 @@ class Wanted:
     remarks: tuple[str, ...] = ()
 
     def for_page(self, url: str, site: int | None) -> ScanOptions:
-        """Return the options of a page, of a site or of none."""
+        """Return the options of a page, which may belong to a site of the file."""
         if self.config is None:
             return self.options
         from producer.config.layers import page_options
@@ -112,7 +112,7 @@ def combined(
     path = config_file(options)
     if path is None:
         if options.sites:
-            raise click.UsageError(f"--site {options.sites[0]!r} selects sites of {NAME}, but no such file was found")
+            raise click.UsageError(f"--site {options.sites[0]!r} selects a site of {NAME}, but no such file was found")
         return Wanted(options, given, start=_start(options, None, asked_first))
     from producer.cli.scan.option_keys import option_keys
     from producer.config.options import given as given_in
@@ -129,7 +129,7 @@ def combined(
         options = dataclasses.replace(options, wait=True)
     if options.local and options.only_new and "only_new" not in given:
         options = dataclasses.replace(options, only_new=False)
-        remarks.append("gate.only_new is left out: --local keeps nothing from run to run; gate.baseline does")
+        remarks.append("gate.only_new is ignored: --local keeps nothing between runs; use gate.baseline")
     _check_max_new(options)
     return Wanted(options, given, config, sites, journeys, _start(options, config, asked_first), tuple(remarks))
 
@@ -139,7 +139,7 @@ def without_faults(reading: Reading, *, err: bool = True) -> Config:
     if reading.config is None:
         for fault in reading.faults:
             click.echo(str(fault), err=err)
-        raise InputError(f"{reading.faults[0].file} has {counted(len(reading.faults), 'fault')}: nothing was done")
+        raise InputError(f"{reading.faults[0].file} has {counted(len(reading.faults), 'error')}: nothing was done")
     return reading.config
 
 
@@ -154,7 +154,7 @@ def config_file(options: ScanOptions) -> Path | None:
 
 def _check_max_new(options: ScanOptions) -> None:
     if options.max_new is not None and not (options.only_new or options.baseline):
-        raise click.UsageError("max_new says how many barriers may be new: it needs only_new or a baseline to compare")
+        raise click.UsageError("max_new limits new barriers: it needs only_new or a baseline to compare with")
 
 
 def _reports(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,7 +178,7 @@ def _in_folder(file: Path) -> Path:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot make the folder of {str(file)!r}: {error.strerror}") from None
+        raise InputError(f"cannot create the folder of {str(file)!r}: {error.strerror}") from None
     return file
 
 

@@ -1,4 +1,4 @@
-"""``--ca FILE``: read with the options, so that a file without certificates is refused before anything is queued."""
+"""``--ca FILE``: read with the options, so that a wrong file is refused before anything is queued."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read_certificates(_context: click.Context, _option: click.Parameter, file: s
     try:
         return check_certificates(read_text(file))
     except OSError as error:
-        raise InputError(f"--ca: cannot read {file!r}: {error.strerror}; expected a file of certificates") from None
+        raise InputError(f"--ca: cannot read {file!r}: {error.strerror}; expected a file with certificates") from None
     except UnicodeDecodeError:
         hint = f"openssl x509 -inform der -in {file} -out ca.pem"
         raise InputError(f"--ca {file!r} is not text: expected PEM; convert a DER file with {hint!r}") from None

@@ -68,7 +68,7 @@ class _InSections(click.Command):
 
 @click.command(cls=_InSections)
 @click.argument("urls", nargs=-1, metavar="[URL]...")
-@click.option("--file", "-f", type=click.File("r", encoding="utf-8"), help="Addresses, one a line; '-' is stdin.")
+@click.option("--file", "-f", type=click.File("r", encoding="utf-8"), help="Addresses, one per line; '-' is stdin.")
 @click.option("--sitemap", "sitemaps", multiple=True, metavar="URL", help="Pages of a sitemap or a site; repeatable.")
 @click.option("--crawl", multiple=True, metavar="URL", help="Crawl the site from URL by its links; repeatable.")
 @click.option(
@@ -90,7 +90,7 @@ class _InSections(click.Command):
     "--sitemap-replace",
     multiple=True,
     metavar="FROM=TO",
-    help="Replace FROM by TO in sitemaps, for a preview; repeatable.",
+    help="Replace FROM with TO in sitemap addresses, for a preview; repeatable.",
 )
 @click.option("--ignore-robots", is_flag=True, help="Ignore robots.txt and its delay.")
 @click.option(
@@ -130,8 +130,8 @@ class _InSections(click.Command):
 @click.option("--resume", is_flag=True, help="Resume --batch NAME: submit its missing pages and wait for all.")
 @click.option("--batch", metavar="NAME", help="Name of the batch; generated for several pages.")
 @click.option("--id", "job_id", metavar="ID", help="Id of the job, for one page.")
-@click.option("--lane", type=click.Choice(LANES), help="Queue to wait in.  [default: batch]")
-@click.option("--no-assess", is_flag=True, help="Findings only: ask no model what they mean.")
+@click.option("--lane", type=click.Choice(LANES), help="Lane to queue the jobs in.  [default: batch]")
+@click.option("--no-assess", is_flag=True, help="Report findings only, without a model's assessment.")
 @click.option("--screenshot", is_flag=True, help="Take screenshots: the HTML report shows the failing elements.")
 @page_options
 @journey_options
@@ -144,10 +144,10 @@ class _InSections(click.Command):
 @click.option(
     "--sarif-category",
     metavar="NAME",
-    help="Category of the SARIF file and the comment.  [default: by site and state]",
+    help="Category of the SARIF file and the comment.  [default: from site and state]",
 )
 @click.option(
-    "--json", "as_json", is_flag=True, help="One line of JSON per job as it ends. Default in a pipe outside of CI."
+    "--json", "as_json", is_flag=True, help="One line of JSON per job as it ends. Default in a pipe outside CI."
 )
 def scan(urls: tuple[str, ...], file: TextIO | None, **options: Any) -> int:
     """Scan web pages for accessibility barriers.
@@ -168,16 +168,17 @@ def scan(urls: tuple[str, ...], file: TextIO | None, **options: Any) -> int:
     sightline scan --file urls.txt --color-scheme light --color-scheme dark --format html=report.html
 
     Without an address, scans the sites of sightline.toml (docs/config.md) and waits. Its options also apply to
-    addresses given here; options given here take precedence. 'sightline config init' writes one.
+    addresses given here; options given here take precedence. 'sightline config init' creates the file.
 
-    Formats: table, json, jsonl, csv, markdown, junit, sarif, html, gitlab. Without --wait jobs are queued and listed.
+    Formats: table, json, jsonl, csv, markdown, junit, sarif, html, gitlab. Without --wait, jobs are only queued and
+    listed.
 
     A barrier that is known (--only-new, --baseline) or waived (see 'sightline waive') is reported but does not count.
     Credentials for pages behind a login come from files, or from SIGHTLINE_HEADERS (JSON); they are deleted when the
     job ends.
 
     Exits 0 if the gate passes, 1 for findings at or above --fail-on, 2 if a page could not be scanned (with --strict:
-    or is in doubt), 3 if the service is unreachable or the time ran out, 4 if a result is no longer kept, 64 for a
+    or is in doubt), 3 if the service is unreachable or time ran out, 4 if a result is no longer kept, 64 for a
     usage error, 70 for a fault in Sightline, 74 if stdout or a disk is full.
     """
     from producer.cli.scan.run import run

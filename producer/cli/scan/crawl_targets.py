@@ -1,4 +1,4 @@
-"""Finds targets by crawling: where to start, with which login, and how the pages left out are reported."""
+"""Finds targets by crawling: where to start, which login to use, and how to report the pages left out."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _AS_STRANGER: Final = (
     "in --storage-state or --cookie-file, or given one by one"
 )
 _PATTERNS: Final = 5
-"""Number of patterns named in the summary, the most frequent ones."""
+"""Number of patterns named in the summary, most frequent first."""
 
 
 def add_crawls(
     wanted: ScanOptions, secrets: JsonObject, urls: dict[str, None], targets: Targets
 ) -> list[SightlineError]:
-    """Add the pages that each --crawl finds; return the reason if one finds none."""
+    """Add the pages that each --crawl finds; return an error if one finds none."""
     errors: list[SightlineError] = []
     search = search_of(wanted, targets)
     check_one_site(search.crawl, secrets)
@@ -43,7 +43,7 @@ def add_crawls(
         start, found = part.address, part.found
         urls.update(found.pages)
         targets.remarks.append(f"{one_line(start, limit=300)}: {_summary(found, search.bounds)}")
-        targets.remarks += [f"{one_line(why)}: so its pages are not scanned" for why in part.robots.problems.values()]
+        targets.remarks += [f"{one_line(why)}, so its pages are not scanned" for why in part.robots.problems.values()]
         if not wanted.ignore_robots:
             note_gaps(found.pages, part.robots, targets)
         if not found.pages:

@@ -1,4 +1,4 @@
-"""The journeys of ``sightline.toml``: those that ``login`` and ``steps`` name, and those that begin at a page."""
+"""The journeys of ``sightline.toml``: those named by ``login`` and ``steps``, and those that begin at a page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from producer.contract.steps import Step
 
 Named = Mapping[str, "FileJourney"]
-"""Journeys by the option's value that names them: a name written as a path, since the option may also name a file."""
+"""Journeys by the option value that names them: written as a path, since the option may also name a file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The gate settings of ``sightline.toml`` that are no options of ``scan``: waivers, rules that do not count, limits."""
+"""The gate settings of ``sightline.toml`` without an option in ``scan``: waivers, rules that do not count, limits."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def file_rules(wanted: Wanted) -> FileRules:
     ]
     shown = wanted.config.shown
     if gate.report_only:
-        reason = f"only reported, says gate.report_only of {shown}"
+        reason = f"only reported, by gate.report_only of {shown}"
         by_rule.append(RuleWaiver(Waiver("", reason), frozenset(gate.report_only)))
     if gate.rules:
-        reason = f"only reported, for gate.rules of {shown} does not name the rule"
+        reason = f"only reported, since gate.rules of {shown} does not name the rule"
         by_rule.append(RuleWaiver(Waiver("", reason), frozenset(gate.rules), is_others=True))
     most = gate.max
     return FileRules(

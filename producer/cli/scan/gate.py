@@ -29,9 +29,9 @@ NO_RESULT: Final = 4
 NEVER: Final = "never"
 
 NO_EARLIER_SCAN = "no earlier scan, so all its barriers are new"
-NO_EARLIER_SCAN_OF_PAGE = "no earlier scan, so what no other page of the site had is new"
+NO_EARLIER_SCAN_OF_PAGE = "no earlier scan, so barriers that no other page of the site had are new"
 NO_SUCH_ROUTE = (
-    "the baseline has the document but not this route, so all its barriers are new; --write-baseline renews it"
+    "the baseline has the document but not this route, so all its barriers are new; --write-baseline updates it"
 )
 """Baselines of 5e536ef and earlier name no routes, so their barriers apply to no route."""
 
@@ -40,8 +40,8 @@ NO_SUCH_ROUTE = (
 class RuleWaiver:
     """A waiver of ``rules``, or with ``is_others`` of all other rules, on pages that match ``match``, or on all.
 
-    A pattern that matches a page also matches its states reached by steps. The waiver takes the fingerprint of the
-    finding that it is applied to.
+    A pattern that matches a page also matches its states reached by steps. When applied, the waiver takes the
+    fingerprint of the finding.
     """
 
     waiver: Waiver
@@ -55,14 +55,14 @@ class RuleWaiver:
             return False
         if not self.match:
             return True
-        from producer.sitemaps.sitemap import fits  # defusedxml and ssl, for those who need them
+        from producer.sitemaps.sitemap import fits  # imports defusedxml and ssl: only where needed
 
         return any(fits(one, pattern) for pattern in self.match for one in {url, stateless(url)})
 
 
 @dataclass(slots=True)
 class Gate:
-    """Marks pages. ``baseline`` is None if not given; ``only_new`` compares with earlier scans.
+    """Marks pages. ``baseline`` is None without one; ``only_new`` compares with earlier scans.
 
     A component barrier is new if the site had it on none of its pages before. An element without a component (in
     results of earlier releases) is new if its page's previous scan did not have it.
@@ -176,16 +176,16 @@ def _has_unlisted_new(nodes: Sequence[Node], changes: Changes, known: set[str]) 
 
 
 def _note(why: str, rules: Sequence[str]) -> str:
-    text = f"not every element {why}, so some may be new that count as known: {', '.join(rules)}"
+    text = f"not every element {why}, so some that count as known may be new: {', '.join(rules)}"
     return text if rules else ""
 
 
 def exit_code(summary: Summary, *, timed_out: bool, expired: bool = False, fails: bool | None = None) -> int:
-    """Return the exit code: a page that was not seen outranks findings, since it may hide worse ones.
+    """Return the exit code: a page that was not scanned outranks findings, since it may hide worse ones.
 
-    ``NO_ANSWER`` if time ran out, ``NO_RESULT`` if a result is no longer kept, ``NOT_SCANNED`` if a page was not seen
-    whole or, with ``--strict``, is in doubt, ``FINDINGS`` if a page has findings at or above the summary's threshold,
-    or if ``fails`` is true where limits decide (``limits.py``).
+    ``NO_ANSWER`` if time ran out, ``NO_RESULT`` if a result is no longer kept, ``NOT_SCANNED`` if a page was not
+    scanned completely or, with ``--strict``, is in doubt, ``FINDINGS`` if a page has findings at or above the summary's
+    threshold, or if ``fails`` is true where limits decide (``limits.py``).
     """
     if timed_out:
         return NO_ANSWER

@@ -22,10 +22,10 @@ _LOOKS_EVERY_S: Final = 0.02
 
 def main(command: str) -> int:
     """Run the command; returns its exit code as a shell reports it."""
-    shell = subprocess.Popen(command, shell=True, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S602  a command of the user's own
+    shell = subprocess.Popen(command, shell=True, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S602  the user's own command
     threading.Thread(target=_end_with_input, args=(shell,), daemon=True).start()
     os.waitid(os.P_PID, shell.pid, os.WEXITED | os.WNOWAIT)
-    _signal(shell.pid, signal.SIGTERM)  # while the shell is not reaped, no stranger can have its group's number
+    _signal(shell.pid, signal.SIGTERM)  # until the shell is reaped, no other process can get its group's number
     code = shell.wait()
     _end_group(shell.pid)
     return code if code >= 0 else 128 - code

@@ -1,4 +1,4 @@
-"""``--steps FILE`` and ``--login FILE``: read and checked, with their variables, before anything runs.
+"""``--steps FILE`` and ``--login FILE``: reads and checks them, with their variables, before anything runs.
 
 A file is a list of steps as JSON, ``[[steps]]`` as TOML, or what Chrome DevTools' Recorder exports as JSON
 (``recorder.py``). ``${NAME}`` is read from the environment variable ``NAME``, or from the file named by ``NAME_FILE``,
@@ -38,10 +38,10 @@ _STEPS = click.option(
     "--steps",
     type=click.Path(),
     metavar="F",
-    help="Do the steps in this JSON or TOML file first, and scan the states that they name.",
+    help="Run the steps in this JSON or TOML file first, and scan the states that they name.",
 )
 _LOGIN = click.option(
-    "--login", type=click.Path(), metavar="F", help="Log in by the steps in this file, once for all pages."
+    "--login", type=click.Path(), metavar="F", help="Log in with the steps in this file, once for all pages."
 )
 
 
@@ -101,7 +101,7 @@ def led(
         key = _way_of(page)
         states = journeys[key].of([page.url])
         if twice := [url for url, way in states.items() if steps.setdefault(url, way) is not way]:
-            raise InputError(f"two journeys scan a state of one name, {twice[0]}: states need different names")
+            raise InputError(f"two journeys scan a state with the same name, {twice[0]}: states need different names")
         login = of_all[key]
         for url in states or [page.url]:
             asked.append(replace(page, url=url))
@@ -127,7 +127,7 @@ def read_journeys(
     if options.login:
         login = list(map(_sent, _read("--login", options.login, environ, secrets, named or {})))
         if len(login) < 2 or "goto" not in login[0] or "scan" in login[-1]:  # noqa: PLR2004  its page, and a step there
-            msg = f"--login {options.login!r}: expected a goto first, to the page where to log in, then its steps"
+            msg = f"--login {options.login!r}: expected a goto to the login page first, then its steps"
             raise InputError(msg)
     return Journeys(states, login)
 
@@ -152,7 +152,7 @@ def _read(option: str, file: str, environ: Mapping[str, str], secrets: JsonObjec
         secrets["variables"] = {**secrets.get("variables", {}), **values}
     for place, step in zip(places, steps, strict=True):
         if step.fill and step.value and not step.variables and _PASSWORD.search(step.fill):
-            what = f"{place}: the value for {step.fill!r} is kept with the job"
+            what = f"{place}: the value for {step.fill!r} is stored with the job"
             click.echo(f"sightline: {what}: if it is a secret, write ${{NAME}} and set NAME", err=True)
     return steps
 
@@ -168,7 +168,7 @@ def read_steps(file: str, where: str) -> tuple[Step, ...]:
     if not listed:
         raise InputError(f"{where} has no steps: {_EXPECTED}")
     if len(listed) > MAX_STEPS:
-        raise InputError(f"{where} has {len(listed):,} steps: expected {MAX_STEPS} at most")
+        raise InputError(f"{where} has {len(listed):,} steps: expected at most {MAX_STEPS}")
     steps: list[Step] = []
     wrong: list[str] = []
     for number, given in enumerate(listed, 1):

@@ -1,8 +1,9 @@
 """Limits on the component barriers of a run: ``max_new`` and ``[gate.max]``. Pure.
 
-Without a limit any counted barrier fails the run. A limit replaces this for the barriers it covers: ``total`` covers
-all, ``rules`` and ``groups`` those they name, ``max_new`` all new ones. Others fail the run as before. Limits of
-``[gate.max]`` also count known barriers, so that they can be lowered as these are fixed; waived ones never count.
+Without a limit any counted barrier fails the run. A limit replaces this rule for the barriers it covers: ``total``
+covers all, ``rules`` and ``groups`` those they name, ``max_new`` all new ones. Others fail the run as before. Limits of
+``[gate.max]`` also count known barriers, so that the limits can be lowered as barriers are fixed; waived ones never
+count.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from producer.contract import Impact
 from producer.reports.page import Page, impact_of
 from producer.reports.plain_text import counted
 
-_REVIEW: Final = "finding for a person to review|findings for a person to review"
+_REVIEW: Final = "finding that needs review|findings that need review"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class Count:
         """Return the reasons why the run fails; empty if it passes."""
         lines = [one.text for one in self.measured() if one.found > one.allowed]
         if self.fail_on and (free := self._free()):
-            lines.append(f"{counted(len(free), 'component barrier')} under no limit: {_names(free)}")
+            lines.append(f"{counted(len(free), 'component barrier')} without a limit: {_names(free)}")
         return lines
 
     def lower(self) -> list[Measured]:

@@ -23,7 +23,7 @@ CHECK_OPTIONS: Final = (
         multiple=True,
         type=click.Choice(CHECKS),
         callback=_check,
-        help="Checks to run: axe, and live for a page in use (keyboard, zoom); repeatable.  [default: axe]",
+        help="Checks to run: axe, or live for a page in use (keyboard, zoom); repeatable.  [default: axe]",
     ),
     click.option("--live", is_flag=True, help="Run both checks: the same as --checks axe --checks live."),
 )

@@ -31,10 +31,10 @@ class Service(Protocol):
 
 
 def start(environ: Mapping[str, str], urls: Iterable[str]) -> AbstractContextManager[Service]:
-    """Return a context that runs it; raises ``DependencyMissing`` if the worker's package is not installed."""
+    """Return a context that runs the service; raises ``DependencyMissing`` if the worker's package is not installed."""
     found = next(iter(entry_points(group=GROUP)), None) if has_worker() else None
     try:
-        # Not `found.load()`: the statement's function may be the one that `sightline.names` gives to this module.
+        # Not `found.load()`: that would use the import function that `sightline.names` may give to this module.
         make = getattr(__import__(found.module, fromlist=[""]), found.attr) if found else None
     except ModuleNotFoundError:
         make = None
@@ -44,7 +44,7 @@ def start(environ: Mapping[str, str], urls: Iterable[str]) -> AbstractContextMan
 
 
 WhyDead: TypeAlias = Callable[[], str | None]
-"""Says what has exited and how; None while everything runs."""
+"""Returns what has exited and how, or None while everything runs."""
 
 
 async def while_it_lives(why_dead: WhyDead, action: Awaitable[T]) -> T:

@@ -1,7 +1,7 @@
 """Reads the credentials of pages behind a login from files and the environment.
 
-Never from the command line, which other users of the machine can see. No message quotes a value. The credentials go to
-``submit(…, secrets=…)`` and nowhere else.
+Never reads them from the command line, which other users of the machine can see. No message quotes a value. The
+credentials go to ``submit(…, secrets=…)`` and nowhere else.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _netscape(text: str, file: str) -> list[JsonObject]:
             raise InputError(msg)
         domain, _, path, secure, expires, name, value = fields
         cookie = {"name": name, "value": value, "domain": domain, "path": path, "secure": secure.upper() == "TRUE"}
-        expiry = {"expires": int(expires)} if int(expires) else {}  # 0 is a cookie of the session
+        expiry = {"expires": int(expires)} if int(expires) else {}  # 0 is a session cookie
         cookies.append({**cookie, "httpOnly": is_http_only, **expiry})
     return cookies
 

@@ -1,7 +1,7 @@
 """The options of ``sightline scan`` as keys of ``sightline.toml``, derived from click's table.
 
 A key is the option's long name with underscores. Options of the section "What to scan" belong to the run, those of
-"Waiting and the gate" to the gate; those about the page, and those in no section, may differ from page to page.
+"Waiting and the gate" to the gate; those about the page, and those without a section, may differ from page to page.
 """
 
 from __future__ import annotations

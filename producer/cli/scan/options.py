@@ -129,10 +129,10 @@ def request_options(options: ScanOptions) -> JsonObject:
 
 
 def groups_of(urls: Iterable[str], groups: Sequence[str]) -> dict[str, str]:
-    """Return the group of each page that has one: that of the first matching ``GLOB=NAME``, or a plain name."""
+    """Return the group of each page that has one, from the first matching ``GLOB=NAME`` or a plain name."""
     if not groups:
         return {}
-    from producer.sitemaps.sitemap import fits  # defusedxml and ssl, for those who need them
+    from producer.sitemaps.sitemap import fits  # imports defusedxml and ssl: only where needed
 
     rules = [(glob, name) for glob, _, name in map(split_group, groups)]
     named: dict[str, str] = {}
@@ -144,7 +144,7 @@ def groups_of(urls: Iterable[str], groups: Sequence[str]) -> dict[str, str]:
 
 
 def split_group(group: str) -> tuple[str, str, str]:
-    """Return the pattern, '' for all pages, the sign between, and the name of ``--group GLOB=NAME``."""
+    """Return the pattern ('' for all pages), the separator and the name of ``--group GLOB=NAME``."""
     glob, sign, name = group.rpartition("=")
     if not name or (sign and not glob):
         msg = f"--group {group!r}: expected a name such as shop, or a pattern and a name such as '/shop/*=shop'"
@@ -167,7 +167,7 @@ def _each(check: Callable[[str], str]) -> Callable[[click.Context, click.Paramet
 
 
 def _check_host(text: str) -> str:
-    from producer.contract.hosts import check_host_pattern  # it parses addresses, for those who give one
+    from producer.contract.hosts import check_host_pattern  # slow import, needed only if a host is given
 
     return check_host_pattern(text)
 
@@ -189,7 +189,7 @@ page_options = _together(
         "groups",
         multiple=True,
         metavar="[GLOB=]G",
-        help="Name the pages' template or section: shop, or '/shop/*=shop'; repeatable.",
+        help="Group pages by template or section: shop, or '/shop/*=shop'; repeatable.",
     ),
     click.option(
         "--within",
@@ -203,7 +203,7 @@ page_options = _together(
         multiple=True,
         metavar="CSS",
         callback=_each(check_selector),
-        help="Leave out this part, such as '#chat-widget'; repeatable.",
+        help="Exclude this part of each page, such as '#chat-widget'; repeatable.",
     ),
     click.option(
         "--disable",
@@ -211,7 +211,7 @@ page_options = _together(
         multiple=True,
         metavar="RULE",
         callback=_each(check_rule),
-        help="Leave out this axe rule, such as color-contrast; repeatable.",
+        help="Skip this axe rule, such as color-contrast; repeatable.",
     ),
     click.option(
         "--enable",
@@ -219,7 +219,7 @@ page_options = _together(
         multiple=True,
         metavar="RULE",
         callback=_each(check_rule),
-        help="Run this axe rule too, such as css-orientation-lock; experimental ones need review; repeatable.",
+        help="Also run this axe rule, such as css-orientation-lock; repeatable; experimental ones need review.",
     ),
     click.option(
         "--block",
@@ -237,7 +237,9 @@ page_options = _together(
         help="Accept this kind of doubt, such as unread-frame; repeatable.",
     ),
     *APPEARANCE_OPTIONS,
-    click.option("--wait-for", metavar="CSS", callback=_each(check_selector), help="Wait until this is on the page."),
+    click.option(
+        "--wait-for", metavar="CSS", callback=_each(check_selector), help="Wait until this element is on the page."
+    ),
     click.option(
         "--wait-until",
         type=click.Choice(("load", "domcontentloaded")),
@@ -248,7 +250,7 @@ page_options = _together(
         "deadline_s",
         type=Seconds(600),
         metavar="S",
-        help="Seconds that the scan of a page may take, up to 600.  [default: 60]",
+        help="Seconds allowed for scanning one page, up to 600.  [default: 60]",
     ),
     *CHECK_OPTIONS,
     click.option("--insecure", is_flag=True, help="Ignore certificate errors, for staging; the result says so."),
@@ -257,14 +259,14 @@ page_options = _together(
         type=click.Path(),
         metavar="F",
         callback=read_certificates,
-        help="Trust the authorities in this PEM file too, for staging.",
+        help="Also trust the authorities in this PEM file, for staging.",
     ),
-    click.option("--no-scroll", is_flag=True, help="Do not scroll through pages before they are audited."),
+    click.option("--no-scroll", is_flag=True, help="Do not scroll through pages before the audit."),
     click.option(
         "--try-fixes/--no-try-fixes",
         "try_fixes",
         default=None,
-        help="Try fixes in the browser; loads each page again.  [default: yes, unless --no-assess]",
+        help="Try fixes in the browser, which loads each page again.  [default: yes, unless --no-assess]",
     ),
 )
 report_options = _together(
@@ -274,14 +276,14 @@ report_options = _together(
         "assess_wait_s",
         type=click.FloatRange(0),
         metavar="S",
-        help="Seconds to wait for assessments and tried fixes once all are scanned.  [default: 0, in a terminal 60]",
+        help="Seconds to wait for assessments and tried fixes after all scans.  [default: 0, in a terminal 60]",
     ),
     click.option(
         "--fail-on",
         type=click.Choice(FAIL_ON),
         help="Exit 1 if any counted finding has this impact or worse.  [default: serious]",
     ),
-    click.option("--strict", is_flag=True, help="Exit 2 also for pages with a remark: any doubt about what was seen."),
+    click.option("--strict", is_flag=True, help="Exit 2 also for pages in doubt: any part that could not be seen."),
     click.option("--format", "formats", multiple=True, metavar="FORMAT[=PATH]", help="Report to write; repeatable."),
     click.option(
         "--output", "-o", type=click.Path(), metavar="PATH", help="File for the report, or folder for several."

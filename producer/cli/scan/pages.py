@@ -65,7 +65,7 @@ class _Logins:
         return self._read[site]
 
     def check(self, asked: Iterable[Asked]) -> None:
-        """Raise ``InputError`` if one login would go to several sites."""
+        """Raise ``InputError`` if one login would be sent to several sites."""
         urls: dict[int, list[str]] = {}
         for page in asked:
             urls.setdefault(id(page.secrets), []).append(page.url)
@@ -111,7 +111,7 @@ def _by_sites(wanted: Wanted, logins: _Logins) -> tuple[Targets, dict[str, int |
         whole.gaps_ms |= part.gaps_ms
         for origin, login in part.logins.items():
             if whole.logins.setdefault(origin, login) != login:
-                raise InputError(f"{origin!r} has two logins: scan the pages of one login at a time")
+                raise InputError(f"{origin!r} has two logins: scan with one login at a time")
     whole.urls = tuple(owners)
     return whole, owners
 
@@ -130,7 +130,7 @@ def _site_targets(wanted: Wanted, number: int, logins: _Logins) -> Targets:
 
 
 def _check_blocked(asked: Iterable[Asked]) -> None:
-    """Raise ``UsageError`` for a page on a host that --block blocks: nothing of it could be scanned."""
+    """Raise ``UsageError`` for a page on a host that --block blocks: it could not be loaded."""
     blocking = [page for page in asked if page.options.blocked_hosts]
     if not blocking:
         return
@@ -140,4 +140,4 @@ def _check_blocked(asked: Iterable[Asked]) -> None:
     for page in blocking:
         host = host_of(page.url)
         if fits_host(host, tuple(map(check_host_pattern, page.options.blocked_hosts))):
-            raise click.UsageError(f"--block {host!r} is the host of a page to scan, {page.url}: leave it out")
+            raise click.UsageError(f"--block {host!r} is the host of a page to scan, {page.url}: remove it")

@@ -1,4 +1,4 @@
-"""Identifies the pipeline run by the variables of common CI systems. Pure.
+"""Identifies the pipeline run from the variables of common CI systems. Pure.
 
 A variable counts if it stays the same when a job of the run is repeated, and differs between runs. Counters that
 start at 1 in each repository are joined with its name. Sources: each system's list of predefined variables.

@@ -25,7 +25,7 @@ def is_recording(fields: Mapping[str, Any]) -> bool:
 
 
 def steps_of_recording(fields: Mapping[str, Any], *, where: str) -> list[dict[str, Any]]:
-    """Return the steps in our form; raises ``InputError`` naming the one that cannot be converted."""
+    """Return the steps in Sightline's form; raises ``InputError`` naming one that cannot be converted."""
     steps: list[dict[str, Any]] = []
     for number, given in enumerate(cast("list[dict[str, Any]]", fields["steps"]), 1):
         kind = str(given["type"])
@@ -60,7 +60,7 @@ def _step(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
         case "scroll":
             return {"scroll": _selector(given) if given.get("selectors") else "bottom"}
         case "waitForExpression":
-            raise ValueError("steps run no JavaScript: wait for a selector, a text or an address instead")
+            raise ValueError("steps cannot run JavaScript: wait for a selector, text or address instead")
         case _:
             raise ValueError("this step is not supported: remove it, or use one from docs/journeys.md")
 
@@ -82,11 +82,11 @@ def _selector(given: Mapping[str, Any]) -> str:
 
 
 def _ours(text: object) -> str:
-    """Return a recorder's selector in our form, '' if there is no equivalent."""
+    """Return the Recorder's selector in Sightline's form, '' if there is no equivalent."""
     if not isinstance(text, str) or text.startswith(("xpath/", "//")):
         return ""
     if text.startswith("aria/"):
-        return ""  # a name without a role: the CSS or text beside it says the same
+        return ""  # a name without a role: the CSS or text selector beside it is equivalent
     if text.startswith("text/"):
         return f'text="{text[5:]}"'
     for prefix in _PREFIXES:

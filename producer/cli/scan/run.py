@@ -1,6 +1,6 @@
 """Runs ``sightline scan``: checks the options, submits, waits, reports, and says how to continue.
 
-The order matters: everything refusable is refused before anything is queued. Next: ``submit.py``.
+The order matters: invalid input is refused before anything is queued. Next: ``submit.py``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SHOWN_JOBS = 20
-"""Maximum number of jobs listed one by one for a person; ``status`` shows larger batches."""
+"""Maximum number of jobs listed one by one in a terminal; ``status`` shows larger batches."""
 
 
 def run(
@@ -60,7 +60,7 @@ def run(
 def _started(start: Start | None) -> AbstractContextManager[Application | None]:
     if start is None:
         return nullcontext()
-    from producer.cli.scan.app import started  # an HTTP client, for those who start something
+    from producer.cli.scan.app import started  # imports an HTTP client: only if something is started
 
     return started(start, environment())
 
@@ -77,7 +77,7 @@ def _run(wanted: Wanted, urls: Sequence[str], file: TextIO | None, application: 
         if not options.waits:
             return _submit_only(plan, targets, queued, as_lines=as_lines)
         from producer.cli.scan.file_rules import file_rules
-        from producer.cli.scan.wait import wait_and_report  # who only submits reports nothing
+        from producer.cli.scan.wait import wait_and_report  # slow import, not needed to submit
 
         rules = file_rules(wanted)
         return wait_and_report(plan, targets, queued, options, as_lines=as_lines, rules=rules, application=application)
@@ -90,14 +90,14 @@ def _run(wanted: Wanted, urls: Sequence[str], file: TextIO | None, application: 
 
 
 def _check(options: ScanOptions) -> None:
-    states_of(options)  # what no browser can show is refused before a sitemap is read
+    states_of(options)  # impossible states are refused before a sitemap is read
     if options.as_json and options.formats:
-        raise click.UsageError("--json is the same as --format jsonl: give one of --json and --format")
+        raise click.UsageError("--json is the same as --format jsonl: use one of them")
     if options.resume and not options.batch:
         raise click.UsageError("--resume needs --batch NAME")
     if options.local and (options.resume or options.only_new):
         name, instead = ("--resume", "run it again") if options.resume else ("--only-new", "use --baseline F")
-        msg = f"--local keeps nothing from run to run, so {name} cannot be used: {instead}"
+        msg = f"--local keeps nothing between runs, so {name} cannot be used: {instead}"
         raise click.UsageError(msg)
     if options.job_id and options.batch:
         raise click.UsageError("--id and --batch exclude each other: a batch names its jobs itself")
@@ -112,12 +112,12 @@ def _plan(
     jobs = sum(map(len, own_states.values()))
     if options.job_id and jobs > 1:
         several = len(targets.urls)
-        what = f"{several} were given" if several > 1 else f"{jobs} states of it are asked for"
+        what = f"{several} were given" if several > 1 else f"{jobs} states of it were requested"
         msg = f"--id {options.job_id!r} is for one page: {what}; name them with --batch"
         raise click.UsageError(msg)
     if options.job_id:
         check_own_job_id(options.job_id)
-    # A batch nobody named is called by the time, for people, and six digits against a neighbour's run.
+    # A batch without a name gets the time, for readability, and six digits, to avoid collisions with other runs.
     name = f"scan-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
     batch = options.batch or ("" if jobs == 1 else name)
     if batch:
@@ -150,7 +150,7 @@ def _plan(
 
 
 def _by_options(asked: Sequence[Asked], make: Callable[[ScanOptions], T]) -> dict[str, T]:
-    """Return ``make``'s result for each page's options; pages with the same options share it."""
+    """Return the result of ``make`` for each page's options; pages with the same options share it."""
     made: dict[int, T] = {}
     for page in asked:
         if id(page.options) not in made:
@@ -161,10 +161,10 @@ def _by_options(asked: Sequence[Asked], make: Callable[[ScanOptions], T]) -> dic
 def _fields(options: ScanOptions, *, waits_for_tries: bool) -> JsonObject:
     """Return the fields of a request that the page's options set."""
     fields: JsonObject = {"standard": options.standard, "assess": not options.no_assess}
-    if options.screenshot:  # only then: the ids of a batch's jobs are made of it
+    if options.screenshot:  # only if set: the ids of a batch's jobs are derived from these fields
         fields["screenshot"] = True
     fields |= request_options(options)
-    if not waits_for_tries:  # the Redis of --local ends with the run: nobody would see them
+    if not waits_for_tries:  # the Redis of --local ends with the run, so nobody would see the fixes
         fields["try_fixes"] = False
     return fields
 
@@ -176,9 +176,9 @@ def _waits_for_tries(options: ScanOptions) -> bool:
 
 
 def _run_of(options: ScanOptions) -> str:
-    """Return the pipeline run, '' if none is given and nothing is compared, or none is known.
+    """Return the pipeline run; '' if none is known, or none is given and nothing is compared.
 
-    A pipeline may scan a page without --only-new first, to have something to compare with.
+    A pipeline may first scan a page without --only-new, to have something to compare with.
     """
     if options.run or not options.only_new:
         return options.run or ""
@@ -187,16 +187,16 @@ def _run_of(options: ScanOptions) -> str:
 
 def _how_to_go_on(plan: ScanPlan, queued: Queued, options: ScanOptions) -> str:
     if options.local:
-        return "nothing goes on: --local has ended what it had started"
+        return "nothing continues: --local stopped everything that it had started"
     if not plan.batch:
         job_id = plan.job_id
-        is_in = f"the job goes on: sightline result {job_id} --wait"
+        is_in = f"the job continues: sightline result {job_id} --wait"
         return is_in if queued.is_complete else f"job {job_id} may be queued: see 'sightline status {job_id}'"
     again = f"repeat the command with --batch {plan.batch} --resume"
     if not queued.is_complete:
         return f"not all of batch {plan.batch} is queued: {again}"
     number = counted(len(queued.urls), "job")
-    goes_on = f"{number} in batch {plan.batch} go on: sightline result {plan.batch} --wait"
+    goes_on = f"{number} in batch {plan.batch} continue: sightline result {plan.batch} --wait"
     return f"{goes_on}; or {again}" if options.only_new or options.baseline or options.write_baseline else goes_on
 
 
@@ -228,7 +228,7 @@ def _queued_line(queued: Queued) -> str:
         job_id = next(iter(queued.urls))
         return f"Queued. Next: sightline result {job_id} --wait"
     new = len(queued.urls) - queued.found
-    known = f", {queued.found:,} were there before" if queued.found else ""
+    known = f", {queued.found:,} already existed" if queued.found else ""
     pages, states = len(set(queued.urls.values())), len(set(queued.states.values()))
     what = counted(new, "page")
     if states > 1:

@@ -1,4 +1,4 @@
-"""Finds targets in sitemaps: which files to read, with which login, and how the result is reported."""
+"""Finds targets in sitemaps: which files to read, which login to use, and how to report the result."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _PAIR: Final = re.compile(r"(https?://[^\s]+?)=(https?://[^\s]+)", re.IGNORECASE
 def add_sitemaps(
     wanted: ScanOptions, secrets: JsonObject, urls: dict[str, None], refused: dict[str, Page], targets: Targets
 ) -> list[SightlineError]:
-    """Add the pages of the sitemaps to ``urls``, invalid ones to ``refused``; return why a sitemap gave none."""
+    """Add the pages of the sitemaps to ``urls``, invalid ones to ``refused``; return an error if a sitemap has none."""
     errors: list[SightlineError] = []
     search = search_of(wanted, targets)
     check_one_site(search.sitemaps, secrets)
@@ -55,12 +55,12 @@ def add_sitemaps(
             nothing = InputError(f"{sitemap!r} lists nothing to scan: {_summary(listed)}")
             errors.append(next(iter(listed.problems.values()), nothing))
         unreadable |= dict.fromkeys(part.robots.problems.values())
-    targets.remarks += [f"{one_line(why)}: so its site's pages are not scanned" for why in unreadable]
+    targets.remarks += [f"{one_line(why)}, so its site's pages are not scanned" for why in unreadable]
     return errors
 
 
 def search_of(wanted: ScanOptions, targets: Targets) -> Search:
-    """Return what the options ask for, each address in its one spelling; logins in addresses join ``targets``."""
+    """Return the search for the options, with normalised addresses; logins in addresses are added to ``targets``."""
     return Search(
         tuple(_address(text, "--sitemap", targets) for text in wanted.sitemaps),
         tuple(_address(text, "--crawl", targets) for text in wanted.crawl),
@@ -73,7 +73,7 @@ def search_of(wanted: ScanOptions, targets: Targets) -> Search:
 
 
 def trusted_by(wanted: ScanOptions) -> ssl.SSLContext | None:
-    """Return how certificates of sitemaps' servers are checked: as for the pages."""
+    """Return the TLS context for the servers of sitemaps, the same as for pages."""
     if wanted.insecure:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -94,7 +94,7 @@ def _address(text: str, option: str, targets: Targets) -> str:
 
 
 def _pairs(given: Iterable[str], targets: Targets) -> tuple[tuple[str, str], ...]:
-    """Return the pairs of --sitemap-replace, normalised as addresses are."""
+    """Return the pairs of --sitemap-replace, normalised like addresses."""
     pairs: list[tuple[str, str]] = []
     for text in given:
         pair = _PAIR.fullmatch(text.strip())
@@ -113,7 +113,7 @@ def _pairs(given: Iterable[str], targets: Targets) -> tuple[tuple[str, str], ...
 
 
 def login_for(address: str, secrets: JsonObject, targets: Targets) -> SiteLogin:
-    """Return the credentials of a sitemap or page, and of its site's robots.txt."""
+    """Return the credentials for a sitemap or page, and for its site's robots.txt."""
     origin = origin_of(address)
     if origin in targets.logins:
         secrets = with_basic_login(secrets, targets.logins[origin])
@@ -132,13 +132,13 @@ def _note_problems(sitemap: str, listed: Listed, refused: dict[str, Page]) -> No
 
 
 def note_gaps(pages: Iterable[str], robots: RobotsOfSites, targets: Targets) -> None:
-    """Read the gaps that robots.txt of the pages' sites asks for, and report how long that takes."""
+    """Read the gaps that the sites' robots.txt files ask for, and report how long the scans will take."""
     slow = {url: gap_ms for url in pages if (gap_ms := robots.gap_ms(url))}
     targets.gaps_ms.update(slow)
     by_site = Counter(map(origin_of, slow))
     for site, number in by_site.items():
         gap_s = max(gap_ms for url, gap_ms in slow.items() if origin_of(url) == site) / 1000
-        took = f"{counted(number, 'page')} take {timedelta(seconds=round(gap_s * (number - 1)))} at least"
+        took = f"{counted(number, 'page')} take at least {timedelta(seconds=round(gap_s * (number - 1)))}"
         targets.remarks.append(f"robots.txt of {one_line(site, limit=300)} asks for {gap_s:g} s between pages: {took}")
 
 
@@ -152,5 +152,5 @@ def left_out_text(listed: Listed) -> str:
     if not listed.left_out:
         return ""
     reasons = (f"{n:,} {why} (such as {one_line(listed.examples[why])})" for why, n in listed.left_out.items())
-    hint = "; --ignore-robots takes those too" if "by robots.txt" in listed.left_out else ""
+    hint = "; --ignore-robots includes those" if "by robots.txt" in listed.left_out else ""
     return f"; left out: {', '.join(reasons)}{hint}"

@@ -1,4 +1,4 @@
-"""One run of ``sightline scan``: submit the pages, wait for their results. Knows no options and prints nothing.
+"""One run of ``sightline scan``: submits the pages and waits for their results. Reads no options and prints nothing.
 
 The ids of a batch's jobs are derived from the batch's name and the request, so that repeating an interrupted run finds
 its jobs and resumes it.
@@ -21,15 +21,15 @@ from producer.reports.page import Page, page_of, waiting_page
 
 @dataclass(frozen=True, slots=True)
 class ScanPlan:
-    """What to submit: a batch, or one page as ``job_id``. ``options`` are a ``ScanRequest``'s fields beside its url.
+    """The jobs to submit: a batch, or one page as ``job_id``. ``options`` are the ``ScanRequest``'s fields but its URL.
 
-    Each page is scanned in each of ``states``, which are such fields too; ``{}`` is the default state.
+    Each page is scanned in each of ``states``, which are also such fields; ``{}`` is the default state.
 
     ``gaps_ms`` are the pages' ``host_gap_ms``. Ids depend neither on them nor on the pipeline run ``run``, so that a
-    resumed batch has the same ids. ``groups`` and ``steps`` are by page; a state reached by steps is an address of
-    ``urls`` itself (``addresses.state_url``). ``secrets`` open pages behind a login; they are in no payload and no
-    repr. ``with_login`` restores the user info of an address, which the client turns into a secret. ``own``,
-    ``own_secrets`` and ``own_states`` replace ``options``, ``secrets`` and ``states`` for pages that differ
+    resumed batch has the same ids. ``groups`` and ``steps`` are by page; a state reached by steps has its own address
+    in ``urls`` (``addresses.state_url``). ``secrets`` are the credentials for pages behind a login; they are in no
+    payload and no repr. ``with_login`` restores the user info of an address, which the client turns into a secret.
+    ``own``, ``own_secrets`` and ``own_states`` replace ``options``, ``secrets`` and ``states`` for pages that differ
     (``sightline.toml``).
     """
 
@@ -98,9 +98,10 @@ class ScanPlan:
 
 @dataclass(slots=True)
 class Queued:
-    """The jobs of a run, in the order of the pages; ``found`` existed before. ``states`` has the jobs' states.
+    """The jobs of a run, in the order of the pages; ``found`` counts those that existed before.
 
-    Until ``is_complete``, Redis may have more of them: an interrupted submit reports nothing.
+    ``states`` has the state of each job's page. Until ``is_complete``, Redis may have more jobs: an interrupted submit
+    does not report them.
     """
 
     batch: str
@@ -111,7 +112,7 @@ class Queued:
 
 
 async def submit(client: Client, plan: ScanPlan, *, on_job: Callable[[str, str, bool], None], queued: Queued) -> None:
-    """Submit the plan's pages, add them to ``queued`` (reliable even when interrupted), and close the batch.
+    """Submit the plan's pages, add them to ``queued`` (even if interrupted), and close the batch.
 
     Calls ``on_job`` with each job's id, URL and whether it is new. Raises ``InvalidJob`` for the name of a complete
     batch, unless the plan resumes it.
@@ -146,7 +147,7 @@ async def submit(client: Client, plan: ScanPlan, *, on_job: Callable[[str, str, 
 async def pages_as_completed(
     client: Client, queued: Queued, *, timeout_s: float | None, left_s: float | None
 ) -> AsyncIterator[Page]:
-    """Yield the pages as their jobs end; after ``left_s`` seconds the rest, as having waited ``timeout_s`` in all."""
+    """Yield the pages as their jobs end; after ``left_s`` seconds, the rest, as not done within ``timeout_s``."""
     left = dict(queued.urls)
     try:
         async for result in client.as_completed(list(left), timeout_s=left_s):
@@ -155,7 +156,7 @@ async def pages_as_completed(
     except WaitTimeout:
         for job_id, url in left.items():
             late = f"within {timeout_s:g} s" if timeout_s else "yet"
-            problem = f"no result {late}; the job goes on: sightline result {job_id}"
+            problem = f"no result {late}; the job continues: sightline result {job_id}"
             yield waiting_page(url, job_id=job_id, problem=problem, state=queued.states.get(job_id, ""))
 
 

@@ -10,10 +10,10 @@ from producer.reports.page import Page
 
 @dataclass(slots=True)
 class Targets:
-    """Addresses to scan, in the given order; refused ones with the reason; remarks about the choice.
+    """Addresses to scan, in the given order; refused ones with the reason; remarks for the user.
 
-    ``gaps_ms`` has the milliseconds between two pages that robots.txt of an address' site asks for. ``logins`` has the
-    name and password given with addresses of an origin; ``urls`` are without them.
+    ``gaps_ms`` has, per address, the milliseconds between two pages that its site's robots.txt asks for. ``logins`` has
+    the name and password given in addresses of an origin; ``urls`` do not contain them.
     """
 
     urls: tuple[str, ...] = ()
@@ -26,7 +26,7 @@ class Targets:
         """Return the address in ``text`` without user info, which is kept in ``logins``; raises ``ValueError``."""
         url, login = split_user_info(normal_url(text))
         if login and self.logins.setdefault(origin_of(url), login) != login:
-            msg = f"{url!r} has two logins: scan the pages of one login at a time"
+            msg = f"{url!r} has two logins: scan with one login at a time"
             raise ValueError(msg)
         return url
 

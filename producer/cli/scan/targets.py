@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def check_choice(options: ScanOptions) -> None:
-    """Raise ``UsageError`` for options that select pages of sitemaps and crawls if there are none."""
+    """Raise ``UsageError`` for options that select pages of sitemaps and crawls if neither is given."""
     filters = {"--match": options.match, "--exclude": options.exclude, "--ignore-robots": options.ignore_robots}
     filters["--sitemap-replace"] = options.sitemap_replace
     if not (options.sitemaps or options.crawl) and (given := [name for name, value in filters.items() if value]):
@@ -36,7 +36,7 @@ def check_choice(options: ScanOptions) -> None:
 def read_targets(
     given: Iterable[str], file: IO[str] | None, options: ScanOptions | None = None, secrets: JsonObject | None = None
 ) -> Targets:
-    """Return the targets; only the ``options`` about sitemaps and crawls matter. ``secrets`` open these.
+    """Return the targets; uses only the ``options`` of sitemaps and crawls, with ``secrets`` as their credentials.
 
     Raises ``InputError`` without any valid address; ``PageUnreachable`` if only sitemaps or crawls were given and none
     can be loaded.
@@ -52,7 +52,7 @@ def read_targets(
             refused[text] = refused_page(shown, middle_cut(one_line(str(error)), 600))
     errors: list[SightlineError] = []
     if options and options.sitemaps:
-        from producer.cli.scan.sitemap_targets import add_sitemaps  # defusedxml, protego and ssl, for who needs them
+        from producer.cli.scan.sitemap_targets import add_sitemaps  # imports defusedxml and ssl: only where needed
 
         errors = add_sitemaps(options, secrets or {}, urls, refused, targets)
     if options and options.crawl:
@@ -63,7 +63,7 @@ def read_targets(
         raise errors[0]
     if not urls and not refused:
         where = f"{file.name!r} has no addresses" if file else "nothing to scan"
-        msg = f"{where}: expected addresses such as https://example.org/, in a --file one per line"
+        msg = f"{where}: expected addresses such as https://example.org/, one per line in a --file"
         raise InputError(msg if file else f"{msg}; 'sightline config init' writes a sightline.toml that names them")
     if not urls:
         first, *others = refused.values()
@@ -74,7 +74,7 @@ def read_targets(
 
 
 def first_address(file: IO[str]) -> str:
-    """Return the first line of a list that is no comment, without consuming the list; '' for stdin and pipes."""
+    """Return the first line of a list that is not a comment, without consuming the list; '' for stdin and pipes."""
     if not file.seekable():
         return ""
     first = next(_lines(file), "")
@@ -83,10 +83,10 @@ def first_address(file: IO[str]) -> str:
 
 
 def _file_hint(text: str) -> str:
-    """Return the option for a file of addresses, if ``text`` is the name of one."""
+    """Return a hint to use --file if ``text`` is the name of a file, else ''."""
     with contextlib.suppress(OSError):  # too long for a name
         if Path(text).is_file():
-            return f"; for the addresses in that file write --file {text}"
+            return f"; to scan the addresses in that file, use --file {text}"
     return ""
 
 

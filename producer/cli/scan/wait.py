@@ -1,4 +1,4 @@
-"""One waiting run of ``sightline scan``: receives the pages, marks them, reports them, returns the exit code.
+"""A run of ``sightline scan`` that waits: receives the pages, marks and reports them, and returns the exit code.
 
 Waivers and baseline are in ``gate.py``, the formats in ``producer/reports``.
 """
@@ -77,7 +77,7 @@ def wait_and_report(
         if application is None:
             return waiting.run(within)
         code = waiting.run(partial(_with_application, within, application))
-        if (why := application.why_dead()) is not None:  # pages may have been lost with it
+        if (why := application.why_dead()) is not None:  # pages may have failed because of it
             click.echo(f"sightline: {why}", err=True)
         return code
 
@@ -137,7 +137,7 @@ def _baselines(options: ScanOptions) -> tuple[Gate, Baseline]:
 
 @dataclass(slots=True)
 class Waiting:
-    """One run that waits. JSON lines are written as pages arrive; other reports keep the given order."""
+    """A run that waits. JSON lines are written as pages arrive; other reports keep the given order."""
 
     plan: ScanPlan
     targets: Targets
@@ -177,11 +177,11 @@ class Waiting:
                 click.echo(f"sightline: {counted(self.summary.in_doubt, 'page')} in doubt: {kinds}", err=True)
         self._renew_baseline()
         if self.queued.found:
-            click.echo(f"sightline: {counted(self.queued.found, 'page')} had been submitted before", err=True)
+            click.echo(f"sightline: {counted(self.queued.found, 'page')} had already been submitted", err=True)
         if self.unassessed and not self.options.local:
             later = f"sightline result {self.queued.batch or next(iter(self.queued.urls))}"
             click.echo(
-                f"sightline: {counted(self.unassessed, 'assessment')} pending: reports made later have them: {later}",
+                f"sightline: {counted(self.unassessed, 'assessment')} pending; for a later report with them: {later}",
                 err=True,
             )
         fails = self._exceeds_limits() if self.rules.limits.is_set else None
@@ -191,13 +191,13 @@ class Waiting:
         """Print the limits that are exceeded or can be lowered; returns whether the run fails."""
         reasons = self.count.exceeded()
         for reason in reasons:
-            click.echo(f"sightline: fails: {reason}", err=True)
+            click.echo(f"sightline: failed: {reason}", err=True)
         if not reasons:
             click.echo("sightline: within the limits of the gate", err=True)
-        if all(page.is_scanned for page in self.pages):  # a page that was not read may have more
+        if all(page.is_scanned for page in self.pages):  # a page that was not scanned may have more
             for one in self.count.lower():
                 key = ".".join(one.key)
-                click.echo(f"sightline: {key} can fall from {one.allowed:,} to {one.found:,}: lower it", err=True)
+                click.echo(f"sightline: {key} can be lowered from {one.allowed:,} to {one.found:,}", err=True)
         return bool(reasons)
 
     def _context(self) -> ReportContext:
@@ -221,7 +221,7 @@ class Waiting:
     def _renew_baseline(self) -> None:
         """Print which barriers of the baseline are fixed, and write the new baseline if requested."""
         fixed = fixed_in(self.before, self.pages)
-        place = "and taken from the baseline" if self.options.write_baseline else "and still in the baseline"
+        place = "and removed from the baseline" if self.options.write_baseline else "and still in the baseline"
         for barrier in fixed[:SHOWN_BARRIERS]:
             click.echo(f"sightline: fixed, {place}: {barrier.text}", err=True)
         if len(fixed) > SHOWN_BARRIERS:

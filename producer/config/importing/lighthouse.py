@@ -19,30 +19,30 @@ _STATIC_PORT: Final = 9080
 _READY_MS: Final = 10_000
 _AUTODISCOVERED: Final = 5
 _DEPTH: Final = 2
-_NOT_ACCESSIBILITY: Final = "not about accessibility, which is all that is tested here"
+_NOT_ACCESSIBILITY: Final = "not about accessibility, and nothing else is tested here"
 _NO_PLACE: Final = {
-    "method": "pages are read by a browser of the worker's",
+    "method": "pages are loaded by the worker's browser",
     "headful": "the browser is the worker's",
-    "additive": "every run stands for itself; history has the earlier ones",
-    "numberOfRuns": "one scan of a page at rest is enough: findings do not vary as timings do",
+    "additive": "runs are independent; the history has the earlier ones",
+    "numberOfRuns": "one scan of a page at rest is enough: findings do not vary like timings",
     "startServerReadyPattern": "the run waits until the address answers",
     "isSinglePageApplication": "the static server answers 404 for a missing file: write another start command",
     "chromePath": "the browser is the worker's",
     "puppeteerScript": "JavaScript: write the steps as a [[journey]], docs/config.md",
     "puppeteerLaunchOptions": "the browser is the worker's",
     "puppeteerLaunchOptionsPath": "the browser is the worker's",
-    "extraHeaders": "write them into a file, a 'Name: value' a line, and name it by header_file: they may be secrets",
-    "psiApiKey": "pages are read by a browser of the worker's",
-    "emulatedUserAgent": "pages see the browser's",
+    "extraHeaders": "write them to a file, one 'Name: value' per line, and set header_file to it: they may be secrets",
+    "psiApiKey": "pages are loaded by the worker's browser",
+    "emulatedUserAgent": "pages see the browser's own",
     "budgetsFile": _NOT_ACCESSIBILITY,
     "budgets": _NOT_ACCESSIBILITY,
-    "includePassedAssertions": "reports list what failed, and sums",
+    "includePassedAssertions": "reports list failures and totals",
     "target": "[reports] writes files; Sightline's history is in its Redis",
     "token": "no Lighthouse CI server is used",
     "serverBaseUrl": "no Lighthouse CI server is used",
-    "githubAppToken": "the comment on a pull request is the Markdown report's",
-    "githubToken": "the comment on a pull request is the Markdown report's",
-    "locale": "axe-core's texts are English",
+    "githubAppToken": "'sightline comment' posts the Markdown report",
+    "githubToken": "'sightline comment' posts the Markdown report",
+    "locale": "axe-core's texts are in English",
 }
 
 
@@ -82,7 +82,7 @@ def _pages(collect: Source, draft: Draft, folder: Path) -> None:
         }
         if not urls:
             draft.leave(
-                collect.named("staticDistDir"), f"{static!r} has no pages yet: build the site, and import again"
+                collect.named("staticDistDir"), f"{static!r} has no pages yet: build the site, then import again"
             )
     if command := collect.take("startServerCommand", str):
         draft.start = {"run": command, **({"url": urls[0]} if urls else {})}
@@ -114,7 +114,7 @@ def _settings(settings: Source, draft: Draft) -> None:
     is_desktop = preset == "desktop" or form == "desktop"
     draft.scan["viewport"] = f"{width}x{height}" if width and height else _DESKTOP if is_desktop else _MOBILE
     for name in screen.rest():
-        draft.leave(screen.named(name), "only the size of the window is carried over")
+        draft.leave(screen.named(name), "only the window size is carried over")
     if (wait_ms := settings.take("maxWaitForLoad", (int, float))) is not None:
         draft.scan["deadline"] = min(max(wait_ms / 1000, 1.0), 600.0)
     for category in _texts(settings.take("onlyCategories", (str, list))):
@@ -127,7 +127,7 @@ def _settings(settings: Source, draft: Draft) -> None:
     _blocked(settings, draft)
     _flags(settings, draft)
     for name in settings.rest():
-        draft.leave(settings.named(name), _NO_PLACE.get(name, "a setting of Lighthouse's, without an equivalent"))
+        draft.leave(settings.named(name), _NO_PLACE.get(name, "a Lighthouse setting without an equivalent"))
 
 
 def _flags(settings: Source, draft: Draft) -> None:
@@ -178,7 +178,7 @@ def _assert(source: Source, draft: Draft) -> None:
         draft.gate |= {"fail_on": "minor", "rules": level["error"]}
     if level["off"]:
         draft.scan["disable"] = [*draft.scan.get("disable", []), *level["off"]]
-    for page in draft.pages:  # a list of a page's replaces that of all pages
+    for page in draft.pages:  # a page's list replaces the one for all pages
         page["disable"] = [*draft.scan.get("disable", []), *page["disable"]]
     if level["warn"]:
         draft.gate["report_only"] = level["warn"]
@@ -213,7 +213,7 @@ def _matrix(one: Source, draft: Draft, level: dict[str, list[str]]) -> None:
     if regex in {"", ".*", "^.*$"}:
         _assertions(assertions, draft, level)
     elif pattern is None:
-        why = f"{regex[:120]!r} is no pattern of paths: write its rules as a [[page]]"
+        why = f"{regex[:120]!r} is not a pattern of paths: write its rules as a [[page]]"
         draft.leave(one.named("matchingUrlPattern"), why)
         for name in assertions.rest():
             draft.leave(assertions.named(name), "its pattern is not carried over")

@@ -24,22 +24,22 @@ _SATISFIED: Final[tuple[tuple[object, ...], ...]] = (
 """Options whose values are Sightline's default behaviour."""
 _NO_PLACE: Final = {
     "actions": "write the steps as a [[journey]], docs/config.md",
-    "browser": "a program's object, not an option of a file",
-    "page": "a program's object, not an option of a file",
-    "log": "a program's object, not an option of a file",
-    "concurrency": "how many pages are scanned at once is the workers' setting SCAN_CONCURRENCY",
-    "headers": "write them into a file, a 'Name: value' a line, and name it by header_file: they may be secrets",
+    "browser": "an object of a program, not an option of a file",
+    "page": "an object of a program, not an option of a file",
+    "log": "an object of a program, not an option of a file",
+    "concurrency": "the workers' setting SCAN_CONCURRENCY limits concurrent scans",
+    "headers": "write them to a file, one 'Name: value' per line, and set header_file to it: they may be secrets",
     "ignoreUrl": "has no equivalent",
     "includeNotices": "axe-core has no notices",
-    "includeWarnings": "what needs a person's review is in every report; [gate.max] review = 0 fails for it",
-    "level": "[gate] fail_on names the impact from which on a finding counts",
-    "method": "pages are read by GET",
-    "postData": "pages are read by GET",
-    "threshold": "counts messages of a page; [gate.max] total counts component barriers of the run",
-    "userAgent": "pages see the browser's",
+    "includeWarnings": "findings that need review are in every report; with [gate.max] review = 0 they fail the run",
+    "level": "[gate] fail_on sets the lowest impact that counts",
+    "method": "pages are loaded by GET",
+    "postData": "pages are loaded by GET",
+    "threshold": "it counts a page's messages; [gate.max] total counts the run's component barriers",
+    "userAgent": "pages see the browser's own",
     "wait": "a page is scanned when it is at rest; wait_for waits for an element",
     "chromeLaunchConfig": "the browser is the worker's",
-    "useIncognitoBrowserContext": "every page has a browser profile of its own",
+    "useIncognitoBrowserContext": "every page has its own browser profile",
     "reporter": "see [reports]",
 }
 
@@ -64,7 +64,7 @@ def import_pa11y(config: Mapping[str, Any]) -> Draft:
                 draft.pages.append({"match": _literal(address), **options})
             _leave_rest(own, draft)
         else:
-            draft.leave(f"urls[{number}]", "is no address")
+            draft.leave(f"urls[{number}]", "is not an address")
     draft.site = {"pages": pages} if pages else {}
     _leave_rest(source, draft)
     return draft
@@ -95,7 +95,7 @@ def _take_standard(source: Source, found: JsonMap, draft: Draft) -> None:
     if standard in _STANDARDS:
         found["standard"] = _STANDARDS[standard]
     elif standard:
-        draft.leave(source.named("standard"), f"{standard} is no standard of axe-core's rules here: see `standard`")
+        draft.leave(source.named("standard"), f"{standard} is not a standard of axe-core's rules: see `standard`")
 
 
 def _take_viewport(source: Source, found: JsonMap, draft: Draft) -> None:
@@ -104,7 +104,7 @@ def _take_viewport(source: Source, found: JsonMap, draft: Draft) -> None:
     if width and height:
         found["viewport"] = f"{width}x{height}"
     for name in viewport.rest():
-        draft.leave(viewport.named(name), "only the size of the window is carried over")
+        draft.leave(viewport.named(name), "only the window size is carried over")
 
 
 def _take_rules(source: Source, found: JsonMap, draft: Draft) -> None:
@@ -115,13 +115,13 @@ def _take_rules(source: Source, found: JsonMap, draft: Draft) -> None:
         for rule in rules:
             if rule not in AXE_RULES and str(rule).lower() not in _SAID_ANYWAY:
                 draft.leave(
-                    f"{source.named(name)} {str(rule)[:120]}", "no rule of axe-core; HTML CodeSniffer's are not run"
+                    f"{source.named(name)} {str(rule)[:120]}", "not a rule of axe-core; HTML CodeSniffer's are not run"
                 )
     for runner in cast("list[Any]", source.take("runners", list) or []):
         if runner != "axe":
             draft.leave(
                 f"{source.named('runners')} {str(runner)[:60]}",
-                "axe-core's rules are run, and rules of Sightline's own",
+                "only axe-core's and Sightline's own rules are run",
             )
 
 
@@ -149,16 +149,16 @@ def _reporters(source: Source, draft: Draft) -> None:
             taken = "-" in draft.reports.values()
             draft.reports[key] = str(file) if file else f"report.{key}" if taken else place
         else:
-            draft.leave(f"{source.named('reporters')} {name[:80]}", "see [reports] for the formats there are")
+            draft.leave(f"{source.named('reporters')} {name[:80]}", "see [reports] for the available formats")
 
 
 def _leave_rest(source: Source, draft: Draft) -> None:
     for name in source.rest():
-        draft.leave(source.named(name), _NO_PLACE.get(name, "no documented option, or of an unexpected kind"))
+        draft.leave(source.named(name), _NO_PLACE.get(name, "not a documented option, or of an unexpected type"))
 
 
 def selectors(text: str) -> list[str]:
-    """Return the selectors of a list; a comma within brackets, parentheses or quotes belongs to its selector."""
+    """Return the selectors of a list; commas within brackets, parentheses or quotes do not separate."""
     parts, depth, quote = [""], 0, ""
     for char in text:
         if quote:

@@ -9,7 +9,7 @@ from sightline import names
 
 
 def main() -> None:
-    """Run the program, even if the current folder has modules such as ``worker.py`` that would hide ours."""
+    """Run the program, even if the current folder has modules such as ``worker.py`` that would hide Sightline's."""
     names.look_for_hidden(folder=Path.cwd())
     names.load("producer.cli.main").main()
 

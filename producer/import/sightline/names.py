@@ -1,8 +1,8 @@
 """Finds Sightline's ``producer`` and ``worker`` in a program with modules of the same names.
 
-If the program's ``worker.py`` hides our package, ours is loaded as ``sightline.worker`` from the same files: its
-modules get an ``__import__`` that maps ``worker`` to that package. The program's ``import worker`` still finds the
-program's module. If nothing is hidden, nothing changes, and each module exists once.
+If the program's ``worker.py`` hides Sightline's package, the package is loaded as ``sightline.worker`` from the same
+files: its modules get an ``__import__`` that maps ``worker`` to that package. The program's ``import worker`` still
+finds the program's module. If nothing is hidden, nothing changes, and each module exists once.
 
 CPython looks up ``__import__`` in the ``__builtins__`` of the importing module; other implementations may not.
 """
@@ -23,10 +23,10 @@ from typing import Any, Final
 PACKAGES: Final = ("producer", "worker")
 _HERE: Final = Path(__file__).resolve().parent
 HOME: Final = next(home for home in (_HERE.parent, _HERE.parents[2]) if (home / "producer" / "errors.py").is_file())
-"""Location of our packages: beside this one in a wheel, above it in a checkout."""
+"""Location of Sightline's packages: beside this one in a wheel, above it in a checkout."""
 
 hidden: set[str] = set()
-"""Our packages that are hidden by a module of the program."""
+"""Sightline's packages that are hidden by a module of the program."""
 
 
 def look_for_hidden(*, folder: Path | None = None) -> None:
@@ -44,7 +44,7 @@ def look_for_hidden(*, folder: Path | None = None) -> None:
 
 
 def load(name: str) -> ModuleType:
-    """Import one of our modules, regardless of the program's module names."""
+    """Import a module of Sightline, regardless of the program's module names."""
     return import_module(_name_of(name))
 
 
@@ -61,7 +61,7 @@ def _origin(spec: ModuleSpec | None) -> str | None:
 
 def _import(
     name: str,
-    globals: Mapping[str, object] | None = None,  # noqa: A002  as the original has it
+    globals: Mapping[str, object] | None = None,  # noqa: A002  as in the original
     locals: Mapping[str, object] | None = None,  # noqa: A002  the same
     fromlist: Sequence[str] = (),
     level: int = 0,
@@ -76,7 +76,7 @@ _BUILTINS: Final = {**vars(builtins), "__import__": _import}
 
 
 class _Loader(SourceFileLoader):
-    """Runs our modules with the ``__import__`` that resolves our names."""
+    """Runs Sightline's modules with an ``__import__`` that resolves its names."""
 
     def exec_module(self, module: ModuleType) -> None:
         vars(module)["__builtins__"] = _BUILTINS
@@ -84,13 +84,13 @@ class _Loader(SourceFileLoader):
 
 
 class _Finder(MetaPathFinder):
-    """Finds our hidden packages under ``sightline.``, and the program's modules under their plain names."""
+    """Finds hidden packages under ``sightline.``, and the program's modules under their plain names."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         del target
-        if fullname in hidden:  # the program's module, even if ours comes first on the path
+        if fullname in hidden:  # the program's module, even if Sightline's is first on the path
             return PathFinder.find_spec(fullname, [entry for entry in sys.path if Path(entry).resolve() != HOME])
         parent, _, name = fullname.partition(".")
         top = name.partition(".")[0]

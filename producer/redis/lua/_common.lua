@@ -1,7 +1,7 @@
--- Shared by every script; `--@include` puts it in their place. It defines only local functions, which each call makes
--- anew: what few scripts need is elsewhere.
+-- Shared by every script through `--@include`. It defines only local functions, which every call creates again:
+-- functions that few scripts need are elsewhere.
 
--- Redis time in ms, the only clock there is.
+-- Redis time in ms, the only clock.
 local function now_ms()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)

@@ -1,7 +1,7 @@
--- Shared by cancel.lua and bury.lua, which end one job. Needs _common.lua, _events.lua and _payload.lua
--- before it.
+-- Shared by cancel.lua and bury.lua, which end one job. Needs _common.lua, _events.lua and _payload.lua first.
 -- KEYS from `k`: job hash, result string, events stream, secret hash, batch hash (only with a batch)
--- ARGV from `a`: result JSON, result ttl s (0 = for ever, -1 = no result kept), job ttl s (0 = for ever), event JSON, channel, batch id or ''
+-- ARGV from `a`: result JSON, result ttl s (0 = no expiry, -1 = no result kept), job ttl s (0 = no expiry), event JSON,
+--       channel, batch id or ''
 
 local function check_end(k)
   check_type(KEYS[k], 'hash')
@@ -10,7 +10,7 @@ local function check_end(k)
   if KEYS[k + 4] then check_type(KEYS[k + 4], 'hash') end
 end
 
--- The job's state, its result, the count of its batch, and the events of both; PUBLISH last.
+-- Writes the job's state and result, the count of its batch, and the events of both; PUBLISH last.
 local function end_job(k, a, state, now)
   local job, events, job_ttl_s, channel = KEYS[k], KEYS[k + 2], ARGV[a + 2], ARGV[a + 4]
   redis.call('HSET', job, 'state', state, 'finished_ms', ms(now))

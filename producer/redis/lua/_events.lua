@@ -1,12 +1,12 @@
--- Shared by scripts that tell of a job: its event, and the last end of its batch. Needs _common.lua.
+-- Shared by scripts that publish a job's event and the end of its batch. Needs _common.lua.
 
--- A JSON object's text with the time put in before its closing brace.
+-- Returns the text of a JSON object with the time inserted before its closing brace.
 local function stamped(line, now)
   return string.sub(line, 1, -2) .. ',"at_ms":' .. ms(now) .. '}'
 end
 
--- A stream whose last id is the highest takes no more entries. Scripts are not rolled back: this is asked before the first
--- write, so that a state, its event and the count of its batch are kept together or not at all.
+-- A stream whose last id is the highest possible takes no more entries. Scripts are not rolled back: this is checked
+-- before the first write, so that a state, its event and the count of its batch are written together or not at all.
 local function no_room(stream)
   local info = redis.pcall('XINFO', 'STREAM', stream)
   for i = 1, info.err and 0 or #info, 2 do
@@ -27,7 +27,7 @@ local function add_event(events, line)
   redis.call('XADD', events, 'MAXLEN', '~', EVENTS_KEPT, '*', 'event', line)
 end
 
--- Counts one job's end in its batch. Returns the line of `batch.finished` when it was the last, else nil.
+-- Counts one job's end in its batch. Returns the line of `batch.finished` if it was the last, else nil.
 local function close_batch_if_done(batch, batch_id, now, ttl_s)
   local counts = redis.call('HMGET', batch, 'total', 'done', 'sealed', 'succeeded', 'cancelled', 'dead', 'finished_ms')
   if counts[3] ~= '1' or counts[7] or tonumber(counts[2] or 0) < tonumber(counts[1] or 0) then

@@ -1,6 +1,8 @@
--- Shared by the scripts that end a job: its payload goes, since nobody can run it again from here; a dead letter has its own.
+-- Shared by the scripts that end a job: they drop its payload, which is no longer needed; a dead letter has its own
+-- copy.
 
--- Redis never turns a hash that held a long value back into its small form: what is left is written again, a fifth of it.
+-- Redis never converts a hash that held a long value back to its compact form: the rest is written again, at a fifth of
+-- the size.
 local function drop_payload(job)
   redis.call('HDEL', job, 'payload', 'args')
   local kept = redis.call('HGETALL', job)

@@ -1,6 +1,6 @@
 "use strict";
 
-// Search and filters of the report. Without it everything is still there and opens: <details> needs no script.
+// Search and filters of the report. Everything is also there without the script: <details> does not need it.
 (() => {
   const byId = (id) => document.getElementById(id);
   const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
@@ -18,7 +18,7 @@
     marks: element.dataset.marks.split(" "),
     groups: JSON.parse(element.dataset.groups),
   }));
-  // Nothing inside of a page is looked at before somebody opens, searches or filters: 5,000 pages name 100,000 components.
+  // A page's content is read only once it is opened, searched or filtered: 5,000 pages name 100,000 components.
   const all = [...document.querySelectorAll("details.page")].map((element) => ({
     element,
     status: element.dataset.status,
@@ -43,7 +43,7 @@
     return page.findings;
   }
 
-  // A page names its components by number, as links: with a script by their names, which would be most of a large file.
+  // A page links to its components by number, as names would be most of a large file; the script inserts the names.
   function nameComponents(page) {
     const list = page.element.querySelector(".briefs:not(.named)");
     if (!list) return;
@@ -55,7 +55,7 @@
     }
   }
 
-  // What is asked for: words that must all be there, and at most one "rule:image-alt" or "component:3", which are exact.
+  // The query: words that must all occur, and at most one "rule:image-alt" or "component:3", which are exact.
   function wanted() {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const asked = {
@@ -68,7 +68,7 @@
       status: status.value,
     };
     asked.isOfFindings = Boolean(words.length || asked.mark) || asked.impacts.size < impacts.length;
-    // What of the words each component has, looked for once and not on each of its pages.
+    // Which words each component contains, searched once rather than on each of its pages.
     asked.isFound = new Map(components.map((one) => [one, asked.words.map((word) => textOf(one).includes(word))]));
     return asked;
   }
@@ -94,7 +94,7 @@
       byId("components-shown").textContent = `${plural(shown, "component barrier")} of ${components.length.toLocaleString("en")}`;
   }
 
-  // Shows of an open page what fits; of a closed one once it is opened.
+  // Shows the matching findings of an open page; a closed one is updated when it is opened.
   function refresh(page) {
     nameComponents(page);
     if (page.isShownBy === want) return;
@@ -103,13 +103,13 @@
       finding.element.classList.toggle("is-hidden", want.isOfFindings && !fits(page, finding));
   }
 
-  // Whether a page is shown; counts what it has in `sums`.
+  // Whether a page is shown; adds its findings to `sums`.
   function isMatch(page, sums) {
     if (want.status && want.status !== page.status && !(want.status === "doubt" && page.isDoubtful)) return false;
     if (want.group && page.group !== want.group) return false;
     const found = findingsOf(page).filter((finding) => fits(page, finding)
       && (finding.impact !== "review" || want.words.length || want.rule));
-    // A page without a finding that fits is shown for its name, unless certain findings are asked for.
+    // A page without a matching finding is shown if its name matches, unless the query is for certain findings.
     const isNamed = !want.rule && !want.component && !want.mark && want.words.every((word) => headOf(page).includes(word));
     if (!found.length && !(isNamed && (want.impacts.size === impacts.length || page.status === "problem"))) return false;
     for (const finding of found) {
@@ -156,7 +156,7 @@
     byId("expand").textContent = isOpen ? "Close all" : "Open all";
   }
 
-  // A rule of the table: its findings alone, on open pages.
+  // A rule of the table: shows only its findings, on opened pages.
   function showRule(event) {
     reset();
     search.value = `rule:${event.currentTarget.dataset.rule}`;
@@ -167,7 +167,7 @@
     }
   }
 
-  // A component: its pages alone.
+  // A component: shows only its pages.
   function showPages(event) {
     reset();
     search.value = `component:${event.currentTarget.dataset.component}`;

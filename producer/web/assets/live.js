@@ -1,4 +1,4 @@
-// Keeps a page up to date: a batch by server-sent events, an answer by asking again. Without it, reloads show the same.
+// Keeps a page up to date: a batch by server-sent events, an answer by polling. Without it, a reload shows the same.
 "use strict";
 (() => {
   const byId = (name) => document.getElementById(name);
@@ -7,7 +7,7 @@
 
   const parsed = (html) => {
     const template = document.createElement("template");
-    template.innerHTML = html; // from our own server's templates, which escape; the policy runs no script in it
+    template.innerHTML = html; // from this server's templates, which escape; the policy runs no script in it
     return template.content;
   };
 
@@ -35,7 +35,7 @@
       addRows(parts.rows);
       document.documentElement.dataset.live = event.lastEventId;
       const now = Date.now();
-      if (parts.ended || now - spoken > 15000) { // screen readers hear of it now and then, not at every page
+      if (parts.ended || now - spoken > 15000) { // screen readers announce it now and then, not at every page
         spoken = now;
         byId("said").textContent = byId("progress").querySelector(".how-far").textContent;
       }
@@ -45,7 +45,7 @@
       }
     });
     source.addEventListener("down", (event) => say(JSON.parse(event.data).why));
-    source.addEventListener("error", () => say("The connection is lost: this page goes on when it is back."));
+    source.addEventListener("error", () => say("The connection was lost: updates resume when it is back."));
   };
 
   const ask = async () => {

@@ -123,4 +123,4 @@ async def test_a_cache_that_cannot_be_asked_costs_a_note_and_not_the_answer(redi
     result = await desk.ask(None, WORST)
 
     assert result.sources == ("cart-1",)
-    assert "the cache was not asked: no host answers, asked for 1" in result.notes
+    assert "the cache was not used: no host answers, asked for 1" in result.notes

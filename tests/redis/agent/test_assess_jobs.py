@@ -156,7 +156,7 @@ async def test_a_waiting_assessment_says_what_it_waits_for_and_history_gets_its_
 
     after = await history.get(job_id)
     assert late.assessed_by.is_pending
-    assert "tried again every" in late.assessment_source
+    assert "retried every" in late.assessment_source
     assert result.assessment is not None
     assert before is not None
     assert after is not None

@@ -172,7 +172,7 @@ async def test_a_page_cannot_cite_itself_as_a_source(desk: Desk):
 
     assert result.sources == ("s1",)
     assert "[scan other-9]" not in result.answer
-    assert result.notes == ("the model cited 1 scan that no tool told of: taken out",)
+    assert result.notes == ("the model cited 1 scan that no tool returned: removed",)
 
 
 # ---------------------------------------------------------------------------------------------- models
@@ -188,7 +188,7 @@ async def test_an_unusable_assessment_leaves_the_findings_and_the_reason(desk: D
 
     assert verdict(result) == verdict(page)
     assert result.assessment is None
-    assert result.assessment_source.startswith("none: says did not answer in the form asked for: ")
+    assert result.assessment_source.startswith("none: says did not answer in the required form: ")
 
 
 @pytest.mark.parametrize(
@@ -202,9 +202,9 @@ async def test_an_unusable_assessment_leaves_the_findings_and_the_reason(desk: D
         (
             "All is well [scan made-up].",
             f"{NO_SCAN_SAYS}All is well.",
-            "the model cited 1 scan that no tool told of: taken out",
+            "the model cited 1 scan that no tool returned: removed",
         ),
-        ("All is well.", f"{NO_SCAN_SAYS}All is well.", "the answer rests on no scan"),
+        ("All is well.", f"{NO_SCAN_SAYS}All is well.", "the answer is not based on a scan"),
         ("x" * 30_000, f"{NO_SCAN_SAYS}xxx", "the answer was cut after 20000 characters"),
     ],
     ids=["empty", "prose call", "wrong arguments", "no tool", "too many", "invented", "ungrounded", "endless"],

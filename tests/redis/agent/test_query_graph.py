@@ -97,7 +97,7 @@ async def test_each_step_is_told_as_it_begins(shop: Desk):
 
     await graph.run("q1", QueryRequest(question=WORST), QueryContext(on_progress=steps.append))
 
-    assert steps == ["looking for an answer given before", "thinking", "looking things up", "thinking", "answering"]
+    assert steps == ["looking for a cached answer", "thinking", "looking things up", "thinking", "answering"]
 
 
 async def test_of_a_conversation_one_step_is_kept_and_it_expires(shop: Desk):

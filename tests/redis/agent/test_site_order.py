@@ -1,4 +1,4 @@
-"""What to mend first on a site is asked for once a day, when its night is over, and never holds a page up."""
+"""What to fix first on a site is asked for once a day, when its night is over, and never holds a page up."""
 
 from __future__ import annotations
 

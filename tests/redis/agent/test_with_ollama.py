@@ -108,7 +108,7 @@ async def test_what_is_asked_in_other_words_costs_no_further_model_call(asked: A
 
     assert (first.cached, second.cached, third.cached) == (False, True, False)
     assert second.answer == first.answer == f"{NO_SCAN_SAYS}The Web Content Accessibility Guidelines."
-    assert second.notes[0] == first.notes[0] == "the answer rests on no scan"
+    assert second.notes[0] == first.notes[0] == "the answer is not based on a scan"
     assert "to the question: what is WCAG?" in second.notes[1]
     assert len(asked.server.calls()) == 4
 

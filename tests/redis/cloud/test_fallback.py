@@ -25,7 +25,7 @@ from worker.models.job_context import serving
 from worker.models.protocols import ChatReply, Message
 
 ASK = [Message("user", "What is wrong?")]
-WHY = "complex: it asks several things"
+WHY = "complex: it asks several questions"
 
 
 async def test_a_call_stays_local_while_ollama_answers(open_worker: OpenModels, cloud: OpenAIServer):

@@ -154,7 +154,7 @@ async def test_ollama_and_its_models_are_looked_for(redis_url: str, keys: Keys):
     lines = {line.subject: line for line in found}
     assert lines["CHAT_MODEL"].level is Level.OK
     assert lines["EMBEDDING_MODEL"].level is Level.ERROR
-    assert lines["EMBEDDING_MODEL"].todo == "type there: ollama pull not-pulled"
+    assert lines["EMBEDDING_MODEL"].todo == "run there: ollama pull not-pulled"
     assert [line.level for line in found if line.subject == "ollama"] == [Level.OK, Level.ERROR]
 
 
@@ -169,7 +169,7 @@ async def test_the_distances_of_the_model_in_use_are_measured_and_the_cache_s_us
 
     assert [pair.asks_the_same for pair in measured.pairs] == [True, True, True, False, False]
     assert all(0 < pair.distance < 2 for pair in measured.pairs)
-    assert use(measured.counts) == "the cache was asked 1 time so far: 0 hits; 0 near misses; 1 miss"
+    assert use(measured.counts) == "the cache was used 1 time so far: 0 hits; 0 near misses; 1 miss"
 
 
 @pytest.mark.parametrize(("model", "code"), [("builtin", 0), ("another", 3)])

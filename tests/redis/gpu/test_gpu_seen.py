@@ -100,7 +100,7 @@ async def test_status_says_the_same_in_words(open_pool: OpenPool, redis_url: str
     lines = printed[printed.index("gpu http://gpu1:11434: up; chat 1 of 1, embed 0 of 1 slots in use") :]
     shown = PAGE.read_text("utf-8").partition("$ sightline status\n")[2].partition("\n\n")[0].splitlines()
     assert lines[1] == "  loaded   qwen3.5:4b, 2.2 of 3.3 GB on the card"
-    assert lines[2] == "  missing  nomic-embed-text: type there: ollama pull nomic-embed-text"
+    assert lines[2] == "  missing  nomic-embed-text: run there: ollama pull nomic-embed-text"
     assert [seconds_aside(line) for line in [lines[0], *lines[3:]]] == [
         seconds_aside(line.removeprefix("    ")) for line in shown
     ]

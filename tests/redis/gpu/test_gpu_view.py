@@ -169,7 +169,7 @@ def test_the_words_name_jobs_and_keep_terminals_safe():
 
     assert lines[0] == f"gpu {GPU1}: unhealthy for 60.0 s: bad [2J news; chat 0 of 1, embed 0 of 1 slots in use"
     assert lines[1] == "  loaded   qwen3.5:4b, 2.2 of 3.3 GB on the card"
-    assert lines[2] == "  missing  nomic-embed-text: type there: ollama pull nomic-embed-text"
+    assert lines[2] == "  missing  nomic-embed-text: run there: ollama pull nomic-embed-text"
     assert lines[3] == "  waits    job job-0 on w1: chat, number 1 (batch), for 0.5 s; expected wait about 2.0 s"
     assert lines[-1] == "  waits    5 more"
 

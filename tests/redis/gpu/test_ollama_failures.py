@@ -148,7 +148,7 @@ async def test_a_model_that_is_not_pulled_comes_with_what_to_type_and_is_found_l
 
     with capture_logs() as logs:
         models = await open_with(ollama.url)
-        with pytest.raises(ModelMissing, match=r"type there: ollama pull qwen3\.5:4b$"):
+        with pytest.raises(ModelMissing, match=r"run there: ollama pull qwen3\.5:4b$"):
             await models.chat.chat(ASK)
 
     assert [entry["type"] for entry in logs if entry["event"] == "model.missing"] == ["ollama pull qwen3.5:4b"]

@@ -40,7 +40,7 @@ def fails(*faults: Fault) -> Callable[[OllamaServer], None]:
 @pytest.mark.parametrize(
     ("prepare", "settings", "why"),
     [
-        pytest.param(not_pulled, {}, "type there: ollama pull qwen3.5:4b", id="not_pulled"),
+        pytest.param(not_pulled, {}, "run there: ollama pull qwen3.5:4b", id="not_pulled"),
         pytest.param(
             fails(Fault("status", status=503, text="server busy")), {}, "overloaded (503): server busy", id="503"
         ),

@@ -244,7 +244,7 @@ async def test_pickle_is_read_only_where_it_is_trusted(stock: ArqRedis, folder: 
 
     assert first.returncode == 3, first.stderr
     named, counts = map(json.loads, first.stdout.splitlines())
-    assert named == {"v": 1, "left": "plain", "reason": "it is in progress on an arq worker"}
+    assert named == {"v": 1, "left": "plain", "reason": "it is running on an arq worker"}
     assert counts == {"v": 1, "moved": 1, "deferred": 1, "left": 1}
     assert second.returncode == 0, second.stderr
     assert json.loads(second.stdout) == {"v": 1, "moved": 1, "deferred": 0, "left": 0}

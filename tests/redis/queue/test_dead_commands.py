@@ -68,4 +68,4 @@ def test_letters_are_named_or_all_are_meant(call: Call, words: tuple[str, ...]) 
     done = call("dead", *words)
 
     assert done.returncode == 64
-    assert "name the dead letters, or give --all" in done.stderr
+    assert "name the dead letters, or use --all" in done.stderr

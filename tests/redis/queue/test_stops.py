@@ -26,7 +26,7 @@ async def test_a_job_over_its_time_is_dead_and_says_so(client: Client, redis_url
         result = await client.wait(job.job_id, timeout_s=WAIT_S)
 
     assert result.error is not None
-    assert result.error.message == "the job ran into its time-out of 0.1 s"
+    assert result.error.message == "the job exceeded its time-out of 0.1 s"
 
 
 async def test_a_running_job_is_cancelled_within_five_seconds(client: Client, redis_url: str, keys: Keys):

@@ -174,7 +174,7 @@ async def test_the_dead_letter_says_for_how_long_nobody_knew_it(
 
     assert result.state == "dead"
     assert result.error is not None
-    assert "no other came that knows it within 0.3 s (KIND_WAIT_S)" in result.error.message
+    assert "no worker that knows it came within 0.3 s (KIND_WAIT_S)" in result.error.message
     assert f"this worker knows {'mail' if worker == 'arq' else 'scan'}" in result.error.message
 
 

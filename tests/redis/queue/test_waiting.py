@@ -71,7 +71,7 @@ async def test_what_has_ended_is_yielded_before_the_time_is_up(client: Client) -
         said = str(error)
 
     assert seen == [ids[1]]
-    assert said == "2 jobs have not ended within 0.2 s; they go on"
+    assert said == "2 jobs have not ended within 0.2 s; they continue"
 
 
 async def test_a_job_named_twice_is_yielded_once(client: Client) -> None:

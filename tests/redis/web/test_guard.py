@@ -180,8 +180,8 @@ async def test_guessing_a_password_is_slowed_and_tells_nothing(signed: Browser) 
         await sign_in(signed, "anna", "wrong")
 
     assert unknown.status_code == wrong.status_code == 401
-    assert "Name or password is wrong." in unknown.text
-    assert "Name or password is wrong." in wrong.text
+    assert "The name or password is wrong." in unknown.text
+    assert "The name or password is wrong." in wrong.text
     assert await sign_in(signed, "anna") == 429
 
 

@@ -66,7 +66,7 @@ async def test_an_expired_waiver_counts_and_says_so(shop: Browser, client: Clien
     await Waivers(client).add(Waiver(WORST, "was fine", datetime(2026, 1, 1, tzinfo=UTC).date()))
 
     assert (await shop.json("/"))["total"] == 2
-    assert "has expired on 2026-01-01: was fine" in (await shop.get(f"/barriers/{WORST}")).text
+    assert "The waiver expired on 2026-01-01: was fine" in (await shop.get(f"/barriers/{WORST}")).text
 
 
 async def test_a_waiver_without_a_reason_or_of_the_past_is_refused(shop: Browser, client: Client) -> None:
@@ -122,7 +122,7 @@ async def test_two_times_without_a_page_in_common_are_not_called_the_same(shop: 
     answer = await shop.get("/compare", params={"before": "yesterday", "after": "now"})
 
     assert answer.status_code == 400
-    assert "No page is known both at" in answer.text
+    assert "No page was scanned both at" in answer.text
     assert "3 pages were first scanned later" in answer.text
 
 

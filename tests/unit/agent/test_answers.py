@@ -26,7 +26,7 @@ def test_a_scan_that_no_tool_told_of_is_taken_out_and_counted():
 
     assert answer.text == "All is well. Home is not [scan a1]."
     assert answer.sources == ("a1",)
-    assert answer.notes == ("the model cited 2 scans that no tool told of: taken out",)
+    assert answer.notes == ("the model cited 2 scans that no tool returned: removed",)
 
 
 def test_an_endless_answer_is_cut_and_says_so():

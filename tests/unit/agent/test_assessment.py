@@ -81,7 +81,7 @@ async def test_two_answers_of_the_wrong_form_leave_the_findings_without_an_asses
     verdict = await assess(Scripted("no", "still no", answer("f-label")), PAGE)
 
     assert verdict.assessment is None
-    assert verdict.source.reason.startswith("scripted did not answer in the form asked for: ")
+    assert verdict.source.reason.startswith("scripted did not answer in the required form: ")
     assert verdict.usage.prompt_tokens == 20
 
 

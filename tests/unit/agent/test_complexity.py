@@ -14,7 +14,7 @@ from worker.agent.conversation.complexity import complexity
         ("Compare the shop and the blog.", "complex: the question says 'compare'"),
         ("Why did the cart get worse?", "complex: the question says 'why'"),
         ("Which barriers should we PRIORITISE", "complex: the question says 'prioritise'"),
-        ("What changed? And who is affected?", "complex: it asks several things"),
+        ("What changed? And who is affected?", "complex: it asks several questions"),
         ("Really?!?", ""),
         ("word " * 60, ""),
         ("word " * 61, "complex: the question has more than 60 words"),

@@ -73,9 +73,9 @@ def test_a_wrong_first_step_and_no_assessment_are_misses():
     ("answer", "sources", "notes", "right", "grounded"),
     [
         ("The checkout page.", ("checkout-2",), (), 1, 1),
-        ("The checkout page.", (), ("the answer rests on no scan",), 0, 0),
+        ("The checkout page.", (), ("the answer is not based on a scan",), 0, 0),
         ("The home page.", ("checkout-2",), (), 0, 1),
-        ("The checkout.", ("checkout-2",), ("the model cited 1 scan that no tool told of: taken out",), 1, 0),
+        ("The checkout.", ("checkout-2",), ("the model cited 1 scan that no tool returned: removed",), 1, 0),
     ],
 )
 def test_an_answer_is_right_if_it_says_what_it_must_and_rests_on_the_right_scans(

@@ -196,7 +196,7 @@ async def test_prose_is_repaired_once_then_the_page_goes_without_and_the_model_i
 
     assert first.assessment is None
     assert first.failure is None
-    assert first.source.reason.startswith("explains did not answer in the form asked for: ")
+    assert first.source.reason.startswith("explains did not answer in the required form: ")
     assert "in the last hour" in second.source.reason
     assert len(model.asked) == 2
 

@@ -69,7 +69,7 @@ def test_what_has_no_room_is_left_out_from_the_oldest_on_and_marked():
     answers = [one.content for one in prompt.messages if one.role == "tool"]
     assert answers[0] == LEFT_OUT
     assert answers[-1] == long
-    assert "the model was shown some answers of tools only once, for want of room" in prompt.notes
+    assert "for lack of space, the model was shown some tool results only once" in prompt.notes
     assert "of the conversation's 3 earlier turns the model was shown the last 0" in prompt.notes
     assert sum(most_tokens(one.content) for one in prompt.messages) <= BUDGET_TOKENS
 

@@ -118,7 +118,7 @@ async def test_an_area_that_is_answered_in_no_form_costs_its_own_proposals_and_a
     assessment = appraised.assessment
     assert assessment is not None
     assert [one.area for one in assessment.reviews] == ["media"]
-    assert appraised.notes[0].startswith("no proposals about contrast: proposes did not answer in the form asked for")
+    assert appraised.notes[0].startswith("no proposals about contrast: proposes did not answer in the required form")
     assert assessment.summary == "Mend it."
 
 

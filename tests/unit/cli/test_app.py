@@ -98,7 +98,7 @@ def test_what_answers_already_is_used_and_in_ci_refused(tmp_path: Path) -> None:
 
         with started(start, {}) as application:
             assert application is None
-        with pytest.raises(ServiceError, match="something answers at"), started(start, {"CI": "true"}):
+        with pytest.raises(ServiceError, match="something already answers at"), started(start, {"CI": "true"}):
             pass
 
 

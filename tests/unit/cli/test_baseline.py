@@ -128,9 +128,9 @@ def test_renewing_drops_what_is_fixed_adds_what_is_new_and_keeps_other_pages() -
         ("[]", "has no barriers of version 1"),
         ('{"v": 3, "barriers": []}', "has no barriers of version 1 or 2"),
         ('{"v": 2, "barriers": [], "components": {}}', "has no barriers of version 1 or 2"),
-        ('{"v": 2, "barriers": [], "components": [{"kind": "x"}]}', "a component without kind, rule and name"),
+        ('{"v": 2, "barriers": [], "components": [{"kind": "x"}]}', "a component without a kind, rule or name"),
         ('{"v": 2, "barriers": [], "components": [{"kind": "x", "rule": "r", "name": "n", "paths": "/"}]}', "paths"),
-        ('{"v": 1, "barriers": [{"path": "/"}]}', "without path, rule and fingerprint"),
+        ('{"v": 1, "barriers": [{"path": "/"}]}', "without a path, rule or fingerprint"),
     ],
 )
 def test_a_file_that_is_no_baseline_is_refused(tmp_path: Path, text: str, said: str) -> None:
@@ -142,7 +142,7 @@ def test_a_file_that_is_no_baseline_is_refused(tmp_path: Path, text: str, said: 
 
 
 def test_a_missing_baseline_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--write-baseline makes one"):
+    with pytest.raises(InputError, match="--write-baseline creates one"):
         read_baseline(tmp_path / "known.json")
 
 
@@ -256,5 +256,5 @@ def test_the_first_run_writes_the_baseline_that_the_file_names(tmp_path: Path) -
     gate, before = _baselines(ScanOptions(baseline=file, write_baseline=file))
 
     assert (gate.baseline, before) == (None, Baseline())
-    with pytest.raises(InputError, match="--write-baseline makes one"):
+    with pytest.raises(InputError, match="--write-baseline creates one"):
         _baselines(ScanOptions(baseline=file, write_baseline=str(tmp_path / "other.json")))

@@ -76,7 +76,7 @@ def test_a_run_whose_reports_are_files_says_in_a_line_each_what_fails_it(
 
     _, err = written([Output("json", tmp_path / "a.json")], pages, capsys)
 
-    lines = [line for line in err.splitlines() if line.startswith("sightline: fails: ")]
+    lines = [line for line in err.splitlines() if line.startswith("sightline: failed: ")]
     assert len(lines) == 2
     assert "critical: Header › search field has no label (label): #label-0 on https://shop.example/0.html" in lines[0]
     assert "and 3 more pages; fix: " in lines[0]
@@ -89,7 +89,7 @@ def test_what_does_not_fail_the_run_is_in_no_such_line(tmp_path: Path, capsys: p
 
     _, err = written([Output("json", tmp_path / "a.json")], [minor, sample_pages.passed()], capsys)
 
-    assert "fails: " not in err
+    assert "failed: " not in err
     assert "::error" not in err
 
 

@@ -84,7 +84,7 @@ def test_the_token_may_be_in_a_file_and_what_is_no_token_is_not_shown(
     assert (done, broken) == (0, 64)
     assert [one["body"] for one in host.comments] == [REPORT]
     said = capsys.readouterr().err
-    assert "GITHUB_TOKEN holds no token" in said
+    assert "GITHUB_TOKEN is not a token" in said
     assert "words" not in said.replace("one word of", "")
 
 

@@ -330,7 +330,7 @@ def test_an_issue_that_was_opened_though_the_host_answered_502_is_not_opened_twi
 
 
 @pytest.mark.parametrize(
-    ("status", "said"), [(401, "the token is refused"), (403, "may not do this"), (404, "no such project")]
+    ("status", "said"), [(401, "the token was refused"), (403, "may not do this"), (404, "no such project")]
 )
 def test_a_refusal_says_what_to_do_and_quotes_no_token(
     run: Run, host: TrackerStub, capsys: pytest.CaptureFixture[str], status: int, said: str
@@ -402,11 +402,11 @@ def test_a_json_file_is_a_tracker_too(run: Run) -> None:
     [
         (["--to", "github"], {"GITHUB_TOKEN": TOKEN}, "expected --project or GITHUB_REPOSITORY as owner/name"),
         (["--to", "github", "--project", "a/b"], {}, "there is no token: set GITHUB_TOKEN"),
-        (["--to", "gitlab", "--project", "a/b"], {"GITLAB_TOKEN_FILE": "/nowhere"}, "GITLAB_TOKEN_FILE names"),
+        (["--to", "gitlab", "--project", "a/b"], {"GITLAB_TOKEN_FILE": "/nowhere"}, "file named by GITLAB_TOKEN_FILE"),
         (
             ["--to", "github", "--project", "a/b"],
             {"GITHUB_TOKEN": f"{TOKEN}\nx"},
-            "GITHUB_TOKEN holds no token",
+            "GITHUB_TOKEN is not a token",
         ),
         (["--to", "json", "--label", "a,b"], {}, "--label 'a,b'"),
         (["--to", "json", "--site", "x"], {}, "give one of REPORT and --site"),

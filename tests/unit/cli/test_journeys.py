@@ -88,9 +88,12 @@ def test_a_recording_of_the_browsers_tools_is_read(tmp_path: Path) -> None:
             [{"clik": "#a"}, {"click": "#b"}, {"fill": "#c"}],
             "step 1: unknown step 'clik'.*; step 3: fill needs a value",
         ),
-        ([{"click": "#a"}] * 101, "has 101 steps: expected 100 at most"),
+        ([{"click": "#a"}] * 101, "has 101 steps: expected at most 100"),
         ([{"scan": "a"}, {"scan": "a"}], "steps 1 and 2 scan two states called 'a'"),
-        ({"steps": [{"type": "waitForExpression", "expression": "x"}]}, "step 1 of the recording .*no JavaScript"),
+        (
+            {"steps": [{"type": "waitForExpression", "expression": "x"}]},
+            "step 1 of the recording .*cannot run JavaScript",
+        ),
         ({"steps": [{"type": "click", "selectors": [["xpath///a"]]}]}, "no usable CSS selector, text or name"),
     ],
 )
@@ -134,7 +137,7 @@ def test_a_login_is_one_for_all_pages_of_a_run(tmp_path: Path) -> None:
     assert secrets == {"variables": {"SHOP_USER": "anna"}}
     with pytest.raises(InputError, match="the pages are on several sites"):
         journeys.login_for([URL, "https://other.example/"])
-    with pytest.raises(InputError, match="expected a goto first"):
+    with pytest.raises(InputError, match="expected a goto to the login page first"):
         read_journeys(ScanOptions(login=write(tmp_path, [{"click": "#a"}])), {}, {})
 
 

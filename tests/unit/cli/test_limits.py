@@ -24,18 +24,18 @@ def counted(limits: Limits, pages: list[Page], *, fail_on: Impact | None = Impac
     [
         (Limits(total=2), []),
         (Limits(total=1), ["2 component barriers, 1 allowed (gate.max.total)"]),
-        (Limits(rules={"label": 1}), ["1 component barrier under no limit: image-alt"]),
+        (Limits(rules={"label": 1}), ["1 component barrier without a limit: image-alt"]),
         (
             Limits(rules={"label": 1, "image-alt": 0}),
             ["1 component barrier of image-alt, 0 allowed (gate.max.rules.image-alt)"],
         ),
         (Limits(groups={"shop": 2}), []),
         (Limits(groups={"shop": 1}), ["2 component barriers in shop, 1 allowed (gate.max.groups.shop)"]),
-        (Limits(groups={"blog": 0}), ["2 component barriers under no limit: image-alt, label"]),
+        (Limits(groups={"blog": 0}), ["2 component barriers without a limit: image-alt, label"]),
         (Limits(new=2), []),
         (Limits(new=1), ["2 new component barriers, 1 allowed (gate.max_new)"]),
         (Limits(new=2, rules={"label": 0}), ["1 component barrier of label, 0 allowed (gate.max.rules.label)"]),
-        (Limits(review=0), ["2 component barriers under no limit: image-alt, label"]),
+        (Limits(review=0), ["2 component barriers without a limit: image-alt, label"]),
     ],
 )  # fmt: skip
 def test_a_limit_bounds_what_it_covers(limits: Limits, reasons: list[str]) -> None:

@@ -44,7 +44,7 @@ def test_a_format_may_name_its_file() -> None:
 def test_two_reports_for_one_file_are_refused(formats: tuple[str, ...], output: str | None, folder: Path) -> None:
     (folder / "x").mkdir()
 
-    with pytest.raises(InputError, match="cannot both go to"):
+    with pytest.raises(InputError, match="cannot both be written to"):
         plan(*formats, output=output)
 
 

@@ -102,7 +102,7 @@ def test_a_file_of_authorities_is_read_for_its_certificates_alone() -> None:
         (b"-----BEGIN PRIVATE KEY-----", "no certificate: expected PEM text"),
         (b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----", "the certificate is broken"),
         (b"0\x82\xff\xfe", "is not text: expected PEM"),
-        (None, "No such file or directory; expected a file of certificates"),
+        (None, "No such file or directory; expected a file with certificates"),
     ],
 )
 def test_a_file_without_authorities_is_refused_by_name(

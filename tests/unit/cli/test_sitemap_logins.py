@@ -77,7 +77,7 @@ def test_a_login_file_opens_sitemaps_too(site: SmallSite, secrets: JsonObject, n
     site.files = {"/s.xml": for_those_who_log_in(urlset("/a"), name, value)}
 
     assert targets_of(f"{site.url}/s.xml", secrets=secrets).urls == (f"{site.url}/a",)
-    with pytest.raises(PageUnreachable, match="answers 401 Unauthorized: give a login by --header-file"):
+    with pytest.raises(PageUnreachable, match="answers 401 Unauthorized: give a login with --header-file"):
         targets_of(f"{site.url}/s.xml")
 
 
@@ -133,7 +133,7 @@ def test_two_logins_of_one_origin_are_refused_and_neither_is_shown() -> None:
     targets = read_targets(["http://a:s3cret@h.example/1", "http://b:hidd3n@h.example/2"], None)
 
     assert targets.urls == ("http://h.example/1",)
-    assert targets.refused[0].problem == "'http://h.example/2' has two logins: scan the pages of one login at a time"
+    assert targets.refused[0].problem == "'http://h.example/2' has two logins: scan with one login at a time"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def test_robots_txt_is_honoured_unless_told_otherwise(site: SmallSite) -> None:
     assert remark.startswith(
         f"{site.url}/s.xml: 1 page of 1 sitemap; left out: 1 by robots.txt (such as {site.url}/private"
     )
-    assert remark.endswith("; --ignore-robots takes those too")
+    assert remark.endswith("; --ignore-robots includes those")
     assert len(everything.urls) == 2
 
 
@@ -103,7 +103,7 @@ def test_a_sitemap_of_which_nothing_fits_says_how_much_it_had(site: SmallSite) -
     site.files["/s.xml"] = urlset(f"{site.url}/1", f"{site.url}/2")
 
     with pytest.raises(
-        InputError, match=r"lists nothing to scan: 0 pages of 1 sitemap; left out: 2 that fit no --match"
+        InputError, match=r"lists nothing to scan: 0 pages of 1 sitemap; left out: 2 that match no --match"
     ):
         read_targets([], None, ScanOptions(sitemaps=(f"{site.url}/s.xml",), match=("/shop/*",)))
 

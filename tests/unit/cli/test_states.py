@@ -43,9 +43,9 @@ def test_an_option_given_twice_is_two_states(given: dict[str, Any], names: list[
     ("given", "said"),
     [
         ({"zoom": (400,), "viewport": ({"width": 390},)}, "leaves 98x200 CSS pixels"),
-        ({"zoom": (400,), "device": ("iPhone 14",)}, "zoom is of a desktop browser"),
+        ({"zoom": (400,), "device": ("iPhone 14",)}, "only desktop windows have a zoom"),
         ({"viewport": ({"width": 90},)}, "viewport.width"),
-        ({"viewport": tuple({"width": 300 + n} for n in range(MAX_STATES + 1))}, "make 25 states of each page"),
+        ({"viewport": tuple({"width": 300 + n} for n in range(MAX_STATES + 1))}, "give 25 states per page"),
     ],
 )
 def test_a_state_that_no_browser_can_be_in_is_refused(given: dict[str, Any], said: str) -> None:

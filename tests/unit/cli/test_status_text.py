@@ -43,7 +43,7 @@ def test_an_open_batch_says_how_to_close_it() -> None:
 def test_a_queue_without_workers_says_how_to_start_one() -> None:
     queue = QueueInfo({"batch": LaneInfo(queued=7, running=0)}, scheduled=0, dead=0, workers=())
 
-    assert list(queue_lines(queue, now_ms=0))[-1] == "No worker lives. Start one: sightline worker"
+    assert list(queue_lines(queue, now_ms=0))[-1] == "No worker is alive. Start one: sightline worker"
 
 
 def test_batches_that_share_a_lane_are_named() -> None:
@@ -60,7 +60,10 @@ def test_a_worker_is_shown_with_its_load_and_age() -> None:
     worker = WorkerInfo("w1", "host", 7, 1_000, 3, ("a", "b"), 0, 0, 0, sandbox="off: root")
     queue = QueueInfo({}, scheduled=0, dead=0, workers=(worker,))
 
-    assert list(queue_lines(queue, now_ms=5_000))[-1] == "  w1  host:7  2/3 jobs  heard of 4 s ago  sandbox off: root"
+    assert (
+        list(queue_lines(queue, now_ms=5_000))[-1]
+        == "  w1  host:7  2/3 jobs  last heartbeat 4 s ago  sandbox off: root"
+    )
 
 
 def test_an_event_of_a_scan_names_the_page_and_its_barriers() -> None:

@@ -26,7 +26,7 @@ def test_a_batch_is_paused_and_opened_at_once_and_cancelled_after_a_yes_only() -
     assert after("jpo")[1] == [Deed("pause", "batch:nightly"), Deed("open", "batch:nightly")]
     assert after("jcy")[1] == [Deed("cancel", "batch:nightly")]
     view, deeds = after("jc")
-    assert (view.footer, deeds) == ("cancel batch nightly? y cancels it, any other key does not", [])
+    assert (view.footer, deeds) == ("cancel batch nightly? press y to cancel it, any other key to keep it", [])
     assert after("jcn")[1] == after("jcjy")[1] == []
 
 

@@ -35,7 +35,7 @@ def test_what_nobody_foresaw_is_one_line_and_not_the_code_of_findings(
     said = capsys.readouterr().err
     assert re.fullmatch(
         r"sightline: internal error, please report it: KeyError: 'lost\\nkey' \(producer/cli/status.py:\d+\); "
-        r"SIGHTLINE_DEBUG=1 shows where it comes from\n",
+        r"SIGHTLINE_DEBUG=1 shows the traceback\n",
         said,
     ), said
 

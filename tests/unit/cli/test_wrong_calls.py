@@ -40,11 +40,11 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["scan", PAGE, "--format", "pdf"], "format 'pdf' is unknown: expected one of table, json"),
         (["scan", PAGE, "--format", "html="], "names no file"),
         (["scan", PAGE, "--format", "json", "--format", "csv"], "json and csv cannot both go to stdout"),
-        (["scan", PAGE, "--format", "json", "--json"], "give one of --json and --format"),
+        (["scan", PAGE, "--format", "json", "--json"], "--json is the same as --format jsonl: use one of them"),
         (["scan", PAGE, "-o", "report.pdf"], "has no known format"),
         (["scan", PAGE, "-o", "missing/report.html"], "cannot write 'missing/report.html'"),
         (["scan", PAGE, "--format", "html=.", "--wait"], "it is a folder"),
-        (["scan", PAGE, "--format", "html=a.html", "-o", "b.html"], "receives no report"),
+        (["scan", PAGE, "--format", "html=a.html", "-o", "b.html"], "would get no report"),
         (["scan", PAGE, "--resume"], "--resume needs --batch NAME"),
         (["scan", PAGE, "--id", "a", "--batch", "b"], "exclude each other"),
         (["scan", PAGE, PAGE + "tea", "--id", "a"], "is for one page: 2 were given"),
@@ -65,24 +65,24 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["scan", PAGE, "--max-pages", "9"], "--max-pages limit a --crawl URL, but none is given"),
         (
             ["scan", PAGE, "--id", "a", "--zoom", "100", "--zoom", "400"],
-            "one page: 2 states of it are asked for",
+            "one page: 2 states of it were requested",
         ),
         (["scan", PAGE, "--group", "/shop/*="], "--group '/shop/*=': expected a name such as shop, or a pattern"),
         (["schedule", "add", "n", "0 3 * * *", PAGE, "--viewport", "9x9"], "viewport.width"),
-        (["waive"], "give one of FINGERPRINT with --reason, --list"),
+        (["waive"], "use one of FINGERPRINT with --reason, --list"),
         (["waive", "a" * 24], "--reason is missing"),
         (["waive", "a" * 24, "--reason", "x", "--until", "soon"], "does not match the format '%Y-%m-%d'"),
         (["waive", "a" * 24, "--reason", "x", "--until", "2001-01-01"], "that day is over"),
         (["waive", "image-alt", "--reason", "x"], "expected 24 hex digits"),
-        (["waive", "--list", "--remove", "a" * 24], "give one of FINGERPRINT"),
+        (["waive", "--list", "--remove", "a" * 24], "use one of FINGERPRINT"),
         (["waive", "--list", "--until", "2999-01-01"], "need a FINGERPRINT"),
-        (["review"], "give one of ID barrier|no-barrier with --reason, --list"),
-        (["review", ISSUE], "the verdict on"),
+        (["review"], "use one of ID barrier|no-barrier with --reason, --list"),
+        (["review", ISSUE], "the decision on"),
         (["review", ISSUE, "perhaps", "--reason", "x"], "'barrier', 'no-barrier'"),
         (["review", ISSUE, "barrier"], "--reason is missing"),
-        (["review", "a" * 24, "barrier", "--reason", "x"], "expected a component barrier's"),
+        (["review", "a" * 24, "barrier", "--reason", "x"], "expected the id of a component barrier"),
         (["review", ISSUE, "barrier", "--reason", "x", "--by", " "], "the name of a decision"),
-        (["review", "--list", "--remove", ISSUE], "give one of ID"),
+        (["review", "--list", "--remove", ISSUE], "use one of ID"),
         (["review", "--list", "--by", "Anna"], "need an ID"),
         (["status", "a:b"], "job id 'a:b'"),
         (["result"], "Missing argument 'JOB|BATCH'"),
@@ -123,7 +123,7 @@ def test_a_file_given_as_an_address_is_told_how_to_be_given(tmp_path: Path, caps
     code = run(["scan", "urls.txt"])
 
     assert code == 64
-    assert "for the addresses in that file write --file urls.txt" in capsys.readouterr().err
+    assert "to scan the addresses in that file, use --file urls.txt" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_text_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

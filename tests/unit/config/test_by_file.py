@@ -109,7 +109,7 @@ def test_local_keeps_nothing_to_compare_with(file: Path) -> None:
     run = wanted(file, local=True, baseline="known.json")
 
     assert not run.options.only_new
-    assert any("gate.only_new is left out" in remark for remark in run.remarks)
+    assert any("gate.only_new is ignored" in remark for remark in run.remarks)
 
 
 def test_the_gate_of_the_file_reaches_the_run(file: Path) -> None:
@@ -118,7 +118,7 @@ def test_the_gate_of_the_file_reaches_the_run(file: Path) -> None:
     assert (rules.limits.total, rules.limits.new) == (9, 1)
     assert rules.count_review == {"live-trap"}
     assert [(sorted(one.rules), one.waiver.reason) for one in rules.rule_waivers] == [
-        (["image-alt"], "later"), (["label"], f"only reported, says gate.report_only of {rules.shown}")
+        (["image-alt"], "later"), (["label"], f"only reported, by gate.report_only of {rules.shown}")
     ]  # fmt: skip
     assert [one.fingerprint for one in rules.waivers] == ["3f2b8c6e5a1d4f7089abcdef"]
 
@@ -139,7 +139,7 @@ def test_what_contradicts_itself_is_refused(file: Path, given: dict[str, Any], t
 def test_faults_are_printed_a_line_each_and_nothing_is_done(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file.write_text("[scan]\nviewprt = 1\nstandrd = 2\n")
 
-    with pytest.raises(InputError, match="has 2 faults: nothing was done"):
+    with pytest.raises(InputError, match="has 2 errors: nothing was done"):
         wanted(file)
     assert [line.partition("sightline.toml:")[2] for line in capsys.readouterr().err.splitlines()] == [
         "2: scan.viewprt: unknown key; did you mean viewport?",

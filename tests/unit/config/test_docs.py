@@ -71,7 +71,7 @@ def test_config_init_check_and_show_go_together(tmp_path: Path, monkeypatch: pyt
     shown = json.loads(run(config, ["show", "http://localhost:4173/x"]).output)
     every = json.loads(run(config, ["show"]).output)
 
-    assert checked == "sightline.toml: no faults; 1 site, 0 waivers\n"
+    assert checked == "sightline.toml: no errors; 1 site, 0 waivers\n"
     assert shown["options"] == [{"key": "standard", "value": "wcag22aa", "at": "sightline.toml:6"}]
     assert {"key": "gate.fail_on", "value": "serious", "at": "sightline.toml:19"} in every["options"]
 
@@ -83,4 +83,4 @@ def test_config_check_lists_faults_and_fails(tmp_path: Path, monkeypatch: pytest
     done = CliRunner().invoke(config, ["check"])
 
     assert done.stdout == "sightline.toml:2: gate.fail_on: 'seriuos': did you mean serious?\n"
-    assert "has 1 fault" in str(done.exception)
+    assert "has 1 error" in str(done.exception)

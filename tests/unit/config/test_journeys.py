@@ -61,22 +61,22 @@ steps = []
 """
 ACTIONS = "goto, click, fill, select, check, uncheck, press, hover, wait_for, scroll, consent, scan"
 EXPECTED = """\
-2: scan.login: 'sing in' is no [[journey]] of this file, and no file: did you mean sign in?
+2: scan.login: 'sing in' is neither a [[journey]] of this file nor a file: did you mean sign in?
 6: site[1].login: a login begins with a goto, has a step after it, and no scan: 'sizes' does not
-9: page[1].steps: 'no.json' is no [[journey]] of this file, and no file: expected the name of one, or a file of steps
-10: journey[1]: nothing runs it: give it a `page` to begin at, or name it in `login` or `steps`
+9: page[1].steps: 'no.json' is neither a [[journey]] of this file nor a file: expected one or the other
+10: journey[1]: nothing runs it: give it a start `page`, or name it in `login` or `steps`
 14: journey[1].steps[2]: unknown step 'clik': did you mean 'click'?
 15: journey[1].steps[3]: fill needs a value
 16: journey[1].steps[4].wait_for: expected one of selector, text, address and idle, not 'adress'
 17: journey[1].steps[5].consent: expected true, or the selector of a button
 18: journey[1].steps[6]: press: 'Entr' is not a key: did you mean Enter?
-23: journey[2].site: 'shp' is no [[site]] of this file: did you mean shop?
+23: journey[2].site: 'shp' is not a [[site]] of this file: did you mean shop?
 24: journey[2].step: unknown key; did you mean steps?
-27: journey[3].name: 'sizes' is the name of journey[2], too
-29: journey[3].site: 'shp' is no [[site]] of this file: did you mean shop?
-30: journey[3].steps: step 2 comes after the last scan, 'open': end with a scan, or leave it out
-30: journey[3].steps[1]: journey[2] scans a state called 'open' of this page, too
-31: journey[4]: expected a step such as { scan = 'dialog open' }, which names what is to be scanned
+27: journey[3].name: 'sizes' is also the name of journey[2]
+29: journey[3].site: 'shp' is not a [[site]] of this file: did you mean shop?
+30: journey[3].steps: step 2 comes after the last scan, 'open': end with a scan, or remove it
+30: journey[3].steps[1]: journey[2] also scans a state called 'open' of this page
+31: journey[4]: expected a step such as { scan = 'dialog open' }, which names the state to scan
 35: journey[5].name: missing
 36: journey[5].steps: is empty: expected one or more
 """

@@ -140,7 +140,7 @@ def test_two_sites_have_two_names(tmp_path: Path) -> None:
     (fault,) = read(site * 2, tmp_path).faults
 
     assert fault.line == 5
-    assert fault.text == "site[2].name: 'shop' is the name of site[1], too"
+    assert fault.text == "site[2].name: 'shop' is also the name of site[1]"
 
 
 def test_a_file_says_what_the_command_line_would(tmp_path: Path) -> None:

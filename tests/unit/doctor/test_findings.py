@@ -65,7 +65,7 @@ def test_vectors_that_could_be_half_as_large_are_told_and_are_no_fault():
     line = vectors_line(Record(Generation(1, "nomic", 768, bits=32)), model="nomic", dims=768)
 
     assert line.level is Level.OK
-    assert line.text.endswith("(768 dimensions of 32 bits); half as large after: sightline reindex --to nomic")
+    assert line.text.endswith("(768 dimensions of 32 bits); to halve their size: sightline reindex --to nomic")
 
 
 def test_missing_vectors_and_a_change_of_model_are_told_with_what_to_type():
@@ -134,7 +134,7 @@ def test_a_model_that_is_not_pulled_is_said_with_what_to_type(has: Mapping[str, 
     line = model_line("CHAT_MODEL", "qwen3.5:4b", has)
 
     assert line.level is level
-    assert line.todo == ("" if level is Level.OK else "type there: ollama pull qwen3.5:4b")
+    assert line.todo == ("" if level is Level.OK else "run there: ollama pull qwen3.5:4b")
 
 
 def test_a_browser_that_is_not_there_is_an_error_with_what_to_install():

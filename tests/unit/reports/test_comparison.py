@@ -68,7 +68,7 @@ def test_what_nobody_knows_is_neither_new_nor_mended():
     found = comparison(change("uncertain", "Header › logo", uncertain=1))
 
     assert found.verdict == "same"
-    assert "Uncertain, so neither new nor mended" in written("table", found)
+    assert "Uncertain, so neither new nor fixed" in written("table", found)
 
 
 @pytest.mark.parametrize("name", list(WRITERS))

@@ -165,7 +165,7 @@ def test_two_sites_of_one_framework_are_shown_as_the_same_kind_and_never_merged(
 
     assert found == {HEADER: ("blog.example",), other: ("shop.example",), CARD: ()}
     assert "same kind on blog.example" in sample.render("table", both, width=300)
-    assert "the same kind is on shop.example" in sample.render("html", both)
+    assert "same kind on shop.example" in sample.render("html", both)
 
 
 SINCE = ComponentDates(first_ms=1_762_128_000_000, since_ms=1_762_128_000_000)  # 3 November 2025

@@ -62,5 +62,5 @@ def test_trimmed_elements_are_told() -> None:
 
     assert [row["what_to_do"] for row in found] == [
         "Fix this",
-        "41 more elements, left out of the result to keep it small",
+        "41 more elements, omitted to keep the result small",
     ]

@@ -96,7 +96,7 @@ def test_every_report_says_who_decided_and_when(name: str, verdict: Verdict) -> 
 def test_reports_name_the_components_that_wait_for_a_decision() -> None:
     text = sample.render("table", [undecided()], width=400)
 
-    line = "for a person to review: Main › card image has no text alternative, image-alt, 2 elements on 1 page"
+    line = "needs review: Main › card image has no text alternative, image-alt, 2 elements on 1 page"
     assert f"{line} ({CARD})" in text
 
 

@@ -52,7 +52,7 @@ def test_what_to_mend_first_on_the_site_is_shown_once_and_escaped() -> None:
 
     for form in ("html", "markdown"):
         made = sample.render(form, pages)
-        assert made.count("What to mend first") == 1
+        assert made.count("What to fix first") == 1
         assert "<b>header</b>" not in made
         assert "header" in made
-    assert "What to mend first" not in sample.render("html", [explained()])
+    assert "What to fix first" not in sample.render("html", [explained()])

@@ -70,7 +70,7 @@ def test_every_page_every_finding_and_its_advice_are_in_it() -> None:
     assert text.count('<details class="page') == 9
     assert text.count('<article class="finding') == 4
     assert "mend image-alt" in text
-    assert "Put together by rule, without a language model." in text
+    assert "Assembled by rules, without a language model." in text
 
 
 def test_a_criterion_links_to_its_explanation() -> None:
@@ -122,7 +122,7 @@ def test_a_trend_of_several_days_is_drawn_and_told_in_numbers() -> None:
     load_report("html")([sample.passed()], context, out)
 
     text = out.getvalue()
-    assert "<b>1.5 elements a page</b> broke a rule on 24 November 2026, 2.5 on 1 November 2026" in text
+    assert "<b>1.5 elements per page</b> failed a rule on 24 November 2026, 2.5 on 1 November 2026" in text
     assert re.findall(r'<rect class="(\w+)" x="([\d.]+)" y="([\d.]+)" width="15" height="([\d.]+)"/>', text) == [
         ("critical", "2.5", "0.0", "72.0"),
         ("serious", "22.5", "28.8", "43.2"),
@@ -202,7 +202,7 @@ def test_a_proposal_stands_beside_its_element_as_one_and_changes_no_count() -> N
     text = sample.render("html", [page_of(proposed)])
 
     assert text.count('class="proposal"') == 1
-    assert "Proposed by m:1b, for a person to decide: barrier." in text
+    assert "Proposed by m:1b, needs a person's decision: barrier." in text
     assert "White on &lt;b&gt;cream&lt;/b&gt;. Look at: The banner." in text
     assert 'class="assessment"' not in text
     for fail_on in (Impact.MINOR, None):

@@ -172,4 +172,4 @@ def test_remarks_tell_of_pages_that_led_elsewhere() -> None:
 
     pages = [replace(asked, result=result) for result in (plain, moved)]
 
-    assert remarks(pages) == [f"1 page led to another address, such as {asked.url} to {sample.SITE}/moved"]
+    assert remarks(pages) == [f"1 page redirected to another address, such as {asked.url} to {sample.SITE}/moved"]

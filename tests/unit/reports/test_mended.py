@@ -23,7 +23,7 @@ def page(path: str, *findings: Finding, fixed: Sequence[str] = (), known: Sequen
     return replace(page_of(result), marks=Marks(known=None if known is None else frozenset(known)))
 
 
-HEADER_LINE = f"{NAMES[HEADER]}: mended on 2 pages, still on 1 page ({HEADER})"
+HEADER_LINE = f"{NAMES[HEADER]}: fixed on 2 pages, still on 1 page ({HEADER})"
 
 
 def mended() -> list[Page]:
@@ -53,16 +53,16 @@ def test_a_component_that_no_page_has_any_more_is_named_by_the_results() -> None
     changes = Changes(previous="p", fixed=("image-alt-n0",), new_components=(), mended_components=(gone,))
     lost = [page_of(sample.scan_result(f"/{n}").model_copy(update={"changes": changes})) for n in range(3)]
 
-    assert mended_lines(lost) == [f"{NAMES[CARD]}: mended on 3 pages ({CARD})"]
+    assert mended_lines(lost) == [f"{NAMES[CARD]}: fixed on 3 pages ({CARD})"]
     assert mended_lines([*lost, page("/9", finding("image-alt", CARD))]) == [
-        f"{NAMES[CARD]}: mended on 3 pages, still on 1 page ({CARD})"
+        f"{NAMES[CARD]}: fixed on 3 pages, still on 1 page ({CARD})"
     ]
 
 
 def test_elements_of_components_that_no_page_names_are_counted() -> None:
     lost = [page("/1", fixed=["gone", "lost"]), page("/2", fixed=["gone"])]
 
-    assert mended_lines(lost) == ["3 elements mended on 2 pages, of components that this report cannot name"]
+    assert mended_lines(lost) == ["3 elements fixed on 2 pages, of components that this report cannot name"]
 
 
 def test_a_component_with_fewer_elements_than_before_is_not_mended() -> None:
@@ -75,7 +75,7 @@ def test_a_component_with_fewer_elements_than_before_is_not_mended() -> None:
 def test_an_element_that_may_be_of_two_components_is_not_named() -> None:
     both = [page("/1", finding("label", HEADER)), page("/2", finding("label", CARD)), page("/3", fixed=["label-n0"])]
 
-    assert mended_lines(both) == ["1 element mended on 1 page, of components that this report cannot name"]
+    assert mended_lines(both) == ["1 element fixed on 1 page, of components that this report cannot name"]
 
 
 def test_another_site_gives_no_name() -> None:

@@ -36,8 +36,8 @@ def test_the_table_puts_barriers_first_and_says_who_decides() -> None:
 
     start = text.index("review  ")
     assert text[start:].splitlines()[:7] == [
-        "review  m:1b proposes of 3 elements: barrier 1, no barrier 1, cannot tell 1",
-        "    a person decides",
+        "review  m:1b proposes for 3 elements: barrier 1, no barrier 1, cannot tell 1",
+        "    needs a decision",
         "    /photo.html  #color-contrast-2  color-contrast",
         "      barrier: The words lie on a photograph. Look at: The sky.",
         "    /photo.html  #color-contrast-1  color-contrast",
@@ -46,7 +46,7 @@ def test_the_table_puts_barriers_first_and_says_who_decides() -> None:
     ]
     assert text.splitlines()[-3:] == [
         "1 page: 0 with barriers, 1 without",
-        "1 finding for a person to review",
+        "1 finding to review",
         "0 pages with findings that are serious or worse",
     ]
 
@@ -68,11 +68,11 @@ def test_no_line_of_a_long_proposal_is_wider_than_the_terminal(width: int) -> No
 def test_markdown_folds_them_away_below_the_rules() -> None:
     text = sample.render("markdown", [sample.with_barriers(), sample.with_proposals("barrier", "no_barrier")])
 
-    block = text[text.index("<details><summary><b>for a person to decide</b>") :]
-    assert "m&#58;1b proposes of 2 elements&#58; barrier 1, no barrier 1</summary>" in block
+    block = text[text.index("<details><summary><b>needs a person's decision</b>") :]
+    assert "m&#58;1b proposes for 2 elements&#58; barrier 1, no barrier 1</summary>" in block
     assert "- `/photo.html` `#color-contrast-0` color-contrast: barrier\\: The words lie on a photograph." in block
-    assert "2 findings for a person to review." in text
-    assert text.index("image-alt") < text.index("for a person to decide")
+    assert "2 findings to review." in text
+    assert text.index("image-alt") < text.index("needs a person's decision")
 
 
 def test_markdown_stays_within_a_comment_with_any_number_of_them() -> None:
@@ -98,8 +98,8 @@ def test_junit_tells_them_in_the_output_of_the_page_and_fails_nothing() -> None:
 
     (case,) = root.iter("testcase")
     assert case.findtext("system-out") == (
-        "for a person to review: color-contrast: Text needs contrast (2 elements)\n"
-        "  #color-contrast-0: proposed by m:1b, counted nowhere: barrier: The words lie on a photograph. "
+        "needs review: color-contrast: Text needs contrast (2 elements)\n"
+        "  #color-contrast-0: proposed by m:1b, not counted: barrier: The words lie on a photograph. "
         "Look at: The sky."
     )
     assert (root.get("failures"), root.get("errors"), case.find("failure")) == ("0", "0", None)
@@ -164,7 +164,7 @@ def test_the_table_puts_what_fails_first_and_says_of_how_many() -> None:
 
     start = text.index("review  ")
     assert text[start:].splitlines()[:7] == [
-        "review  contrast measured of 3 of 4 elements: fails 1, undecided 1, passes 1  a person decides",
+        "review  contrast measured for 3 of 4 elements: fails 1, undecided 1, passes 1  needs a decision",
         "    /photo.html  #color-contrast-1  color-contrast",
         "      fails: contrast measured 1.9:1 to 2.1:1, needs 4.5:1",
         "    /photo.html  #color-contrast-2  color-contrast",
@@ -181,5 +181,5 @@ def test_markdown_has_room_for_both_ratios_and_proposals() -> None:
     text = sample.render("markdown", [*many, *said])
 
     assert len(text) <= MAX_CHARS
-    assert text.count("<b>for a person to decide</b>") == 2
-    assert "contrast measured of 1,200 of 1,230 elements" in text.replace("&#58;", ":")
+    assert text.count("<b>needs a person's decision</b>") == 2
+    assert "contrast measured for 1,200 of 1,230 elements" in text.replace("&#58;", ":")

@@ -59,5 +59,5 @@ def test_a_route_that_led_to_another_is_told():
     ]
 
     assert remarks(map(page_of, led)) == [
-        f"1 page led to another address, such as {sample.SITE}/app.html#/pay to {sample.SITE}/app.html#/sign-in"
+        f"1 page redirected to another address, such as {sample.SITE}/app.html#/pay to {sample.SITE}/app.html#/sign-in"
     ]

@@ -121,7 +121,7 @@ def test_what_one_state_lost_and_another_has_is_not_mended() -> None:
     result = type(dark.result).model_validate({**dark.result.model_dump(), "changes": changes})
 
     assert mended_lines([shown("/tea", "", finding("label", HEADER)), page_of(result)]) == []
-    assert mended_lines([shown("/tea", ""), page_of(result)]) == [f"Header: mended on 1 page ({HEADER})"]
+    assert mended_lines([shown("/tea", ""), page_of(result)]) == [f"Header: fixed on 1 page ({HEADER})"]
 
 
 def test_an_older_worker_s_result_is_no_pass_in_another_state() -> None:

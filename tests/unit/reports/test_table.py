@@ -52,7 +52,7 @@ def test_the_sums_come_last() -> None:
     assert text.splitlines()[-4:] == [
         "9 pages: 1 with barriers, 1 without, 7 not scanned",
         "5 barriers: 4 critical, 1 moderate",
-        "1 finding for a person to review",
+        "1 finding to review",
         "2 pages with findings that are serious or worse",
     ]
 

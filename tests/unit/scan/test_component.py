@@ -130,7 +130,7 @@ def test_what_is_wrong_with_the_page_itself_is_one_component_of_the_site() -> No
         ("link-name", HEADER, '<a href="/cart"></a>', "Header › cart link has no name"),
         ("image-alt", [], '<img src="/img/logo.gif">', "Page › logo.gif image has no text alternative"),
         ("color-contrast", [("footer", "", "", "")], "<p>2026</p>", "Footer › text has too little contrast"),
-        ("new-rule", [("footer", "", "", "")], "<p>2026</p>", "Footer › text breaks the rule new-rule"),
+        ("new-rule", [("footer", "", "", "")], "<p>2026</p>", "Footer › text fails the rule new-rule"),
     ],
 )  # fmt: skip
 def test_a_component_has_a_name_that_people_recognise(rule: str, place: list[Step], snippet: str, name: str) -> None:

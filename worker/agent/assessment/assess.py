@@ -1,4 +1,4 @@
-"""Asks a model about one page: what its findings mean, then proposals for undecided elements.
+"""Asks a model about one page: first to assess its findings, then for proposals for undecided elements.
 
 Each priority must refer to a finding of this page. If no model answers, the findings are reported without an
 assessment, with the reason. Nothing here can change a finding. Next: ``review.py``, about the undecided elements.
@@ -61,7 +61,7 @@ class AssessmentDraft(BaseModel):
 
 
 def reason_not_to_ask(result: ScanResult, *, wanted: bool) -> str:
-    """Return the reason to ask no model about ``result``, or ''."""
+    """Return the reason not to ask a model about ``result``, or ''."""
     if not wanted:
         return "not asked for"
     if result.status in {"unreachable", "blocked"}:
@@ -109,8 +109,8 @@ async def assess(
 ) -> Verdict:
     """Return the verdict of ``chat`` on the findings of ``result``. Raises no error that the model can cause.
 
-    A call asks about as many findings as fit its answer (``most``), the worst first; the rest, or those cut off, go
-    into at most ``MAX_CALLS`` calls. A failed call leaves its findings out, with a note.
+    A call asks about as many findings as fit its answer (``most``), worst first; the rest, or those cut off, go into
+    further calls, up to ``MAX_CALLS``. A failed call leaves its findings out, with a note.
     """
     left = {finding.fingerprint: finding for finding in result.findings}
     verdict: Verdict | None = None
@@ -123,7 +123,7 @@ async def assess(
         left = {name: finding for name, finding in left.items() if name not in done}
         if not left or not done:
             break
-    if verdict is None or verdict.assessment is None:  # pragma: no cover  the first call returns or gives both
+    if verdict is None or verdict.assessment is None:  # pragma: no cover  the first call returns or sets both
         raise AssertionError
     return replace(verdict, assessment=verdict.assessment.revised(left_out=len(left)))
 

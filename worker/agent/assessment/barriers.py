@@ -34,7 +34,7 @@ _NAMES: Final = frozenset(
     header navigation main sidebar footer search dialog page area audio button cell checkbox definition
     disclosure element field frame heading image item link list map menuitem object radio selection tab term
     text video
-    """.split()  # noqa: SIM905  a line a word says no more
+    """.split()  # noqa: SIM905  a line per word is no clearer
 )
 _TAGS: Final = frozenset(
     """

@@ -1,4 +1,4 @@
-"""The writes of component barriers in a scan's commit: the page's state, each barrier's counts, sums, the event. Pure.
+"""The writes of component barriers in a scan's commit: page state, barriers' counts, totals and the event. Pure.
 
 finish.lua applies them and compares the page's present and previous barriers: ``worker/queue/lua/_barriers.lua``.
 """
@@ -21,9 +21,9 @@ from worker.queue.outcome import Write
 def component_writes(
     result: ScanResult, keys: Keys, *, page: str, terms: str, run: str, seen_ms: int, recalled: RecalledComponents
 ) -> list[Write]:
-    """Return the writes of a page that was seen at least in part; none for other pages.
+    """Return the writes of a page that was scanned at least in part; none for other pages.
 
-    A missing component counts as fixed only if the page was seen whole and all elements of the rule are listed.
+    A missing component counts as fixed only if the page was scanned completely and all elements of the rule are listed.
     """
     if result.status not in {"scanned", "partial"}:
         return []
@@ -67,7 +67,7 @@ def _is_unsure(rule: str, is_partial: bool, trimmed: set[str]) -> bool:
 
 
 def _news(one: OnPage) -> str:
-    """Return the event's JSON about it; '' below serious."""
+    """Return the barrier's JSON for the event; '' below serious."""
     return one.change.model_dump_json() if (one.impact or FROM).rank >= FROM.rank else ""
 
 

@@ -43,7 +43,7 @@ class Explanation(SharedAnswer):
 
     @property
     def is_told(self) -> bool:
-        """Whether there is one."""
+        """Whether there is an explanation."""
         return bool(self.fix)
 
 
@@ -87,7 +87,7 @@ async def explain_page(
     done = await explain(chat, wanted, explanations)
     told = [(barrier, one) for barrier in barriers if (one := done.found.get(barrier.digest, UNEXPLAINED)).is_told]
     if not told:
-        reason = done.reason or f"{chat.name} was asked in the last hour, and gave no explanation in the form asked for"
+        reason = done.reason or f"{chat.name} was asked in the last hour and gave no explanation in the required form"
         return Verdict(None, AssessmentSource(reason=reason), done.usage, failure=done.failure)
     assessment = Assessment(
         summary=summary_of(result, told[0], changes),
@@ -160,7 +160,7 @@ def _unanswered(done: Explained, answer: NoAnswer, wanted: Mapping[str, Barrier]
     done.reason = answer.reason
     if answer.failure is not None and not is_cut:
         done.failure = answer.failure
-    else:  # it answers so again: not at once, not for each page
+    else:  # it would answer the same: ask again later, not for each page
         done.found |= dict.fromkeys(wanted, UNEXPLAINED)
     return frozenset(wanted)
 
@@ -180,7 +180,7 @@ def summary_of(result: ScanResult, first: tuple[Barrier, Explanation], changes: 
     shares = ", ".join(f"{sums[name]:,} {name}" for name in (*map(str, reversed(IMPACTS)), "unrated") if sums[name])
     rules = counted(len(result.findings), "rule")
     parts = [f"{rules} failed on {counted(sums.total(), 'element')}: {shares}."]
-    parts.append(f"Mend first: {barrier.shown.get('component') or barrier.shown['rule']} ({barrier.shown['rule']}).")
+    parts.append(f"Fix first: {barrier.shown.get('component') or barrier.shown['rule']} ({barrier.shown['rule']}).")
     parts += [explanation.why, explanation.fix]
     if changes is not None:
         parts.append(f"Since the previous scan {len(changes.new)} new, {len(changes.fixed)} fixed.")

@@ -90,7 +90,7 @@ class ScanGraph:
             # The id was used for another page before; that page's findings are not this one's.
             await self.forget(job_id)
             known = await self._graph.aget_state(config)
-        # Not by ``known.next``: between a node's return and its step it is empty, too.
+        # Not by ``known.next``, which is also empty between a node's return and its step.
         if known.values.get("seen_ms"):
             return cast("ScanState", known.values)
         given = None if known.values else start
@@ -106,7 +106,7 @@ class ScanGraph:
     # ------------------------------------------------------------------------------------------ nodes
 
     async def audit(self, state: ScanState, runtime: Runtime[ScanContext]) -> Update:
-        """Read the page."""
+        """Scan the page."""
         context = runtime.context
         request = ScanRequest.model_validate_json(state["request"])
         audit = await self._engine.audit(request, secrets=context.secrets, on_progress=context.on_progress)
@@ -139,12 +139,12 @@ class ScanGraph:
             timings_ms=_timings(result, "recall", began),
         )
         update = {"result": result.model_dump_json(), "recalled": recalled.model_dump_json()}
-        # HTML without an address is nothing to go back to: half of its record would be what it is found by.
+        # HTML without an address is not recorded: it could not be found again.
         kept = embedded if request.url is not None else Embedded("", {})
         return {**update, "embedded": kept.pack()}
 
     async def assess(self, state: ScanState, runtime: Runtime[ScanContext]) -> Update:
-        """Assess the findings, or mark the assessment as pending: the findings do not wait for a model."""
+        """Assess the findings, or mark the assessment as pending, since findings do not wait for a model."""
         result = ScanResult.model_validate_json(state["result"])
         recalled = Recalled.model_validate_json(state["recalled"])
         wanted = ScanRequest.model_validate_json(state["request"]).assess
@@ -194,7 +194,7 @@ class ScanGraph:
                 (embedded,), usage = await self._history.vectors.documents([text])
         except (ModelError, TimeoutError) as raised:
             error = raised if isinstance(raised, ModelError) else ModelTimeout(f"no vector within {EMBED_S:g} s")
-            note = f"not found by meaning yet, and not compared with similar pages: {clip(str(error))}"
+            note = f"not yet searchable by meaning, and not compared with similar pages: {clip(str(error))}"
             return Embedded(text, {}), spent_on(error), (note,)
         return embedded, usage, ()
 
@@ -203,8 +203,8 @@ class ScanGraph:
     ) -> tuple[ScanRecord | None, Changes | None, ScanRecord | None]:
         """Return the page's newest scan under the same terms, and the changes since its newest complete one.
 
-        The third value is that complete scan, if possible the newest before ``run`` began. A page that was not seen is
-        not compared.
+        The third value is that complete scan, if possible the newest before ``run`` began. A page that was not scanned
+        is not compared.
         """
         page, terms = page_of(request), terms_of(request)
         last = whole = await self._history.previous(page, terms=terms, before_job=job_id)

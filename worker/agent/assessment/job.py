@@ -67,15 +67,15 @@ from worker.queue.outcome import (
 from worker.scan.lint.rules import with_nodes
 
 OUTAGES: Final = (ModelUnreachable, ModelBusy, ModelMissing)
-"""No call was possible: the job waits without spending an attempt."""
+"""Errors after which no call was possible: the job waits without spending an attempt."""
 PAUSE_S: Final = 10.0
-"""Seconds between looks for a host: a page scanned in an outage is assessed within a minute after it."""
+"""Seconds between checks for a host: a page scanned in an outage is assessed within a minute after its end."""
 GAP_S: Final = 0.1
-"""Seconds between requeued jobs of one worker: 5,000 of them each look once in eight minutes."""
+"""Seconds between requeued jobs of one worker: each of 5,000 checks once in eight minutes."""
 TRIES: Final = 20
 """Attempts of a failing call, 1 s to 5 minutes apart: enough for a host that restarts for half an hour."""
 SLOW_TRIES: Final = 3
-"""Attempts of a call that times out: each one occupies the GPU for the whole time."""
+"""Attempts of a call that times out: each occupies the GPU the whole time."""
 REPLACE: Final = load_script("worker.agent.assessment", "replace")
 
 log = structlog.get_logger()
@@ -137,7 +137,7 @@ class AssessJobs:
             if isinstance(failure, OUTAGES):
                 return await self._put_off(request, failure, verdict.usage)
             if failure is not None and _is_worth_another(failure, attempt):
-                why = f"attempt {attempt} of {TRIES} broke, the next is made within 5 minutes: {failure}"
+                why = f"attempt {attempt} of {TRIES} failed, the next follows within 5 minutes: {failure}"
                 await self._note(request.scan, why, verdict.usage)
                 raise failure
             verdict = await self._with_order(verdict, pending[1].url)
@@ -158,7 +158,7 @@ class AssessJobs:
             changes=result.changes,
             elsewhere=request.elsewhere,
             review_areas=self.review_areas,
-            # The builtin model restates a page's findings; there is nothing in that to share.
+            # The built-in model restates a page's findings, which is not worth sharing.
             shared=None if self.chat.name == NAME else Shared.of(self.redis, self.keys),
             pictures=await self._pictures(request.scan, result),
         )
@@ -172,7 +172,7 @@ class AssessJobs:
         return {name: picture for name, picture in zip(names, found, strict=True) if picture}
 
     async def _with_order(self, verdict: Verdict, url: str) -> Verdict:
-        """Return the verdict with what to fix first on the site, if that was written today."""
+        """Return the verdict with the site's order of fixes, if it was written today."""
         if self.orders is None or verdict.assessment is None:
             return verdict
         order, usage = await self.orders.of_today(url)
@@ -181,7 +181,7 @@ class AssessJobs:
 
     async def _put_off(self, request: AssessRequest, outage: ModelError, spent: Usage) -> Commit:
         """Raise ``Busy`` until a host may be back; before that, queue fixes that need no model."""
-        await self._note(request.scan, f"tried again every {PAUSE_S:g} s until it can be asked: {outage}", spent)
+        await self._note(request.scan, f"retried every {PAUSE_S:g} s until it is available: {outage}", spent)
         pending = await self._pending(request.scan)
         if pending is not None and pending[1].fixes_state == PENDING and has_mechanical(pending[1]):
             text, result = pending
@@ -198,7 +198,7 @@ class AssessJobs:
         return self._spread.pause_s(monotonic(), at_least_s=PAUSE_S, gap_s=GAP_S)
 
     async def _note(self, scan: str, why: str, spent: Usage) -> None:
-        """Write into the result why its assessment is pending, and the cost of calls so far."""
+        """Write to the result why its assessment is pending, and the cost of calls so far."""
         pending = await self._pending(scan)
         source = str(AssessmentSource.pending(clip(why)))
         if pending is None or (pending[1].assessment_source == source and not spent.calls):
@@ -212,7 +212,7 @@ class AssessJobs:
         text = await cast("Awaitable[bytes | None]", self.redis.get(self.keys.result(scan)))
         try:
             result = decode_result(text) if text is not None else None
-        except RedisUnsuitable:  # another program's: nothing to write into
+        except RedisUnsuitable:  # another program's: nothing to update
             result = None
         if text is None or not isinstance(result, ScanResult) or not result.assessed_by.is_pending:
             return None

@@ -68,7 +68,7 @@ class Judged:
 
     @property
     def barriers(self) -> tuple[tuple[NamedElement, ReviewProposal], ...]:
-        """Those that need review: the model confidently calls them barriers."""
+        """The names that need review: the model confidently calls them barriers."""
         return tuple(
             (element, said)
             for element, said in self.judgements

@@ -1,4 +1,4 @@
-"""What a worker's assessments know of an outage of the model, so that thousands that wait do not all look. Pure."""
+"""A worker's knowledge of a model outage, so that thousands of waiting assessments do not all check. Pure."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ MOST_NOTED: Final = 20_000
 
 @dataclass(slots=True)
 class Outage:
-    """The last outage that a job met; it is taken to last until ``ends``, monotonic s.
+    """The last outage that a job met; it is assumed to last until ``ends``, monotonic s.
 
-    ``noted`` are the scans whose results say so: their jobs need not read them again meanwhile.
+    ``noted`` are the scans whose results already mention it: their jobs need not read them again meanwhile.
     """
 
     ends: float = 0.0
@@ -20,11 +20,11 @@ class Outage:
     noted: set[str] = field(default_factory=set[str])
 
     def holds(self, scan: str, now: float) -> bool:
-        """Whether the job of ``scan`` need not look."""
+        """Whether the job of ``scan`` can skip the check."""
         return now < self.ends and scan in self.noted
 
     def met(self, scan: str, error: str, *, until: float) -> None:
-        """Take note of an outage that the result of ``scan`` tells."""
+        """Record an outage that the result of ``scan`` mentions."""
         if len(self.noted) >= MOST_NOTED:
             self.noted.clear()
         self.noted.add(scan)

@@ -1,4 +1,4 @@
-"""Detects regressions of a site: serious or critical component barriers that were not known on it. Pure.
+"""Detects regressions of a site: serious or critical component barriers that were not known there. Pure.
 
 The event ``scan.regressed`` is committed with the scan, in the same fenced step: exactly once for a new component
 barrier, with the first previously scanned page that has it, regardless of who requested the scan. finish.lua decides

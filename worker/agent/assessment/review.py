@@ -8,8 +8,8 @@ A proposal applies to the same component on all pages of its site and is request
 question is about wording, to elements with the same words.
 
 An area is one file, ``prompts/review/<area>.md``: its first line names its rules, the rest is the prompt. Together they
-name all rules of axe-core (``worker/scan/vendor``) that can end ``incomplete``; a test in ``tests/browser`` reads them
-out of the shipped program, so that a new one has to be given an area.
+name all rules of axe-core (``worker/scan/vendor``) that can end ``incomplete``; a test in ``tests/browser`` reads these
+from the shipped program, so that every new rule gets an area.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ async def review(
         proposals += found
         failure = done.failure
         if failure is not None:
-            break  # a model that is away is waited for once, not once an area
+            break  # wait for an unavailable model once, not once per area
     waiting = sum(finding.node_count for finding in result.incomplete)
     model = proposals[-1].source if proposals else chat.name
     return Reviewed(tuple(proposals), versions, waiting - len(proposals), tuple(notes), usage, model, failure, saved)
@@ -166,7 +166,7 @@ async def _ask(chat: ChatModel, done: Proposed, area: str, result: ScanResult, g
     done.usage = add_usage(done.usage, answer.usage)
     if isinstance(answer, NoAnswer):
         done.reason, done.failure = answer.reason, answer.failure
-        if answer.failure is None or isinstance(answer.failure, AnswerTruncated):  # it answers so again
+        if answer.failure is None or isinstance(answer.failure, AnswerTruncated):  # it would answer the same again
             done.found |= dict.fromkeys(task.shown.values(), NOT_PROPOSED)
         return frozenset(task.shown.values())
     done.is_answered = True

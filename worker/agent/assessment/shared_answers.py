@@ -33,7 +33,7 @@ KEEP: Final = load_script("worker.agent.assessment", "explain_keep")
 RENEW: Final = load_script("worker.agent.assessment", "explain_renew")
 
 TTL_S: Final = 60 * 86_400
-"""After the last use: a barrier not seen for two months has been fixed."""
+"""Seconds after the last use: a barrier not seen for two months has been fixed."""
 UNANSWERED_S: Final = 3_600
 """Seconds until an unanswered question is asked again."""
 _NOTHING: Final = "{}"
@@ -41,7 +41,7 @@ LEASE_S: Final = 10.0
 RENEWALS_PER_LEASE: Final = 4
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 1.0
-"""Seconds between looks for an answer that another job requested."""
+"""Seconds between checks for an answer that another job requested."""
 WAIT_S: Final = 60.0
 """Seconds to wait for other jobs' answers; then the job is requeued and its slot released."""
 LATER_S: Final = 10.0
@@ -94,7 +94,7 @@ class SharedAnswers(Generic[A]):
 
     @asynccontextmanager
     async def take(self, digests: Sequence[str], *, most: int) -> AsyncGenerator[Taken[A]]:
-        """Return what is known of ``digests`` and lease the first ``most`` of the rest while the body runs."""
+        """Return the known answers of ``digests`` and lease the first ``most`` of the rest while the body runs."""
         token, lease_ms = secrets.token_hex(8), round(self.lease_s * 1000)
         told = await run_script(self.redis, TAKE, self._keys(digests), (token, lease_ms, TTL_S, most))
         texts = dict(zip(digests, map(as_text, told), strict=True))
@@ -110,7 +110,7 @@ class SharedAnswers(Generic[A]):
             yield Taken(known, mine, theirs)
 
     async def keep(self, found: Mapping[str, A]) -> None:
-        """Keep answers by digest. Safe to call twice."""
+        """Store answers by digest. Safe to call twice."""
         if found:
             texts = [one.model_dump_json() if one.is_told else _NOTHING for one in found.values()]
             await run_script(self.redis, KEEP, self._keys(found), (TTL_S, UNANSWERED_S, *texts))
@@ -144,7 +144,7 @@ class OwnAnswers(Generic[A]):
         yield Taken({digest: self.known[digest] for digest in digests if digest in self.known}, lacking[:most])
 
     async def keep(self, found: Mapping[str, A]) -> None:
-        """Keep answers by digest."""
+        """Store answers by digest."""
         self.known.update(found)
 
 
@@ -152,7 +152,7 @@ class OwnAnswers(Generic[A]):
 class Asked(Generic[A]):
     """The state of a series of calls: answers by digest, calls, and reasons for missing answers.
 
-    ``most`` is the number of questions per call, at most as many as an answer has had room for.
+    ``most`` is the number of questions per call, at most as many as fit into an answer so far.
     """
 
     most: int

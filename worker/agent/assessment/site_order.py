@@ -1,4 +1,4 @@
-"""What to fix first on a whole site: one model call per site and day, made by the last assessment of its batch.
+"""Advice on what to fix first on a whole site: one model call per site and day, made by its batch's last assessment.
 
 The model gets rules and numbers of the newest state of the site's pages in the history. The order is stored in
 ``order:<site>``, and each assessment of the site committed on the same day includes it. A failed call does not affect
@@ -70,7 +70,7 @@ class SiteOrders:
     async def of_today(self, url: str) -> tuple[SiteOrder | None, Usage]:
         """Return today's order of the site of ``url``, requesting it if the site's batch is over.
 
-        Raises Redis' errors, but none that the model or the history can cause.
+        Raises Redis's errors, but none that the model or the history can cause.
         """
         site = site_of(url)
         if not site:

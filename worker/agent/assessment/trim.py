@@ -1,4 +1,4 @@
-"""Makes a scan's result small enough to store by removing nodes, the least harmful first; counts stay. Pure.
+"""Makes a scan's result small enough to store by removing nodes, least harmful first; counts stay. Pure.
 
 ``Finding.node_count`` still counts all nodes, so ``is_trimmed`` detects the removal; a note in the result mentions it.
 This happens before the result is first stored, so that no later step carries the full size.
@@ -82,6 +82,6 @@ def _cut(kept: list[_Kept], excess: int, *, least: int) -> int:
 def _rebuilt(result: ScanResult, kept: list[_Kept]) -> ScanResult:
     findings = tuple(one.finding.revised(nodes=one.finding.nodes[: one.count]) for one in kept)
     cut = sum(len(one.weights) - one.count for one in kept)
-    note = f"{cut} elements are counted but not listed: the result would be over the limit of its size"
+    note = f"{cut} elements are counted but not listed: the result would exceed its size limit"
     split = len(result.findings)
     return result.revised(findings=findings[:split], incomplete=findings[split:], notes=(*result.notes, note))

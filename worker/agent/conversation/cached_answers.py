@@ -28,7 +28,7 @@ MAX_QUESTION: Final = 2_000
 
 
 class AnswerStore:
-    """Looks up and stores answers for one chat model. ``now_ms`` is Redis' time."""
+    """Looks up and stores answers for one chat model. ``now_ms`` is Redis's time."""
 
     def __init__(self, cache: AnswerCache, *, model: str, now_ms: Callable[[], Awaitable[int]]) -> None:
         self._cache = cache
@@ -46,7 +46,7 @@ class AnswerStore:
         try:
             found = await self._cache.look_up(turn.question, self._scope(turn))
         except ModelError as error:
-            turn.notes = turn.noted(f"the cache was not asked: {clip(str(error))}")
+            turn.notes = turn.noted(f"the cache was not used: {clip(str(error))}")
             return turn
         turn.usage = add_usage(turn.usage, found.usage)
         if found.found is None:

@@ -14,8 +14,8 @@ from typing import Final, cast
 from worker.agent.conversation.tool_args import ARGS
 
 MAX_ANSWER: Final = 20_000
-"""Maximum characters of an answer: a model that writes more is caught in a loop."""
-NO_SOURCE: Final = "the answer rests on no scan"
+"""Maximum characters of an answer: a model that writes more is probably in a loop."""
+NO_SOURCE: Final = "the answer is not based on a scan"
 NO_SCAN_SAYS: Final = "No scan says this: "
 """Prefix of an answer without citations even after a look-up was made for it."""
 _CITED: Final = re.compile(r" ?\[scans? ([A-Za-z0-9][A-Za-z0-9_., -]{0,1000})\]", re.IGNORECASE)
@@ -63,7 +63,7 @@ def ground(text: str, known: frozenset[str]) -> Grounded:
 
     text = _CITED.sub(check, text)
     if invented:
-        notes.append(f"the model cited {_number(len(invented), 'scan')} that no tool told of: taken out")
+        notes.append(f"the model cited {_number(len(invented), 'scan')} that no tool returned: removed")
     return Grounded(text.strip(), tuple(sources), tuple(notes))
 
 

@@ -92,8 +92,8 @@ class Comparison:
             raise InvalidJob(msg)
         if before.terms != after.terms:
             raise InvalidJob(
-                f"scans {before.scan_id!r} ({before.standard}) and {after.scan_id!r} ({after.standard}) held the "
-                f"page to different rules, parts or widths: expected two under the same"
+                f"scans {before.scan_id!r} ({before.standard}) and {after.scan_id!r} ({after.standard}) used "
+                f"different rules, parts or widths: expected two with the same ones"
             )
         told = changed(before, after).document()
         return Told({"between": [brief(before), brief(after)], "change": told}, (before.scan_id, after.scan_id))
@@ -101,7 +101,7 @@ class Comparison:
     async def _two_times(self, earlier: str, later: str, args: CompareScans, asker: Asker) -> Told:
         before, after = [await self._moment(name, asker) for name in (earlier, later)]
         wanted = replace(await self._look_up.filter(args, asker), status=None)
-        # Of a page in several widths, the one seen last.
+        # Of a page in several widths, the last one scanned.
         seen = await states_at(self._history, after, replace(wanted, status=READ))
         newest = {state.url: state for state in sorted(seen.values(), key=lambda state: state.last_seen_ms)}
         now = [state for state in reversed(newest.values()) if fits(state, args)]
@@ -150,7 +150,7 @@ class Comparison:
 
 
 def component_changes(compared: Compared) -> JsonObject:
-    """Return the number of changed component barriers, those that changed most, and what could not be compared."""
+    """Return the number of changed component barriers, those that changed most, and the gaps in the comparison."""
     counts = compared.counts()
     return {
         "component_barriers": counts,
@@ -199,7 +199,7 @@ def _groups(changes: Sequence[Change], compared: Compared) -> list[JsonObject]:
 
 
 def changed(before: ScanRecord, after: ScanRecord) -> Change:
-    """Return the difference between two states of a page; if the earlier was not seen whole, nothing counts as new."""
+    """Return the difference between two states of a page; if the earlier scan was incomplete, nothing counts as new."""
     told = compare(before, after.findings, is_whole=after.status == "scanned")
     new, fixed = _by_rule(after, told.new), _by_rule(before, told.fixed)
     if before.status == "scanned":

@@ -23,6 +23,6 @@ def complexity(question: str) -> str:
     if words > MANY_WORDS:
         return f"complex: the question has more than {MANY_WORDS} words"
     if len(re.findall(r"[?？؟][?？؟!]*", question)) >= SEVERAL:  # noqa: RUF001  full-width and Arabic question marks
-        return "complex: it asks several things"
+        return "complex: it asks several questions"
     found = _DEMANDING.search(question)
     return f"complex: the question says {found[1].lower()!r}" if found else ""

@@ -1,6 +1,6 @@
 """The tool ``list_components``: component barriers, those to fix first at the top, each with a scan.
 
-The scan is the first that saw it or, if that record was pruned, the latest that has it.
+The scan is the first that found it or, if that record was pruned, the latest that has it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The decisions of the query graph: what follows a model's reply or a tool's result in a turn. No I/O.
+"""The decisions of the query graph: the next step after a model's reply or a tool's result in a turn. No I/O.
 
 ``graph.py`` carries them out. A model may keep calling tools, call unknown ones, or say nothing: every turn ends after
 ``MAX_ROUNDS`` replies, with the faults in its notes.
@@ -58,17 +58,17 @@ def heard(
 ) -> Turn:
     """Return the turn with the model's reply: calls to run, an answer, or a demand for one.
 
-    ``notes`` say what the model was not shown. ``known`` are the scans that may be cited: an answer that cites none and
-    made no look-up is requested again after a look-up. None accepts any answer.
+    ``notes`` name what was left out of the model's input. ``known`` are the scans that may be cited: an answer that
+    cites none and made no look-up is requested again after a look-up. None accepts any answer.
     """
-    joined = f"{turn.model} looked things up, {reply.model} went on" if turn.model not in {"", reply.model} else ""
+    joined = f"{turn.model} looked things up, {reply.model} continued" if turn.model not in {"", reply.model} else ""
     turn = turn.model_copy()
     turn.rounds += 1
     turn.usage = add_usage(turn.usage, reply.usage)
     turn.model, turn.model_reason = reply.model, reply.reason
     turn.notes = turn.noted(*notes, joined)
     if reply.calls and not is_last:
-        # Ids of our own: models give one id twice.
+        # New ids, since models may use an id twice.
         numbered = enumerate(reply.calls)
         calls = tuple((call.name, call.arguments, f"call-{turn.rounds}-{place}") for place, call in numbered)
         turn.said = (*turn.said, Said(role="assistant", content=reply.text[:MAX_REPLY], calls=calls))
@@ -103,7 +103,7 @@ def reason_to_refuse(turn: Turn, call: ToolCall, place: int) -> str:
     answered = {one.call_id for one in turn.said if one.role == "tool" and not one.failed}
     made = [asked for one in turn.said for asked in one.calls if asked[2] in answered]
     if any((name, arguments) == (call.name, call.arguments) for name, arguments, _ in made):
-        return "asked before in this turn: the answer is above"
+        return "already asked in this turn: the answer is above"
     if call.name in WRITERS and sum(name in WRITERS for name, _, _ in made) >= MAX_WRITES:
         return f"at most {MAX_WRITES} such calls for one question"
     return ""
@@ -126,7 +126,7 @@ def grounded(turn: Turn, known: frozenset[str]) -> Turn:
     """Return the turn with its answer checked against the scans that are ``known``."""
     checked = ground(turn.answer or "", known)
     done = {one.tool for one in turn.said if one.role == "tool" and not one.failed}
-    # That something was remembered or queued is no statement about scans.
+    # A note that something was remembered or queued is not a statement about scans.
     missing = NO_SOURCE if not checked.sources and not (done and done <= PRIVATE) else ""
     turn = turn.model_copy()
     turn.answer, turn.sources = checked.text, checked.sources

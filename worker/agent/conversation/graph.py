@@ -1,10 +1,10 @@
 """The query graph: ``begin → (think ⇄ act) → finish``. One run is one turn of one conversation.
 
-``begin`` looks into the cache, ``think`` asks the model, ``act`` runs the tools it asks for, ``finish`` checks the
-answer and keeps it. Every step is kept under the conversation's thread: a killed worker's turn goes on where it
-stopped, and a turn that is complete is answered from the thread, never spoken twice. The cache and side effects are
-written before the job's commit, under keys that a repetition writes again (``side_effects.py``). One query at a time
-speaks in a thread (``limits/conversation_hold.py``). What follows from a reply is decided in ``decisions.py``.
+``begin`` looks into the cache, ``think`` asks the model, ``act`` runs the requested tools, ``finish`` checks the answer
+and stores it. Every step is stored under the conversation's thread: a killed worker's turn continues where it stopped,
+and a complete turn is answered from the thread and never repeated. The cache and side effects are written before the
+job's commit, under keys that a repetition overwrites (``side_effects.py``). Only one question at a time runs in a
+thread (``limits/conversation_hold.py``). ``decisions.py`` decides the step after a reply.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class QueryGraph:
     async def run(self, job_id: str, request: QueryRequest, context: QueryContext) -> QueryResult:
         """Return the answer to the job's question, continuing an interrupted run.
 
-        Without a thread the question starts one named after the job. Raises ``ThreadBusy`` and the model's errors.
+        Without a thread, the question starts one named after the job. Raises ``ThreadBusy`` and the model's errors.
         """
         thread_id = request.thread_id or job_id
         tag = thread_tag(thread_id)
@@ -111,7 +111,7 @@ class QueryGraph:
         return finished.result.revised(thread_id=thread_id)
 
     async def _speak(self, name: str, turn: Turn, context: QueryContext) -> FinishedTurn:
-        """Return ``turn`` finished: from the thread if it is complete there, by the rest of it if it was begun."""
+        """Return ``turn`` finished: from the thread if it is complete there, else by running the remaining steps."""
         config: RunnableConfig = {"configurable": {"thread_id": name}, "recursion_limit": RECURSION_LIMIT}
         known = await self._graph.aget_state(config)
         spoken = cast("TalkState", {"turns": "", "turn": "", **known.values})
@@ -127,7 +127,7 @@ class QueryGraph:
 
     async def begin(self, state: TalkState, runtime: Runtime[QueryContext]) -> Update:
         """Set the turn's time and scope, and look for a cached answer."""
-        runtime.context.step("looking for an answer given before")
+        runtime.context.step("looking for a cached answer")
         began = monotonic()
         turn = await self._answers.look_up(Turn.model_validate_json(state["turn"]), parse_turns(state["turns"]))
         return self._kept(turn, "cache", began, runtime)
@@ -141,7 +141,7 @@ class QueryGraph:
         turns = parse_turns(state["turns"])
         prompt = prompt_of(turn, turns, is_last=is_last)
         reply = await self._chat.chat(prompt.messages, tools=() if is_last else TOOLS)
-        # The builtin model's answers are our own words, of what was looked up or of what it cannot do.
+        # The built-in model's answers are fixed sentences about what was looked up or what it cannot do.
         known = None if self._chat.name == NAME else known_scans(turn, turns)
         turn = heard(turn, reply, is_last=is_last, notes=prompt.notes, known=known)
         return self._kept(turn, "think", began, runtime)

@@ -1,7 +1,7 @@
 """The reading tools on the scan history: documents of plain values, small enough for a model's context.
 
-Every list gives the number of entries left out, and every count says what it counts. Titles, addresses and markup are
-clipped quotations from pages. Nothing is written, and pages decide nothing.
+Every list has the number of entries left out, and every count names its unit. Titles, addresses and markup are clipped
+quotations from pages. Nothing is written, and the content of pages decides nothing.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ MAX_BRIEF_RULES: Final = 8
 MAX_EXAMPLES: Final = 3
 NEIGHBOURS: Final = 40
 READ: Final = ("scanned", "partial")
-"""Statuses of pages that were seen, completely or in part."""
+"""Statuses of pages that were scanned, completely or in part."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One document, the ids of the scans it speaks of, and what the tool left behind. ``text`` is its JSON."""
+    """One document, the ids of the scans it mentions, and the tool's side effect. ``text`` is its JSON."""
 
     document: JsonObject
     scans: tuple[str, ...]
@@ -58,14 +58,14 @@ class Told:
 
 
 class LookUp:
-    """Answers the reading tools from the history. ``result_of`` gives a job's result while it is kept."""
+    """Answers the reading tools from the history. ``result_of`` returns a job's result while it is kept."""
 
     def __init__(self, history: History, *, result_of: Callable[[str], Awaitable[str | bytes | None]]) -> None:
         self._history = history
         self._result_of = result_of
 
     async def search(self, args: SearchScans, asker: Asker) -> Told:
-        """Return the matching pages, and the sums over them.
+        """Return the matching pages, and the totals over them.
 
         Raises ``ValueError`` for an invalid time, ``InvalidJob`` for a path that no page has.
         """
@@ -96,7 +96,7 @@ class LookUp:
         Words that are the full path of a page select only that page: /page/3 is not /page/30.
         """
         wanted = await self.filter(args, asker)
-        # A rule that was mended since is in an older state of the page: it is looked for in the newest alone.
+        # A rule fixed since is still in older states of the page: only the newest is searched.
         found = one_a_page(await self._history.newest_of_pages(replace(wanted, rule=None, impact=None)))
         fitting = [page for page in found if fits(page, args)]
         path = args.words.rstrip("/")
@@ -160,7 +160,7 @@ class LookUp:
         record = await self._history.get(scan_id) if scan_id else None
         if record is None or (asker.site and record.host != asker.site):
             where = f" on the site {asker.site!r}" if asker.site else ""
-            raise InvalidJob(f"there is no scan {scan_id[:140]!r}{where}: search_scans tells the ids")
+            raise InvalidJob(f"there is no scan {scan_id[:140]!r}{where}: search_scans lists ids")
         return record
 
     async def _record(self, args: GetScan, asker: Asker) -> ScanRecord:
@@ -185,7 +185,7 @@ class LookUp:
     async def _examples(self, scan_id: str, rule: str) -> list[JsonObject] | str:
         text = await self._result_of(scan_id)
         if text is None:
-            return "no longer kept: examples are kept for some days after a scan"
+            return "no longer kept: examples are kept only for some days after a scan"
         try:
             result = ScanResult.model_validate_json(text)
         except ValidationError:

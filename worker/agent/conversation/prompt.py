@@ -32,7 +32,7 @@ BUDGET_TOKENS: Final = 6_000
 MAX_TURNS_SHOWN: Final = 6
 MAX_EARLIER: Final = 1_500
 """Maximum characters of an earlier question or answer."""
-LEFT_OUT: Final = '{"left_out": "was shown before, has no room; ask again if you need it"}'
+LEFT_OUT: Final = '{"left_out": "was shown before and no longer fits; ask again if you need it"}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,7 @@ def _too_long(turn: Turn, excess: int) -> ContextExceeded:
         fits = len(cut_to(turn.question, most_tokens(turn.question) - excess))
         what = f"the question has {length}, and only about {fits:,} of them"
     return ContextExceeded(
-        f"{what} fit into what the model is shown at once: ask a shorter question, or several, each about one site, "
-        f"group or page"
+        f"{what} fit into the model's input: ask a shorter question, or several, each about one site, group or page"
     )
 
 
@@ -89,7 +88,7 @@ def _notes(shown: int, turns: int, hidden: int) -> tuple[str, ...]:
     if shown < turns:
         notes.append(f"of the conversation's {turns} earlier turns the model was shown the last {shown}")
     if hidden:
-        notes.append("the model was shown some answers of tools only once, for want of room")
+        notes.append("for lack of space, the model was shown some tool results only once")
     return tuple(notes)
 
 

@@ -1,8 +1,8 @@
-"""What a question leaves behind beside its answer: remembered words and queued scans. Safe to repeat.
+"""The side effects of a question: remembered words and queued scans. Safe to repeat.
 
-Both are written while the question runs, under keys made of the job's id and what they are about. A failover between
-that and the job's end may lose them although the turn that speaks of them is kept: ``ensure`` repeats what is missing
-before the job's commit, and the commit asks for each (``FieldNeeded``).
+Both are written while the question runs, under keys derived from the job's id and their content. A failover before the
+job's end may lose them although the turn that mentions them is kept: ``ensure`` repeats missing ones before the job's
+commit, and the commit requires each (``FieldNeeded``).
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from worker.memory.memories import Memories
 from worker.queue.outcome import FieldNeeded
 
 MEMORIES: Final = "words"
-"""First label of what users asked to be remembered."""
+"""First label of the namespaces of remembered words."""
 MAX_ID_CHARS: Final = 100
-"""Of a job id that others are made from; ids end at 128."""
+"""Maximum characters of a job id that others are derived from; ids have at most 128."""
 
 Submit = Callable[[str, JsonObject], Awaitable[object]]
-"""Queues a scan under a job id, once however often it is called. Raises as the client's ``submit``."""
+"""Queues a scan under a job id, once even if called repeatedly. Raises as the client's ``submit`` does."""
 
 
 class SideEffect(BaseModel):
-    """Words that were remembered for ``site`` at ``at_ms``, or the address of a scan that was queued for ``group``."""
+    """Words remembered for ``site`` at ``at_ms``, or the address of a scan queued with ``group``."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,7 +45,7 @@ class SideEffect(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class SideEffects:
-    """Makes the side effects of questions on one environment."""
+    """Applies the side effects of questions in one environment."""
 
     redis: Redis
     keys: Keys
@@ -53,7 +53,7 @@ class SideEffects:
     submit: Submit
 
     async def make(self, job_id: str, effect: SideEffect) -> None:
-        """Make ``effect`` for the question ``job_id``. Raises what the embedding model and ``submit`` raise."""
+        """Apply ``effect`` for the question ``job_id``. Raises the errors of the embedding model and of ``submit``."""
         if effect.kind == "scan":
             await self.submit(scan_job_id(job_id, effect.text), {"url": effect.text, "group": effect.group})
             return
@@ -61,9 +61,9 @@ class SideEffects:
         await self.memories.put(memory_namespace(effect.site), memory_key(job_id, effect.text), value)
 
     async def ensure(self, job_id: str, effects: Sequence[SideEffect]) -> list[FieldNeeded]:
-        """Repeat those of ``effects`` that are missing; return what the job's commit asks for.
+        """Repeat missing ``effects``; return the fields that the job's commit requires.
 
-        What is missing even then was dropped for a limit, and is not asked for. Raises as ``make``.
+        Effects missing even then were dropped because of a limit and are not required. Raises as ``make`` does.
         """
         places = [self._place(job_id, effect) for effect in effects]
         for effect, place in zip(effects, places, strict=True):
@@ -85,7 +85,7 @@ class SideEffects:
 
 
 def memory_namespace(site: str) -> tuple[str, str]:
-    """Return where the words about ``site`` are kept, '' for all sites."""
+    """Return the namespace of the words about ``site``, '' for all sites."""
     return (MEMORIES, sha256(site.encode("utf-8", "surrogatepass")).hexdigest()[:40] if site else "all")
 
 
@@ -95,7 +95,7 @@ def memory_key(job_id: str, words: str) -> str:
 
 
 def scan_job_id(job_id: str, url: str) -> str:
-    """Return the id of the scan of ``url`` that a query asks for."""
+    """Return the id of the scan of ``url`` requested by a question."""
     stem = job_id if len(job_id) <= MAX_ID_CHARS else sha256(job_id.encode()).hexdigest()[:40]
     return check_job_id(f"{stem}.scan-{_mark(url)}")
 

@@ -49,7 +49,7 @@ class Said(Kept):
     failed: bool = False
 
     def message(self) -> Message:
-        """Return it as input for a model."""
+        """Return the message as input for a model."""
         calls = tuple(ToolCall(name, arguments, call_id) for name, arguments, call_id in self.calls)
         return Message(cast("Any", self.role), self.content, calls=calls, call_id=self.call_id, tool=self.tool)
 
@@ -57,9 +57,9 @@ class Said(Kept):
 class Turn(BaseModel):
     """A question being answered. A step changes a copy: ``turn = turn.model_copy()``.
 
-    ``generation``, ``context`` and ``vector`` (``Placed.pack``) are for the cache; without a vector the answer is not
-    kept there. ``scans`` are the ids that tools have told of; ``was_looked_up`` where the model had answered without.
-    ``rounds`` counts the model's answers, ``calls`` the tools run; ``effects`` are what these left behind.
+    ``generation``, ``context`` and ``vector`` (``Placed.pack``) are for the cache; without a vector, the answer is not
+    cached. ``scans`` are the ids returned by tools; ``was_looked_up``: the model had answered without a look-up, so one
+    was made for it. ``rounds`` counts the model's replies, ``calls`` the tools run; ``effects`` are their side effects.
     """
 
     job_id: str
@@ -93,7 +93,7 @@ class Turn(BaseModel):
 
 
 class FinishedTurn(Kept):
-    """One question and its answer. ``submitted_ms`` is 0 in those of earlier releases, which have no ``effects``."""
+    """One question and its answer. In turns of earlier releases ``submitted_ms`` is 0, and ``effects`` is empty."""
 
     job_id: str
     question: str
@@ -106,7 +106,7 @@ _FINISHED: Final = TypeAdapter(tuple[FinishedTurn, ...])
 
 
 def parse_turns(text: str) -> tuple[FinishedTurn, ...]:
-    """Return the finished turns, the oldest first."""
+    """Return the finished turns, oldest first."""
     return _FINISHED.validate_json(text) if text else ()
 
 

@@ -1,4 +1,4 @@
-"""The sums of the tool ``search_scans``: only of what was requested, over the matching pages. Pure."""
+"""The totals of the tool ``search_scans``: only for the requested rule and impact, over the matching pages. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_RULES: Final = 20
 
 
 def counted(counts: Counts) -> JsonObject:
-    """Return the numbers by impact, the worst first, without zeros, and their total."""
+    """Return the numbers by impact, worst first, without zeros, and their total."""
     named = {impact.value: int(getattr(counts, impact.value)) for impact in reversed(IMPACTS)}
     return {"total": counts.total, **{name: number for name, number in named.items() if number}}
 
@@ -31,7 +31,7 @@ def sums(
     args: SearchScans,
     components: Collection[str] | None = None,
 ) -> JsonObject:
-    """Return the barriers of ``pages``, of the rule and impact asked for; ``records`` are those read of them."""
+    """Return the barriers of ``pages`` with the requested rule and impact; ``records`` are the pages' records read."""
     findings = [one for record in records for one in _asked(record, args, components)]
     elements, on_pages, barriers = Counter[str](), Counter[str](), Counter[str]()
     for one, number in findings:

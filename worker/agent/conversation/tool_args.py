@@ -1,4 +1,4 @@
-"""The tools a model may call: their names and arguments, and in docstrings what they do. ``tools.py`` runs them. Pure.
+"""The tools that a model may call: names, arguments, and descriptions as docstrings. ``tools.py`` runs them. Pure.
 
 The docstrings of the tools' arguments are part of the prompt (``ASK_VERSION``).
 """
@@ -17,7 +17,7 @@ WHEN: Final = "a date such as 2026-11-01, or words such as yesterday, Monday, Ma
 
 
 class Args(BaseModel):
-    """Base of a tool's arguments: what a model adds is ignored, what it leaves empty has its default."""
+    """Base of a tool's arguments: unknown ones are ignored, empty ones have their default."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -114,7 +114,7 @@ WRITERS: Final = frozenset({"remember", "request_scan"})
 
 
 def _tool(name: str, args: type[Args]) -> Tool:
-    """Return the tool with the JSON Schema of ``args``, without titles: each of them costs tokens at every call."""
+    """Return the tool with the JSON Schema of ``args``, without titles, which would cost tokens at every call."""
     schema = args.model_json_schema()
     impacts = [impact.value for impact in Impact]
     properties: JsonObject = {}

@@ -1,8 +1,8 @@
 """Runs the tools requested by a model, and limits what a model, or a page through it, can do with them.
 
-A call's arguments are checked, its reach is the site the question is limited to, its failures are answers. What lasts
-or reaches out (``remember``, ``request_scan``) takes only the user's own words, and has an id made of the job's id and
-what it is about: a run that is repeated, in another order too, does it once (``side_effects.py``).
+A call's arguments are checked, its scope is the site that the question is limited to, and its failures are results.
+Tools with side effects (``remember``, ``request_scan``) take only the user's own words, and use ids derived from the
+job's id and the content: a repeated run, even in another order, applies them once (``side_effects.py``).
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a call came to: JSON for the model, the scans it speaks of, and a note for the user where it failed.
+    """The result of a call: JSON for the model, the scans it mentions, and a note for the user if it failed.
 
-    ``effect`` is what it left behind.
+    ``effect`` is its side effect.
     """
 
     text: str
@@ -54,7 +54,7 @@ class Answer:
 
 
 class Toolbox:
-    """The seven tools, on the memories of one environment. Safe for concurrent questions."""
+    """The seven tools, for the data of one environment. Safe for concurrent questions."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class Toolbox:
         effect = SideEffect(kind="scan", text=url, group=args.group)
         await self.effects.make(asker.job_id, effect)
         job_id = scan_job_id(asker.job_id, url)
-        return Told({"queued": url, "job": job_id, "result": "comes later, as a scan of that id"}, (), effect)
+        return Told({"queued": url, "job": job_id, "result": "comes later, as a scan with that id"}, (), effect)
 
 
 def refused(call: ToolCall, asker: Asker, reason: str) -> Answer:

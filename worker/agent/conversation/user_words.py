@@ -41,7 +41,7 @@ class Asker:
     """The asker and the scope of the question.
 
     ``messages`` are the user's messages in this conversation, newest last; ``site`` is the host that limits the
-    question, or ''; ``now_ms`` is Redis' time of the question.
+    question, or ''; ``now_ms`` is Redis's time of the question.
     """
 
     job_id: str
@@ -57,7 +57,7 @@ def normal_url(url: str) -> str:
     """
     plain = addresses.normal_url(url)
     if public_url(plain) != plain:
-        raise ValueError(f"{url[:200]!r} has a user name in it: expected a plain address")
+        raise ValueError(f"{url[:200]!r} contains a user name: expected a plain address")
     return plain
 
 
@@ -100,7 +100,7 @@ def own_words(words: str, asker: Asker) -> str:
         match = pattern.search(message)
         if match:
             return " ".join(match[0].split())
-    raise ValueError(f"{words[:200]!r} are not the user's words: only what the user wrote is remembered, word for word")
+    raise ValueError(f"{words[:200]!r} are not the user's words: only the user's exact words are remembered")
 
 
 def deciding_words(question: str) -> list[str]:

@@ -60,13 +60,13 @@ async def fill(vectors: Embeddings, labelled: QuestionSet) -> History:
 async def delete_environment(redis: Redis, keys: Keys) -> None:
     """Delete the indexes and keys of an evaluation's environment; raises ``ValueError`` for any other."""
     if not _OURS.fullmatch(keys.environment):
-        raise ValueError(f"environment {keys.environment!r} is not one of an evaluation: it is not deleted")
+        raise ValueError(f"environment {keys.environment!r} does not belong to an evaluation: it is not deleted")
     client = cast("Any", redis)
     for name in await client.execute_command("FT._LIST"):
         text = as_text(name)
         if keys.environment in text:
             await client.execute_command("FT.DROPINDEX", text)
-    # Threads' keys of the checkpointer have the environment in their middle.
+    # The checkpointer's keys have the environment in the middle.
     found = [key async for key in client.scan_iter(match=f"*{keys.environment}*", count=1000)]
     for start in range(0, len(found), 1000):
         await client.unlink(*found[start : start + 1000])

@@ -20,7 +20,7 @@ def _pattern(text: str) -> str:
 Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
 """A regular expression, searched case-insensitively."""
 Because = Annotated[str, Field(min_length=10)]
-"""Why the label is right."""
+"""The reason why the label is right."""
 
 
 class Labelled(BaseModel):
@@ -51,7 +51,7 @@ class LabelledFinding(Labelled):
     because: Because
 
     def finding(self) -> Finding:
-        """Return it as a scan's finding."""
+        """Return the labelled finding as a scan's finding."""
         nodes = tuple(
             Node(selector=(one.selector,), snippet=one.markup, failure_summary=one.problem, fingerprint=f"n{number}")
             for number, one in enumerate(self.elements)
@@ -78,7 +78,7 @@ class LabelledPage(Labelled):
     findings: tuple[LabelledFinding, ...] = Field(min_length=1)
 
     def result(self) -> ScanResult:
-        """Return it as a scan of the page."""
+        """Return the page as a scan's result."""
         findings = tuple(one.finding() for one in self.findings)
         return ScanResult(url=self.url, final_url=self.url, title=self.title, status="scanned", findings=findings)
 
@@ -138,7 +138,7 @@ def load_questions() -> QuestionSet:
 
 
 def has(pattern: str, text: str) -> bool:
-    """Whether ``pattern`` is somewhere in ``text``."""
+    """Whether ``pattern`` matches anywhere in ``text``."""
     return re.search(pattern, text, re.IGNORECASE) is not None
 
 

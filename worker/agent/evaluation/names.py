@@ -1,8 +1,8 @@
-"""Names with known answers (``names.json``): what the lint finds, and what a model adds.
+"""Names with known answers (``names.json``): measures what the lint finds and what a model adds.
 
-Each case is a small page, scanned by a browser; the names that the lint leaves open are put to the model as they would
-be in an assessment, many in one call, the pages' languages apart. A model that sees is shown the drawings of
-``pictures.py`` beside their texts.
+Each case is a small page, scanned by a browser; the model is asked about names that the lint leaves open, as in an
+assessment: many in one call, separately by language. A model with vision also gets the drawings of ``pictures.py`` with
+their texts.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ NameKind = Literal["alt", "link", "button", "heading", "title", "label", "error"
 
 
 class NameCase(Labelled):
-    """One page with one name to judge: the element with ``data-case``, or the title. ``bad``: it needs review.
+    """A page with one name to judge: the element with ``data-case``, or the title. ``bad``: the name needs review.
 
-    ``shown`` stands for the case where its markup is too long to be read.
+    ``shown`` describes the case in reports if its markup is too long to read.
     """
 
     kind: NameKind
@@ -48,7 +48,7 @@ class NameCase(Labelled):
 
     @property
     def rule(self) -> str:
-        """The rule that the name would need review by."""
+        """The rule under which the name would need review."""
         return f"{'alt' if self.kind == 'picture' else self.kind}-meaning"
 
     def html(self) -> str:
@@ -57,7 +57,7 @@ class NameCase(Labelled):
         return f'<!doctype html><html lang="{self.language}">{head}<body>{self.body}</body></html>'
 
     def is_meant(self, rule: str, snippet: str) -> bool:
-        """Whether an element that was found is the one to judge."""
+        """Whether a found element is the one to judge."""
         return rule == self.rule and (self.kind == "title" or _MARK in snippet)
 
 
@@ -69,10 +69,10 @@ class NameSet(Labelled):
 
 
 class PageReader(Protocol):
-    """Reads pages: the scan engine."""
+    """Scans pages: the scan engine."""
 
     async def audit(self, request: ScanRequest) -> Audit:
-        """Return what the page shows."""
+        """Return the audit of the page."""
         ...
 
 
@@ -85,14 +85,14 @@ class Found:
 
     @classmethod
     def of(cls, cases: Sequence[NameCase], found: Sequence[bool]) -> Found:
-        """Return the scores; ``found`` says for each case whether it was considered bad."""
+        """Return the scores; ``found`` has for each case whether it was judged bad."""
         right = sum(case.bad and one for case, one in zip(cases, found, strict=True))
         return cls(Share(right, sum(case.bad for case in cases)), Share(right, sum(found)))
 
 
 @dataclass(frozen=True, slots=True)
 class NameScores:
-    """By kind: the number of bad and good cases, and the scores of the lint alone and with the model."""
+    """Scores by kind: the number of bad and good cases, the lint alone, and the lint with the model."""
 
     rows: tuple[tuple[str, int, int, Found, Found], ...] = ()
     model: str = ""
@@ -132,7 +132,7 @@ async def run_names(
     both = [by_lint[number] or number in by_model for number in range(len(cases))]
     kinds = tuple(dict.fromkeys(case.kind for case in cases))
     rows = [_row(kind, cases, by_lint, both) for kind in kinds]
-    rows.append(_row("all", cases, by_lint, both))  # the pictures apart: no lint can judge them
+    rows.append(_row("all", cases, by_lint, both))  # pictures are separate: no lint can judge them
     missed = [_miss(case, found=one) for case, one in zip(cases, both, strict=True) if case.bad != one]
     return NameScores(tuple(rows), model, usage, lint_s, monotonic() - began if chat else 0.0, (*notes, *missed))
 
@@ -140,7 +140,7 @@ async def run_names(
 async def _judge(
     chat: ChatModel, cases: Sequence[NameCase], left: dict[int, NamedElement], pictures: dict[int, bytes]
 ) -> tuple[set[int], Usage, str, list[str]]:
-    """Return the cases that the model confidently considers bad, the cost, the model's name, and failures."""
+    """Return the cases that the model confidently judges bad, the cost, the model's name, and failures."""
     found: set[int] = set()
     usage, model, notes = Usage(), chat.name, list[str]()
     groups: dict[tuple[str, bool], list[int]] = {}
@@ -162,7 +162,7 @@ async def _judge(
 
 
 def _called(element: NamedElement, name: str) -> NamedElement:
-    """Return the element with ``name`` for its fingerprint: those of several pages may be alike."""
+    """Return the element with ``name`` as its fingerprint, since elements of several pages may be alike."""
     return element.revised(node=element.node.revised(fingerprint=name))
 
 
@@ -179,6 +179,6 @@ def _row(
 
 
 def _miss(case: NameCase, *, found: bool) -> str:
-    what = "taken for a barrier" if found else "not found"
+    what = "mistaken for a barrier" if found else "not found"
     shown = case.shown or (case.title if case.kind == "title" else case.body)
     return f"{case.rule} ({case.language}) {what}: {shown}: {case.because}"

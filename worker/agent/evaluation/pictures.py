@@ -1,6 +1,6 @@
-"""Pictures with known answers (``pictures.json``): small drawings, each with texts that are right and wrong of it.
+"""Pictures with known answers (``pictures.json``): small drawings, each with right and wrong texts.
 
-Only a model that sees can tell them apart; any other judges the words alone. ``names.py`` puts them to the model.
+Only a model with vision can distinguish them; any other judges only the words. ``names.py`` asks the model about them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class PictureCase(Labelled):
     because: Because
 
     def name_case(self, svg: str) -> NameCase:
-        """Return it as a page whose name to judge is the drawing's text."""
+        """Return the case as a page whose name to judge is the drawing's text."""
         source = f"data:image/svg+xml,{quote(svg)}"
         img = f'<img data-case alt="{escape(self.alt)}" width=240 height=160 src="{source}">'
         return NameCase(

@@ -1,4 +1,4 @@
-"""Runs the labelled sets on a model, one after the other, as a worker's jobs do."""
+"""Runs the labelled sets on a model, one item after the other, as a worker's jobs do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from worker.models.job_context import serving
 from worker.models.protocols import ChatModel
 
 Tell = Callable[[str], None]
-"""Called with the next item."""
+"""Called with a description of the next item."""
 
 
 async def run_findings(chat: ChatModel, labelled: FindingSet, *, tell: Tell) -> Scores:

@@ -10,7 +10,7 @@ from worker.agent.conversation.citations import NO_SCAN_SAYS
 from worker.agent.evaluation.labels import LabelledPage, LabelledQuestion, has
 from worker.models.protocols import add_usage
 
-INVENTED = "that no tool told of"
+INVENTED = "that no tool returned"
 """Part of the note about invented citations (``citations.py``)."""
 
 
@@ -32,7 +32,7 @@ class Share:
 class Scores:
     """One model's scores.
 
-    ``form``: assessments that fit the schema, after a repair at most; ``at_once``: without one. ``grounded``:
+    ``form``: assessments that match the schema after at most one repair; ``at_once``: without a repair. ``grounded``:
     statements about a finding of the page, and answers that cite the expected scans and no invented ones. ``fixes``,
     ``who``: findings with the right fix and people; missing ones count as wrong. ``order``: pages with the right first
     step. ``answers``: questions answered correctly from the right scans. ``missed`` has the expectation of each wrong
@@ -82,7 +82,7 @@ def score_assessment(page: LabelledPage, verdict: Verdict, *, seconds: float) ->
     helped = [label.rule for label, one in labels if one is not None and has(label.who, f"{one.who} {one.why}")]
     first = assessment.priorities[0].fingerprint.removeprefix("f-") if assessment.priorities else "nothing"
     missed = [
-        f"{page.url}: {label.rule}: the fix should have /{label.fix}/: {one.fix if one else 'not spoken of'}"
+        f"{page.url}: {label.rule}: the fix should have /{label.fix}/: {one.fix if one else 'not mentioned'}"
         for label, one in labels
         if label.rule not in fixed
     ]
@@ -105,15 +105,15 @@ def score_assessment(page: LabelledPage, verdict: Verdict, *, seconds: float) ->
 
 
 def score_answer(label: LabelledQuestion, result: QueryResult | str, *, seconds: float) -> Scores:
-    """Return the scores of one answer; ``result`` is a reason where there is none."""
+    """Return the scores of one answer; ``result`` is a reason if there is none."""
     where = f"{label.question!r}" + (f" on {label.site}" if label.site else "")
     if isinstance(result, str):
         missed = (f"{where}: no answer ({result})",)
         return Scores(grounded=Share(0, 1), answers=Share(0, 1), seconds=seconds, missed=missed)
-    wrong = [f"should rest on scan {source}" for source in label.sources if source not in result.sources]
+    wrong = [f"should be based on scan {source}" for source in label.sources if source not in result.sources]
     invented = [note for note in result.notes if INVENTED in note]
     is_grounded = not wrong and not invented
-    said = result.answer.removeprefix(NO_SCAN_SAYS)  # those are our words
+    said = result.answer.removeprefix(NO_SCAN_SAYS)  # Sightline's words
     wrong += [f"should have /{pattern}/" for pattern in label.says if not has(pattern, said)]
     wrong += [f"must not have /{pattern}/" for pattern in label.never if has(pattern, said)]
     missed = (f"{where}: {'; '.join((*wrong, *invented))}: {result.answer}",) if wrong or invented else ()

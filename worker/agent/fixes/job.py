@@ -54,18 +54,18 @@ from worker.scan.settings import Secrets
 
 ATTEMPTS: Final = 3
 AGAIN_S: Final = 2.0
-"""Until a job looks again that found its worker at another page."""
+"""Seconds until a job checks again if its worker was busy with another page."""
 GAP_S: Final = 0.25
-"""Between such looks of one worker: a try takes longer, and thousands of waiting jobs would do nothing but look."""
+"""Seconds between such checks of one worker: a try takes longer, and thousands of waiting jobs would only check."""
 CANCELLED: Final = "cancelled"
-"""The reason to settle a job that was cancelled."""
+"""The reason given when a cancelled job is settled."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class FixJobs:
-    """Tries fixes on pages. Without ``is_patient`` a job waits for the other page: its worker exits with its lanes."""
+    """Tries fixes on pages. Without ``is_patient``, a job waits for the other page: its worker exits with its lanes."""
 
     engine: FixEngine
     redis: Redis
@@ -79,8 +79,8 @@ class FixJobs:
     async def run(self, ctx: Mapping[str, Any], payload: JsonObject) -> Commit:
         """Try changes on one scan's page: ``payload`` is a ``FixRequest``.
 
-        Raises ``InvalidJob`` for another payload, ``Busy`` while this worker tries on another page, and what the engine
-        raises.
+        Raises ``InvalidJob`` for another payload, ``Busy`` while this worker is busy with another page, and the
+        engine's errors.
         """
         del ctx
         request = _parse(payload)
@@ -106,8 +106,8 @@ class FixJobs:
     async def _fixes(self, request: FixRequest, result: ScanResult) -> tuple[tuple[TriedFix, ...], Usage, bool]:
         """Return the known and new results for the page's component barriers.
 
-        The last value is False if a model is to be asked later, which needs no login. Raises ``Busy`` while this worker
-        tries on another page.
+        The last value is False if a model will be asked later, which needs no login. Raises ``Busy`` while this worker
+        is busy with another page.
         """
         scan, secrets = await self._scan(request.scan)
         by = self.proposer.name if self.proposer and not request.assess else ""
@@ -118,9 +118,9 @@ class FixJobs:
         tried = Tried(self.redis, self.keys, scan, by=by)
         known = await tried.known(found)
         left = [one for one in found if name_of(one) not in known]
-        if left and self._place.locked() and self.is_patient:  # before a model is asked in vain
+        if left and self._place.locked() and self.is_patient:  # before asking a model in vain
             pause_s = self._spread.pause_s(monotonic(), at_least_s=AGAIN_S, gap_s=GAP_S)
-            raise Busy("this worker tries changes on another page", delay_s=pause_s)
+            raise Busy("this worker is trying changes on another page", delay_s=pause_s)
         said = await self._said([one for one in left if one[0].rule not in MECHANICAL])
         fixes = {**known, **said.unsaid}
         wanted = [
@@ -164,7 +164,7 @@ class FixJobs:
         text = await cast("Awaitable[bytes | None]", self.redis.get(self.keys.result(scan)))
         try:
             result = decode_result(text) if text is not None else None
-        except RedisUnsuitable:  # another program's: nothing to write into
+        except RedisUnsuitable:  # another program's: nothing to update
             return None
         if text is None or not isinstance(result, ScanResult) or not result.fixes_state.startswith(PENDING):
             return None
@@ -184,7 +184,7 @@ class FixJobs:
             return Commit(FunctionResult())
         text, result = pending
         usage = add_usage(result.usage, usage or Usage())
-        if result.fixes and not fixes:  # those that were tried before the assessment
+        if result.fixes and not fixes:  # those tried before the assessment
             fixes, state = result.fixes, TRIED
         if is_cancelled and result.assessed_by.is_pending:
             result = result.revised(assessment_source=_none(CANCELLED))

@@ -30,7 +30,7 @@ MAX_MARKUP: Final = 600
 _NOT_BY_MARKUP: Final = frozenset(
     {"color-contrast", "color-contrast-enhanced", "target-size", "link-in-text-block", "css-orientation-lock"}
 )
-"""Rules about how an element looks."""
+"""Rules about the appearance of an element."""
 
 
 class FixDraft(BaseModel):
@@ -69,7 +69,7 @@ class ModelProposer:
 
     @property
     def name(self) -> str:
-        """The model, and the version of what it is asked."""
+        """The model, and the version of the prompt."""
         return f"{self.chat.name} ({FIX_VERSION})"
 
     async def propose(self, elements: Sequence[Element]) -> Said:

@@ -1,4 +1,4 @@
-"""Decides whether to try fixes on a scanned page, and makes the writes that queue the job. Pure."""
+"""Decides whether to try fixes on a scanned page, and builds the writes that queue the job. Pure."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from worker.scan.fixes.rules import MECHANICAL
 from worker.scan.settings import Secrets
 
 SECRET_TTL_S: Final = 86_400
-"""Lifetime of the login that opens the page again, the same as the client's."""
+"""Lifetime of the login used to open the page again, the same as the client's."""
 
 
 class FixRequest(Message):
     """The payload: the job id of the scan, and its page.
 
-    ``assess`` is the payload of the assessment that comes after, where no model is asked before.
+    ``assess`` is the payload of the assessment that follows if no model was asked before.
     """
 
     scan: str
@@ -53,12 +53,12 @@ def are_tried(result: ScanResult, request: ScanRequest, *, is_on: bool) -> bool:
 
 
 def has_mechanical(result: ScanResult) -> bool:
-    """Return whether a rule of ours has a proposal, so that no model is needed for it."""
+    """Return whether one of Sightline's rules has a proposal, so that no model is needed for it."""
     return any(finding.rule in MECHANICAL for finding, _ in candidates(result))
 
 
 def candidates(result: ScanResult) -> list[tuple[Finding, Node]]:
-    """Return one element of each component barrier, the worst first; outside of frames where there is one."""
+    """Return one element of each component barrier, worst first; outside frames if possible."""
     found: dict[tuple[str, str], tuple[Finding, Node]] = {}
     for finding in result.findings:
         for node in sorted(finding.nodes, key=lambda node: len(node.selector)):
@@ -70,7 +70,7 @@ def candidates(result: ScanResult) -> list[tuple[Finding, Node]]:
 def fix_writes(result: ScanResult, keys: Keys, *, job_id: str, priority: Lane | str) -> list[Write]:
     """Return the writes that queue the tries in the preceding commit; none if none is pending.
 
-    They come after the assessment: both end by writing into the result, and a model may have proposed something.
+    The tries follow the assessment: both update the result, and a model may have a proposal.
     """
     if not result.fixes_state.startswith(PENDING) or result.assessed_by.is_pending:
         return []
@@ -80,7 +80,7 @@ def fix_writes(result: ScanResult, keys: Keys, *, job_id: str, priority: Lane | 
 def tries_before(result: ScanResult, keys: Keys, assess: Message, *, job_id: str, priority: Lane) -> list[Write]:
     """Return the writes that queue the tries that need no model before the assessment ``assess``.
 
-    The tries' own commit queues that again: one of the two at a time writes into the result.
+    The commit of the tries queues the assessment again, so that only one of them updates the result at a time.
     """
     request = FixRequest(scan=job_id, priority=priority, url=result.url, assess=assess.model_dump(mode="json"))
     return _queued(request, keys)
@@ -96,7 +96,7 @@ def _queued(request: FixRequest, keys: Keys) -> list[Write]:
 
 
 def secret_writes(secrets: Secrets | None, keys: Keys, *, job_id: str) -> Sequence[Write]:
-    """Return the writes that keep the scan's login until the tries have ended, a day at most."""
+    """Return the writes that keep the scan's login until the tries have ended, at most a day."""
     if secrets is None:
         return ()
     key = keys.secret(fix_job_id(job_id))

@@ -1,7 +1,8 @@
 """Results of changes tried before: one try serves all pages with the same component and markup.
 
-A verdict is kept for a week under the component barrier, the element's markup, how the page was looked at and who
-proposes. That nothing is proposed for a component is kept without the markup: no page is loaded again to find that out.
+A result is kept for a week under the component barrier, the element's markup, the settings of the scan and the
+proposer. The absence of a proposal for a component is kept without the markup, so that no page is loaded again to find
+that out.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from worker.scan.fixes.wanted import NOTHING
 
 TTL_S: Final = 7 * 86_400
 VERSION: Final = "1"
-"""Version of our rules and of the judgement; a new one repeats all tries."""
+"""Version of the rules and of the judgement; a new version repeats all tries."""
 
 Element = tuple[Finding, Node]
 Name = tuple[str, str]
@@ -32,7 +33,7 @@ Name = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """The verdicts about pages looked at as ``request`` says; ``by`` is the model that proposes, '' for none."""
+    """The results for pages scanned with the settings of ``request``; ``by`` is the proposing model, '' for none."""
 
     redis: Redis
     keys: Keys
@@ -77,7 +78,7 @@ def name_of(element: Element) -> Name:
 
 
 def _read(text: bytes | None) -> TriedFix | None:
-    """Return a kept verdict; one of another release, or another program's text, is tried again and written over."""
+    """Return a stored result, or None for one of another release or program, which is tried again and overwritten."""
     try:
         return TriedFix.model_validate_json(text) if text else None
     except ValidationError:

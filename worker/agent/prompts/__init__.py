@@ -1,9 +1,9 @@
 """Builds prompts for assessments. The texts are in the ``.md`` files of this folder; no model, no Redis.
 
 Text of pages (titles, markup, selectors, URLs) reaches a model only as string values in one JSON document, after a
-system message that says so. A prompt's version consists of its name and a digest of its text; it is named in results
-and in the cache's scope. ``models/builtin/answers.py`` reads the same document. Next: ``prompt.py``, what it is asked
-in a conversation; ``review.py``, what about undecided elements.
+system message that says so. A prompt's version consists of its name and a digest of its text; it is recorded in results
+and in the cache's scope. ``models/builtin/answers.py`` reads the same document. Next: ``prompt.py`` for conversations,
+``review.py`` for undecided elements.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ BUDGET_CHARS: Final = 16_000
 """About 5,000 tokens of JSON: with instructions and answer they fit the 8,192 of small models."""
 MAX_EXAMPLES: Final = 5
 MAX_TEXT: Final = 400
-"""Characters of one quoted text; a longer one ends with an ellipsis."""
+"""Maximum characters of a quoted text; a longer one ends with an ellipsis."""
 
 
 def load_prompt(name: str) -> str:
-    """Return the text of ``<name>.md``, without the line break at its end."""
+    """Return the text of ``<name>.md``, without the final line break."""
     return (files(__name__) / f"{name}.md").read_text("utf-8").removesuffix("\n")
 
 
@@ -44,7 +44,7 @@ ASSESS_VERSION: Final = version_of("assess", ASSESS_SYSTEM, REPAIR)
 
 @dataclass(frozen=True, slots=True)
 class AssessTask:
-    """A task that fits the budget. ``left_out`` counts findings that did not; ``fingerprints`` are those inside."""
+    """A task that fits the budget. ``left_out`` counts omitted findings; ``fingerprints`` are the others."""
 
     messages: tuple[Message, ...]
     fingerprints: tuple[str, ...]
@@ -59,10 +59,10 @@ def assess_task(
     budget_chars: int = BUDGET_CHARS,
     most: int | None = None,
 ) -> AssessTask:
-    """Return the messages that ask for an assessment, the worst findings first, trimmed node by node.
+    """Return the messages that ask for an assessment, worst findings first, trimmed node by node.
 
-    All findings that fit, ``most`` of them at most, come before any example does; then examples are added in turn. What
-    was left out is counted in the document itself.
+    Findings are added first, up to ``most`` that fit; then examples are added in turn. The document contains the
+    numbers left out.
     """
     ordered = sorted(result.findings, key=worst_first)
     entries: list[JsonObject] = []
@@ -101,7 +101,7 @@ def clip(text: str, limit: int = MAX_TEXT) -> str:
 
 
 def node_quoted(node: Node) -> JsonObject:
-    """Return an element as input for a model, each text cut."""
+    """Return an element as input for a model, with its texts shortened."""
     selector = " ".join(part if isinstance(part, str) else " ".join(part) for part in node.selector)
     return {
         "selector": clip(selector),

@@ -1,13 +1,13 @@
--- Shared by the scripts of the GPU pool. Needs _common.lua before it. All of them take the same KEYS:
+-- Shared by the scripts of the GPU pool. Needs _common.lua first. All of them take the same KEYS:
 --   1 hosts hash      host → JSON: chat and embed (slots), state up | down, fails, reason, since_ms, probe_ms, seen_ms
 --   2 state hash      seq (arrivals), turns_chat and turns_embed (interactive grants in a row while batch waited),
---                     hold_ms_chat and hold_ms_embed (how long a call holds a slot, smoothed); sums by kind and
+--                     hold_ms_chat and hold_ms_embed (smoothed time that a call holds a slot); sums by kind and
 --                     priority: grants_chat_batch …, wait_ms_chat_batch … (until granted), held_ms_chat_batch …
 --   3 calls hash      token → JSON: kind, priority, worker, job, channel, hosts, seq, asked_ms;
---                     of a holder also host, slot, granted_ms, confirmed; gives_way: it may be asked
---                     for its slot; asked: it was
+--                     of a holder also host, slot, granted_ms, confirmed; gives_way: it may be asked for its slot;
+--                     asked: it was
 --   4 holders zset    token → end of its lease, Redis ms
---   5 waiters zset    token → when it is taken for dead, Redis ms
+--   5 waiters zset    token → when it counts as dead, Redis ms
 --   6-9 queue zsets   token → seq: chat interactive, chat batch, embed interactive, embed batch
 -- A host without embed slots serves embeddings from its chat slots.
 
@@ -16,7 +16,7 @@ local QUEUES = {
   chat = { interactive = KEYS[6], batch = KEYS[7] },
   embed = { interactive = KEYS[8], batch = KEYS[9] },
 }
-local INTERACTIVE_IN_A_ROW = 4 -- the fifth is batch's
+local INTERACTIVE_IN_A_ROW = 4 -- the fifth goes to batch
 local PAGE = 32
 
 local function check_pool_types()
@@ -37,7 +37,7 @@ local function queue_of(call)
   return QUEUES[call.kind][call.priority]
 end
 
--- Hosts by name, each with how many of its slots are in use.
+-- Hosts by name, each with the number of its slots in use.
 local function read_hosts()
   local hosts, flat = {}, redis.call('HGETALL', HOSTS)
   for i = 1, #flat, 2 do
@@ -82,7 +82,7 @@ local function forget(token, now)
   redis.call('HDEL', CALLS, token)
 end
 
--- Gives a holder its whole lease, counted from now.
+-- Gives a holder a full lease from now.
 local function confirm(token, call, now, lease_ms)
   if not call.host then return end
   if not call.confirmed then
@@ -92,8 +92,8 @@ local function confirm(token, call, now, lease_ms)
   redis.call('ZADD', HOLDERS, ms(now + lease_ms), token)
 end
 
--- Drops every holder whose lease has ended and every waiter that was silent for too long. None ends more than a lease
--- from now, unless Redis' clock was set back: then its lease counts from now.
+-- Drops every holder whose lease has ended and every waiter that was silent for too long. No lease ends later than a
+-- full lease from now unless Redis's clock was set back: then it counts from now.
 local function prune(now, lease_ms)
   for _, set in ipairs({ HOLDERS, WAITERS }) do
     for _, token in ipairs(redis.call('ZRANGEBYSCORE', set, '(' .. ms(now + lease_ms), '+inf')) do
@@ -108,8 +108,8 @@ local function slot_for(kind, host)
   return 'chat'
 end
 
--- The least loaded host that takes this call on a free slot of this sort; ties go to the first by name, where the
--- model is loaded already.
+-- The least loaded host that can take this call on a free slot of this kind; ties go to the first by name, which has
+-- the model loaded.
 local function free_host(call, slot, hosts)
   local best, best_load
   for _, name in ipairs(call.hosts) do
@@ -132,13 +132,13 @@ local function any_free(slot, hosts, kind)
   return false
 end
 
--- Whether a grant is heard. A worker that died is not subscribed any more: its waiters are passed over.
+-- Whether a grant would be received. A dead worker is no longer subscribed: its waiters are skipped.
 local function hears(channel, heard)
   if heard[channel] == nil then heard[channel] = redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0 end
   return heard[channel]
 end
 
--- The first call in one queue that a free slot of this sort can serve.
+-- The first call in one queue that a free slot of this kind can serve.
 local function first_in(queue, slot, pass)
   local from = 0
   while true do
@@ -179,8 +179,9 @@ local function next_for(slot, pass)
   return batch or interactive
 end
 
--- Grants every free slot to the next call, and wakes their waiters. `own` is the token of the call that runs this script: it
--- reads its grant in the reply, needs no message and has its whole lease at once; the others are held to `confirm_ms`.
+-- Grants every free slot to the next call and wakes the waiters. `own` is the token of the call that runs this script:
+-- it reads its grant in the reply, needs no message and has a full lease at once; the others must confirm within
+-- `confirm_ms`.
 local function dispatch(hosts, now, lease_ms, confirm_ms, own)
   local pass, wake = { hosts = hosts, heard = {}, own = own }, {}
   for _, slot in ipairs({ 'chat', 'embed' }) do
@@ -202,8 +203,9 @@ local function dispatch(hosts, now, lease_ms, confirm_ms, own)
   for _, message in ipairs(wake) do redis.call('PUBLISH', message[1], message[2]) end
 end
 
--- Asks one batch call to give way to an interactive one that has just begun to wait: the one that began last, so that the
--- least is lost. Its worker ends it and makes it again; where the message is lost, the interactive call waits its turn.
+-- Asks one batch call to give way to an interactive one that has just begun to wait: the call that began last, so that
+-- the least work is lost. Its worker ends it and repeats it; if the message is lost, the interactive call waits its
+-- turn.
 local function ask_for_way(call, hosts)
   local may_serve, token, chosen = {}, nil, nil
   for _, name in ipairs(call.hosts) do may_serve[name] = hosts[name] end
@@ -221,7 +223,7 @@ local function ask_for_way(call, hosts)
   redis.call('PUBLISH', chosen.channel, 'give-way ' .. token)
 end
 
--- Whether all hosts of a call have been down for longer than `grace_ms`; then it is served by nobody soon.
+-- Whether all hosts of a call have been down for longer than `grace_ms`, so that it will not be served soon.
 local function nobody_serves(call, hosts, now, grace_ms)
   for _, name in ipairs(call.hosts) do
     local host = hosts[name]

@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
--- none → waiting | holding. Repeated with a token that is known, it returns how that call stands, and confirms a grant.
+-- none → waiting | holding. Repeated with a known token, it returns that call's status and confirms a grant.
 -- KEYS  as in _gpu.lua
 -- ARGV  1 token  2 kind: chat | embed  3 priority: interactive | batch  4 worker  5 job id or ''  6 channel of wakes
---       7 hosts that may serve it, JSON: host → {chat, embed}; unknown ones are enrolled
---       8 seq of an earlier wait, which keeps its place, or 0  9 lease ms  10 confirm ms  11 grace ms of hosts down
+--       7 hosts that may serve it, JSON: host → {chat, embed}; unknown ones are registered
+--       8 seq of an earlier wait, which keeps its position, or 0  9 lease ms  10 confirm ms  11 grace ms of hosts down
 --       12 '1': while it holds a slot it may be asked to give way to an interactive call
--- Returns {'granted', host, seq} | {'waiting', '', seq} | {'unserved', '', seq} when all hosts are down for long: the
---         call does not wait then
+-- Returns {'granted', host, seq} | {'waiting', '', seq} | {'unserved', '', seq} if all hosts have been down for long:
+--       then the call does not wait
 --@include _common.lua
 --@include _gpu.lua
 

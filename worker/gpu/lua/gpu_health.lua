@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- What a health check found: up ⇄ down. A healthy host is granted calls at once.
+-- Records the result of a health check: up ⇄ down. A healthy host is granted calls at once.
 -- KEYS  as in _gpu.lua
 -- ARGV  1 host  2 'up' | 'down'  3 reason or ''  4 lease ms  5 confirm ms  6 ms until the next check if it is down
--- Returns {changed 0 | 1, failures in a row} | {0, -1} for a host nobody enrolled
+-- Returns {changed 0 | 1, failures in a row} | {0, -1} for a host that is not registered
 --@include _common.lua
 --@include _gpu.lua
 

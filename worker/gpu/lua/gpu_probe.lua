@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- Takes the health checks that are due, so that one worker of all makes each.
+-- Claims the health checks that are due, so that only one worker makes each.
 -- KEYS  1 hosts hash
 -- ARGV  1 ms until the next check of a host that is up  2 of a host that is down
---       3 least ms since the last taken check, for one asked for out of turn, or -1 to wait for its turn  4… hosts
+--       3 min ms since the last claimed check, for an extra check, or -1 for a regular one  4… hosts
 -- Returns the names of the hosts to check now
 --@include _common.lua
 

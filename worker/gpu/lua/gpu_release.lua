@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
--- holding | waiting → none; the slot goes straight to the next.
+-- holding | waiting → none; the slot is granted to the next call at once.
 -- KEYS  as in _gpu.lua
 -- ARGV  1 token  2 lease ms  3 confirm ms
--- Returns {'released' | 'withdrawn' | 'lost', Redis ms}; lost: the lease ended before, and an answer under it is void
+-- Returns {'released' | 'withdrawn' | 'lost', Redis ms}; lost: the lease had already ended, and an answer under it is
+--       void
 --@include _common.lua
 --@include _gpu.lua
 

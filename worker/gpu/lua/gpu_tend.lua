@@ -1,10 +1,12 @@
 #!lua flags=allow-oom
--- A worker's heartbeat: renews what it holds and waits for, keeps its hosts enrolled, prunes the dead, grants free slots.
+-- A worker's heartbeat: renews its holders and waiters, keeps its hosts registered, prunes dead calls, grants free
+-- slots.
 -- KEYS  as in _gpu.lua
--- ARGV  1 lease ms  2 confirm ms  3 grace ms of hosts down  4 ms without a worker after which a host is struck off
---       5 ms all keys are kept  6 the worker's hosts, JSON: host → {chat, embed}  7 '1': their slots count from now on
---       8 how many calls it holds  9… their tokens, then the tokens of those that wait
--- Returns {ms until the next lease ends or -1, then for each token: 'held' | 'granted' (its waiter has not heard it) |
+-- ARGV  1 lease ms  2 confirm ms  3 grace ms of hosts down  4 ms without a worker after which a host is removed
+--       5 lifetime of all keys, ms  6 the worker's hosts, JSON: host → {chat, embed}  7 '1': their slots count from now
+--       on
+--       8 number of calls it holds  9… their tokens, then the tokens of waiting calls
+-- Returns {ms until the next lease ends or -1, then for each token: 'held' | 'granted' (its waiter does not know yet) |
 --         'waiting' | 'unserved' (all its hosts are down for long) | 'cut' (its host is down: end the call) | 'gone'}
 --@include _common.lua
 --@include _gpu.lua

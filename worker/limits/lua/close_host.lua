@@ -1,11 +1,10 @@
 #!lua flags=allow-oom
--- A host has asked to be left alone for a while (429, 503 with Retry-After) instead of giving a page: no scan of it begins
--- until then, and the page's own scan is requeued. A page is waited for so long in all; its host stays open then, as
--- another answer may be had of it.
--- KEYS  1 string that lives as long as the host is closed  2 string: how long the page has been waited for in all, ms
--- ARGV  1 ms to wait  2 ms that the wait counts as: a host that always asks for a second is not asked for hours
---       3 ms that a page is waited for in all  4 ms after the wait for which the sum is kept
--- Returns {ms after which to come again, -1 where that is too long; ms waited for before}
+-- A host sent Retry-After (429, 503) instead of a page: no scan of it begins until then, and the page's own scan is
+-- requeued. The total wait for a page is limited; beyond it the host stays open, since other pages may answer.
+-- KEYS  1 string that lives as long as the host is closed  2 string: total wait for the page, ms
+-- ARGV  1 ms to wait  2 ms that the wait counts as: a host that always asks for a second is not retried for hours
+--       3 max total ms of waits for a page  4 ms after the wait for which the total is kept
+-- Returns {ms after which to retry, -1 if that is too long; ms waited before}
 --@include _common.lua
 
 local closed, sum = KEYS[1], KEYS[2]

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- The scan that logs in has ended that: its login is kept for the batch, or its failure, or neither. A scan whose lease
--- went to another changes nothing.
+-- Ends a scan's login: keeps the login for the batch, or its failure, or neither. A scan that has lost the lease
+-- changes nothing.
 -- KEYS  1 hash: generation, state (JSON) or reason; token and until_ms of the scan that logs in
 -- ARGV  1 token  2 'state' | 'reason' | 'none'  3 the state or the reason, '' for none  4 ttl ms
--- Returns the generation kept, 0 where nothing was
+-- Returns the generation kept, 0 if none was
 --@include _common.lua
 
 local login = KEYS[1]

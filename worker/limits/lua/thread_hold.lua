@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- free | this job's → held, for a query of a conversation; otherwise it waits, in the order in which the queries were
--- submitted. A later delivery of the job that holds it takes it from the earlier one.
+-- free | held by this job → held, for a question of a conversation; otherwise it waits, in the order of submission. A
+-- later delivery of the holding job takes the hold from the earlier one.
 -- KEYS  1 thread hash: token, job and until_ms of the holder; w:<job id> of a waiter: submitted ms ':' last heard ms
--- ARGV  1 token  2 job id  3 submitted ms  4 lease ms  5 ms after which a silent waiter has lost its turn
--- Returns {'held'} | {'busy', id of the job that holds it or comes first}
+-- ARGV  1 token  2 job id  3 submitted ms  4 lease ms  5 ms after which a silent waiter loses its turn
+-- Returns {'held'} | {'busy', id of the job that holds it or is first}
 --@include _common.lua
 
 local thread, token, job, submitted = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -15,7 +15,7 @@ local held = redis.call('HMGET', thread, 'job', 'until_ms')
 local first, first_at
 if held[1] and held[1] ~= job and tonumber(held[2]) > now then
   first = held[1]
-  if tonumber(held[2]) > now + lease_ms then -- Redis' clock was set back: the lease counts from now
+  if tonumber(held[2]) > now + lease_ms then -- Redis's clock was set back: the lease counts from now
     redis.call('HSET', thread, 'until_ms', ms(now + lease_ms))
   end
 else
@@ -25,7 +25,7 @@ else
     if waiter and waiter ~= job then
       local at, heard = string.match(fields[i + 1], '^(%d+):(%d+)$')
       at, heard = tonumber(at), tonumber(heard)
-      if heard > now then -- the same: its silence counts from now
+      if heard > now then -- likewise: its silence counts from now
         redis.call('HSET', thread, fields[i], ms(at) .. ':' .. ms(now))
       end
       if now - heard > silence_ms then

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- held → free, if it is still this holder's. Those who wait keep their order.
+-- held → free, if this holder still has it. Waiters keep their order.
 -- KEYS  1 thread hash
 -- ARGV  1 token
 -- Returns 'released' | 'lost'

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- held → held for another lease, if it is still this holder's.
+-- held → held for another lease, if this holder still has it.
 -- KEYS  1 thread hash
--- ARGV  1 token  2 lease ms  3 ms after which a silent waiter has lost its turn
+-- ARGV  1 token  2 lease ms  3 ms after which a silent waiter loses its turn
 -- Returns 'held' | 'lost'
 --@include _common.lua
 

@@ -1,4 +1,4 @@
-"""Reads component barriers: what is broken on a site, since when, on how many pages, and when it was fixed.
+"""Reads component barriers: a site's barriers with dates, numbers of pages, and fixes.
 
 Read-only: finish.lua counts component barriers when it commits a scan (``worker/queue/lua/_barriers.lua``), from the
 output of ``components.py``. Like scans, they are kept until pruned; a component barrier on no page is fixed.
@@ -60,12 +60,12 @@ class BarrierRecord:
 
     @property
     def is_mended(self) -> bool:
-        """Whether no page has it any longer."""
+        """Whether no page has it any more."""
         return self.pages == 0
 
     def was_there(self, before_ms: int, *, run: str = "") -> bool:
         """Whether it was known before a time and is not fixed; one first seen by ``run`` itself was not known."""
-        # Also by name: if Redis' clock was set back, the run's own findings seem to predate it.
+        # Also by name: if Redis's clock was set back, the run's own findings seem to predate it.
         return not self.is_mended and self.since_ms < before_ms and not (run and self.run == run)
 
 
@@ -138,7 +138,7 @@ class Barriers:
         await ensure_index(self._index)
 
     async def get_many(self, issue_ids: Iterable[str]) -> dict[str, BarrierRecord]:
-        """Return the known ones of these component barriers, in one round trip."""
+        """Return the known component barriers among these ids, in one round trip."""
         wanted = list(dict.fromkeys(issue_ids))
         async with self._redis.pipeline(transaction=False) as pipe:
             for issue_id in wanted:

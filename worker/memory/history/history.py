@@ -69,7 +69,7 @@ class ScanFilter:
     begun_by_ms: int | None = None
 
     def expression(self) -> FilterExpression | None:
-        """Return the filter as a RedisVL expression; None for all scans. Empty values are conditions, too."""
+        """Return the filter as a RedisVL expression; None for all scans. Empty values are also conditions."""
         tags = {
             "terms": self.terms,
             "group": self.group,
@@ -147,7 +147,7 @@ class History:
         await self.barriers.ensure_index()
 
     async def now_ms(self) -> int:
-        """Return Redis' time."""
+        """Return Redis's time."""
         seconds, microseconds = await self._redis.time()
         return int(seconds) * 1000 + int(microseconds) // 1000
 
@@ -172,7 +172,7 @@ class History:
         if before_run is not None:
             wanted = replace(wanted, begun_by_ms=before_run.began_ms)
         found = await self.find(wanted, limit=2 if before_run is None else RUN_STATES)
-        # Also by name: if Redis' clock was set back, the run's own states seem to predate it.
+        # Also by name: if Redis's clock was set back, the run's own states seem to predate it.
         own = before_run.name if before_run else None
         others = (record for record in found if record.scan_id != before_job and record.run != own)
         return next(others, None)

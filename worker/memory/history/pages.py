@@ -89,7 +89,7 @@ async def newest_of_pages(
     Raises ``ServiceError`` when Redis takes longer than ``TIMEOUT_MS``.
     """
     query = "*" if within is None else str(within)
-    raw = cast("Any", redis)  # redis-py 5 types its answer as what only a pipeline gives
+    raw = cast("Any", redis)  # redis-py 5 types its reply as that of a pipeline
 
     async def act(index: AsyncSearchIndex) -> list[Any]:
         return await raw.execute_command(*_command(index.name, query, group, limit))
@@ -138,7 +138,7 @@ def _merged(states: Sequence[PageState]) -> PageState:
 
 
 def _command(index: str, query: str, group: Sequence[str], limit: int) -> list[str]:
-    """Return FT.AGGREGATE as words; redis-py 5's builder knows no TIMEOUT."""
+    """Return FT.AGGREGATE as words; redis-py 5's builder does not support TIMEOUT."""
     loaded = [f"@{name}" for name in _PICKED]
     words = ["FT.AGGREGATE", index, query, "TIMEOUT", str(TIMEOUT_MS), "LOAD", str(len(loaded)), *loaded]
     words += ["GROUPBY", str(len(group)), *(f"@{name}" for name in group)]

@@ -39,7 +39,7 @@ class Moment:
 
     @property
     def side(self) -> Side:
-        """Its form in reports."""
+        """This moment in the form used by reports."""
         return Side(self.name, self.kind, self.at_ms)
 
     def filters(self, wanted: ScanFilter) -> Iterator[ScanFilter]:
@@ -98,7 +98,7 @@ async def _live_batch(redis: Redis, keys: Keys, name: str, now_ms: int) -> tuple
 
 
 async def prune_periods(redis: Redis, keys: Keys, *, older_than_ms: int) -> None:
-    """Delete batches and runs whose last scan ended before that time, since their pages' states are pruned, too."""
+    """Delete batches and runs whose last scan ended before that time, since their pages' states are pruned as well."""
     async for names in key_batches(redis, keys.period_prefix):
         for name in names:
             hosts = parse_hosts(await cast("Any", redis).hgetall(name))

@@ -1,4 +1,4 @@
-"""Prunes old states of pages and component barriers fixed long ago, but no current state nor comparison base.
+"""Prunes old states of pages and component barriers fixed long ago, but keeps current states and comparison bases.
 
 Walks over the documents twice in batches: first to find, for each page and terms, the newest record and the newest
 complete one, then to delete all others that are too old. Concurrent scans only make more records old. Decision 0034

@@ -179,8 +179,8 @@ def document(
     """Return the hash of ``result``; ``embedded`` is its ``search_text`` with vectors, if any.
 
     ``result.scan_id`` names it; ``at_ms`` is when this state was first seen, ``seen_ms`` when it was last seen.
-    Without a vector the document is not found by meaning. Fields that do not apply are omitted, because an empty tag is
-    not indexed. ``times_seen`` is incremented separately.
+    Without a vector, the document is not found by meaning. Fields that do not apply are omitted, because an empty tag
+    is not indexed. ``times_seen`` is incremented separately.
     """
     findings = recorded_findings(result.findings)
     components = sorted({issue_id for finding in findings for issue_id in finding.components})

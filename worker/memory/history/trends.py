@@ -35,7 +35,7 @@ class PageChange:
 
     @property
     def change(self) -> tuple[int, int, int, int]:
-        """More barriers (positive) or fewer, worst impact first."""
+        """The change in barriers by impact, worst first; positive means more."""
         return difference(self.barriers_before, self.barriers_after)
 
 
@@ -55,7 +55,7 @@ class GroupChange:
 
     @property
     def change(self) -> tuple[int, int, int, int]:
-        """More barriers (positive) or fewer, worst impact first."""
+        """The change in barriers by impact, worst first; positive means more."""
         return difference(self.before, self.after)
 
     @property
@@ -95,7 +95,8 @@ def compare_groups(
 ) -> tuple[GroupChange, ...]:
     """Return each group of ``after`` with the changes on its pages; pages count in their current group.
 
-    Pages without an address are ignored, since another text is another page. Only states with equal terms are compared.
+    Pages without an address are ignored, since a changed text is a different page. Only states with equal terms are
+    compared.
     """
     then = {(page_id(state.url), state.terms): state for state in before if state.url}
     changes: defaultdict[str, list[PageChange]] = defaultdict(list)

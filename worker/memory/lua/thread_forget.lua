@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Deletes older steps of a conversation, if the query that speaks still holds it: another's newest may be among them.
--- KEYS  1 thread hash, then what goes
+-- Deletes older steps of a conversation, if the running question still holds it: another's newest may be among them.
+-- KEYS  1 thread hash, then the keys to delete
 -- ARGV  1 token
 -- Returns 'gone' | 'lost'
 --@include _common.lua

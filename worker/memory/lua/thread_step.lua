@@ -1,7 +1,7 @@
 #!lua
--- A step of a conversation is its newest one from now on, if the query that made it still holds the conversation.
--- KEYS  1 thread hash  2 string: key of the newest step  3 string: what the saver wrote in its place, which goes
---       4 the query's job hash, which gets the step's key in `step`: finish.lua asks for it; may be left out
+-- Makes a step the newest one of its conversation, if the question that made it still holds the conversation.
+-- KEYS  1 thread hash  2 string: key of the newest step  3 string: key that the saver wrote instead, to be deleted
+--       4 the question's job hash, optional: gets the step's key in `step`, which finish.lua requires
 -- ARGV  1 token  2 key of the step  3 TTL, s
 -- Returns 'kept' | 'lost'
 --@include _common.lua

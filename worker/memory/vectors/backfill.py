@@ -92,7 +92,7 @@ class Part:
 
     @property
     def filled(self) -> Filled:
-        """Its contribution to the sums."""
+        """Its contribution to the totals."""
         return Filled(1, shortened=int(bool(self.blob and self.note)), refused=int(bool(self.note and not self.blob)))
 
 

@@ -24,7 +24,7 @@ from worker.memory.vectors.indexes import drop_index, ensure_index, on_index, wa
 
 T = TypeVar("T")
 WALK_BATCH: Final = 500
-"""Documents per round trip; blocks Redis for a few ms at most."""
+"""Documents per round trip; blocks Redis for at most a few ms."""
 
 
 async def key_batches(redis: Redis, prefix: str, *, size: int = WALK_BATCH) -> AsyncIterator[list[str]]:
@@ -117,7 +117,8 @@ class Documents:
         """Drop the index of a generation, but not its documents. Safe to call twice."""
         await drop_index(self._vectors.redis, self.index(generation).name)
 
-    # ------------------------------------------------------------------------------------------ what lacks a vector
+    # ------------------------------------------------------------------------------------------ documents without a
+    # vector
 
     async def count(self, generation: Generation) -> int:
         """Return the number of documents in the index of ``generation``."""

@@ -67,7 +67,7 @@ class Placed:
 class Embedded:
     """A text and its encoded vectors by generation number; missing ones are backfilled.
 
-    Without a text there are no vectors. ``notes`` tell for which vectors the text was shortened.
+    Without a text there are no vectors. ``notes`` say for which vectors the text was shortened.
     """
 
     text: str
@@ -129,7 +129,7 @@ class Embeddings:
     async def claim(self) -> None:
         """Record the chosen model for all vectors, or check that it matches. Safe to call twice and concurrently.
 
-        The source or target model of a reindex is accepted, too: the recorded model is used and that is logged. Raises
+        The source or target model of a reindex is also accepted: the recorded model is used, and this is logged. Raises
         ``SettingsError`` for any other model, since vectors of two models cannot be compared.
         """
         if self._chosen is None:
@@ -145,7 +145,7 @@ class Embeddings:
             return
         msg = (
             f"EMBEDDING_MODEL is {chosen}, but the indexes were built with {record.active}, and vectors of two models "
-            f"cannot be compared: to change the model, type: sightline reindex --to {chosen.model}; "
+            f"cannot be compared: to change the model, run: sightline reindex --to {chosen.model}; "
             f"to keep it, set EMBEDDING_MODEL={record.active.model}"
         )
         raise SettingsError(msg)

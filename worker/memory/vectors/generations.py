@@ -2,7 +2,7 @@
 
 A *generation* is the set of one model's vectors: a separate field in the documents, and a separate index for each kind
 of document. The ``active`` generation serves searches. During ``sightline reindex`` another one is ``coming``: new
-documents get its vectors, too. Then it atomically becomes active, and the old one is ``retired`` until its fields and
+documents also get its vectors. Then it atomically becomes active, and the old one is ``retired`` until its fields and
 indexes are deleted. All are fields of the hash ``embedding``, so that readers see a consistent state. ``embeddings.py``
 embeds; ``reindex.py`` moves to a new generation.
 """
@@ -27,7 +27,8 @@ NEVER: Final = "never"
 """Value of that field in documents without a text."""
 VECTOR: Final = "vector"
 BITS: Final = 16
-"""Bits per component in new generations; compared with 32, half the memory and three quarters of the search time."""
+"""Bits per component in new generations; compared with 32, they take half the memory and three quarters of the search
+time."""
 UNSAID_BITS: Final = 32
 """Bits of a record without that field."""
 
@@ -83,7 +84,9 @@ class Generation:
         try:
             return cls(int(number), model, int(dims), int(bits or UNSAID_BITS))
         except ValueError:
-            msg = f"Redis says of its vectors {text!r}, which a newer release may have written: update this one"
+            msg = (
+                f"Redis has the record {text!r} of its vectors, which a newer release may have written: update this one"
+            )
             raise RedisUnsuitable(msg) from None
 
     def __str__(self) -> str:

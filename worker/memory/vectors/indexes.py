@@ -1,8 +1,8 @@
 """Creates search indexes and unwraps RedisVL's errors.
 
 Workers start together and create the same index at the same time, so everything here is idempotent and safe to run
-concurrently. ``history.py`` and ``memories.py`` define the indexes. RediSearch is required, and works in database 0
-only; otherwise ``RedisUnsuitable`` says what to do.
+concurrently. ``history.py`` and ``memories.py`` define the indexes. RediSearch is required, and only works in database
+0; otherwise ``RedisUnsuitable`` says how to fix it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ async def ensure_index(index: AsyncSearchIndex) -> None:
     async with search_errors():
         try:
             await index.create(overwrite=False)
-        except RedisSearchError as error:  # RedisVL wraps Redis' error
+        except RedisSearchError as error:  # RedisVL wraps Redis's error
             # Two workers found no index and both created it: the second one gets this error.
             if "index already exists" not in str(error).lower():
                 raise
@@ -78,7 +78,7 @@ async def _add_field(index: AsyncSearchIndex, name: str) -> None:
 def redis_errors() -> Generator[None]:
     """Raise the Redis error that RedisVL wrapped, so that callers can retry after a lost connection.
 
-    RedisVL's message repeats the whole command, including the page; Redis' is one line.
+    RedisVL's message repeats the whole command, including the page; Redis's is one line.
     """
     try:
         yield
@@ -94,7 +94,7 @@ def redis_errors() -> Generator[None]:
 
 @asynccontextmanager
 async def search_errors() -> AsyncGenerator[None]:
-    """Raise Redis' own errors, and ``RedisUnsuitable`` if Redis cannot search."""
+    """Raise Redis's own errors, and ``RedisUnsuitable`` if Redis cannot search."""
     try:
         with redis_errors():
             yield
@@ -103,14 +103,14 @@ async def search_errors() -> AsyncGenerator[None]:
         if "unknown command" in text:
             msg = (
                 "Redis has no search module (it does not know FT.CREATE): "
-                "use redis:8 or Redis Stack, or let `sightline up` bring one"
+                "use redis:8 or Redis Stack, or let `sightline up` install one"
             )
             raise RedisUnsuitable(msg) from error
         if "bad arguments for vector" in text:
-            msg = "Redis' search module is older than 2.10, without vectors of 16 bits: use redis:8 or Redis Stack 7.4"
+            msg = "Redis's search module is older than 2.10 and lacks 16-bit vectors: use redis:8 or Redis Stack 7.4"
             raise RedisUnsuitable(msg) from error
         if "db != 0" in text:
-            msg = "Redis searches in database 0 only: end REDIS_URL with /0"
+            msg = "Redis can search only in database 0: end REDIS_URL with /0"
             raise RedisUnsuitable(msg) from error
         raise
 
@@ -118,15 +118,15 @@ async def search_errors() -> AsyncGenerator[None]:
 async def wait_until_indexed(index: AsyncSearchIndex, *, timeout_s: float = REBUILD_S) -> None:
     """Wait until Redis has indexed the documents that existed before ``index``.
 
-    Polls, because Redis sends no signal. Raises ``ServiceError`` after ``timeout_s``: an incomplete index returns a
-    part of the documents as if it were everything.
+    Polls, because Redis sends no signal. Raises ``ServiceError`` after ``timeout_s``: an incomplete index returns part
+    of the documents as if it were all.
     """
     try:
         async with search_errors(), asyncio.timeout(timeout_s):
             while int((await index.info())["indexing"]):  # noqa: ASYNC110  Redis sends no signal
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
-        msg = f"the index {index.name!r} was lost and is being built again: try again in a minute"
+        msg = f"the index {index.name!r} was lost and is being rebuilt: try again in a minute"
         raise ServiceError(msg) from None
 
 

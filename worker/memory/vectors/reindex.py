@@ -68,10 +68,10 @@ class Reindexed:
 async def reindex(embeddings: Embeddings, to: Embedder, *, tell: Tell = lambda _: None) -> Reindexed:
     """Move to the model ``to``, resuming an interrupted run.
 
-    The old model is not needed: it may be gone.
+    The old model is not needed and may be gone.
 
     Raises ``InputError`` during a reindex to another model, ``SettingsError`` before a worker has ever run,
-    ``ModelError`` and Redis' errors; the same call then resumes without loss.
+    ``ModelError`` and Redis's errors; the same call then resumes without loss.
     """
     what: Literal["moved", "unchanged", "given up"] = "unchanged"
     filled = Filled()
@@ -111,7 +111,8 @@ async def _begin(embeddings: Embeddings, to: Embedder) -> tuple[str, Generation]
 def _refusal(embeddings: Embeddings, said: str, other: Generation, to: Embedder) -> Exception:
     if said == "busy":
         return InputError(
-            f"a change to {other} is under way: finish it with: sightline reindex --to {other.model}; or give it up by "
+            f"a change to {other} is in progress: finish it with: sightline reindex --to {other.model}; or cancel it "
+            f"by "
             f"naming the model that is in use; then: sightline reindex --to {to.name}"
         )
     return SettingsError(

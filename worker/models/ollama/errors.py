@@ -68,7 +68,7 @@ def unreachable(host: str) -> ModelUnreachable:
 
 def missing(host: str, model: str) -> ModelMissing:
     """Return the error of a model that is not on the host, with what to type."""
-    return ModelMissing(f"model {model!r} is not on {host!r}; type there: ollama pull {model}")
+    return ModelMissing(f"model {model!r} is not on {host!r}; run there: ollama pull {model}")
 
 
 def one_line(text: str, *, limit: int = 300) -> str:

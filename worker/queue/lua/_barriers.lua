@@ -1,7 +1,7 @@
--- Counts the component barriers of a page, in the step that commits its scan. What a page has is kept under each terms that
--- it is held to, and compared with what this scan found under them: a repeat counts nothing, of two scans at once the later
--- is compared with the earlier, and no scan mends what it did not look for. Of a component under several terms a page counts
--- once, with the most elements. Needs _common.lua before it.
+-- Counts the component barriers of a page, in the step that commits its scan. A page's barriers are stored per terms
+-- and compared with this scan's findings under the same terms: a repeat counts nothing, of two concurrent scans the
+-- later is compared with the earlier, and a scan never fixes barriers that it did not check for. A page that has a
+-- component under several terms counts once, with the most elements. Needs _common.lua first.
 
 local function decoded(text)
   local is_json, value = pcall(cjson.decode, text or '')
@@ -36,7 +36,7 @@ local function close_page(page)
   end
 end
 
--- The most elements that a page has of a component under any terms, and its groups there: name → tag.
+-- The largest number of elements that a page has of a component under any terms, and its groups there: name → tag.
 local function held_by(page, id, own_group, own_tag)
   local most, groups = 0, {}
   for _, state in pairs(page.states) do
@@ -51,7 +51,7 @@ local function held_by(page, id, own_group, own_tag)
   return most, groups
 end
 
--- The groups of a component as its hash has them, after a page's groups `before` became `after`: JSON and tags.
+-- The groups of a component for its hash, after a page's groups changed from `before` to `after`: JSON and tags.
 local function regrouped(groups, tags, before, after)
   local pages, is_tag = decoded(groups), {}
   for tag in string.gmatch(tags or '', '[^,]+') do is_tag[tag] = true end
@@ -67,7 +67,7 @@ local function regrouped(groups, tags, before, after)
   return next(pages) and cjson.encode(pages) or '{}', table.concat(list, ',')
 end
 
--- Whether it was seen first by this very run or batch, on a page that was scanned before, and is in no event yet.
+-- Whether it was first seen by this run or batch, on a page that had been scanned before, and is in no event yet.
 local function is_news(page, since, run, told, is)
   local is_new = since >= page.began or (page.run ~= '' and run == page.run)
   return is > 0 and is_new and not page.is_first and not (told and told >= since)
@@ -95,7 +95,7 @@ local function count_barrier(page, key, at, last)
   end
   local held = tonumber(kept[1]) or 0
   local pages = math.max(0, held + (is > 0 and 1 or 0) - (was > 0 and 1 or 0))
-  -- One HSET at the end: each would have the hash indexed again.
+  -- A single HSET at the end: each one indexes the hash again.
   local fields, gone = { unpack(ARGV, at + 5, last) }, {}
   local function set(field, value) fields[#fields + 1], fields[#fields + 2] = field, value end
   local since, run = tonumber(kept[4]), kept[9]
@@ -110,7 +110,7 @@ local function count_barrier(page, key, at, last)
     if is_there or known == 0 then page.appeared = page.appeared + 1 end
     set('run', run)
   elseif known > 0 and known < since and not redis.call('HGET', key, 'returned_ms') then
-    since = known -- its first page after an update of Sightline had no history, this one has
+    since = known -- its first page after an update of Sightline had no history; this one has
   end
   if pages == 0 and held > 0 then
     set('mended_ms', ms(seen))

@@ -1,6 +1,6 @@
 -- Shared by the scripts that write dead letters.
 
--- Drops the oldest letters beyond `most_bytes`; returns the length of the stream, or `cap` where some had to go.
+-- Drops the oldest letters beyond `most_bytes`; returns the length of the stream, or `cap` if some were dropped.
 local function bound_letters(dead, cap, most_bytes)
   local length, is_cut = redis.call('XLEN', dead), false
   local used = redis.call('MEMORY', 'USAGE', dead, 'SAMPLES', 0)

@@ -1,7 +1,7 @@
--- Shared by the scripts that begin or end a delivery. Needs _common.lua and _lane.lua before it.
+-- Shared by the scripts that begin or end a delivery. Needs _common.lua and _lane.lua first.
 
--- Is this delivery still the one that holds the job? 'ok' | 'already' (this very delivery has ended it so) | 'lost' | an
--- error. `ended` is the state that the asked-for transition leaves behind. Returns the job's last error, too.
+-- Whether this delivery still holds the job: 'ok' | 'already' (this delivery has already ended it this way) | 'lost' |
+-- an error. `ended` is the state after the requested transition. Also returns the job's last error.
 local function standing(lane, job, group, consumer, entry, fence, ended)
   local held = redis.pcall('HMGET', job, 'fence', 'entry', 'state', 'error')
   if held.err then return wrong_type(job, 'hash') end

@@ -1,22 +1,22 @@
--- The start of one entry that is pending for the consumer; shared by start.lua and start_read.lua. Needs _common.lua and
--- _delivery.lua before it. What it returns is told in start.lua.
+-- Starts one entry that is pending for the consumer; shared by start.lua and start_read.lua. Needs _common.lua and
+-- _delivery.lua first. The return value is described in start.lua.
 
 local now = ms(now_ms())
 
--- A count as the job's hash has it; nil where somebody wrote something else there.
+-- A count from the job's hash; nil if the field is not a number.
 local function whole(text)
   return text and string.match(text, '^%d+$') and #text <= 15 and tonumber(text) or nil
 end
 
--- Whether a start of this consumer has counted the attempt already.
+-- Whether a start by this consumer has already counted the attempt.
 local function is_counted(job, consumer, state, fence)
   if state ~= 'running' then return false end
   local by = redis.call('HMGET', job, 'worker', 'exhausted')
   return by[1] == consumer and by[2] ~= fence
 end
 
--- `own_tries`: those of the function; `payload`, `args`, `version`: of an entry added by hand, or ''; `again`: '1' where the
--- answer to an earlier start of this claim was lost.
+-- `own_tries`: those of the function; `payload`, `args`, `version`: of an entry added by hand, or ''; `again`: '1' if
+-- the reply to an earlier start of this claim was lost.
 local function start(group, consumer, lane, job, entry, kind, lane_name, own_tries, payload, args, version, again)
   local pending = redis.pcall('XPENDING', lane, group, entry, entry, 1, consumer)
   if pending.err then return pending end

@@ -1,9 +1,10 @@
 #!lua flags=allow-oom
--- running → dead: the job, its reason and its attempts go to the dead-letter stream, with a result that says so.
+-- running → dead: the job is dead-lettered with its reason and attempts, and its result says so.
 -- KEYS  1 lane stream  2 dead stream  3… as in _end.lua
 -- ARGV  1 group  2 consumer  3 entry id  4 fence  5 job id  6 error type  7 reason  8 cap of the dead stream, 0 = no letter
 --       9 its most bytes  10… as in _end.lua
--- Returns {'committed', length of the dead stream, or its cap where letters went for their bytes} | {'already'} | {'lost'}
+-- Returns {'committed', length of the dead stream, or its cap if letters were dropped for their size} | {'already'} |
+--       {'lost'}
 --@include _common.lua
 --@include _events.lua
 --@include _payload.lua

@@ -1,17 +1,18 @@
 #!lua
--- Takes what there is for the free places: batch's turns first, then interactive, then batch with what is left. Within a
--- lane the batches take turns (start-time fair queueing, decision 0021); jobs without a batch are one more flow.
+-- Claims entries for the free slots: batch's turns first, then interactive, then batch with the remaining slots. Within
+-- a lane the batches take turns (start-time fair queueing, decision 0021); jobs without a batch are one more flow.
 -- Without allow-oom on purpose: claiming pauses while Redis is full.
 -- KEYS  1 interactive stream  2 batch stream  3 and 4 their waiting zsets  5 and 6 their turns hashes
--- ARGV  1 group  2 consumer  3 free places  4 how many of them interactive may take  5 how many batch  6 turns due to batch
---       7 what job hashes' keys begin with  8 what batch hashes' keys begin with
+-- ARGV  1 group  2 consumer  3 free slots  4 how many of them interactive may use  5 how many batch  6 turns due to
+--       batch
+--       7 prefix of job hashes' keys  8 prefix of batch hashes' keys
 -- Returns {interactive entries, batch entries}, each {{id, {field, value, …}}, …}
--- waiting: entry id → turn, of the entries that the group has been moved past but no worker was given.
--- turns: now, the turn that was served last; last, the latest turn of a job without a batch; batched, there while an entry that
--- nobody has read may be of a batch: without it there is nothing to put in order. A batch has its own turn in its hash.
+-- waiting: entry id → turn, of entries that the group has passed without delivering them to a worker.
+-- turns: now, the turn served last; last, the latest turn of a job without a batch; batched, set while an unread entry
+-- may belong to a batch: without it, nothing needs ordering. A batch's turn is in its own hash.
 
-local TAKEN_IN = 4000 -- entries ordered in one call: some 10 ms, once for each entry
-local NEVER_GIVEN = '9007199254740991' -- least idle ms: XCLAIM … FORCE then gives only what is pending for nobody
+local TAKEN_IN = 4000 -- entries ordered in one call, in some 10 ms; each entry once
+local NEVER_GIVEN = '9007199254740991' -- min-idle ms: XCLAIM … FORCE then returns only entries that are not pending
 
 local function read(count, ...)
   local reply = redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', count, ...)
@@ -28,14 +29,14 @@ local function batch_of(fields)
   return ''
 end
 
--- The latest turn that was given to a flow: never beyond what waits, whatever was restored, deleted or written by hand.
+-- The latest turn of a flow, never beyond the waiting entries, even after restores, deletions and changes by hand.
 local function latest(lane, batch, now, size)
   local given = lane.last
   if batch ~= '' then given = redis.call('HGET', ARGV[8] .. batch, lane.field) end
   return math.max(now, math.min(tonumber(given or 0) or 0, now + size))
 end
 
--- Gives a turn to each entry that nobody has read: the one after the flow's latest, or after the one served now.
+-- Gives a turn to each unread entry: the one after the flow's latest, or after the one served now.
 local function take_in(lane)
   local rows = read(TAKEN_IN, 'NOACK', 'STREAMS', lane.stream, '>')
   if #rows < TAKEN_IN then redis.call('HDEL', lane.turns, 'batched') end
@@ -45,7 +46,7 @@ local function take_in(lane)
     local batch = batch_of(row[2])
     if not flows[batch] and batch ~= '' then
       local total = redis.pcall('HGET', ARGV[8] .. batch, 'total')
-      if type(total) ~= 'string' then batch = '' end -- an expired batch is not made again
+      if type(total) ~= 'string' then batch = '' end -- an expired batch is not created again
     end
     flows[batch] = (flows[batch] or latest(lane, batch, lane.now, size)) + 1
     added[#added + 1] = flows[batch]
@@ -87,7 +88,7 @@ local function take(lane, count)
   local known = redis.pcall('HMGET', lane.turns, 'now', 'last', 'batched')
   if known.err and waits then error(known) end
   local rows = waits and {} or read(count, 'STREAMS', lane.stream, '>')
-  if not waits and not known[3] then return rows end -- also where the key has another type: without it there is no order
+  if not waits and not known[3] then return rows end -- also if the key has another type: without it there is no order
   if not waits and #rows < count then
     redis.call('HDEL', lane.turns, 'batched')
     return rows

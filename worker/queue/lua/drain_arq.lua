@@ -1,10 +1,10 @@
 #!lua
--- none → queued | scheduled, from arq's own queue: what submit.lua does and the removal there are one step.
+-- none → queued | scheduled, from arq's own queue: submits the job (submit.lua) and removes it there in one step.
 -- KEYS  those of submit.lua for a job that frees its id (4), then arq's: 5 queue zset  6 job string
 --       7 in-progress string  8 retry string
 -- ARGV  1 … 14 those of submit.lua  15 id in arq's queue  16 sha1 of the job string  17 score  18 retry string or ''
--- Returns what submit.lua returns; anything but {'created'} leaves arq's queue as it is
---         | {'in_progress'} | {'changed'}  an arq worker has it, or had it since it was read
+-- Returns submit.lua's reply; anything but {'created'} leaves arq's queue unchanged
+--         | {'in_progress'} | {'changed'}  an arq worker has it, or has had it since it was read
 --   A repeat of this call, known by its nonce, is {'created'}.
 
 local function submit(KEYS, ARGV)
@@ -26,6 +26,6 @@ end
 local reply = submit({ unpack(KEYS, 1, 4) }, { unpack(ARGV, 1, 14) })
 if reply[1] ~= 'created' then return reply end
 redis.call('ZREM', KEYS[5], id)
-redis.call('SET', KEYS[7], '1') -- a write of the key that arq's workers WATCH: one that is about to start it does not
+redis.call('SET', KEYS[7], '1') -- arq's workers WATCH this key: the write stops one that is about to start the job
 redis.call('DEL', KEYS[6], KEYS[7], KEYS[8])
 return reply

@@ -1,28 +1,31 @@
 #!lua flags=allow-oom
--- running → succeeded | cancelled, for each of some deliveries of one consumer: what the job wrote, its result,
--- acknowledgement, state, batch counter and event, all in one step; PUBLISH last. Each is fenced by itself and committed
--- once whatever happens: repeat it after a lost reply.
+-- running → succeeded | cancelled, for several deliveries of one consumer: the job's writes, result, acknowledgement,
+-- state, batch counter and event, all in one step; PUBLISH last. Each delivery is fenced separately and committed
+-- exactly once, so a call with a lost reply can be repeated.
 -- KEYS  1 events stream, then for each delivery: lane stream, job hash, result string, secret hash,
 --       batch hash (only with a batch), a key for each write
--- ARGV  1 group  2 consumer  3 job ttl s, or 'result': as its result, a minute at least  4 channel, then for each delivery:
---       1 how many keys it has  2 how many arguments  3 entry id  4 fence  5 state after  6 result JSON
---       7 result ttl s, 0 = for ever, -1 = no result kept  8 event JSON without its closing brace  9 batch id or ''
---       then for each write: its command, how many values, the values:
+-- ARGV  1 group  2 consumer  3 job ttl s, or 'result': that of its result, at least a minute  4 channel, then for each
+--       delivery:
+--       1 number of its keys  2 number of its arguments  3 entry id  4 fence  5 state after  6 result JSON
+--       7 result ttl s, 0 = no expiry, -1 = no result kept  8 event JSON without its closing brace  9 batch id or ''
+--       then for each write: its command, the number of values, the values:
 --         HSET field value …   |  HINCRBY field by  |  EXPIRE ttl_s, of a hash  |  XADD * event line
---         FORGET, of the job's own hash: payload and arguments go
+--         FORGET, of the job's own hash: drops payload and arguments
 --         PUBLISH line, the key being its channel
---         HSETXX field value …, without effect on a hash that is not there
+--         HSETXX field value …, without effect on a missing hash
 --         ENTRY id kind, of a lane: a further job's entry, followed by
 --         JOB field value …, that job's hash
---         REPLACE sha1 text, of a string: without effect where it is gone or holds another text, as are all writes after it
---         NEEDS field value, of a hash: without it the delivery is lost; the field goes  |  HAS field value: it stays
---         WINDOW field began_ms ended_ms, of a hash: the field's begin and end, 'began ended', widened to have these in it; a begin of 0 is not known
---         PAGE terms seen_ms began_ms group tag run is_first, of what a page has of component barriers, followed by
+--         REPLACE sha1 text, of a string: without effect if it is gone or has another text, and so are all later writes
+--         NEEDS field value, of a hash: without it the delivery is lost; the field is deleted
+--         HAS field value, of a hash: the same, but the field is kept
+--         WINDOW field began_ms ended_ms, of a hash: extends the field's period, 'began ended', to include this one; a
+--           begin of 0 is unknown
+--         PAGE terms seen_ms began_ms group tag run is_first, of a page's component barriers, followed by
 --         BARRIER issue_id elements never_less known_ms news field value …, of each, in its own hash, by
---         TALLY field field, of a hash: adds how many are new on the site, and how many are mended, and by
---         NEWS line is_certain, of the events: an event that names the new ones, not without any unless it is certain
--- Returns for each delivery 'committed' | 'already' | 'lost' | an error where a key of another type, a counter that is
---         no number, or a stream at its last id stands in the way: nothing of that delivery is written then
+--         TALLY field field, of a hash: adds the numbers of new and fixed ones of the site, and by
+--         NEWS line is_certain, of the events: an event that names the new ones; if there are none, only if it is certain
+-- Returns for each delivery 'committed' | 'already' | 'lost' | an error for a key of another type, a counter that is
+--       not a number, or a stream at its last id: then nothing of that delivery is written
 --@include _common.lua
 --@include _events.lua
 --@include _lane.lua
@@ -38,7 +41,7 @@ local now = now_ms()
 local now_text = ms(now)
 local done, lines, secrets = {}, {}, {}
 
--- What stands in the way of a delivery's writes, or nil. `k` and `a` are where its keys and arguments begin.
+-- The obstacle to a delivery's writes, or nil. `k` and `a` are the positions where its keys and arguments begin.
 local function obstacle(k, a, first_write)
   if ARGV[a + 8] ~= '' then
     local wrong = wrong_type(KEYS[k + 4], 'hash')
@@ -60,8 +63,8 @@ local function obstacle(k, a, first_write)
   end
 end
 
--- The hash of a job that the job at `by` queues with its own end: none → queued. What was kept under its id is overwritten,
--- but for the fence. It is cancelled with the job that queues it.
+-- Writes the hash of a job that the job at `by` queues when it ends: none → queued. Overwrites everything stored under
+-- its id but the fence. The job is cancelled with the one that queues it.
 local function add_job(job, entry, by, at, count)
   local fence = redis.call('HGET', job, 'fence') or '0'
   redis.call('DEL', job)
@@ -76,8 +79,8 @@ local function add_line(line)
   lines[#lines + 1] = line
 end
 
--- Widens the time in a field of a hash; what is no such time there is replaced. A begin of 0 is not known; one after the
--- end that is kept is of another use of the name, and its time stands alone.
+-- Extends the period in a field of a hash; replaces an invalid one. A begin of 0 is unknown; one after the stored end
+-- belongs to a new use of the name and replaces the period.
 local function widen(key, field, began, ended)
   local old = redis.call('HGET', key, field)
   local old_began, old_ended = string.match(old or '', '^(%d+) (%d+)$')
@@ -104,7 +107,7 @@ local function write(k, a, first_write)
       redis.call('SET', KEYS[w], ARGV[at + 3], 'KEEPTTL')
     elseif command == 'NEEDS' then
       redis.call('HDEL', KEYS[w], ARGV[at + 2])
-    elseif command == 'HAS' then -- asked for by obstacle() alone
+    elseif command == 'HAS' then -- only obstacle() checks it
     elseif command == 'FORGET' then
       drop_payload(KEYS[w])
     elseif command == 'HSETXX' then

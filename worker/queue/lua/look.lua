@@ -1,14 +1,15 @@
 #!lua flags=allow-oom
--- Looks for what a lane has lost, by its counters: one worker at a time, whatever the backlog. Entries that the group was
--- moved past (XGROUP SETID) wait for their turn again. Entries that are gone (trimmed, deleted) leave no trace but their
--- number: the caller searches the job hashes for the jobs of those.
+-- Detects lost entries of a lane by its counters: one worker at a time, whatever the backlog. Entries that the group
+-- was moved past (XGROUP SETID) wait for their turn again. Missing entries (trimmed, deleted) leave only their number:
+-- the caller searches the job hashes for their jobs.
 -- KEYS  1 lane stream  2 waiting zset  3 turns hash
--- ARGV  1 group  2 least ms from look to look  3 least ms from search to search
--- Returns {entries that wait again} | {entries that wait again, entries that are gone, token of the search}
--- turns: deleted, the entries that our scripts have taken off the stream; looked_ms, searched_ms, when that was done last.
+-- ARGV  1 group  2 min ms between two looks  3 min ms between two searches
+-- Returns {entries that wait again} | {entries that wait again, missing entries, token of the search}
+-- turns: deleted, the number of entries that Sightline's scripts deleted; looked_ms, searched_ms, the times of the last
+-- look and search.
 --@include _common.lua
 
-local LEAST = 1000 -- skipped entries put back in one look, at least
+local LEAST = 1000 -- min number of skipped entries put back in one look
 
 local function map(flat)
   local fields = {}
@@ -24,13 +25,13 @@ for _, info in ipairs(about.err and {} or groups) do
   local one = map(info)
   if one.name == ARGV[1] then group = one end
 end
-if not group then return { 0 } end -- whoever makes the group searches, too
+if not group then return { 0 } end -- the worker that creates the group also searches
 about = map(about)
 check_type(waiting, 'zset')
 check_type(turns, 'hash')
 
 local now, held = now_ms(), redis.call('HMGET', turns, 'deleted', 'looked_ms', 'searched_ms', 'now')
--- A clock that was set back must not stop it.
+-- A clock that was set back must not stop the search.
 local function is_due(last, every_ms)
   local since = now - (tonumber(last) or 0)
   return since < 0 or since >= tonumber(every_ms)

@@ -1,5 +1,5 @@
 #!lua
--- running → running with a note of how far it is. Refused for a delivery that no longer holds the job.
+-- running → running, with a note of its progress. Refused for a delivery that no longer holds the job.
 -- KEYS  1 job hash
 -- ARGV  1 fence  2 progress text
 -- Returns 'kept' | 'lost'

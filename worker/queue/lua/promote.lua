@@ -2,7 +2,7 @@
 -- scheduled → queued, for one job that is due.
 -- KEYS  1 scheduled zset  2 job hash  3 lane stream
 -- ARGV  1 job id  2 lane
--- Returns 'queued' | 'early' | 'gone' (not scheduled any more; a leftover is removed) | 'moved' (its lane is another)
+-- Returns 'queued' | 'early' | 'gone' (no longer scheduled; a leftover is removed) | 'moved' (it is in another lane)
 --@include _common.lua
 --@include _lane.lua
 

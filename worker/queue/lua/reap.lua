@@ -1,9 +1,9 @@
 #!lua
--- Removes the consumers of one lane that have been silent for long and hold nothing; one check-and-delete, so that
--- an entry delivered in between is never thrown away with its consumer.
+-- Removes the consumers of one lane that have been silent for long and hold nothing; check and deletion are one step,
+-- so that an entry delivered in between is never lost with its consumer.
 -- KEYS  1 lane stream
--- ARGV  1 group  2 least idle ms  3 the one consumer that may be removed, '' for any
--- Returns how many were removed
+-- ARGV  1 group  2 min idle ms  3 the one consumer that may be removed, '' for any
+-- Returns the number removed
 
 local removed = 0
 if redis.call('EXISTS', KEYS[1]) == 0 then return removed end

@@ -1,14 +1,15 @@
 #!lua flags=allow-oom
--- Reclaims entries that nobody renewed for long: pending for another consumer → pending for this one.
--- Entries that were deleted meanwhile leave the pending list by this. Idle times are by Redis' clock: where it has jumped
--- they say nothing, and each entry is renewed for whoever holds it, so that the holders that live can renew it in time.
+-- Reclaims entries that were not renewed for long: pending for another consumer → pending for this one. This removes
+-- deleted entries from the pending list. Idle times are by Redis's clock: after a jump they mean nothing, and each
+-- entry is renewed for its holder, so that live holders can renew it in time.
 -- KEYS  1 lane stream
--- ARGV  1 group  2 consumer  3 least idle ms  4 cursor  5 at most how many  6 Redis' time that the caller expects, in ms,
---       0 = it cannot know  7 by how much it may be off, in ms
--- Returns {next cursor, {{id, {field, value, …}}, …}, Redis' time in ms, '1' = its clock has jumped}
+-- ARGV  1 group  2 consumer  3 min idle ms  4 cursor  5 max number  6 Redis's time that the caller expects, in ms, 0 =
+--       unknown  7 tolerance of that time, in ms
+-- Returns {next cursor, {{id, {field, value, …}}, …}, Redis's time in ms, '1'
+--       = its clock has jumped}
 --@include _common.lua
 
-local MOST = 10000 -- held at once: more than a thousand workers do
+local MOST = 10000 -- max entries held at once: more than a thousand workers hold
 
 local now, expected = now_ms(), tonumber(ARGV[6])
 if expected > 0 and math.abs(now - expected) > tonumber(ARGV[7]) then

@@ -1,23 +1,24 @@
 #!lua flags=allow-oom
--- An entry that is no job (unreadable, incomplete, unknown) → dead-letter stream, with its fields as they came, but for
--- what may be a name and password in an address ('//name:password@'): letters are kept for long, and are shown.
--- Values over the limit are cut and marked, so that garbage cannot fill Redis.
--- Garbage may name a job that somebody submitted: then it is dead under its own id, and that job is left alone.
+-- A malformed entry (unreadable, incomplete, unknown) → dead-letter stream, with its fields unchanged except for what
+-- may be a name and password in an address ('//name:password@'): letters are kept for long and shown. Values over the
+-- limit are cut and marked, so that garbage cannot fill Redis. A malformed entry may name a submitted job: then it is
+-- dead-lettered under its own id, and that job is not touched.
 -- KEYS  1 lane stream  2 dead stream  3 events stream  4 result string  5 job hash
--- ARGV  1 group  2 consumer  3 entry id  4 job id  5 lane  6 reason  7 event JSON without job_id  8 channel  9 max bytes a value
+-- ARGV  1 group  2 consumer  3 entry id  4 job id  5 lane  6 reason  7 event JSON without job_id  8 channel  9 max
+--       bytes per value
 --       10 cap of the dead stream  11 result JSON or ''  12 result ttl s  13 error type  14 the entry's own job id
---       15 most bytes of the dead stream  16 '1' = the entry names a job that nobody knows of, and has no payload
---       17 how long ended jobs are kept, in s
--- Returns {'committed', length of the dead stream, or its cap where letters went for their bytes} | {'lost'}
---         | {'ended'}  the job has ended and is no longer kept: its entry is dropped, and it stays what it was
+--       15 max bytes of the dead stream  16 '1' = the entry names an unknown job and has no payload
+--       17 lifetime of ended jobs, in s
+-- Returns {'committed', length of the dead stream, or its cap if letters were dropped for their size} | {'lost'}
+--         | {'ended'}  the job has ended and is no longer kept: its entry is dropped and its state is unchanged
 --@include _common.lua
 --@include _events.lua
 --@include _lane.lua
 --@include _delivery.lua
 --@include _dead.lua
 
--- Slashes may be escaped, as in JSON. A password with '/', '?' or '#' in it makes no address; it is hidden, too. Each
--- pattern is linear in the text, which may be hostile: its parts are disjoint or anchored.
+-- Slashes may be escaped, as in JSON. An address with '/', '?' or '#' in the password is invalid; the password is
+-- hidden too. Each pattern is linear in the text, which may be hostile: its parts are disjoint or anchored.
 local function without_user_info(text)
   if not string.find(text, '@', 1, true) then return text end
   local hidden = string.gsub(text, '([/\\])()([^%s"/\\?#]+)', function(slash, at, part)
@@ -53,7 +54,7 @@ local job_id = is_anothers and ARGV[14] or ARGV[4]
 local found = redis.call('XRANGE', lane, ARGV[3], ARGV[3])[1]
 local row = { 'id', job_id, 'lane', ARGV[5], 'attempts', '0', 'error', ARGV[13], 'reason', ARGV[6], 'worker', ARGV[2] }
 local fields = found and found[2] or {}
-for i = 1, math.min(#fields, 64), 2 do -- 32 fields tell what it was
+for i = 1, math.min(#fields, 64), 2 do -- 32 fields are enough to recognise it
   local name, value = string.sub(fields[i], 1, 200), without_user_info(string.sub(fields[i + 1], 1, max_bytes))
   if #fields[i + 1] > max_bytes then
     value = value .. '… cut, it had ' .. #fields[i + 1] .. ' bytes'

@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
--- running → queued, with the attempt returned if one was counted: the job is added again and the old entry goes, in one step.
+-- running → queued, with the attempt returned if one was counted: adds the job again and deletes the old entry, in one
+-- step.
 -- KEYS  1 lane stream  2 job hash
--- ARGV  1 group  2 consumer  3 entry id  4 fence  5 job id  6 kind  7 '1' = the attempt is given back
+-- ARGV  1 group  2 consumer  3 entry id  4 fence  5 job id  6 kind  7 '1' = return the attempt
 -- Returns 'committed' | 'already' | 'lost'
 --@include _common.lua
 --@include _lane.lua

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Jobs whose stream entry has vanished (the stream was deleted or trimmed, its ids began again) → queued again. Anything else
--- is left alone: what waits in its lane, and what a worker holds.
+-- Jobs whose stream entry has vanished (the stream was deleted or trimmed, its ids restarted) → queued again. Jobs that
+-- wait in their lane or are held by a worker are not touched.
 -- KEYS  1 lane stream  2… job hashes
 -- ARGV  1 group  2 lane  3… job ids
 -- Returns for each job 'queued' | 'kept' | 'held' (its entry has vanished, and a worker holds it)
@@ -10,7 +10,7 @@
 local lane = KEYS[1]
 check_type(lane, 'stream')
 
--- The job that an entry names; one that names none has its id from the entry.
+-- The job id in an entry; an entry without one has an id derived from its own.
 local function named_by(row)
   for i = 1, #row[2], 2 do
     if row[2][i] == 'id' then return row[2][i + 1] end
@@ -19,12 +19,12 @@ local function named_by(row)
 end
 
 local function restore(job, job_id)
-  local held = redis.pcall('HMGET', job, 'state', 'lane', 'entry', 'kind') -- an error has no lane: what is no job stops no other
-  if held[2] ~= ARGV[2] or (held[1] ~= 'queued' and held[1] ~= 'running') then return 'kept' end
-  if string.match(held[3] or '', '^%d+-%d+$') then
+  local held = redis.pcall('HMGET', job, 'state', 'lane', 'entry', 'kind') -- an error has no lane, so it does not stop
+  other jobs if held[2] ~= ARGV[2] or (held[1] ~= 'queued' and held[1] ~= 'running') then return 'kept' end if
+  string.match(held[3] or '', '^%d+-%d+$') then
     local row = redis.call('XRANGE', lane, held[3], held[3])[1]
     if row and named_by(row) == job_id then return 'kept' end
-    local pending = redis.pcall('XPENDING', lane, ARGV[1], held[3], held[3], 1) -- an error: there is no group
+    local pending = redis.pcall('XPENDING', lane, ARGV[1], held[3], held[3], 1) -- an error means that there is no group
     if not row and not pending.err and #pending > 0 then return 'held' end
   end
   local entry = redis.call('XADD', lane, '*', 'id', job_id, 'kind', held[4] or '')

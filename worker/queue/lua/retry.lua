@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
 -- running → scheduled. The attempt stays spent; the reason is kept in the hash.
--- KEYS  1 lane stream  2 job hash  3 scheduled zset  4 events stream  5 only where the worker has no function for the job's
---       kind: zset of the jobs of this kind that wait for a worker that has one (wake.lua). The delay is then the longest
---       that it may wait, from the first such start; another worker's run in between begins a new wait.
---       With ARGV 11 instead: zset of the jobs that wait for the end of a pause  6 and then the hash of what is paused
+-- KEYS  1 lane stream  2 job hash  3 scheduled zset  4 events stream  5 only if the worker has no function for the
+--       job's kind: zset of the jobs of this kind that wait for a worker that has one (wake.lua). The delay is then the
+--       longest wait, from the first such start; another worker's run in between begins a new wait. With ARGV 11 instead:
+--       zset of the jobs that wait for the end of a pause  6 and then the hash of the controls
 -- ARGV  1 group  2 consumer  3 entry id  4 fence  5 job id  6 delay ms  7 error JSON  8 event JSON  9 channel
---       10 '1' = the attempt is given back  11 what must be resumed first, or ''; due at once where it was meanwhile
--- Returns 'committed' | 'already' | 'lost' | 'overdue' (it has waited so long for a function; nothing is changed)
+--       10 '1' = return the attempt  11 the control that must be resumed first, or ''; due at once if it was meanwhile
+-- Returns 'committed' | 'already' | 'lost' | 'overdue' (it has waited that long for a function; nothing is changed)
 --@include _common.lua
 --@include _events.lua
 --@include _lane.lua
@@ -23,7 +23,7 @@ local held = standing(lane, job, ARGV[1], ARGV[2], ARGV[3], ARGV[4], 'scheduled'
 if held ~= 'ok' then return held end
 
 local now = now_ms()
-local is_cancelled = redis.call('HEXISTS', job, 'cancel_ms') == 1 -- its next start ends it: no reason to wait
+local is_cancelled = redis.call('HEXISTS', job, 'cancel_ms') == 1 -- its next start ends it: no need to wait
 local due = now + (is_cancelled and 0 or tonumber(ARGV[6]))
 if KEYS[6] then
   if redis.pcall('HEXISTS', KEYS[6], ARGV[11]) == 1 and not is_cancelled then

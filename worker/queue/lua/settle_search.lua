@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Entries that were searched for are counted as deleted: the lane's counters agree again, and nobody searches for them.
+-- Counts the missing entries of a search as deleted: the lane's counters agree again, so that nobody searches for them.
 -- KEYS  1 turns hash
--- ARGV  1 entries that were gone  2 token of the search
+-- ARGV  1 number of missing entries  2 token of the search
 -- Returns 'settled' | 'other' (a later search has begun)
 
 if redis.call('HGET', KEYS[1], 'searched_ms') ~= ARGV[2] then return 'other' end

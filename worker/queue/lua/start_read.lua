@@ -1,18 +1,18 @@
 #!lua flags=allow-oom
--- queued → running, for the entry that the blocking read before it on this connection has brought: it is the newest one
--- pending for the consumer, unknown to it until now, delivered once. Only a plain job of submit.lua is started here, and
--- not for its last attempt, which a worker that was frozen over its read must not spend; all else is left as it is, for
--- start.lua. The worker has no claim of this lane on its way meanwhile.
+-- queued → running, for the entry returned by the preceding blocking read on this connection: it is the newest one
+-- pending for the consumer, new to it, and delivered once. Only a plain job of submit.lua is started here, and not for
+-- its last attempt, which a worker that froze during its read must not spend; all others are left to start.lua. The
+-- worker makes no claim of this lane meanwhile.
 -- KEYS  1 lane stream
--- ARGV  1 group  2 consumer  3 lane  4 what job hashes' keys begin with  5 the newest entry id of this lane that the
---       consumer knows of  6 tries of a function, then for each function with tries of its own: kind, tries
--- Returns {} | {entry id, job id, kind, what start.lua returns for an entry}
+-- ARGV  1 group  2 consumer  3 lane  4 prefix of job hashes' keys  5 the newest entry id of this lane known to the
+--       consumer  6 tries of a function, then for each function with its own tries: kind, tries
+-- Returns {} | {entry id, job id, kind, start.lua's reply for an entry}
 --@include _common.lua
 --@include _lane.lua
 --@include _delivery.lua
 --@include _start.lua
 
-local MOST = 100 -- so many unknown ones, and the newest is not among those that are looked at
+local MOST = 100 -- max unknown entries examined; beyond them, the newest is not found
 
 local lane, group, consumer = KEYS[1], ARGV[1], ARGV[2]
 local pending = redis.pcall('XPENDING', lane, group, '(' .. ARGV[5], '+', MOST, consumer)

@@ -1,10 +1,10 @@
 #!lua
--- scheduled → scheduled, due at once: jobs that wait for a worker with a function for their kind (retry.lua), for one that
--- has it and has room. Those that waited longest come first. promote.lua queues them.
+-- scheduled → scheduled, due at once: jobs that wait for a worker with a function for their kind (retry.lua), for a
+-- worker that has it and free slots. Those that have waited longest come first. promote.lua queues them.
 -- KEYS  1 scheduled zset  2… the zset of each kind that the worker knows
--- ARGV  1 how many jobs it has room for
--- Returns how many are due. What is scheduled for another time than the kind's set says has ended since, and its id may be
--- another job's: it is only dropped there.
+-- ARGV  1 its number of free slots
+-- Returns the number made due. A job scheduled for another time than in the kind's set has ended since, and its id may
+--       be another job's: it is only dropped from the set.
 --@include _common.lua
 
 if redis.call('EXISTS', unpack(KEYS, 2)) == 0 then return 0 end

@@ -1,8 +1,9 @@
 #!lua
--- explanations that were asked for → kept. One that another has written meanwhile stays: it answers the same question.
+-- explanations that were requested → kept. One that another caller has written meanwhile stays: it answers the same
+-- question.
 -- KEYS  explanations
--- ARGV  1 life, s  2 life of one that did not come, '{}', s  3… their JSON, in the order of the keys
--- Returns how many were written
+-- ARGV  1 ttl, s  2 ttl of one that was not given, '{}', s  3… their JSON, in the order of the keys
+-- Returns the number written
 --@include _common.lua
 
 for _, key in ipairs(KEYS) do check_type(key, 'string') end

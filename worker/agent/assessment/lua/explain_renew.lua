@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- explanations that are asked for → leased on, as far as they are still this caller's; with a lease of 0 anybody's.
+-- explanations that are being requested → lease renewed, if this caller still holds it; a lease of 0 releases them.
 -- KEYS  explanations
 -- ARGV  1 token  2 lease, ms
--- Returns how many are this caller's
+-- Returns the number that this caller holds
 --@include _common.lua
 
 for _, key in ipairs(KEYS) do check_type(key, 'string') end

@@ -1,8 +1,8 @@
 #!lua
--- explanations that nobody has yet → asked for by this caller, for the length of a lease; those there are live on.
--- KEYS  explanations: JSON ('{}' where a model gave none), or the token of whoever asks for one
--- ARGV  1 token  2 lease, ms  3 life of an explanation from its last use on, s  4 the most that are leased
--- Returns for each key its JSON, 'yours', 'theirs' (another asks for it), or '' (the most are leased)
+-- missing explanations → requested by this caller, for the length of a lease; the ttl of existing ones is renewed.
+-- KEYS  explanations: JSON ('{}' if a model gave none), or the token of its requester
+-- ARGV  1 token  2 lease, ms  3 ttl of an explanation from its last use, s  4 max number leased
+-- Returns for each key its JSON, 'yours', 'theirs' (another caller requests it), or '' (the limit of leases is reached)
 --@include _common.lua
 
 for _, key in ipairs(KEYS) do check_type(key, 'string') end

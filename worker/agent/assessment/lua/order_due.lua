@@ -1,9 +1,10 @@
 #!lua
--- a site without an order of today → asked for by this caller, once its night is over: no scan waits or runs, and no
--- assessment waits. Where it never gets quiet, two days after the first look. At most some tries a day.
+-- a site without today's order → requested by this caller, once its batch is over: no scan waits or runs, and no
+-- assessment waits. On a site that is never quiet, two days after the first look. The number of tries per day is
+-- limited.
 -- KEYS  1 order hash  2 stream of assessments  3… streams of the scans' lanes
--- ARGV  1 how long nobody else asks, ms  2 the most tries a day  3 life of the order, s  4 consumer group
--- Returns { 'due' or '', the order's JSON if it is of today, else '' }
+-- ARGV  1 lease of the request, ms  2 max tries per day  3 ttl of the order, s  4 consumer group
+-- Returns { 'due' or '', the order's JSON if it is today's, else '' }
 --@include _common.lua
 
 check_type(KEYS[1], 'hash')

@@ -1,5 +1,5 @@
 #!lua
--- an order that was asked for → the site's order of today. Safe to repeat.
+-- a requested order → the site's order of today. Safe to repeat.
 -- KEYS  1 order hash
 -- ARGV  1 the order's JSON
 -- Returns 1

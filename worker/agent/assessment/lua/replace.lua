@@ -1,5 +1,5 @@
 #!lua
--- a result → its next text, with the life that it has left, if it is still the text that was read. Refused while Redis is full.
+-- a result → its next text, with the remaining ttl, if it is still the text that was read. Refused while Redis is full.
 -- KEYS  1 result string
 -- ARGV  1 SHA-1 of the text that was read  2 new text
 -- Returns 1 if it was replaced, else 0

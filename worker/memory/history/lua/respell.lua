@@ -1,8 +1,8 @@
 #!lua
--- a record of history under an earlier release's spelling of its address → under the one spelling, unless it was
--- corrected, dropped or written again meanwhile.
+-- a history record with an earlier release's spelling of its address → with the normalised one, unless it was
+-- corrected, deleted or rewritten meanwhile.
 -- KEYS  1 history document
--- ARGV  1 the page id that it has  2… field, value
+-- ARGV  1 its current page id  2… field, value
 -- Returns 1 if it was corrected, else 0
 --@include _common.lua
 

@@ -1,9 +1,10 @@
 #!lua flags=allow-oom
--- vectors of generations that have ended, and notes on them → gone. Which have ended says the record, read in the same step: a reindex
--- that was announced a moment ago loses nothing. What is no hash is no document, and stays.
+-- vectors of retired generations, and notes on them → deleted. The record, read in the same step, says which are
+-- retired: a reindex that was announced a moment ago loses nothing. Keys that are not hashes are not documents, and are
+-- kept.
 -- KEYS  1 record hash, then documents
--- ARGV  1 the most documents that are changed by one call: each is put into the search indexes again, which takes ms
--- Returns { how many documents were looked at, how many of them were changed }: go on behind the former
+-- ARGV  1 max documents changed per call: each is indexed again, which takes ms
+-- Returns { number of documents examined, number of these changed }: continue after the former
 --@include _common.lua
 
 check_type(KEYS[1], 'hash')
@@ -11,7 +12,7 @@ local live = {}
 for _, generation in ipairs(redis.call('HMGET', KEYS[1], 'active', 'coming')) do
   if generation then live[string.match(generation, '^%d+')] = true end
 end
--- Redis lost all it had: nothing says what the vectors are of.
+-- Redis has lost its data: nothing says which model the vectors are from.
 if not next(live) then return { #KEYS - 1, 0 } end
 
 local function dead_fields(key)

@@ -1,16 +1,16 @@
 #!lua
--- a document without a generation's vector → with it, unless its text is another by now.
+-- a document without a generation's vector → with it, unless its text has changed.
 -- KEYS  1 document hash
 -- ARGV  1 text that was embedded  2 number of the generation, or 'never' for a document without a text
 --       3 vector field, or '' for a text that the model refuses  4 vector
---       5 field of the note  6 why there is no vector of the whole text, or ''
+--       5 field of the note  6 why there is no vector for the whole text, or ''
 -- Returns 1 if it was written, else 0
 --@include _common.lua
 
 check_type(KEYS[1], 'hash')
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 local held = redis.call('HMGET', KEYS[1], 'text', 'embedded')
--- The page was scanned again, or the memory written again: the next look finds it with its new text.
+-- The page was scanned again, or the memory rewritten: the next pass finds the new text.
 if (held[1] or '') ~= ARGV[1] then return 0 end
 local has = held[2] or ''
 if not string.find(',' .. has .. ',', ',' .. ARGV[2] .. ',', 1, true) then

@@ -1,13 +1,13 @@
 #!lua
--- the record of generations → with one that is coming; or, for the active one, without one.
+-- the record of generations → with a coming one; or, if the active one is wanted, without one.
 -- KEYS  1 record hash
--- ARGV  1 the wanted shape: 768f16:model, or 768:model for numbers of 32 bits
+-- ARGV  1 the wanted shape: 768f16:model, or 768:model for 32-bit numbers
 -- Returns { what, generation }:
---   'begun' | 'going on'   the coming generation is of this shape
---   'busy'                 one of another shape is coming
---   'retired'              what an earlier change left is to be removed first (its cleaning was interrupted)
+--   'begun' | 'going on'   the coming generation has this shape
+--   'busy'                 one with another shape is coming
+--   'retired'              the rest of an earlier change must be removed first (its deletion was interrupted)
 --   'given up'             the active one has this shape, and the coming one is retired unused
---   'same'                 the active one has this shape, and nothing is under way
+--   'same'                 the active one has this shape, and no change is in progress
 --   'none'                 no worker has begun yet
 --@include _common.lua
 
@@ -28,7 +28,7 @@ if is_wanted(active) then
   return { 'given up', coming }
 end
 if coming then return { is_wanted(coming) and 'going on' or 'busy', coming } end
--- A number is never used again: what a slow worker writes under an old one is found and removed.
+-- A number is never used again: vectors that a slow worker writes under an old one are found and removed.
 local begun = redis.call('HINCRBY', KEYS[1], 'count', 1) .. ':' .. ARGV[1]
 redis.call('HSET', KEYS[1], 'coming', begun)
 return { 'begun', begun }

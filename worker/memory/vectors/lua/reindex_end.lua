@@ -1,5 +1,5 @@
 #!lua
--- a retired generation → forgotten, once its fields and indexes are gone.
+-- a retired generation → removed from the record, once its fields and indexes are gone.
 -- KEYS  1 record hash
 -- ARGV  1 the retired generation
 -- Returns 1 if it was the retired one, else 0

@@ -1,8 +1,8 @@
 #!lua
 -- the coming generation → the active one, and the active one → retired, in one step for all readers.
 -- KEYS  1 record hash
--- ARGV  1 the coming generation  2 the model that was active until now
--- Returns 'switched' | 'already' | 'moved' (another command has given it up)
+-- ARGV  1 the coming generation  2 the model active until now
+-- Returns 'switched' | 'already' | 'moved' (another command has cancelled it)
 --@include _common.lua
 
 check_type(KEYS[1], 'hash')
