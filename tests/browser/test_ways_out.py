@@ -170,7 +170,7 @@ async def test_an_authority_given_is_trusted_for_one_scan_and_vouches_for_no_oth
     assert not stranger.requests, "nothing is asked of a server before it has proved who it is"
     assert [one.status for one in (misnamed, unknown, again)] == ["unreachable"] * 3
     assert "the certificate of '127.0.0.2' is not valid" in misnamed.reason
-    assert "the certificate of '127.0.0.1' is not valid, also with the authority that was given" in unknown.reason
+    assert "the certificate of '127.0.0.1' is not valid, even with the given authority" in unknown.reason
     assert "certificate" in again.reason
 
 

@@ -36,13 +36,13 @@ _LEAST_S: Final = 0.05
 _NAME_LIMIT_S: Final = 0.5
 _LOADED: Final = -1
 _LOAD: Final = f"Object.hasOwn(globalThis, 'sightlineLoad') ? (sightlineLoad(), {_LOADED}) : window.length"
-"""``_LOADED``, or how many frames the document has."""
+"""``_LOADED``, or the document's number of frames."""
 _IS_ERROR_PAGE: Final = "location.protocol === 'chrome-error:'"
 
 
 @dataclass(slots=True)
 class AxeReport:
-    """axe-core's raw answer; ``unread_frames`` maps a frame's URL or selector to why it was not read."""
+    """axe-core's raw report; ``unread_frames`` maps a frame's URL or selector to the reason why it was not read."""
 
     violations: list[JsonObject] = field(default_factory=list[JsonObject])
     incomplete: list[JsonObject] = field(default_factory=list[JsonObject])
@@ -59,7 +59,7 @@ class AxeReport:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Our isolated world of one frame."""
+    """Sightline's isolated world in one frame."""
 
     session: Session
     context: int
@@ -187,7 +187,7 @@ class AxeRun:
         session = self._page.session_of(frame_id, parent.session)
         world = await self._page.world(session, frame_id, timeout_s=limit_s)
         if await self._page.evaluate(session, world, _IS_ERROR_PAGE, timeout_s=limit_s):
-            # The browser's own page. Why the frame failed has been seen on the network.
+            # The browser's own error page; the network events have the reason.
             return ["null"]
         frame = World(session, await self._load(session, frame_id, limit_s))
         index = len(self._worlds)

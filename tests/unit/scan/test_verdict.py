@@ -48,7 +48,7 @@ def test_no_content_is_no_page(status: int) -> None:
         ("net::ERR_CERT_AUTHORITY_INVALID", "certificate is not valid"),
         ("net::ERR_CONNECTION_RESET", "broke the connection off"),
         ("net::ERR_SOMETHING_NEW", "ERR_SOMETHING_NEW"),
-        ("", "no document came"),
+        ("", "no document arrived"),
     ],
 )
 def test_a_page_that_did_not_load_says_why(error: str, words: str) -> None:
