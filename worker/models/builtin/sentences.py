@@ -148,9 +148,8 @@ def pages(told: JsonObject, name: str) -> str:
     """List the pages of a name or group."""
     scans = objects(told.get("scans"))
     total = number_of(cast("JsonObject", told.get("barriers_of_all_pages") or {}), "total")
-    said = (
-        f"{counted(number_of(told, 'pages'), 'page')} fit {name!r}, with {counted(total, 'failing element')}: {list_of(scans)}."
-    )
+    fitting, failing = counted(number_of(told, "pages"), "page"), counted(total, "failing element")
+    said = f"{fitting} fit {name!r}, with {failing}: {list_of(scans)}."
     left = number_of(told, "left_out")
     return f"{said} {counted(left, 'further page')} not listed." if left else said
 
