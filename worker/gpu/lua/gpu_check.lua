@@ -1,6 +1,6 @@
 #!lua flags=no-writes
--- Returns how a waiter stands. Writes nothing, so that no hand-over waits for the disk: the holder is confirmed by its
--- worker's next heartbeat (gpu_tend.lua), while it calls already.
+-- Returns how a waiter stands that was woken without its grant, or heard of it late. Writes nothing, so that no hand-over
+-- waits for the disk: the holder is confirmed by its worker's next heartbeat (gpu_tend.lua), while it calls already.
 -- KEYS  as in _gpu.lua
 -- ARGV  1 token
 -- Returns {'granted', host, ms left of its lease} | {'waiting', '', 0} | {'gone', '', 0}: never known, or passed on
