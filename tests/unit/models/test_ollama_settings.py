@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from ollama import ResponseError
 
 from producer import errors
 from producer.contract import Lane
 from producer.errors import ContextExceeded, ModelError, SettingsError
 from worker.gpu.hosts import Host, parse_hosts
-from worker.models.context_budget import check_budget, check_evaluated, cut_to, fewest_tokens, most_tokens
+from worker.models.context_budget import check_budget, check_evaluated, cut_to, fewest_tokens, likely_tokens
 from worker.models.job_context import Serving, now_serving, serving
 from worker.models.ollama.embed import unit_vectors
 from worker.models.ollama.embedding_families import family_of
-from worker.models.ollama.errors import model_errors
+from worker.models.ollama.errors import ErrorReply, model_errors
 from worker.models.ollama.http import full_name
 from worker.models.slot_calls import is_worth_another
 from worker.settings import WorkerSettings
@@ -94,8 +93,8 @@ def test_a_prompt_must_leave_room_for_its_answer():
     "text", ["", "plain words", "画像には代替テキストが必要です", '{"a": [1, 2, 3]}', "<div class='x'>"]
 )
 def test_the_bounds_of_a_text_are_in_order(text: str):
-    assert fewest_tokens(text) <= most_tokens(text)
-    assert most_tokens(text) >= len(text) / 4
+    assert fewest_tokens(text) <= likely_tokens(text)
+    assert likely_tokens(text) >= len(text) / 4
 
 
 def test_a_prompt_that_the_server_cut_is_noticed():
@@ -112,8 +111,8 @@ def test_a_prompt_that_the_server_cut_is_noticed():
 def test_a_text_is_cut_to_what_surely_fits(text: str):
     cut = cut_to(text, 512)
 
-    assert most_tokens(cut) <= 512
-    assert most_tokens(text[: len(cut) + 4]) >= 512
+    assert likely_tokens(cut) <= 512
+    assert likely_tokens(text[: len(cut) + 4]) >= 512
     assert cut_to("short", 512) == "short"
 
 
@@ -130,15 +129,15 @@ def test_a_text_is_cut_to_what_surely_fits(text: str):
         (TimeoutError(), "ModelTimeout", True),
         (httpx.RemoteProtocolError("gone"), "AnswerIncomplete", True),
         (httpx.ReadError("gone"), "AnswerIncomplete", True),
-        (ResponseError("model 'm' not found", 404), "ModelMissing", False),
-        (ResponseError("server busy", 503), "ModelBusy", True),
-        (ResponseError("too many", 429), "ModelBusy", True),
-        (ResponseError("bad gateway", 502), "ModelUnreachable", True),
-        (ResponseError("no tools here", 400), "ModelRefused", False),
-        (ResponseError("the input length exceeds the context length", 400), "ContextExceeded", False),
-        (ResponseError('{"error":{"type":"exceed_context_size_error","n_ctx":512}}', 400), "ContextExceeded", False),
-        (ResponseError("runner crashed", 500), "ModelError", True),
-        (ResponseError("runner crashed"), "ModelError", True),
+        (ErrorReply("model 'm' not found", 404), "ModelMissing", False),
+        (ErrorReply("server busy", 503), "ModelBusy", True),
+        (ErrorReply("too many", 429), "ModelBusy", True),
+        (ErrorReply("bad gateway", 502), "ModelUnreachable", True),
+        (ErrorReply("no tools here", 400), "ModelRefused", False),
+        (ErrorReply("the input length exceeds the context length", 400), "ContextExceeded", False),
+        (ErrorReply('{"error":{"type":"exceed_context_size_error","n_ctx":512}}', 400), "ContextExceeded", False),
+        (ErrorReply("runner crashed", 500), "ModelError", True),
+        (ErrorReply("runner crashed"), "ModelError", True),
         (ValueError("No data received from Ollama stream."), "AnswerIncomplete", True),
         (AttributeError("'list' object has no attribute 'get'"), "AnswerIncomplete", True),
     ],
@@ -159,7 +158,7 @@ def test_every_failure_of_the_libraries_becomes_one_of_ours(raised: Exception, e
 def test_a_missing_model_comes_with_what_to_type():
     def fail() -> None:
         with model_errors("http://gpu1:1", "qwen3.5:4b"):
-            raise ResponseError("model 'qwen3.5:4b' not found", 404)
+            raise ErrorReply("model 'qwen3.5:4b' not found", 404)
 
     with pytest.raises(ModelError, match=r"ollama pull qwen3\.5:4b$"):
         fail()
