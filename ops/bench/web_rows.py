@@ -11,28 +11,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 from urllib.request import urlopen
 
 from redis.asyncio import Redis
 from rows import Bench, Row
-
-from producer.contract import Counts, Finding, Impact, Node, ScanResult, page_id
-from producer.keys import Keys
-from worker.memory.history.history import History
-from worker.memory.history.scan_record import document
-from worker.memory.vectors.embeddings import Embedded, Embeddings
-from worker.memory.vectors.indexes import exact_tag
-from worker.models.builtin.models import BuiltinEmbedder
+from web_scans import KEYS, LARGE, LIVE, PAGES, SCANS, host, issue, seed, url
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-KEYS: Final = Keys("bench")
-SCANS: Final = 100_000
-SITES: Final = 50
-BARRIERS: Final = 5_000
 ROUNDS: Final = 30
 CLIENTS: Final = 200
 EVENTS: Final = 20
@@ -40,7 +28,6 @@ PAGE_MUST_MS: Final = 150
 SIZE_MUST: Final = 300_000
 EVENT_MUST_MS: Final = 300
 MEMORY_MUST_MB: Final = 150
-BATCH: Final = "live"
 _AT: Final = re.compile(r"http://127\.0\.0\.1:(\d+)/")
 _TOOK: Final = re.compile(r"dur=([\d.]+)")
 
@@ -48,7 +35,7 @@ _TOOK: Final = re.compile(r"dur=([\d.]+)")
 def web(bench: Bench) -> list[Row]:
     """Return what its pages take, and what 200 browsers on the live page do."""
     bench.fresh()
-    asyncio.run(_seed(bench.url))
+    asyncio.run(seed(bench.url))
     settings = {"REDIS_URL": bench.url, "ENVIRONMENT": KEYS.environment, "EMBEDDING_MODEL": "builtin"}
     command = [sys.executable, "-m", "sightline", "web", "--port", "0"]
     environment = {**os.environ, **settings, "CHAT_MODEL": "builtin"}
@@ -88,23 +75,32 @@ def _row(worst: dict[str, float], sizes: dict[str, int], heard_ms: Sequence[floa
 # ---------------------------------------------------------------------------------------------- pages
 
 
-def _pages(port: int) -> tuple[dict[str, float], dict[str, int]]:
-    """Return the 95th percentile of each page's time in the server, and its size."""
-    page = quote(_url(7))
-    paths = {
+def paths() -> dict[str, str]:
+    """Return the addresses that are measured, by name."""
+    return {
         "overview": "/",
-        "site": f"/sites/{_host(7)}",
-        "barrier": f"/barriers/{_issue(7)}",
-        "page": f"/pages?url={page}",
-        "batch": f"/batches/{BATCH}",
+        "site": f"/sites/{host(7)}",
+        "barrier": f"/barriers/{issue(7, 0)}",
+        "page": f"/pages?url={quote(url(7, PAGES - 4))}",
+        "5,000 findings": f"/pages?url={quote(f'https://{host(7)}/{LARGE}')}",
+        "batch": f"/batches/{LIVE}",
+        "ended batch": "/batches/nightly",
         "queue": "/queue",
-        "search": "/search?q=image-alt",
-        "compare": f"/compare?before=1970-01-02&after=now&site={_host(7)}",
+        "rule": "/search?q=image-alt",
+        "meaning": "/search?q=menus+without+a+name",
+        "compare": f"/compare?before=30+days+ago&after=now&site={host(7)}",
+        "compare form": "/compare",
+        "ask": "/ask",
+        "scan": "/scan",
         "usage": "/usage",
     }
+
+
+def _pages(port: int) -> tuple[dict[str, float], dict[str, int]]:
+    """Return the 95th percentile of each page's time in the server, and its size."""
     worst: dict[str, float] = {}
     sizes: dict[str, int] = {}
-    for name, path in paths.items():
+    for name, path in paths().items():
         times: list[float] = []
         for _ in range(ROUNDS):
             with urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
@@ -128,7 +124,7 @@ async def _listeners(url: str, port: int) -> list[float]:
     took: list[float] = []
     async with Redis.from_url(url, protocol=2) as redis:
         for number in range(EVENTS):
-            fields = {"event": "job.succeeded", "at_ms": 1, "job_id": f"j{number}", "kind": "scan", "batch": BATCH}
+            fields = {"event": "job.succeeded", "at_ms": 1, "job_id": f"j{number}", "kind": "scan", "batch": LIVE}
             line = json.dumps({**fields, "url": f"https://a.example/{number}", "status": "scanned", "barriers": 0})
             began = time.perf_counter()
             await redis.xadd(KEYS.events, {"event": line})
@@ -141,7 +137,7 @@ async def _listeners(url: str, port: int) -> list[float]:
 
 async def _listen(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**22)
-    writer.write(f"GET /batches/{BATCH}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    writer.write(f"GET /batches/{LIVE}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     await _until_heard(reader, b"event: update")
     return reader, writer
 
@@ -149,84 +145,6 @@ async def _listen(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter
 async def _until_heard(reader: asyncio.StreamReader, words: bytes) -> None:
     while words not in await reader.readline():
         pass
-
-
-# ---------------------------------------------------------------------------------------------- scans
-
-
-async def _seed(url: str) -> None:
-    async with Redis.from_url(url, protocol=2) as redis:
-        await History(Embeddings(redis, KEYS, BuiltinEmbedder())).ensure_index()
-        for start in range(0, SCANS, 1_000):
-            async with redis.pipeline(transaction=False) as pipe:
-                for number in range(start, start + 1_000):
-                    result = _scan(number)
-                    fields = document(result, page=page_id(result.url), at_ms=number, seen_ms=number, embedded=NO_TEXT)
-                    pipe.execute_command("HSET", KEYS.scan(f"s{number}"), *chain.from_iterable(fields.items()))
-                await pipe.execute()
-        async with redis.pipeline(transaction=False) as pipe:
-            for number in range(BARRIERS):
-                pipe.hset(KEYS.barrier(_issue(number)), mapping=_barrier(number))
-            pipe.hset(KEYS.batch(BATCH), mapping={"total": 300, "done": 10, "succeeded": 10, "sealed": 1})
-            await pipe.execute()
-        await redis.set(KEYS.result("s7"), _scan(7).model_dump_json())
-
-
-NO_TEXT: Final = Embedded("", {})
-
-
-def _host(number: int) -> str:
-    return f"site{number % SITES}.example"
-
-
-def _url(number: int) -> str:
-    return f"https://{_host(number)}/{number}"
-
-
-def _issue(number: int) -> str:
-    return f"{number % BARRIERS:016x}-{number % SITES:08x}"
-
-
-def _barrier(number: int) -> dict[str, Any]:
-    about = {"name": f"Main › card {number} has no text alternative", "rule": "image-alt", "kind": f"{number:016x}"}
-    host = _host(number)
-    times = {"first_ms": 1, "since_ms": number, "last_ms": number, "mended_ms": 0}
-    counts = {"pages": SCANS // BARRIERS, "elements": 2 * SCANS // BARRIERS, "groups": '{"shop":20}'}
-    tags = {"host": exact_tag(host), "host_name": host, "site": f"{number % SITES:08x}", "impact": "critical"}
-    return {**about, **times, **counts, **tags}
-
-
-def _scan(number: int) -> ScanResult:
-    nodes = tuple(
-        Node(
-            selector=(f"#n{place}",),
-            snippet="<img>",
-            fingerprint=f"{number:012x}{place:012x}",
-            issue_id=_issue(number),
-            component=f"Main › card {number % BARRIERS}",
-        )
-        for place in range(2)
-    )
-    finding = Finding(
-        rule="image-alt",
-        impact=Impact.CRITICAL,
-        criteria=("1.1.1",),
-        help="Images must have alternative text",
-        nodes=nodes,
-        node_count=2,
-        fingerprint=f"{number:024x}",
-    )
-    return ScanResult(
-        job_id=f"s{number}",
-        scan_id=f"s{number}",
-        url=_url(number),
-        title=f"Page {number}",
-        group="shop",
-        status="scanned",
-        findings=(finding,),
-        counts=Counts(critical=1),
-        barriers=Counts(critical=2),
-    )
 
 
 WEB_ROWS: Final[dict[str, Callable[[Bench], list[Row]]]] = {"web": web}

@@ -9,18 +9,18 @@ from typing import Final
 
 from starlette.requests import Request
 
-from producer import contract
 from producer.contract.advice import advice_on
 from producer.contract.waiver import FINGERPRINT, Waiver
 from producer.errors import InputError, UnknownJob
 from producer.reports.component_dates import ComponentDates
 from producer.reports.components import ComponentBarrier, by_component
-from producer.reports.page import Page, page_of
+from producer.reports.page import Page
 from producer.stored.waivers import Waivers
 from producer.trackers.body import Hidden, body_of, title_of
 from producer.trackers.seen import seen_in
 from producer.web.desk import Desk, Elsewhere, Shown
 from producer.web.guard import form_of
+from producer.web.kept import page_of_component
 from producer.web.past import Barrier, PageRow
 
 PAGES: Final = 200
@@ -70,24 +70,13 @@ async def detail_of(desk: Desk, found: Barrier, pages: Sequence[PageRow]) -> Com
     """Return the component barrier with its elements, from results that are still kept; None where none is."""
     read: list[Page] = []
     for row in pages[: RESULTS * 3]:
-        page = await page_with_pictures(desk, row.scan_id)
+        page = await page_of_component(desk, row.job_id, found.issue_id)
         if page is not None:
             read.append(page)
         if len(read) >= RESULTS:
             break
     fit = (one for one in by_component(read) if one.issue_id == found.issue_id)
     return next(fit, None)
-
-
-async def page_with_pictures(desk: Desk, job_id: str) -> Page | None:
-    """Return the page of a scan's result with its pictures; None where it is no longer kept."""
-    result = await desk.client.result(job_id)
-    if not isinstance(result, contract.ScanResult) or result.error is not None:
-        return None
-    page = page_of(result)
-    if result.screenshot is None:
-        return page
-    return replace(page, pictures=await desk.client.shots(job_id))
 
 
 def _elements(detail: ComponentBarrier | None) -> list[object]:

@@ -5,31 +5,46 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any, Final, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 from redisvl.query import FilterQuery
 
-from producer.contract import Counts, Impact
+from producer.contract import Changes, Counts, Impact
 from producer.contract.addresses import page_ids
 from producer.contract.states import split_state
 from producer.errors import InputError
 from producer.keys import Keys
 from producer.redis.scripts import as_text
 from producer.reports.comparison import Comparison
-from producer.web.past import Barrier, PageRow, Past, SiteRow, Wanted
+from producer.web.past import Barrier, PageRow, Past, RecordedRule, SiteRow, Wanted
 from worker.cli.history import changes_of, checked_host, now_of
 from worker.memory.history.barriers import BarrierFilter, BarrierRecord, Barriers
 from worker.memory.history.history import History, ScanFilter, recorded_history
-from worker.memory.history.scan_record import ScanRecord
+from worker.memory.history.scan_record import ScanRecord, counts_of
 from worker.models.protocols import OpenEmbedder
 
 SITES_FOR_S: Final = 10.0
 """The list of sites is a sum over all records: made again after this, not for every visitor."""
 CANDIDATES: Final = 400
 """Records looked at for a site's worst pages."""
-_ROW: Final = ("url", "page", "page_state", "title", "group_name", "status", "barriers", "at_ms", "last_seen_ms")
+FINDINGS_CHARS: Final = 400_000
+"""Of a page's records, for what changed: 2,000 elements take 100,000."""
+MOST_RULES: Final = 100
+_ROW: Final = (
+    "url",
+    "page",
+    "page_state",
+    "title",
+    "group_name",
+    "status",
+    "barriers",
+    "at_ms",
+    "last_seen_ms",
+    "last_job",
+)
 
 
 class WebPast:
@@ -115,10 +130,14 @@ class WebPast:
         """Return the records of a page, the newest first."""
         address, state = split_state(url)
         history = await self._recorded()
-        found = await history.find(ScanFilter(page=page_ids(address)), limit=limit + 1) if history else []
-        records = [one for one in found if one.page_state == state]
-        pairs = zip(records, changes_of(records), strict=True)
-        return [Past(_row(one), one.summary, one.times_seen, one.components, changed) for one, changed in pairs][:limit]
+        if history is None:
+            return []
+        names = [*_ROW, "summary", "times_seen", "components"]
+        found = await self._found(history, ScanFilter(page=page_ids(address)), limit + 1, names)
+        found = [(scan_id, fields) for scan_id, fields in found if fields["page_state"] == state]
+        full = await self._small_enough(history, [scan_id for scan_id, _ in found])
+        changed = dict(zip(full, changes_of(list(full.values())), strict=True))
+        return [_past(scan_id, fields, full.get(scan_id), changed.get(scan_id)) for scan_id, fields in found[:limit]]
 
     async def search(self, text: str, *, limit: int) -> Sequence[PageRow]:
         """Return the pages nearest in meaning, with the model that the history was made with."""
@@ -151,17 +170,33 @@ class WebPast:
         history = await self._recorded()
         if history is None or limit == 0:
             return []
+        found = await self._found(history, wanted, limit, _ROW)
+        return [(fields["page"], _row_of(scan_id, fields)) for scan_id, fields in found]
+
+    async def _found(
+        self, history: History, wanted: ScanFilter, limit: int, names: Sequence[str]
+    ) -> list[tuple[str, dict[str, str]]]:
+        """Return id and these fields of records, the most recently seen first."""
         query = FilterQuery(
             filter_expression=wanted.expression(),
-            return_fields=list(_ROW),
+            return_fields=list(names),
             num_results=limit,
             sort_by=("last_seen_ms", "DESC"),
         )
         prefix = self._keys.scan_prefix
         return [
-            (str(row.get("page", "")), _row_of(str(row["id"]).removeprefix(prefix), row))
+            (str(row["id"]).removeprefix(prefix), {name: as_text(row.get(name)) for name in names})
             for row in await history.rows(query)
         ]
+
+    async def _small_enough(self, history: History, scan_ids: Sequence[str]) -> dict[str, ScanRecord]:
+        """Return the records with their findings, newest first, up to ``FINDINGS_CHARS`` of them."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for scan_id in scan_ids:
+                pipe.hstrlen(self._keys.scan(scan_id), "findings")
+            sizes = await pipe.execute() if scan_ids else []
+        fit = [one for one, total in zip(scan_ids, accumulate(sizes), strict=True) if total <= FINDINGS_CHARS]
+        return {one.scan_id: one for one in await history.get_many(fit)}
 
     async def _newest(self, pages: Sequence[str]) -> dict[tuple[str, str], PageRow]:
         """Return the newest record of each of these pages in each state."""
@@ -208,6 +243,20 @@ def _barrier(one: BarrierRecord) -> Barrier:
     )
 
 
+def _past(scan_id: str, fields: Mapping[str, str], full: ScanRecord | None, changed: Changes | None) -> Past:
+    rules = [
+        RecordedRule(one.rule, one.impact or Impact.SERIOUS, one.node_count) for one in (full.findings if full else ())
+    ]
+    return Past(
+        _row_of(scan_id, fields),
+        fields["summary"],
+        int(fields["times_seen"] or 0),
+        tuple(filter(None, fields["components"].split(","))),
+        tuple(sorted(rules, key=lambda one: (-one.impact.rank, -one.elements, one.rule))[:MOST_RULES]),
+        changed,
+    )
+
+
 def _row(one: ScanRecord) -> PageRow:
     return PageRow(
         one.url,
@@ -219,12 +268,12 @@ def _row(one: ScanRecord) -> PageRow:
         one.barriers,
         one.at_ms,
         one.last_seen_ms,
+        one.last_job,
     )
 
 
-def _row_of(scan_id: str, row: Mapping[str, Any]) -> PageRow:
-    text = {name: as_text(row.get(name)) for name in _ROW}
-    counts = Counts.model_validate_json(text["barriers"] or "{}")
+def _row_of(scan_id: str, text: Mapping[str, str]) -> PageRow:
+    counts = counts_of(text["barriers"] or "{}")
     return PageRow(
         text["url"],
         text["page_state"],
@@ -235,4 +284,5 @@ def _row_of(scan_id: str, row: Mapping[str, Any]) -> PageRow:
         counts,
         int(text["at_ms"] or 0),
         int(text["last_seen_ms"] or 0),
+        text["last_job"] or scan_id,
     )

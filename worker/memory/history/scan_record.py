@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, cast
 
@@ -57,7 +58,8 @@ class ScanRecord:
     """A document without its vector. Times are Redis ms; ``times_seen`` counts the scans it represents.
 
     ``terms`` is a digest of the scan's rules and view (``terms_of``), ``run`` the pipeline run that first saw this
-    state. ``page_state`` is '' for the default state and in records of releases without states.
+    state. ``page_state`` is '' for the default state and in records of releases without states. ``last_job`` saw it
+    last; it is ``scan_id`` in records of releases that did not record it.
     """
 
     scan_id: str
@@ -79,6 +81,7 @@ class ScanRecord:
     findings: tuple[RecordedFinding, ...]
     run: str = ""
     page_state: str = ""
+    last_job: str = ""
 
     @property
     def components(self) -> dict[str, int]:
@@ -266,9 +269,15 @@ def _unpack(item: JsonObject, components: Sequence[str]) -> RecordedFinding:
 RETURNED: Final[tuple[str, ...]] = (
     "page", "url", "host_name", "group_name", "title", "status", "summary", "signature", "standard", "terms",
     "at_ms", "last_seen_ms", "times_seen", "counts", "barriers", "findings", "run", "components",
-    "page_state",
+    "page_state", "last_job",
 )  # fmt: skip
 """The fields that ``parse`` reads, without the vector."""
+
+
+@lru_cache(maxsize=1_000)
+def counts_of(text: str) -> Counts:
+    """Return the numbers in a record's ``counts`` or ``barriers``; most pages of a site have one of a few."""
+    return Counts.model_validate_json(text)
 
 
 def parse(scan_id: str, fields: Mapping[str, Any]) -> ScanRecord:
@@ -290,9 +299,10 @@ def parse(scan_id: str, fields: Mapping[str, Any]) -> ScanRecord:
         at_ms=int(text["at_ms"] or 0),
         last_seen_ms=int(text["last_seen_ms"] or 0),
         times_seen=int(text["times_seen"] or 0),
-        counts=Counts.model_validate_json(text["counts"] or "{}"),
-        barriers=Counts.model_validate_json(text["barriers"] or "{}"),
+        counts=counts_of(text["counts"] or "{}"),
+        barriers=counts_of(text["barriers"] or "{}"),
         findings=tuple(_unpack(item, text["components"].split(",")) for item in packed),
         run=text["run"],
         page_state=text["page_state"],
+        last_job=text["last_job"] or scan_id,
     )
