@@ -32,7 +32,7 @@ CARDS: Final = 99
 WAIVED: Final = (13, 38, 63, 88)
 NOW_MS: Final = int(time.time() * 1000)
 DAY_MS: Final = 86_400_000
-KEPT: Final = 12
+KEPT: Final = 4
 """Results that are kept of the pages seen last of a site."""
 LIVE, LARGE = "live", "large"
 _TOGETHER: Final = 500
@@ -123,9 +123,10 @@ def _barriers() -> Iterator[Command]:
 
 
 def _results() -> Iterator[Command]:
-    for page in range(PAGES - KEPT, PAGES):
-        result = _scan(7, page, int(page % CHANGED == 0), elements=30)
-        yield ("SET", KEYS.result(result.scan_id), result.model_dump_json())
+    for site in range(SITES):
+        for page in range(PAGES - KEPT, PAGES):
+            result = _scan(site, page, int(page % CHANGED == 0), elements=30)
+            yield ("SET", KEYS.result(result.scan_id), result.model_dump_json())
     large = large_scan()
     fields = document(large, page=page_id(large.url), at_ms=NOW_MS, seen_ms=NOW_MS, embedded=Embedded("", {}))
     yield _hset(KEYS.scan(LARGE), fields)

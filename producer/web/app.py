@@ -98,6 +98,7 @@ def make_app(
 
     @asynccontextmanager
     async def life(_: Starlette) -> AsyncGenerator[None]:
+        desk.templates.compile()
         yield
         await live.close()
 

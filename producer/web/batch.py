@@ -116,6 +116,8 @@ async def stream(desk: Desk, request: Request) -> Response:
     await desk.client.batch(name)
     since = request.headers.get("last-event-id") or request.query_params.get("since", "")
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    if request.method == "HEAD":  # whoever asks for the head alone must not wait for the end of a stream
+        return Response(media_type="text/event-stream", headers=headers)
     return StreamingResponse(desk.live.stream(name, since=since), media_type="text/event-stream", headers=headers)
 
 
