@@ -18,7 +18,7 @@ from producer.reports.page import Page
 from producer.stored.waivers import Waivers
 from producer.trackers.body import Hidden, body_of, title_of
 from producer.trackers.seen import seen_in
-from producer.web.desk import Desk, Elsewhere, Shown
+from producer.web.desk import Desk, Elsewhere, Shown, visitor_of
 from producer.web.guard import form_of
 from producer.web.kept import page_of_component
 from producer.web.past import Barrier, PageRow
@@ -102,7 +102,8 @@ async def waive(desk: Desk, request: Request) -> Elsewhere:
     """Waive a component barrier, with a reason and an end."""
     found = await known(desk, str(request.path_params["issue_id"]))
     form = form_of(request)
-    waiver = Waiver(found.issue_id, form.get("reason", "").strip(), _until(form.get("until", "")))
+    who = visitor_of(request).name
+    waiver = Waiver(found.issue_id, form.get("reason", "").strip(), _until(form.get("until", "")), who)
     await Waivers(desk.client).add(waiver)
     return Elsewhere(f"/barriers/{found.issue_id}", {"done": "waived"})
 

@@ -14,9 +14,10 @@ from starlette.responses import Response, StreamingResponse
 
 from producer.cli.outputs import Output
 from producer.cli.report_extras import read_extras
-from producer.client.queue_view import BatchInfo, jobs_of_batch, urls_of_jobs
+from producer.client.queue_view import BatchInfo, jobs_of_batch, unknown, urls_of_jobs
 from producer.contract import Event, JobState, check_job_id
-from producer.errors import InputError
+from producer.contract.payloads import PAGES
+from producer.errors import InputError, UnknownJob
 from producer.redis.connection import redis_errors
 from producer.reports.category import category_of
 from producer.reports.formats import FORMATS, ReportContext, load_report
@@ -48,7 +49,10 @@ class Row:
 async def batch(desk: Desk, request: Request) -> Shown:
     """Show one batch."""
     name = name_asked(request)
-    facts = await facts_of(desk, name, [])
+    try:
+        facts = await facts_of(desk, name, [])
+    except UnknownJob:
+        return await _search_of(desk, name)
     with redis_errors(desk.client.settings, None):
         found = await desk.client.redis.xrevrange(desk.client.keys.events, count=READ_BACK)
     events = [event for event in map(_event, found) if event and event.batch == name]
@@ -56,6 +60,18 @@ async def batch(desk: Desk, request: Request) -> Shown:
     facts["formats"] = tuple(FORMATS)
     facts["last_id"] = found[0][0].decode() if found else "0-0"
     return Shown("batch.html.jinja", f"Batch {name}", facts, ("batch", "share", "left_ms", "rows"))
+
+
+async def _search_of(desk: Desk, name: str) -> Shown:
+    """Show how far the search for a batch's pages is; raises ``UnknownJob`` where there is none."""
+    try:
+        job = await desk.client.job(f"{name}{PAGES}")
+    except UnknownJob:
+        raise unknown(f"batch {name!r}", desk.client.keys) from None
+    step = f"number {job.position} in lane {job.lane}" if job.position is not None else job.progress or str(job.state)
+    error = (job.error or str(job.state)) if job.state.is_final else ""
+    facts = {"name": name, "step": step, "error": error}
+    return Shown("looking.html.jinja", f"Batch {name}", facts, ("step", "error"))
 
 
 def name_asked(request: Request) -> str:

@@ -121,6 +121,10 @@ class History(Protocol):
         """Return the known ones of these."""
         ...
 
+    async def named(self, words: str, *, limit: int) -> Sequence[Barrier]:
+        """Return open component barriers whose name has all the words, those on most pages first."""
+        ...
+
     async def worst_pages(self, site: str, *, group: str | None = None, limit: int) -> Sequence[PageRow]:
         """Return pages of a site with the worst barriers first, as they were seen last."""
         ...

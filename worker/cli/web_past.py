@@ -33,6 +33,7 @@ CANDIDATES: Final = 400
 FINDINGS_CHARS: Final = 400_000
 """Of a page's records, for what changed: 2,000 elements take 100,000."""
 MOST_RULES: Final = 100
+NAME_WORDS: Final = 8
 _ROW: Final = (
     "url",
     "page",
@@ -102,6 +103,20 @@ class WebPast:
         """Return the known ones of these."""
         found = await self._barriers.get_many(issue_ids)
         return {issue_id: _barrier(one) for issue_id, one in found.items()}
+
+    async def named(self, words: str, *, limit: int) -> Sequence[Barrier]:
+        """Return open component barriers whose name has all the words, those on most pages first."""
+        said = [word.replace("\\", "").replace('"', "") for word in words.lower().split()[:NAME_WORDS]]
+        filters = [f'contains(lower(@name), "{word}") > 0' for word in said if word]
+        if not filters or await self._recorded() is None:
+            return []
+        steps: list[Any] = ["LOAD", 3, "@__key", "@name", "@pages", "FILTER", " && ".join(filters)]
+        steps += ["SORTBY", 2, "@pages", "DESC", "MAX", limit]
+        rows = await self._aggregate(self._keys.barriers_index, "@pages:[1 +inf]", *steps, limit=limit)
+        prefix = self._keys.barrier_prefix
+        ids = [row["__key"].removeprefix(prefix) for row in rows if "__key" in row]
+        known = await self.barriers_of(ids)
+        return [known[one] for one in ids if one in known]
 
     async def worst_pages(self, site: str, *, group: str | None = None, limit: int) -> Sequence[PageRow]:
         """Return a site's worst pages as they were seen last: those with critical barriers, then with any."""
@@ -209,18 +224,22 @@ class WebPast:
 
     async def _sums(self, index: str, query: str, *by: str, newest: bool = False) -> list[dict[str, str]]:
         """Return how many hashes of an index there are by these fields."""
-        words: list[Any] = ["FT.AGGREGATE", index, query, "LOAD", len(by) + newest, *(f"@{name}" for name in by)]
+        words: list[Any] = ["LOAD", len(by) + newest, *(f"@{name}" for name in by)]
         words += ["@last_seen_ms"] if newest else []
         words += ["GROUPBY", len(by), *(f"@{name}" for name in by), "REDUCE", "COUNT", 0, "AS", "number"]
         words += ["REDUCE", "MAX", 1, "@last_seen_ms", "AS", "newest"] if newest else []
+        rows = await self._aggregate(index, query, *words, limit=10_000)
+        return [row for row in rows if row.get("host_name")]
+
+    async def _aggregate(self, index: str, query: str, *steps: Any, limit: int) -> list[dict[str, str]]:
+        words = ("FT.AGGREGATE", index, query, *steps, "LIMIT", 0, limit, "DIALECT", 2)
         try:
-            reply: Any = await self._redis.execute_command(*words, "LIMIT", 0, 10_000, "DIALECT", 2)
+            reply: Any = await self._redis.execute_command(*words)
         except ResponseError as error:
             if "no such index" in str(error).lower():  # nothing was scanned here yet
                 return []
             raise
-        rows = [dict(zip(map(as_text, row[::2]), map(as_text, row[1::2]), strict=True)) for row in reply[1:]]
-        return [row for row in rows if row.get("host_name")]
+        return [dict(zip(map(as_text, row[::2]), map(as_text, row[1::2]), strict=True)) for row in reply[1:]]
 
 
 def _harm(counts: Counts) -> tuple[int, int, int, int]:
