@@ -9,6 +9,7 @@ from starlette.requests import Request
 from producer.contract.advice import advice_on
 from producer.contract.waiver import FINGERPRINT
 from producer.errors import InputError, InvalidJob, SightlineError, UnknownJob
+from producer.reports.plain_text import one_line
 from producer.web.desk import Desk, Elsewhere, Shown
 from producer.web.past import Wanted
 
@@ -18,7 +19,7 @@ MAX_CHARS: Final = 500
 
 async def search(desk: Desk, request: Request) -> Shown | Elsewhere:
     """Go to what the words name, or show what is nearest to them."""
-    words = " ".join(request.query_params.get("q", "").split())
+    words = one_line(request.query_params.get("q", ""))
     if len(words) > MAX_CHARS:
         raise InputError(f"{len(words):,} characters are no search: expected up to {MAX_CHARS}")
     if words and (onward := await _named(desk, words)) is not None:
