@@ -92,7 +92,7 @@ async def facts_of(desk: Desk, name: str, events: Sequence[Event]) -> dict[str, 
         "rate": board.recent.per_minute("succeeded") if board else 0.0,
         "running": [job for job in board.jobs if job.batch == name] if board else [],
         "workers": len(board.queue.workers) if board else None,
-        "rows": rows_of(list(reversed(events))),
+        "rows": rows_of(list(reversed(events)))[:ROWS],
     }
 
 
