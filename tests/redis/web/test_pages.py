@@ -174,16 +174,28 @@ async def test_a_redis_that_is_away_is_a_page_and_so_is_its_return(redis_url: st
 
 async def test_a_batch_is_reported_in_every_format(shop: Browser, redis: Redis, keys: Keys) -> None:
     await shop.send("/scan", urls="https://shop.example/cart", batch="web")
-    kept = await redis.get(keys.result("job-1"))
+    kept = json.loads(await redis.get(keys.result("job-1")) or b"")
     [job] = [name.decode().rpartition(":")[2] async for name in redis.scan_iter(keys.job("web-*"))]
-    await redis.set(keys.result(job), kept.replace(b'"job_id":"job-1"', f'"job_id":"{job}"'.encode()))
+    await redis.set(keys.result(job), json.dumps({**kept, "job_id": job}))
 
     answers = {name: await shop.get(f"/batches/web/report/{name}") for name in ("html", "csv", "junit", "sarif")}
 
-    assert {answer.status_code for answer in answers.values()} == {200}
+    assert {answer.status_code for answer in answers.values()} == {200}, answers["csv"].text
     assert all("image-alt" in answer.text for answer in answers.values())
     assert answers["csv"].headers["content-disposition"] == 'attachment; filename="web-report.csv"'
     assert (await shop.get("/batches/web/report/pdf")).status_code == 400
+
+
+async def test_a_report_that_cannot_be_made_says_why_and_lets_the_next_begin(
+    client: Client, redis: Redis, keys: Keys
+) -> None:
+    some = browser(app_over(client))
+    await redis.execute_command("HSET", keys.batch("gone"), "total", 3, "done", 3, "sealed", 1, "finished_ms", 1)
+
+    answers = [await some.get("/batches/gone/report/csv") for _ in range(3)]
+
+    assert {answer.status_code for answer in answers} == {503}
+    assert "they are no longer kept" in answers[2].text
 
 
 async def test_a_sitemap_is_read_by_a_worker_and_its_batch_says_how_far_that_is(client: Client) -> None:
