@@ -12,7 +12,7 @@ from producer.reports.comparison_formats import HEADINGS
 from producer.web.desk import Desk, Shown
 
 MAX_PAGES: Final = 5
-MAX_CHANGES: Final = 100
+MAX_CHANGES: Final = 50
 RECENT: Final = 10
 
 

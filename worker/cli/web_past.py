@@ -12,18 +12,19 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 from redisvl.query import FilterQuery
 
-from producer.contract import Changes, Counts, Impact
+from producer.contract import Counts
 from producer.contract.addresses import page_ids
 from producer.contract.states import split_state
 from producer.errors import InputError
 from producer.keys import Keys
 from producer.redis.scripts import as_text
 from producer.reports.comparison import Comparison
-from producer.web.past import Barrier, PageRow, Past, RecordedRule, SiteRow, Wanted
+from producer.web.past import Barrier, PageRow, Past, SiteRow, Wanted
 from worker.cli.history import changes_of, checked_host, now_of
-from worker.memory.history.barriers import BarrierFilter, BarrierRecord, Barriers
+from worker.cli.web_parsed import ROW, barrier_of, harm_of, past_of, row_of, row_of_fields
+from worker.memory.history.barriers import BarrierFilter, Barriers
 from worker.memory.history.history import History, ScanFilter, recorded_history
-from worker.memory.history.scan_record import ScanRecord, counts_of
+from worker.memory.history.scan_record import ScanRecord
 from worker.models.protocols import OpenEmbedder
 
 SITES_FOR_S: Final = 10.0
@@ -32,20 +33,7 @@ CANDIDATES: Final = 400
 """Records looked at for a site's worst pages."""
 FINDINGS_CHARS: Final = 400_000
 """Of a page's records, for what changed: 2,000 elements take 100,000."""
-MOST_RULES: Final = 100
 NAME_WORDS: Final = 8
-_ROW: Final = (
-    "url",
-    "page",
-    "page_state",
-    "title",
-    "group_name",
-    "status",
-    "barriers",
-    "at_ms",
-    "last_seen_ms",
-    "last_job",
-)
 
 
 class WebPast:
@@ -80,7 +68,7 @@ class WebPast:
             )
             for site in {*open_by_site, *rows} - {""}
         ]
-        sites = sorted(found, key=lambda one: (tuple(-n for n in _harm(one.open)), one.site))
+        sites = sorted(found, key=lambda one: (tuple(-n for n in harm_of(one.open)), one.site))
         self._sites = (time.monotonic(), sites)
         return sites
 
@@ -97,12 +85,12 @@ class WebPast:
         )
         if await self._recorded() is None:
             return []
-        return [_barrier(one) for one in await self._barriers.find(within, limit=limit, by=cast("Any", by))]
+        return [barrier_of(one) for one in await self._barriers.find(within, limit=limit, by=cast("Any", by))]
 
     async def barriers_of(self, issue_ids: Sequence[str]) -> Mapping[str, Barrier]:
         """Return the known ones of these."""
         found = await self._barriers.get_many(issue_ids)
-        return {issue_id: _barrier(one) for issue_id, one in found.items()}
+        return {issue_id: barrier_of(one) for issue_id, one in found.items()}
 
     async def named(self, words: str, *, limit: int) -> Sequence[Barrier]:
         """Return open component barriers whose name has all the words, those on most pages first."""
@@ -147,12 +135,12 @@ class WebPast:
         history = await self._recorded()
         if history is None:
             return []
-        names = [*_ROW, "summary", "times_seen", "components"]
+        names = [*ROW, "summary", "times_seen", "components"]
         found = await self._found(history, ScanFilter(page=page_ids(address)), limit + 1, names)
         found = [(scan_id, fields) for scan_id, fields in found if fields["page_state"] == state]
         full = await self._small_enough(history, [scan_id for scan_id, _ in found])
         changed = dict(zip(full, changes_of(list(full.values())), strict=True))
-        return [_past(scan_id, fields, full.get(scan_id), changed.get(scan_id)) for scan_id, fields in found[:limit]]
+        return [past_of(scan_id, fields, full.get(scan_id), changed.get(scan_id)) for scan_id, fields in found[:limit]]
 
     async def search(self, text: str, *, limit: int) -> Sequence[PageRow]:
         """Return the pages nearest in meaning, with the model that the history was made with."""
@@ -160,7 +148,7 @@ class WebPast:
             return []
         history = await recorded_history(self._redis, self._keys, self._open_embedder)
         found = await history.search(text, limit=limit) if history else []
-        return [replace(_row(one.record), distance=one.distance) for one in found]
+        return [replace(row_of(one.record), distance=one.distance) for one in found]
 
     async def compare(self, before: str, after: str, *, site: str | None) -> Comparison:
         """Compare two batches, pipeline runs or times; raises ``InputError``."""
@@ -185,8 +173,8 @@ class WebPast:
         history = await self._recorded()
         if history is None or limit == 0:
             return []
-        found = await self._found(history, wanted, limit, _ROW)
-        return [(fields["page"], _row_of(scan_id, fields)) for scan_id, fields in found]
+        found = await self._found(history, wanted, limit, ROW)
+        return [(fields["page"], row_of_fields(scan_id, fields)) for scan_id, fields in found]
 
     async def _found(
         self, history: History, wanted: ScanFilter, limit: int, names: Sequence[str]
@@ -240,68 +228,3 @@ class WebPast:
                 return []
             raise
         return [dict(zip(map(as_text, row[::2]), map(as_text, row[1::2]), strict=True)) for row in reply[1:]]
-
-
-def _harm(counts: Counts) -> tuple[int, int, int, int]:
-    return (counts.critical, counts.serious, counts.moderate, counts.minor)
-
-
-def _barrier(one: BarrierRecord) -> Barrier:
-    return Barrier(
-        one.issue_id,
-        name=one.name,
-        rule=one.rule,
-        impact=one.impact or Impact.SERIOUS,
-        site=one.host,
-        pages=one.pages,
-        elements=one.elements,
-        groups=one.groups,
-        first_ms=one.first_ms,
-        since_ms=one.since_ms,
-        mended_ms=one.mended_ms if one.is_mended else 0,
-    )
-
-
-def _past(scan_id: str, fields: Mapping[str, str], full: ScanRecord | None, changed: Changes | None) -> Past:
-    rules = [
-        RecordedRule(one.rule, one.impact or Impact.SERIOUS, one.node_count) for one in (full.findings if full else ())
-    ]
-    return Past(
-        _row_of(scan_id, fields),
-        fields["summary"],
-        int(fields["times_seen"] or 0),
-        tuple(filter(None, fields["components"].split(","))),
-        tuple(sorted(rules, key=lambda one: (-one.impact.rank, -one.elements, one.rule))[:MOST_RULES]),
-        changed,
-    )
-
-
-def _row(one: ScanRecord) -> PageRow:
-    return PageRow(
-        one.url,
-        one.page_state,
-        one.title,
-        one.group,
-        one.status,
-        one.scan_id,
-        one.barriers,
-        one.at_ms,
-        one.last_seen_ms,
-        one.last_job,
-    )
-
-
-def _row_of(scan_id: str, text: Mapping[str, str]) -> PageRow:
-    counts = counts_of(text["barriers"] or "{}")
-    return PageRow(
-        text["url"],
-        text["page_state"],
-        text["title"],
-        text["group_name"],
-        text["status"],
-        scan_id,
-        counts,
-        int(text["at_ms"] or 0),
-        int(text["last_seen_ms"] or 0),
-        text["last_job"] or scan_id,
-    )

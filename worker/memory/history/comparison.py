@@ -73,11 +73,7 @@ async def compare_moments(
 
     A page's group is that of the later moment; ``fits`` filters the pages further.
     """
-    picked = BRIEF if fits is None else PICKED
-    then, now = await asyncio.gather(
-        states_at(history, before, replace(wanted, group=None), limit=limit, picked=picked),
-        states_at(history, after, wanted, limit=limit, picked=picked),
-    )
+    then, now = await _states_at_both(history, before, after, wanted, limit=limit, is_brief=fits is None)
     is_part = limit in {len(then), len(now)}
     if fits is not None:
         now = {place: state for place, state in now.items() if fits(state)}
@@ -112,6 +108,33 @@ async def compare_moments(
         not_whole=not_whole,
         is_part=is_part,
     )
+
+
+async def _states_at_both(
+    history: History, before: Moment, after: Moment, wanted: ScanFilter, *, limit: int, is_brief: bool
+) -> tuple[States, States]:
+    """Return the states at both moments: of two times from one read of the records, if those are not too many."""
+    if is_brief and not before.hosts and not after.hosts and wanted.group is None:
+        begun_ms = max(before.at_ms, after.at_ms)
+        records = await history.states_of_records(replace(wanted, begun_by_ms=begun_ms), limit=limit)
+        if records is not None:
+            return _newest(records, before.at_ms), _newest(records, after.at_ms)
+    picked = BRIEF if is_brief else PICKED
+    return await asyncio.gather(
+        states_at(history, before, replace(wanted, group=None), limit=limit, picked=picked),
+        states_at(history, after, wanted, limit=limit, picked=picked),
+    )
+
+
+def _newest(records: Sequence[PageState], by_ms: int) -> States:
+    """Return the newest record of each page and terms that had begun by a time."""
+    newest: dict[_Place, PageState] = {}
+    for state in records:
+        held = newest.get((state.page, state.terms))
+        if state.at_ms <= by_ms and (held is None or state.at_ms > held.at_ms):
+            newest[state.page, state.terms] = state
+    recent = sorted(newest.values(), key=lambda state: -state.last_seen_ms)
+    return {(state.url, state.terms): state for state in recent if state.url}
 
 
 async def states_at(

@@ -20,7 +20,15 @@ from redisvl.schema import IndexSchema
 
 from producer.keys import Keys
 from worker.memory.history.barriers import Barriers
-from worker.memory.history.pages import MAX_PAGES, MAX_TERMS, PICKED, PageState, newest_by_state, newest_of_pages
+from worker.memory.history.pages import (
+    MAX_PAGES,
+    MAX_TERMS,
+    PICKED,
+    PageState,
+    newest_by_state,
+    newest_of_pages,
+    states_of_records,
+)
 from worker.memory.history.scan_record import RETURNED, ScanRecord, parse
 from worker.memory.vectors.documents import Documents, index_schema
 from worker.memory.vectors.embeddings import Embeddings, Placed
@@ -239,6 +247,11 @@ class History:
             self._redis, self._documents, within, group=group, prefix=prefix, limit=rows, picked=picked
         )
         return found if by_terms else newest_by_state(found)[:limit]
+
+    async def states_of_records(self, wanted: ScanFilter, *, limit: int = MAX_PAGES) -> list[PageState] | None:
+        """Return a brief state for each matching record; None for more than ``limit`` of them."""
+        prefix, within = self._keys.scan_prefix, wanted.expression()
+        return await states_of_records(self._redis, self._documents, within, prefix=prefix, limit=limit)
 
     async def search(self, text: str, wanted: ScanFilter = EVERYTHING, *, limit: int = 10) -> list[Neighbour]:
         """Return the scans closest in meaning to ``text``, closest first. Raises ``ModelError``."""

@@ -17,10 +17,10 @@ from redisvl.index import AsyncSearchIndex
 from redisvl.query.filter import FilterExpression
 
 from producer.contract import Counts
+from producer.contract.findings import counts_of
 from producer.contract.states import with_state
 from producer.errors import ServiceError
 from producer.redis.scripts import as_text
-from worker.memory.history.scan_record import counts_of
 from worker.memory.vectors.documents import Documents
 
 MAX_PAGES: Final = 10_000
@@ -106,6 +106,47 @@ async def newest_of_pages(
         msg = f"grouping the history by page took over {TIMEOUT_MS / 1000:g} s: ask about one site or group"
         raise ServiceError(msg)
     return [_parse(row, prefix) for row in rows[1:]]
+
+
+async def states_of_records(
+    redis: Redis, documents: Documents, within: FilterExpression | None, *, prefix: str, limit: int
+) -> list[PageState] | None:
+    """Return the state in each matching record, with the fields of ``BRIEF``; None for more records than ``limit``.
+
+    For up to some thousand records this takes a third of the time of grouping them in Redis twice.
+    """
+    query = "*" if within is None else str(within)
+    names = [name for name in BRIEF if name != "__key"]
+    raw = cast("Any", redis)
+
+    async def act(index: AsyncSearchIndex) -> list[Any]:
+        words = ("FT.SEARCH", index.name, query, "RETURN", len(names), *names)
+        return await raw.execute_command(*words, "LIMIT", 0, limit, "TIMEOUT", TIMEOUT_MS, "DIALECT", 2)
+
+    reply = await documents.attempt(act)
+    keys, rows = reply[1::2], reply[2::2]
+    if len(keys) < int(reply[0]):  # also where the time was over
+        return None
+    return [_brief(as_text(key).removeprefix(prefix), row) for key, row in zip(keys, rows, strict=True)]
+
+
+def _brief(scan_id: str, row: Sequence[Any]) -> PageState:
+    text = dict(zip(map(as_text, row[::2]), map(as_text, row[1::2]), strict=True)).get
+    return PageState(
+        scan_id,
+        terms=text("terms", ""),
+        url=text("url", ""),
+        title="",
+        group=text("group_name", ""),
+        rules=_tags(""),
+        impacts=_tags(""),
+        barriers=counts_of("{}"),
+        last_seen_ms=int(text("last_seen_ms") or 0),
+        components=_tags(text("components", "")),
+        page_state=text("page_state", ""),
+        page=text("page", ""),
+        at_ms=int(text("at_ms") or 0),
+    )
 
 
 def newest_by_state(found: Sequence[PageState]) -> list[PageState]:

@@ -11,12 +11,12 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, cast
 
 from producer.contract import Changes, Counts, Finding, Impact, JsonObject, ScanRequest, ScanResult, page_id
 from producer.contract.addresses import any_port, host_of, path_of, site_of, without_port
+from producer.contract.findings import counts_of
 from producer.redis.scripts import as_text
 from worker.memory.vectors.embeddings import Embedded
 from worker.memory.vectors.indexes import exact_tag
@@ -272,12 +272,6 @@ RETURNED: Final[tuple[str, ...]] = (
     "page_state", "last_job",
 )  # fmt: skip
 """The fields that ``parse`` reads, without the vector."""
-
-
-@lru_cache(maxsize=1_000)
-def counts_of(text: str) -> Counts:
-    """Return the numbers in a record's ``counts`` or ``barriers``; most pages of a site have one of a few."""
-    return Counts.model_validate_json(text)
 
 
 def parse(scan_id: str, fields: Mapping[str, Any]) -> ScanRecord:
