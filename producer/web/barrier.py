@@ -9,6 +9,7 @@ from typing import Final
 
 from starlette.requests import Request
 
+from producer.contract import Finding, Node
 from producer.contract.advice import advice_on
 from producer.contract.waiver import FINGERPRINT, Waiver
 from producer.errors import InputError, UnknownJob
@@ -36,12 +37,17 @@ async def barrier(desk: Desk, request: Request) -> Shown:
     pages = await desk.history.pages_with(issue_id, limit=PAGES)
     detail = await detail_of(desk, found, pages)
     waiver = next((one for one in await Waivers(desk.client).all() if one.fingerprint == issue_id), None)
+    shown = _elements(detail)
     today = datetime.now(UTC).date()
     dates = ComponentDates(found.first_ms, found.since_ms)
     facts = {
         "barrier": found,
         "detail": detail,
-        "elements_shown": _elements(detail),
+        "elements_shown": shown,
+        "elements": [
+            {"url": page.name, "selector": node.selector, "snippet": node.snippet, "fix": node.failure_summary}
+            for page, _, node in shown
+        ],
         "dates": dates.text,
         "pages": pages,
         "unlisted": max(0, found.pages - len(pages)),
@@ -52,7 +58,9 @@ async def barrier(desk: Desk, request: Request) -> Shown:
         "fix": detail.fix[0] if detail and detail.fix else None,
         "issue": _issue(found, detail),
     }
-    return Shown("barrier.html.jinja", found.name, facts, ("barrier", "pages", "waiver", "is_waived", "fix"))
+    return Shown(
+        "barrier.html.jinja", found.name, facts, ("barrier", "pages", "elements", "waiver", "is_waived", "fix")
+    )
 
 
 async def known(desk: Desk, issue_id: str) -> Barrier:
@@ -79,9 +87,9 @@ async def detail_of(desk: Desk, found: Barrier, pages: Sequence[PageRow]) -> Com
     return next(fit, None)
 
 
-def _elements(detail: ComponentBarrier | None) -> list[object]:
+def _elements(detail: ComponentBarrier | None) -> list[tuple[Page, Finding, Node]]:
     """Return different elements of the component, each with its page and finding."""
-    shown: dict[str, object] = {}
+    shown: dict[str, tuple[Page, Finding, Node]] = {}
     for page, finding in detail.places if detail else ():
         for node in finding.nodes:
             shown.setdefault(node.fingerprint, (page, finding, node))

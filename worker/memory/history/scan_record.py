@@ -25,7 +25,6 @@ MAX_FINGERPRINTS: Final = 2_000
 """Fingerprints stored per scan, about 55 KB, since documents are kept until pruned; further ones are only counted."""
 MAX_TITLE: Final = 300
 MAX_SUMMARY: Final = 2_000
-
 MAX_TEXT: Final = 8_000
 """Characters embedded, and stored for the next model; about as many as embedding models read."""
 
@@ -58,8 +57,7 @@ class ScanRecord:
     """A document without its vector. Times are Redis ms; ``times_seen`` counts the scans it represents.
 
     ``terms`` is a digest of the scan's rules and view (``terms_of``), ``run`` the pipeline run that first saw this
-    state. ``page_state`` is '' for the default state and in records of releases without states. ``last_job`` saw it
-    last; it is ``scan_id`` in records of releases that did not record it.
+    state. ``page_state`` is '' for the default state, and where a release recorded none. ``last_job`` saw it last.
     """
 
     scan_id: str
