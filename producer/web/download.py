@@ -22,10 +22,11 @@ from producer.errors import ServiceError
 from producer.reports.formats import FORMATS, load_report
 from producer.reports.plain_text import one_line
 from producer.settings import ClientSettings
-from producer.web.desk import Desk
+from producer.web.desk import REPORTS, Desk
 from producer.web.names import batch_asked
 
 CHUNK: Final = 64 * 1024
+WAIT_S: Final = 3.0
 FIRST_S: Final = 15.0
 """Wait for a first byte or a failure, which is then said on a page; what takes longer is sent once it comes."""
 _PROGRAM: Final = "from producer.cli.main import main; main()"
@@ -79,7 +80,11 @@ class _Made:
 
 async def _begin(desk: Desk, name: str, form: str) -> _Made:
     """Start the report; raises ``ServiceError`` if it fails before its first byte."""
-    await desk.reports.acquire()
+    try:
+        async with asyncio.timeout(WAIT_S):
+            await desk.reports.acquire()
+    except TimeoutError:
+        raise ServiceError(f"{REPORTS} reports are being made now: load this one again in a minute") from None
     said = tempfile.TemporaryFile()  # noqa: SIM115  closed by ``_Made.end``
     words = ("result", name, "--format", form, "--no-config", "--fail-on", "never")
     try:

@@ -15,11 +15,12 @@ from producer.contract.waiver import Waiver
 from producer.keys import Keys
 from producer.stored.schedules import Schedules
 from producer.stored.waivers import Waivers
+from producer.web.desk import REPORTS
 from producer.web.settings import WebSettings
 from tests.support.component_scans import Site, component
 from tests.support.queue import settings_for
 from tests.support.scans import finding, scan_result
-from tests.support.web_pages import WORST, Browser, app_over, browser, record_shop
+from tests.support.web_pages import WORST, Browser, app_over, browser, desk_over, record_shop
 from worker.memory.history.history import History
 
 ALL = ("/", "/queue", "/usage", "/compare", "/ask", "/search", "/scan")
@@ -196,6 +197,24 @@ async def test_a_report_that_cannot_be_made_says_why_and_lets_the_next_begin(
 
     assert {answer.status_code for answer in answers} == {503}
     assert "they are no longer kept" in answers[2].text
+
+
+async def test_a_report_waits_for_others_and_is_refused_before_redis_is_blamed(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producer.web.download.WAIT_S", 0.01)
+    app = app_over(client)
+    await browser(app).send("/scan", urls="https://a.example/", batch="web")
+    reports = desk_over(app).reports
+    for _ in range(REPORTS):
+        await reports.acquire()
+
+    refused = await browser(app).get("/batches/web/report/csv")
+    reports.release()
+    made = await browser(app).get("/batches/web/report/csv")
+
+    assert (refused.status_code, made.status_code) == (503, 200)
+    assert "reports are being made now" in refused.text
 
 
 async def test_a_sitemap_is_read_by_a_worker_and_its_batch_says_how_far_that_is(client: Client) -> None:
