@@ -35,11 +35,6 @@ class Tool:
     description: str
     parameters: JsonObject
 
-    def offer(self) -> JsonObject:
-        """Return the tool as Ollama and OpenAI have it in a request."""
-        about = {"name": self.name, "description": self.description, "parameters": self.parameters}
-        return {"type": "function", "function": about}
-
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:

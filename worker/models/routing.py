@@ -169,7 +169,7 @@ class OpenedModels:
         if name == NAME:
             return BuiltinChat()
         fleet, calls = await self._hosts(name)
-        from worker.models.ollama.abilities import AbleChat  # noqa: PLC0415  for Ollama alone
+        from worker.models.ollama.abilities import AbleChat  # noqa: PLC0415  most of a second, and 30 MB
         from worker.models.ollama.chat import OllamaChat  # noqa: PLC0415  as above
 
         await fleet.facts(name)  # known before the first call, or calls at once would be sent with a guess

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
+from ollama import ResponseError
 
 from producer import errors
 from producer.contract import Lane
@@ -13,7 +14,7 @@ from worker.models.context_budget import check_budget, check_evaluated, cut_to, 
 from worker.models.job_context import Serving, now_serving, serving
 from worker.models.ollama.embed import unit_vectors
 from worker.models.ollama.embedding_families import family_of
-from worker.models.ollama.errors import ErrorReply, model_errors
+from worker.models.ollama.errors import model_errors
 from worker.models.ollama.http import full_name
 from worker.models.slot_calls import is_worth_another
 from worker.settings import WorkerSettings
@@ -129,15 +130,15 @@ def test_a_text_is_cut_to_what_surely_fits(text: str):
         (TimeoutError(), "ModelTimeout", True),
         (httpx.RemoteProtocolError("gone"), "AnswerIncomplete", True),
         (httpx.ReadError("gone"), "AnswerIncomplete", True),
-        (ErrorReply("model 'm' not found", 404), "ModelMissing", False),
-        (ErrorReply("server busy", 503), "ModelBusy", True),
-        (ErrorReply("too many", 429), "ModelBusy", True),
-        (ErrorReply("bad gateway", 502), "ModelUnreachable", True),
-        (ErrorReply("no tools here", 400), "ModelRefused", False),
-        (ErrorReply("the input length exceeds the context length", 400), "ContextExceeded", False),
-        (ErrorReply('{"error":{"type":"exceed_context_size_error","n_ctx":512}}', 400), "ContextExceeded", False),
-        (ErrorReply("runner crashed", 500), "ModelError", True),
-        (ErrorReply("runner crashed"), "ModelError", True),
+        (ResponseError("model 'm' not found", 404), "ModelMissing", False),
+        (ResponseError("server busy", 503), "ModelBusy", True),
+        (ResponseError("too many", 429), "ModelBusy", True),
+        (ResponseError("bad gateway", 502), "ModelUnreachable", True),
+        (ResponseError("no tools here", 400), "ModelRefused", False),
+        (ResponseError("the input length exceeds the context length", 400), "ContextExceeded", False),
+        (ResponseError('{"error":{"type":"exceed_context_size_error","n_ctx":512}}', 400), "ContextExceeded", False),
+        (ResponseError("runner crashed", 500), "ModelError", True),
+        (ResponseError("runner crashed"), "ModelError", True),
         (ValueError("No data received from Ollama stream."), "AnswerIncomplete", True),
         (AttributeError("'list' object has no attribute 'get'"), "AnswerIncomplete", True),
     ],
@@ -158,7 +159,7 @@ def test_every_failure_of_the_libraries_becomes_one_of_ours(raised: Exception, e
 def test_a_missing_model_comes_with_what_to_type():
     def fail() -> None:
         with model_errors("http://gpu1:1", "qwen3.5:4b"):
-            raise ErrorReply("model 'qwen3.5:4b' not found", 404)
+            raise ResponseError("model 'qwen3.5:4b' not found", 404)
 
     with pytest.raises(ModelError, match=r"ollama pull qwen3\.5:4b$"):
         fail()

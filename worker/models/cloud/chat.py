@@ -23,8 +23,8 @@ from pydantic import SecretStr
 
 from producer.contract import JsonObject, Usage
 from producer.errors import AnswerIncomplete, AnswerTruncated, ModelError, ModelRefused
+from worker.models.chat_messages import sent, tool_offer
 from worker.models.cloud.errors import cloud_errors, words_without
-from worker.models.cloud.messages import sent
 from worker.models.protocols import ChatReply, Message, Tool, ToolCall
 from worker.models.usage import UsageLedger
 from worker.settings import WorkerSettings
@@ -85,7 +85,7 @@ class CloudChat:
         self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
     ) -> ChatReply:
         """Return the whole answer; every call is logged and counted, failed ones too."""
-        options: dict[str, Any] = {"tools": [tool.offer() for tool in tools]} if tools else {}
+        options: dict[str, Any] = {"tools": [tool_offer(tool) for tool in tools]} if tools else {}
         if schema is not None:
             form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
             # As `response_format` the library would parse the stream itself, and fail where the caller repairs.

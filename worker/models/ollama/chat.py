@@ -1,34 +1,47 @@
-"""Chat on Ollama, by ``/api/chat``; behind ``ChatModel`` of ``protocols.py``.
+"""Chat on Ollama, through langchain-ollama; behind ``ChatModel`` of ``protocols.py``.
 
 No answer is believed unchecked: a stream that ends without its last chunk, an answer cut at its limit and a prompt that
-the server cut are each a ``ModelError``. The request is put together before a slot is held, since others wait for it.
-Who calls when is decided in ``slot_calls.py``; HTTP: ``http.py``; embeddings: ``embed.py``.
+the server cut are each a ``ModelError``. The libraries' client objects are made once a host and shared. Importing this
+file takes most of a second; ``routing.py`` does it only when Ollama is asked for. Who calls when is decided in
+``slot_calls.py``; embeddings: ``embed.py``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import secrets
-from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from copy import copy
 from functools import partial, reduce
-from typing import Any, Final, cast
+from typing import Any, cast
+
+from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_ollama import ChatOllama
 
 from producer.contract import JsonObject
 from producer.errors import AnswerIncomplete, AnswerTruncated
 from worker.gpu.hosts import Host
+from worker.models.chat_messages import sent, tool_offer
 from worker.models.context_budget import check_budget, check_evaluated, fewest_tokens
 from worker.models.ollama.errors import model_errors
 from worker.models.ollama.fleet import OllamaFleet
+from worker.models.ollama.http import OllamaClient, trusted
 from worker.models.protocols import ChatReply, Message, Tool, ToolCall, add_usage
 from worker.models.slot_calls import Done, GpuCalls, Spent
 from worker.settings import WorkerSettings
 
-PATH: Final = "/api/chat"
-_LOADED: Final = "load"
-"""Why an answer ends that is none: the model was loaded, and nothing asked of it."""
+
+class PlainChatOllama(ChatOllama):
+    """ChatOllama without LangChain's callbacks.
+
+    They would send prompts to a tracer that some variable of the environment turns on, and put the whole answer
+    together a second time while the slot is held.
+    """
+
+    def pieces(self, messages: list[BaseMessage], **options: Any) -> AsyncIterator[ChatGenerationChunk]:
+        """Yield the answer as it comes; the last piece has the server's counts in ``generation_info``."""
+        return self._astream(messages, **options)
 
 
 class OllamaChat:
@@ -42,45 +55,53 @@ class OllamaChat:
         self._max_output = settings.chat_max_output
         self._timeout_s = settings.chat_timeout_s
         self._stall_s = settings.chat_stall_s
-        self._think = settings.chat_think
-        self._keep_alive_s = settings.model_keep_alive_s
+        self._on = {host.name: self._adapter(fleet.clients[host.name], settings) for host in fleet.hosts}
 
     async def chat(
         self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
     ) -> ChatReply:
         """Return the whole answer.
 
+        Temperature 0: the same findings get the same words. Ollama ties a tool's answer to its call by their order.
         Raises ``ContextExceeded`` before the call where the prompt may not fit, and every other ``ModelError``.
         """
-        offered = [tool.offer() for tool in tools]
+        offered = [tool_offer(tool) for tool in tools]
         texts = [*(_whole_text(message) for message in messages), *map(json.dumps, offered)]
+        options: dict[str, Any] = {"tools": offered} if offered else {}
+        if schema is not None:
+            options["format"] = schema  # a grammar for the answer, no part of the prompt
         context = (await self._fleet.facts(self.name)).context_of(self._num_ctx)
         images = sum(len(message.images) for message in messages)
         check_budget(texts, model=self.name, context=context, max_output=self._max_output, images=images)
-        body = self._body(messages, schema=schema, tools=offered, context=context)
+        prompt = [sent(message) for message in messages]  # made before the slot is held: others wait for it
         contents = [message.content for message in messages]
-        ask = partial(self._ask, body=json.dumps(body).encode(), texts=contents, context=context)
+        ask = partial(self._ask, prompt=prompt, texts=contents, options=options, context=context)
         done, usage = await self._calls.call("chat", self.name, ask)
         text, calls = done.value
         return ChatReply(text=text, model=self.name, usage=reduce(add_usage, usage), calls=calls)
 
-    def _body(
-        self, messages: Sequence[Message], *, schema: JsonObject | None, tools: Sequence[JsonObject], context: int
-    ) -> JsonObject:
-        """Return the request. Temperature 0: the same findings get the same words."""
-        return {
-            "model": self.name,
-            "messages": [_sent(message) for message in messages],
-            "stream": True,
-            "think": self._think,
-            "keep_alive": self._keep_alive_s,
-            "options": {"num_ctx": context, "num_predict": self._max_output, "temperature": 0.0},
-            **({"format": schema} if schema is not None else {}),  # a grammar for the answer, no part of the prompt
-            **({"tools": list(tools)} if tools else {}),
-        }
+    def _adapter(self, client: OllamaClient, settings: WorkerSettings) -> PlainChatOllama:
+        return PlainChatOllama(
+            model=self.name,
+            base_url=client.host.address,
+            num_ctx=self._num_ctx,
+            num_predict=self._max_output,
+            temperature=0.0,
+            reasoning=settings.chat_think,
+            keep_alive=settings.model_keep_alive_s,
+            async_client_kwargs={"transport": client.transport},
+            sync_client_kwargs={"verify": trusted()},  # never used, but always made
+        )
 
     async def _ask(
-        self, host: Host, spent: Spent, *, body: bytes, texts: Sequence[str], context: int
+        self,
+        host: Host,
+        spent: Spent,
+        *,
+        prompt: list[BaseMessage],
+        texts: Sequence[str],
+        options: dict[str, Any],
+        context: int,
     ) -> Done[tuple[str, tuple[ToolCall, ...]]]:
         """Ask one host; the time to the first piece of the answer and each silence after it are bounded.
 
@@ -88,22 +109,24 @@ class OllamaChat:
         tokens in its last piece alone; of a call that breaks before, ``spent`` has a piece a token, and of the prompt,
         once it was read, no more tokens than it has.
         """
-        loop = asyncio.get_running_loop()
-        text = ""
+        adapter = self._on[host.name]
+        if adapter.num_ctx != context:
+            adapter = copy(adapter)
+            adapter.num_ctx = context
+        pieces: list[str] = []
         calls: list[ToolCall] = []
         last: dict[str, Any] = {}
         limit = f"{self._timeout_s:g} s, and then with silences of at most {self._stall_s:g} s"
         with model_errors(host.name, self.name, limit=limit):
             async with asyncio.timeout(self._timeout_s) as stall:
-                async for piece in self._fleet.clients[host.name].stream(PATH, body):
-                    stall.reschedule(loop.time() + self._stall_s)
+                async for chunk in adapter.pieces(prompt, **options):
+                    stall.reschedule(asyncio.get_running_loop().time() + self._stall_s)
                     spent.prompt_tokens = spent.prompt_tokens or sum(map(fewest_tokens, texts))
                     spent.output_tokens += 1
-                    said: dict[str, Any] = piece.get("message") or {}
-                    text += said.get("content") or ""
-                    calls += map(_call_in, said.get("tool_calls") or ())
-                    if piece.get("done") and (text.strip() or piece.get("done_reason") != _LOADED):
-                        last = piece
+                    pieces.append(chunk.text)
+                    calls += _calls_in(chunk)
+                    last = chunk.generation_info or last
+        text = "".join(pieces)
         if last.get("done_reason"):
             spent.prompt_tokens = int(last.get("prompt_eval_count") or 0)
             spent.output_tokens = int(last.get("eval_count") or 0)
@@ -128,37 +151,9 @@ class OllamaChat:
             raise AnswerIncomplete(msg)
 
 
-def _sent(message: Message) -> JsonObject:
-    """Return ``message`` as Ollama has it; it ties a tool's answer to its call by name and order."""
-    sent: JsonObject = {"role": message.role, "content": message.content}
-    if message.images:
-        sent["images"] = [b64encode(image).decode() for image in message.images]
-    if message.calls:
-        asked = [(call.id, {"name": call.name, "arguments": call.arguments}) for call in message.calls]
-        sent["tool_calls"] = [{"id": name, "function": function} for name, function in asked]
-    if message.role == "tool":
-        sent |= {"tool_name": message.tool, "tool_call_id": message.call_id}
-    return sent
-
-
-def _call_in(asked: dict[str, Any]) -> ToolCall:
-    """Return a call that a model asks for; raises for another shape what ``model_errors`` knows."""
-    function: dict[str, Any] = asked["function"]
-    said: object = function["arguments"]
-    arguments: object = json.loads(said) if isinstance(said, str) else said
-    if not isinstance(arguments, dict):
-        msg = f"arguments {arguments!r} where an object was expected"
-        raise ValueError(msg)  # noqa: TRY004  as malformed JSON does
-    given = {name: _unpacked(value) for name, value in cast("JsonObject", arguments).items()}
-    return ToolCall(str(function["name"]), given, str(asked.get("id") or secrets.token_hex(8)))
-
-
-def _unpacked(value: Any) -> Any:
-    """Return the list or object that small models write as text, or ``value`` itself."""
-    if isinstance(value, str) and value[:1] in {"[", "{"}:
-        with contextlib.suppress(ValueError):
-            return json.loads(value)
-    return value
+def _calls_in(chunk: ChatGenerationChunk) -> list[ToolCall]:
+    message = cast("AIMessageChunk", chunk.message)
+    return [ToolCall(call["name"], call["args"], call["id"] or "") for call in message.tool_calls]
 
 
 def _whole_text(message: Message) -> str:

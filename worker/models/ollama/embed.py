@@ -1,40 +1,51 @@
-"""Embeddings on Ollama, by ``/api/embed``; behind ``Embedder`` of ``protocols.py``.
+"""Embeddings on Ollama, through langchain-ollama; behind ``Embedder`` of ``protocols.py``.
 
-Vectors of another shape are a ``ModelError``, and so is a text that the server refuses however short. It may refuse,
-not cut: what is cut is cut here, and told.
+Vectors of another shape are a ``ModelError``, and so is a text that the server refuses however short. What was said of
+``chat.py`` is true here, too: client objects are shared, and importing this file takes most of a second.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import structlog
+from langchain_ollama import OllamaEmbeddings
+from ollama import AsyncClient, EmbedResponse
 
-from producer.contract import JsonObject, Usage
+from producer.contract import Usage
 from producer.errors import AnswerIncomplete, ContextExceeded, SettingsError
 from worker.gpu.hosts import Host
 from worker.models.context_budget import cut_to
 from worker.models.ollama.embedding_families import family_of
 from worker.models.ollama.errors import model_errors
 from worker.models.ollama.fleet import OllamaFleet
-from worker.models.ollama.http import ModelFacts
+from worker.models.ollama.http import ModelFacts, OllamaClient, trusted
 from worker.models.protocols import EmbedReply, Vectors, add_usage, check_vector, spent_on
 from worker.models.slot_calls import Done, GpuCalls, Spent
 from worker.settings import WorkerSettings
 
-PATH: Final = "/api/embed"
 LEAST_CHARS: Final = 64
 """A text so short that a model refuses it for its length fits no model."""
 EMBED_BATCH: Final = 32
 """Texts of one call: enough to use the card, few enough that others get their turn."""
 
 log = structlog.get_logger()
+
+
+class CountedEmbeddings(OllamaEmbeddings):
+    """OllamaEmbeddings that keeps the server's count of tokens, and lets it refuse a text instead of cutting it."""
+
+    async def aembed_counted(self, texts: Sequence[str], *, context: int) -> EmbedResponse:
+        """Return the server's whole answer."""
+        client = cast("AsyncClient", self._async_client)
+        return await client.embed(
+            self.model, texts, truncate=False, options={"num_ctx": context}, keep_alive=self.keep_alive
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +85,7 @@ class OllamaEmbedder:
         self._num_ctx = settings.embed_num_ctx
         self._timeout_s = settings.embed_timeout_s
         self._family = family_of(name)
-        self._keep_alive_s = settings.model_keep_alive_s
+        self._on = {host.name: self._adapter(fleet.clients[host.name], settings) for host in fleet.hosts}
 
     async def embed_documents(self, texts: Sequence[str]) -> EmbedReply:
         """Embed texts that are kept, ``EMBED_BATCH`` a call. Raises ``ModelError``."""
@@ -83,6 +94,16 @@ class OllamaEmbedder:
     async def embed_queries(self, texts: Sequence[str]) -> EmbedReply:
         """Embed texts that are looked up. Raises ``ModelError``."""
         return await self._embed(texts, before=self._family.query)
+
+    def _adapter(self, client: OllamaClient, settings: WorkerSettings) -> CountedEmbeddings:
+        return CountedEmbeddings(
+            model=self.name,
+            base_url=client.host.address,
+            num_ctx=self._num_ctx,
+            keep_alive=settings.model_keep_alive_s,
+            async_client_kwargs={"transport": client.transport},
+            sync_client_kwargs={"verify": trusted()},  # never used, but always made
+        )
 
     async def _embed(self, texts: Sequence[str], *, before: str) -> EmbedReply:
         """Embed ``texts``, each with the words ``before`` it that the model wants."""
@@ -102,16 +123,8 @@ class OllamaEmbedder:
 
         Only the model's tokenizer knows how long a text is: of hex, a token may be one character.
         """
-        body: JsonObject = {
-            "model": self.name,
-            "input": list(texts),
-            "truncate": False,
-            "options": {"num_ctx": context},
-            "keep_alive": self._keep_alive_s,
-        }
-        ask = partial(self._ask, body=json.dumps(body).encode(), count=len(texts))
         try:
-            done, usage = await self._calls.call("embed", self.name, ask)
+            done, usage = await self._calls.call("embed", self.name, partial(self._ask, texts=texts, context=context))
         except ContextExceeded as error:
             if len(texts) == 1 and len(texts[0]) <= LEAST_CHARS:
                 raise
@@ -125,14 +138,14 @@ class OllamaEmbedder:
         taken = reduce(Taken.and_then, [await self._batch(part, context) for part in parts])
         return replace(taken, usage=add_usage(spent, taken.usage))
 
-    async def _ask(self, host: Host, spent: Spent, *, body: bytes, count: int) -> Done[Vectors]:
+    async def _ask(self, host: Host, spent: Spent, *, texts: Sequence[str], context: int) -> Done[Vectors]:
         with model_errors(host.name, self.name, limit=f"{self._timeout_s:g} s"):
             async with asyncio.timeout(self._timeout_s):
-                answer = await self._fleet.clients[host.name].post(PATH, body)
-            spent.prompt_tokens = int(answer.get("prompt_eval_count") or 0)
-            vectors = unit_vectors(answer["embeddings"])
-        if len(vectors) != count:
-            msg = f"{self.name!r} on {host.name!r} gave {len(vectors)} vectors for {count} texts"
+                answer = await self._on[host.name].aembed_counted(texts, context=context)
+            spent.prompt_tokens = int(answer.prompt_eval_count or 0)
+            vectors = unit_vectors(answer.embeddings)
+        if len(vectors) != len(texts):
+            msg = f"{self.name!r} on {host.name!r} gave {len(vectors)} vectors for {len(texts)} texts"
             raise AnswerIncomplete(msg)
         return Done(vectors)
 

@@ -1,7 +1,9 @@
 """Every way in which a call to Ollama fails, as an error of our tree. The only place that knows the libraries' errors.
 
-An error status and an error in mid-stream are an ``ErrorReply``; a refused connection is ``httpx.ConnectError``, a
-dropped one ``httpx.RemoteProtocolError``; half a line of JSON is a ``ValueError``, and so is JSON of another shape.
+What was seen with langchain-ollama 1.1 and ollama 0.6: an error status is ``ResponseError`` with that status, an error
+in mid-stream one with -1; a refused connection is ``httpx.ConnectError`` from chat and ``ConnectionError`` from embed;
+a dropped one ``httpx.RemoteProtocolError``; half a line of JSON is a ``ValueError``; a line that is JSON of another
+shape comes up as whatever the parsing stumbled over.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import httpx
+from ollama import RequestError, ResponseError
 
 from producer.errors import (
     AnswerIncomplete,
@@ -27,18 +30,8 @@ _OVER_CONTEXT: Final = ("context length", "context size", "exceed_context", "n_c
 """Words of the servers' messages about a prompt that is too long; the wording changed from release to release."""
 _MISSHAPEN: Final = (ValueError, KeyError, TypeError, AttributeError)
 """What parsing an answer of the wrong shape ends in."""
-_IN_MID_ANSWER: Final = -1
 _UNAUTHORISED: Final = frozenset({401, 403})
 _NOT_FOUND, _TOO_MANY, _BAD_GATEWAY, _UNAVAILABLE, _GATEWAY_TIMEOUT = 404, 429, 502, 503, 504
-
-
-class ErrorReply(Exception):
-    """An error that a host replied: its HTTP status, or -1 in a stream that had begun, and its words."""
-
-    def __init__(self, said: str, status: int = _IN_MID_ANSWER) -> None:
-        super().__init__(said)
-        self.said = said
-        self.status = status
 
 
 @contextmanager
@@ -46,8 +39,10 @@ def model_errors(host: str, model: str, *, limit: str = "the time given") -> Gen
     """Raise our errors in place of the libraries'; ``limit`` says which bound a ``TimeoutError`` ran into."""
     try:
         yield
-    except ErrorReply as error:
-        raise _of_status(error.status, error.said, host, model) from error
+    except httpx.HTTPStatusError as error:
+        raise _of_status(error.response.status_code, error.response.reason_phrase, host, model) from error
+    except ResponseError as error:
+        raise _of_status(error.status_code, str(error.error), host, model) from error
     except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
         raise unreachable(host) from error
     except (httpx.TimeoutException, TimeoutError) as error:
@@ -56,7 +51,7 @@ def model_errors(host: str, model: str, *, limit: str = "the time given") -> Gen
     except httpx.TransportError as error:
         msg = f"{_named(model)}{host!r} dropped the connection before its answer was whole ({type(error).__name__})"
         raise AnswerIncomplete(msg) from error
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, RequestError) as error:
         msg = f"{_named(model)}{host!r} cannot be asked: {one_line(str(error))}"
         raise ModelRefused(msg) from error
     except _MISSHAPEN as error:

@@ -1,4 +1,4 @@
-"""HTTP to one Ollama host: model calls, what is asked of it besides, and a transport that knows when a call is over.
+"""HTTP to one Ollama host: what is asked of it beside model calls, and a transport that knows when a call is over.
 
 A slot may be given back only when its HTTP response is closed, since Ollama goes on until then. Async generators close
 theirs when the garbage collector finds them; ``responses_closed`` does it at a known moment, whatever happened above.
@@ -8,7 +8,6 @@ Environment proxies are not used: a model host is on the own network.
 from __future__ import annotations
 
 import asyncio
-import json
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,16 +22,11 @@ import httpx
 from producer.client.gpu_view import LoadedModel
 from producer.errors import AnswerIncomplete, ModelUnreachable
 from worker.gpu.hosts import Host
-from worker.models.ollama.errors import ErrorReply, model_errors
+from worker.models.ollama.errors import model_errors
 
 CONNECT_TIMEOUT_S: Final = 3.0
 LOOK_TIMEOUT_S: Final = 3.0
 """For questions that need no GPU: a host that takes longer is not fit for work."""
-KEEP_ALIVE_S: Final = 60.0
-"""An idle connection's life: longer than a worker of many waits for its next call, below the 75 s of nginx."""
-_CALL_TIMEOUT: Final = httpx.Timeout(None, connect=CONNECT_TIMEOUT_S)
-"""Of a model call: its whole time is bounded by who makes it."""
-_JSON: Final = {"Content-Type": "application/json"}
 
 _OPEN: Final[ContextVar[list[TrackedStream] | None]] = ContextVar("open_responses", default=None)
 
@@ -70,7 +64,7 @@ class TrackedTransport(httpx.AsyncBaseTransport):
     def __init__(self, token_file: str = "") -> None:
         self._token_file = token_file
         self._inner = httpx.AsyncHTTPTransport(
-            verify=trusted(), limits=httpx.Limits(max_keepalive_connections=4, keepalive_expiry=KEEP_ALIVE_S)
+            verify=trusted(), limits=httpx.Limits(max_keepalive_connections=4, keepalive_expiry=30.0)
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -146,33 +140,6 @@ class OllamaClient:
         """Close all connections to the host."""
         await self._http.aclose()
 
-    async def stream(self, path: str, body: bytes) -> AsyncGenerator[dict[str, Any]]:
-        """Post ``body``, JSON, and yield the objects of the answer, one a line.
-
-        Raises what ``model_errors`` turns into ours. The caller bounds the time, and closes the response with
-        ``responses_closed``.
-        """
-        response = await self._post(path, body)
-        rest = b""
-        async for part in response.aiter_bytes():
-            *lines, rest = (rest + part).split(b"\n")
-            for line in lines:
-                yield _object(line)
-        if rest:
-            yield _object(rest)
-
-    async def post(self, path: str, body: bytes) -> dict[str, Any]:
-        """Post ``body``, JSON, and return the answer; as ``stream``."""
-        return _object(await (await self._post(path, body)).aread())
-
-    async def _post(self, path: str, body: bytes) -> httpx.Response:
-        request = self._http.build_request("POST", path, content=body, headers=_JSON, timeout=_CALL_TIMEOUT)
-        response = await self._http.send(request, stream=True)
-        if not response.is_success:
-            await response.aread()
-            raise _refusal(response)
-        return response
-
     async def check(self) -> tuple[str, tuple[LoadedModel, ...]]:
         """Return the server's version and the models in the host's memory, if it answers at all."""
         version = await self.version()
@@ -206,36 +173,12 @@ class OllamaClient:
     async def _ask(self, method: str, path: str, *, model: str = "", json: Any = None) -> dict[str, Any]:
         with model_errors(self.host.name, model):
             response = await self._http.request(method, path, json=json)
-            if not response.is_success:
-                raise _refusal(response)
+            response.raise_for_status()
             fields: object = response.json()
         if not isinstance(fields, dict):
             msg = f"{self.host.name!r} answered {path} with no JSON object: is it an Ollama?"
             raise AnswerIncomplete(msg)
         return cast("dict[str, Any]", fields)
-
-
-def _object(line: bytes) -> dict[str, Any]:
-    """Return the object in ``line``; raises ``ErrorReply`` for an error, ``ValueError`` for anything else."""
-    fields: object = json.loads(line)
-    if not isinstance(fields, dict):
-        msg = f"{type(fields).__name__} where an object was expected"
-        raise ValueError(msg)  # noqa: TRY004  as malformed JSON does
-    answer = cast("dict[str, Any]", fields)
-    if answer.get("error"):
-        raise ErrorReply(str(answer["error"]))
-    return answer
-
-
-def _refusal(response: httpx.Response) -> ErrorReply:
-    """Return the error of a status: in Ollama's words, or HTTP's where something before it answers."""
-    try:
-        _object(response.content)
-    except ErrorReply as error:
-        return ErrorReply(error.said, response.status_code)
-    except ValueError:
-        pass
-    return ErrorReply(response.reason_phrase, response.status_code)
 
 
 def full_name(model: str) -> str:

@@ -1,4 +1,4 @@
-"""Our messages in the form that LangChain's chat models take."""
+"""Our messages and tools in the form that LangChain's chat models take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-from worker.models.protocols import Message
+from producer.contract import JsonObject
+from worker.models.protocols import Message, Tool
 
 
 def sent(message: Message) -> BaseMessage:
@@ -25,6 +26,12 @@ def sent(message: Message) -> BaseMessage:
 
 
 def _parts(message: Message) -> list[str | dict[Any, Any]]:
-    """Return the text and then the images."""
+    """Return the text and then the images: langchain-ollama sends these as Ollama's ``images``, in base64."""
     urls = (f"data:image/jpeg;base64,{b64encode(image).decode()}" for image in message.images)
     return [{"type": "text", "text": message.content}, *({"type": "image_url", "image_url": url} for url in urls)]
+
+
+def tool_offer(tool: Tool) -> JsonObject:
+    """Return ``tool`` as Ollama and OpenAI have it in a request."""
+    about = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return {"type": "function", "function": about}
