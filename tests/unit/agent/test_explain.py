@@ -71,7 +71,7 @@ async def test_a_page_is_explained_in_one_call_and_its_summary_costs_none():
 
     assert fixes(verdict) == {"f-image-alt": "mend image-alt", "f-label": "mend label"}
     assert verdict.assessment is not None
-    assert verdict.assessment.summary.startswith("2 rules failed on 3 elements: 3 critical. Mend first: ")
+    assert verdict.assessment.summary.startswith("2 rules failed on 3 elements: 3 critical. Fix first: ")
     assert "mend image-alt" in verdict.assessment.summary
     assert (verdict.assessment.prompt, verdict.assessment.left_out) == (EXPLAIN_VERSION, 0)
     assert (verdict.source.model, verdict.usage.calls, verdict.saved) == ("explains:1b", 1, 0)
