@@ -311,7 +311,7 @@ def test_groups_that_were_not_there_before_are_not_called_unchanged():
 
     assert some.startswith("No group got worse since Monday (2026-11-16T00:00Z). Not compared")
     assert some.endswith("first scanned since then: 3 pages.")
-    assert all_new.startswith("Nothing can be compared since Monday (2026-11-16T00:00Z): all of 3 pages were scanned")
+    assert all_new.startswith("Nothing can be compared since Monday (2026-11-16T00:00Z): 3 pages scanned")
     assert none == "No page has been scanned yet that fits the question."
 
 
