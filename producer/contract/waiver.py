@@ -23,7 +23,7 @@ class Waiver:
     until: date | None = None
 
     def is_expired(self, today: date) -> bool:
-        """Whether its last day has passed."""
+        """Return whether its last day has passed."""
         return self.until is not None and today > self.until
 
     @property

@@ -119,7 +119,7 @@ def read(folder: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        msg = f"{str(folder / MANIFEST)!r} is not what 'sightline backup' writes: {where}: {first['msg']}"
+        msg = f"{str(folder / MANIFEST)!r} was not written by 'sightline backup': {where}: {first['msg']}"
         raise InputError(msg) from None
     except OSError as error:
         msg = f"{str(folder / MANIFEST)!r} cannot be read: {error.strerror}"

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 @click.option("--auth", default="", metavar="FILE", help="Require a name and password from this file.")
 @click.option("--add", "added", metavar="NAME", help="Add an account to --auth FILE; prompts for its password.")
 @click.option(
-    "--role", type=click.Choice(["reader", "operator"]), default="reader", show_default=True, help="With --add."
+    "--role",
+    type=click.Choice(["reader", "operator"]),
+    default="reader",
+    show_default=True,
+    help="Role of the account that --add adds.",
 )
 @click.option("--proxy-header", default="", metavar="NAME", help="Header in which a proxy names the user.")
 @click.option(

@@ -114,7 +114,7 @@ class CloudChat:
                     stall.reschedule(asyncio.get_running_loop().time() + self._stall_s)
                     whole = chunk if whole is None else whole + chunk
         if whole is None:
-            msg = f"{self.name!r} at {self._host!r} answered nothing"
+            msg = f"{self.name!r} at {self._host!r} gave no answer"
             raise AnswerIncomplete(msg)
         return whole
 
@@ -133,7 +133,7 @@ class CloudChat:
             raise AnswerIncomplete(msg)
         calls = tuple(_call(call, who) for call in message.tool_call_chunks)
         if not text.strip() and not calls:
-            msg = f"{who} answered nothing (it ended with {words_without(self._key, str(reason))!r})"
+            msg = f"{who} gave no answer (it ended with {words_without(self._key, str(reason))!r})"
             raise AnswerIncomplete(msg)
         return ChatReply(text, self.name, cost, calls)
 
