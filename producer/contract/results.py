@@ -203,7 +203,7 @@ class QueryRevision(TypedDict, total=False):
 class QueryResult(Result):
     """One answer; ``sources`` are the ids of the scans it is based on.
 
-    ``model`` answered, with version ``prompt`` of the prompt; ``model_reason`` says why this model, '' if it is simply
+    ``model`` answered, with version ``prompt`` of the prompt; ``model_reason`` says why this model, '' if it is
     CHAT_MODEL. ``notes`` are sentences about shortcomings of the answer: omissions due to limits, tools that failed or
     were refused, no scan as its basis.
     """

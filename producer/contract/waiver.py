@@ -27,7 +27,7 @@ class Waiver:
     by: str = ""
 
     def is_expired(self, today: date) -> bool:
-        """Whether its last day has passed."""
+        """Return whether its last day has passed."""
         return self.until is not None and today > self.until
 
     @property

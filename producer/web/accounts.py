@@ -41,7 +41,7 @@ class Account:
     digest: bytes
 
     def is_password(self, password: str) -> bool:
-        """Whether ``password`` is the account's."""
+        """Return whether ``password`` is the account's."""
         return hmac.compare_digest(_hashed(password, self.salt), self.digest)
 
     @property
@@ -107,7 +107,7 @@ class Tries:
         self._failed: OrderedDict[str, list[float]] = OrderedDict()
 
     def is_over(self, *whose: str, now_s: float) -> bool:
-        """Whether one of ``whose`` has failed too often."""
+        """Return whether one of ``whose`` has failed too often."""
         return any(len(self._recent(one, now_s)) >= TRIES for one in whose)
 
     def failed(self, *whose: str, now_s: float) -> None:

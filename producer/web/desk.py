@@ -126,7 +126,7 @@ def respond(request: Request, desk: Desk, shown: Shown | Elsewhere | Response) -
 
 
 def wants_json(request: Request) -> bool:
-    """Whether JSON is requested and HTML is not."""
+    """Return whether JSON is requested and HTML is not."""
     accepted = request.headers.get("accept", "")
     return "application/json" in accepted and "text/html" not in accepted
 

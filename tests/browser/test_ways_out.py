@@ -191,7 +191,7 @@ async def test_a_selector_that_the_browser_does_not_know_is_a_wrong_job(
 ) -> None:
     selector = "main:no-such-class"
 
-    with pytest.raises(InvalidJob, match=f"{field}: '{selector}' is no CSS selector that the browser knows"):
+    with pytest.raises(InvalidJob, match=f"{field}: '{selector}' is not a CSS selector known to the browser"):
         await scan(engine, site.url("/pages/clean.html"), **{field: selector if field == "wait_for" else [selector]})
 
 

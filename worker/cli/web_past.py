@@ -28,11 +28,11 @@ from worker.memory.history.scan_record import ScanRecord
 from worker.models.protocols import OpenEmbedder
 
 SITES_FOR_S: Final = 10.0
-"""The list of sites is a sum over all records: made again after this, not for every visitor."""
+"""Seconds before the list of sites, a sum over all records, is computed again."""
 CANDIDATES: Final = 400
-"""Records looked at for a site's worst pages."""
+"""Maximum number of records read for a site's worst pages."""
 FINDINGS_CHARS: Final = 400_000
-"""Of a page's records, for what changed: 2,000 elements take 100,000."""
+"""Maximum length of a page's records read for its changes: 2,000 elements take 100,000."""
 NAME_WORDS: Final = 8
 
 
@@ -48,7 +48,7 @@ class WebPast:
         self._sites: tuple[float, Sequence[SiteRow]] = (-SITES_FOR_S, ())
 
     async def sites(self) -> Sequence[SiteRow]:
-        """Return all sites, those with the worst barriers first; up to ``SITES_FOR_S`` old."""
+        """Return all sites, those with the worst barriers first; the list is at most ``SITES_FOR_S`` old."""
         at, sites = self._sites
         if time.monotonic() - at < SITES_FOR_S:
             return sites
@@ -88,7 +88,7 @@ class WebPast:
         return [barrier_of(one) for one in await self._barriers.find(within, limit=limit, by=cast("Any", by))]
 
     async def barriers_of(self, issue_ids: Sequence[str]) -> Mapping[str, Barrier]:
-        """Return the known ones of these."""
+        """Return those of these barriers that are known, by id."""
         found = await self._barriers.get_many(issue_ids)
         return {issue_id: barrier_of(one) for issue_id, one in found.items()}
 
@@ -107,7 +107,7 @@ class WebPast:
         return [known[one] for one in ids if one in known]
 
     async def worst_pages(self, site: str, *, group: str | None = None, limit: int) -> Sequence[PageRow]:
-        """Return a site's worst pages as they were seen last: those with critical barriers, then with any."""
+        """Return a site's worst pages as last seen: those with critical barriers first, then those with any."""
         found: dict[tuple[str, str], PageRow] = {}
         for impact in ("critical", "serious", None):
             wanted = ScanFilter(host=site, group=group, impact=impact)
@@ -130,7 +130,7 @@ class WebPast:
         return [row for key, row in first.items() if newest.get(key, row).scan_id == row.scan_id][:limit]
 
     async def page(self, url: str, *, limit: int) -> Sequence[Past]:
-        """Return the records of a page, the newest first."""
+        """Return the records of a page, newest first."""
         address, state = split_state(url)
         history = await self._recorded()
         if history is None:
@@ -143,7 +143,7 @@ class WebPast:
         return [past_of(scan_id, fields, full.get(scan_id), changed.get(scan_id)) for scan_id, fields in found[:limit]]
 
     async def search(self, text: str, *, limit: int) -> Sequence[PageRow]:
-        """Return the pages nearest in meaning, with the model that the history was made with."""
+        """Return the pages closest in meaning, using the history's embedding model."""
         if self._open_embedder is None:
             return []
         history = await recorded_history(self._redis, self._keys, self._open_embedder)
@@ -169,7 +169,7 @@ class WebPast:
         return self._history
 
     async def _rows(self, wanted: ScanFilter, limit: int) -> list[tuple[str, PageRow]]:
-        """Return records without their findings, the most recently seen first, each with its page's id."""
+        """Return records without their findings, most recently seen first, each with its page's id."""
         history = await self._recorded()
         if history is None or limit == 0:
             return []
@@ -211,7 +211,7 @@ class WebPast:
         return found
 
     async def _sums(self, index: str, query: str, *by: str, newest: bool = False) -> list[dict[str, str]]:
-        """Return how many hashes of an index there are by these fields."""
+        """Return the number of hashes in an index, grouped by these fields."""
         words: list[Any] = ["LOAD", len(by) + newest, *(f"@{name}" for name in by)]
         words += ["@last_seen_ms"] if newest else []
         words += ["GROUPBY", len(by), *(f"@{name}" for name in by), "REDUCE", "COUNT", 0, "AS", "number"]
@@ -224,7 +224,7 @@ class WebPast:
         try:
             reply: Any = await self._redis.execute_command(*words)
         except ResponseError as error:
-            if "no such index" in str(error).lower():  # nothing was scanned here yet
+            if "no such index" in str(error).lower():  # nothing has been scanned here yet
                 return []
             raise
         return [dict(zip(map(as_text, row[::2]), map(as_text, row[1::2]), strict=True)) for row in reply[1:]]

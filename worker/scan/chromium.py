@@ -109,7 +109,7 @@ class Chromium:
 
     @classmethod
     async def _start_in_sandbox(cls, program: Path, flags: tuple[str, ...]) -> tuple[Chromium | None, str]:
-        """Return a browser in its sandbox, or None and its messages that there is none."""
+        """Return a browser in its sandbox, or None and its messages if it has none."""
         failures: list[_NotStarted] = []
         for _ in range(STARTS):
             try:

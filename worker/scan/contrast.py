@@ -130,7 +130,7 @@ async def measure_contrast(
 
 
 class _Measurement:
-    """The measuring of one page."""
+    """The contrast measurement of one page."""
 
     def __init__(self, page: Page, worlds: Sequence[World], blank: BlankPage, viewport: Viewport) -> None:
         self._page = page

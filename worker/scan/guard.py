@@ -144,7 +144,7 @@ class Guard:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine by name: ``localhost`` or a loopback address; resolves nothing."""
+    """Return whether a host is this machine by name: ``localhost`` or a loopback address; resolves nothing."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -152,7 +152,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_localhost(name: str) -> bool:
-    """Whether a name is reserved for this machine (RFC 6761), such as ``app.localhost.``, whatever a resolver says."""
+    """Return whether a name is reserved for this machine (RFC 6761), such as ``app.localhost.``."""
     return f".{name.lower().rstrip('.')}".endswith(".localhost")
 
 

@@ -99,7 +99,7 @@ class Load:
         return str(answer.get("errorText", ""))
 
     def _is_down(self, origin: Origin, error: str) -> bool:
-        """Whether the server does not listen, or closes every connection, like a starting container's port."""
+        """Return whether the server does not listen, or closes every connection, like a starting container's port."""
         watch = self._page.watch
         if watch.crash or watch.redirects or (watch.document and watch.document.status):
             return False
@@ -263,7 +263,7 @@ class Load:
         return self._page.frame_processes > self._settings.max_frame_processes
 
     def is_over(self) -> bool:
-        """Whether waiting is pointless: the page is lost or has exceeded a budget."""
+        """Return whether waiting is pointless: the page is lost or has exceeded a budget."""
         watch = self._page.watch
         is_lost = bool(watch.crash) or watch.is_document_lost or self._departures > self._settings.max_navigations
         is_over_limit = self._has_too_many_bytes or self._has_too_many_frames

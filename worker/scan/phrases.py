@@ -39,7 +39,7 @@ def find_phrase(kind: str, text: str) -> str:
 
 
 def is_phrase(kind: str, text: str) -> bool:
-    """Whether the whole text is a phrase of the kind."""
+    """Return whether the whole text is a phrase of the kind."""
     return plain(text) in phrases(kind)
 
 

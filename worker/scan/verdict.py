@@ -114,7 +114,7 @@ def judge_sign_in(*, asked: str, shown: str) -> Unread | None:
 
 
 def is_sign_in_page(*, asked: str, title: str, heading: str) -> bool:
-    """Whether a page that asks to sign in calls itself a sign-in page although its address does not.
+    """Return whether a page that asks to sign in calls itself a sign-in page although its address does not.
 
     It may have been wanted, such as the front page of an application: it is only a remark.
     """

@@ -68,7 +68,7 @@ class OpenRequest:
     is_answered: bool = False
 
     def is_stuck(self, now_s: float, *, looks_s: float, frame_s: float) -> bool:
-        """Whether to continue without it: an image, medium, font or frame document that is not answered."""
+        """Return whether to continue without it: an image, medium, font or frame document that is not answered."""
         if self.kind in _LOOKS:
             return now_s - self.seen_s >= looks_s or now_s - self.began_s >= looks_s * _MOST_FACTOR
         return self.kind == "Document" and not self.is_answered and now_s - self.began_s >= frame_s
@@ -206,7 +206,7 @@ class Watch:
         return True
 
     def is_held_up(self, now_s: float, *, looks_s: float, frame_s: float, silent_s: float) -> bool:
-        """Whether a complete page waits only for unanswered scripts and styles, and for stuck requests."""
+        """Return whether a complete page waits only for unanswered scripts and styles, and for stuck requests."""
         silent = {
             name
             for name, request in self.open.items()

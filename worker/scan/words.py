@@ -33,12 +33,12 @@ _SHORTEST: Final = 4
 
 
 def is_of_templates(word: str) -> bool:
-    """Whether ``word`` (lower case) is in the closed list of words that templates use."""
+    """Return whether ``word`` (lower case) is in the closed list of words that templates use."""
     return word in _KNOWN
 
 
 def is_word(text: str) -> bool:
-    """Whether ``text`` (only letters) looks like a word, or is one that templates use."""
+    """Return whether ``text`` (only letters) looks like a word, or is one that templates use."""
     word = text.lower()
     if word in _KNOWN or word.removesuffix("s") in _KNOWN:
         return True

@@ -95,7 +95,7 @@ async def test_a_model_may_ask_for_a_tool_and_go_on_with_its_answer(open_worker:
 @pytest.mark.parametrize(
     ("fault", "error", "said"),
     [
-        (CloudFault("status", 401, "bad key"), errors.ModelRefused, "look at FALLBACK_API_KEY"),
+        (CloudFault("status", 401, "bad key"), errors.ModelRefused, "check FALLBACK_API_KEY"),
         (CloudFault("status", 429, "slow down", "0"), errors.ModelBusy, "(429): "),
         (CloudFault("status", 500, "oops", "0"), errors.ModelError, "failed (500): "),
         (CloudFault("status", 400, "maximum context length is 8192"), errors.ContextExceeded, "too long"),

@@ -61,5 +61,5 @@ def test_a_token_goes_to_hosts_behind_tls_only() -> None:
     hosts = WorkerSettings.from_env({"OLLAMA_BASE_URL": urls, "OLLAMA_TOKEN_FILE": "/run/token"}).ollama_hosts
 
     assert [host.token_file for host in hosts] == ["", "/run/token"]
-    with pytest.raises(SettingsError, match="no https:// host: a token is sent by TLS only"):
+    with pytest.raises(SettingsError, match="no https:// host: the token needs TLS"):
         WorkerSettings.from_env({"OLLAMA_TOKEN_FILE": "/run/token"})

@@ -218,7 +218,7 @@ class QueryGraph:
 
 
 def _is_same(text: str, turn: Turn) -> bool:
-    """Whether the unfinished turn of a killed worker is this one; a later question discards it."""
+    """Return whether the unfinished turn of a killed worker is this one; a later question discards it."""
     if not text:
         return False
     left = Turn.model_validate_json(text)
@@ -226,6 +226,6 @@ def _is_same(text: str, turn: Turn) -> bool:
 
 
 def _is_of(kept: Turn | FinishedTurn, turn: Turn) -> bool:
-    """Whether the stored turn belongs to this job; earlier releases did not store its submission time."""
+    """Return whether the stored turn belongs to this job; earlier releases did not store its submission time."""
     is_named = (kept.job_id, kept.question) == (turn.job_id, turn.question)
     return is_named and kept.submitted_ms in {0, turn.submitted_ms}
