@@ -167,13 +167,13 @@ async def test_two_times_are_compared_alike_by_one_read_and_by_grouping_in_redis
         await shop.scan(path, component("a"), component("b"), at=T1)
     await shop.scan("/1", component("b"), component("c"), at=T2)
     await shop.scan("/2", component("a"), at=T2)
-    sides = [Moment(name, "time", at_ms, {}) for name, at_ms in (("before", T1 + 1), ("after", T2 + 1))]
+    before, after = Moment("before", "time", T1 + 1, {}), Moment("after", "time", T2 + 1, {})
     wanted = ScanFilter(host="shop.example")
 
-    at_once = await compare_moments(shop.history, *sides, wanted)
+    at_once = await compare_moments(shop.history, before, after, wanted)
     more_than_that = await shop.history.states_of_records(wanted, limit=4)
     monkeypatch.setattr(History, "states_of_records", none)
-    grouped = await compare_moments(shop.history, *sides, wanted)
+    grouped = await compare_moments(shop.history, before, after, wanted)
 
     assert more_than_that is None
     assert told(at_once) == {"a": "moved", "b": "moved", "c": "new"}
