@@ -48,12 +48,12 @@ def command_of(pid: int) -> bytes:
         return b""
 
 
-def until_within(is_reached: Callable[[], bool], *, seconds: float) -> None:
-    """Return as soon as ``is_reached()``; fail after ``seconds``."""
+def until_within(is_reached: Callable[[], bool], *, seconds: float, every_s: float = 0.05) -> None:
+    """Return as soon as ``is_reached()``, asked ``every_s``; fail after ``seconds``."""
     end_s = time.monotonic() + seconds
     while not is_reached():
         assert time.monotonic() < end_s, f"not reached within {seconds:g} s"
-        time.sleep(0.002)
+        time.sleep(every_s)
 
 
 def all_gone(pids: list[int], *, within_s: float) -> bool:
