@@ -30,7 +30,7 @@ def resident_mb(pids: list[int]) -> float:
     return sum(_resident_pages(pid) for pid in pids) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-async def settled(is_reached: Callable[[], bool], *, within_s: float = 5.0) -> bool:
+async def settled(is_reached: Callable[[], bool], *, within_s: float = 30.0) -> bool:
     """Wait until ``is_reached()``; False at the limit."""
     end_s = time.monotonic() + within_s
     while not is_reached():
