@@ -98,12 +98,16 @@ async def test_however_it_ends_it_leaves_no_process_and_no_file(
         assert err == "sightline: stopped waiting; nothing continues: --local stopped everything that it had started\n"
 
 
+def has_worker(pid: int) -> bool:
+    return any(b"\0worker\0" in command_of(one) for one in descendants(pid))
+
+
 @pytest.mark.parametrize("later_s", [0.0, 0.002, 0.02])
 def test_a_kill_in_the_moment_its_worker_starts_leaves_no_process_and_no_file(
     start: Start, site: SmallSite, tmp_path: Path, later_s: float
 ) -> None:
     process = start(f"{site.url}/guilty", "--local")
-    until_within(lambda: any(b"\0worker\0" in command_of(pid) for pid in descendants(process.pid)), seconds=WAIT_S)
+    until_within(lambda: has_worker(process.pid), seconds=WAIT_S, every_s=0.002)
     time.sleep(later_s)
 
     process.kill()

@@ -129,7 +129,7 @@ class OllamaServer:
     def calls(self, path: str = "/api/chat") -> list[Call]:
         return [call for call in self.journal if call.path == path]
 
-    async def wait_for_calls(self, count: int, path: str = "/api/chat", *, timeout_s: float = 10.0) -> list[Call]:
+    async def wait_for_calls(self, count: int, path: str = "/api/chat", *, timeout_s: float = 60.0) -> list[Call]:
         """Return the calls once ``count`` have arrived."""
         async with asyncio.timeout(timeout_s), self.arrived:
             await self.arrived.wait_for(lambda: len(self.calls(path)) >= count)

@@ -19,7 +19,7 @@ from worker.own_redis.build import fetch
 from worker.own_redis.server import free_port
 
 OPS = Path(__file__).parents[2] / "ops"
-START_WITHIN_S = 20
+START_WITHIN_S = 60
 NO_LIMIT = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
 

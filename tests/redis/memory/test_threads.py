@@ -231,7 +231,7 @@ async def test_without_redis_the_hold_ends_when_its_lease_does_there(redis_serve
         with pytest.raises(ThreadBusy, match="lease expired"):
             await speak(Threads(client, keys, lease_s=0.6), "q1", body)
 
-    assert loop.time() - killed[0] < 2.0
+    assert loop.time() - killed[0] < 6.0
 
 
 async def test_a_cancelled_job_is_cancelled_and_its_conversation_free(redis: Redis, keys: Keys):
