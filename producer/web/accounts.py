@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from producer.errors import InputError
+from producer.text_file import read_text
 from producer.web.settings import ROLES, Role
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -93,7 +94,7 @@ class Accounts:
             seen = (state.st_mtime_ns, state.st_size)
             if seen == self._seen:
                 return
-            lines = self._path.read_text("utf-8").splitlines()
+            lines = read_text(self._path).splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"cannot read --auth {str(self._path)!r}: {error}") from None
         self._accounts = {one.name: one for one in map(_account, filter(str.strip, lines))}
@@ -133,7 +134,7 @@ def add_account(path: str, name: str, role: str, password: str) -> None:
     salt = secrets.token_bytes(16)
     account = Account(name, role, salt, _hashed(password, salt))
     file = Path(path)
-    kept = [one for one in file.read_text("utf-8").splitlines() if one.strip()] if file.exists() else []
+    kept = [one for one in read_text(file).splitlines() if one.strip()] if file.exists() else []
     kept = [one for one in kept if _account(one).name != name]
     made = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:

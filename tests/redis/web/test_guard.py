@@ -139,6 +139,19 @@ async def test_an_operator_may_until_the_account_goes(signed: Browser, client: C
     assert (await client.batch("one")).total == 1
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_password_file_may_have_a_byte_order_mark(file: str, encoding: str) -> None:
+    text = Path(file).read_text()
+    Path(file).write_text(text, encoding=encoding)
+    anna = Accounts(file).signed_in("anna", PASSWORD)
+
+    add_account(file, "ines", "reader", PASSWORD)
+
+    assert anna is not None
+    assert anna.role == "operator"
+    assert Path(file).read_text().startswith(text)
+
+
 async def test_a_forged_or_old_session_is_none(client: Client, file: str) -> None:
     accounts = Accounts(file)
     app = app_over(client, WebSettings(auth=file), accounts=accounts)

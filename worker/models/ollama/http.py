@@ -14,13 +14,13 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, Final, cast
 
 import httpx
 
 from producer.client.gpu_view import LoadedModel
 from producer.errors import AnswerIncomplete, ModelUnreachable
+from producer.text_file import read_text
 from worker.gpu.hosts import Host
 from worker.models.ollama.errors import model_errors
 
@@ -88,10 +88,10 @@ class TrackedTransport(httpx.AsyncBaseTransport):
 def read_token(file: str) -> str:
     """Return the token in ``file``; raises ``ModelUnreachable`` if there is none: it may appear in a moment."""
     try:
-        token = Path(file).read_text(encoding="ascii").strip()
+        token = read_text(file).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ModelUnreachable(f"OLLAMA_TOKEN_FILE is {file!r}, which cannot be read: {type(error).__name__}") from None
-    if not token or not token.isprintable() or " " in token:
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise ModelUnreachable(f"OLLAMA_TOKEN_FILE is {file!r}, which holds no token: expected one word")
     return token
 
