@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ from producer.contract import ScanRequest
 from producer.keys import Keys
 from producer.stored.waivers import Waivers
 from producer.web.accounts import Accounts, add_account
+from tests.support.component_scans import Site, component
 from tests.support.open_page import OpenPage, opened
 from tests.support.queue import settings_for
 from tests.support.web_pages import WORST, app_over, at_port
@@ -44,7 +46,6 @@ PATHS = (
     "/search?q=beef",
     "/search",
     "/scan",
-    "/nothing",
     "/sign-in",
 )
 LOOKS = tuple((width, scheme) for width in (320, 1280) for scheme in ("light", "dark"))
@@ -56,6 +57,10 @@ async def shop_at_port(redis_url: str, keys: Keys) -> AsyncGenerator[tuple[Clien
         history = History(Embeddings(redis, keys, BuiltinEmbedder()))
         await history.ensure_index()
         await fill(redis, keys, history, client)
+        site = Site(redis, keys, history, first=50)
+        days_ago = int(time.time() * 1000) - 10 * 86_400_000
+        await site.scan(component("cafe", rule="link-name"), path="/old", at_ms=days_ago)
+        await site.scan(component("beef"), path="/old")
         await client.submit("find_pages", {"sitemaps": ["https://shop.example/"], "batch": "map"}, job_id="map.pages")
         with TemporaryDirectory() as folder:  # on loopback nobody needs to sign in, but the form is there
             add_account(f"{folder}/passwords", "anna", "operator", "correct horse battery")
