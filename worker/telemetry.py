@@ -57,6 +57,7 @@ order.written             what to fix first on a site was written: site, pages, 
 order.failed              … or could not be: site, error
 assessment.not_wanted     the result has expired or is assessed: job_id
 query.answered            a turn is complete: job_id, model, cached, rounds, tools, sources, notes
+query.shortened           the model's tokenizer needs more for a prompt than its context holds: job_id, error
 query.looked_up           a model answered without a look-up, so one was made: job_id, model
 query.answer_unusable     a model gave no usable answer: job_id, model, round
 query.thread_busy         a query waits for its conversation: job_id, waits_for, waited_s

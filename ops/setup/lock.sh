@@ -11,7 +11,7 @@ shift
 
 install_uv() {
   "$python" -m venv .cache/uv
-  .cache/uv/bin/python -m pip install --disable-pip-version-check "uv>=0.9,<1"
+  .cache/uv/bin/python -m pip install --disable-pip-version-check --require-hashes -r ops/setup.lock
 }
 
 # write_lock FILE [option of uv, or a source …]
@@ -34,3 +34,5 @@ step "ops/worker.lock" write_lock ops/worker.lock pyproject.toml --extra worker 
 step "ops/producer.lock" write_lock ops/producer.lock pyproject.toml --group build --constraint requirements.lock
 # What builds the site of documentation, and nothing of the project.
 step "ops/docs.lock" write_lock ops/docs.lock --group docs "$@"
+# What installs requirements.lock.
+step "ops/setup.lock" write_lock ops/setup.lock --group setup "$@"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes sure of the programs that are no Python packages: a Redis with search, a browser, and for the tests a Prometheus.
+# Makes sure of the programs that are no Python packages: a Redis with search, a browser, and for tests a Prometheus.
 # What is there already is found in well under a second.
+# usage: ops/setup/programs.sh [tests]
 set -eu
 cd "$(dirname "$0")/../.."
 # shellcheck source=ops/setup/step.sh
@@ -10,5 +11,7 @@ status=0
 step "Redis" .venv/bin/python -m worker.own_redis.build || status=$?
 step "browser" .venv/bin/python -m worker.scan.browser --install || status=$?
 # Only the tests of metrics and alerts need it: without it they are skipped, or fail where CI is set.
-step "Prometheus" ops/setup/prometheus.sh || echo "setup: going on without Prometheus"
+if [ "${1:-}" = tests ]; then
+  step "Prometheus" ops/setup/prometheus.sh || echo "setup: going on without Prometheus"
+fi
 exit "$status"

@@ -16,7 +16,8 @@ from tests.support.command_line import start_sightline
 from tests.support.processes_of import all_gone, command_of, descendants, until_within
 from tests.support.queue import until
 from tests.support.scan_worker import need_browser
-from tests.support.small_site import SmallSite, small_site
+from tests.support.site import AUTHORITY, VOUCHED, Site, reply
+from tests.support.small_site import SmallSite, small_site, urlset
 
 WAIT_S = 90
 
@@ -61,6 +62,20 @@ def test_a_page_on_this_machine_is_scanned_and_nothing_is_left(
     assert result["assessment_source"] == "builtin"
     assert elsewhere.asked  # an application on this machine asks its API on another port
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("trusted", [("--ca", str(AUTHORITY)), ("--insecure",)], ids=["ca", "insecure"])
+def test_a_staging_server_is_trusted_for_its_sitemap_and_its_pages(start: Start, trusted: tuple[str, ...]) -> None:
+    with Site(tls=VOUCHED) as staging:
+        staging.add(
+            "/tea", "<!doctype html><html lang=en><title>T</title><main><h1>T</h1><img src=a.png></main></html>"
+        )
+        sitemap = staging.add("/s.xml", reply(urlset(staging.url("/tea")), content_type="application/xml"))
+        process = start("--sitemap", sitemap, "--local", "--no-assess", "--json", *trusted)
+        out, err = process.communicate(timeout=WAIT_S)
+
+    assert process.returncode == 1, err
+    assert [finding["rule"] for finding in json.loads(out)["findings"]] == ["image-alt"]
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -15), (signal.SIGKILL, -9)])

@@ -43,13 +43,14 @@ def started_redis(
     admin: str,
     worker: str = "w",
     producer: str = "p",
+    reader: str = "r",
     exporter: str = "e",
     max_file_blocks: int = 0,
     options: Sequence[str] = (),
 ) -> Generator[StartedRedis]:
     """Start it; a file of it may have ``max_file_blocks`` blocks of 512 bytes, which stands for a full disk."""
     (folder / "redis_password").write_text(f"{admin}\n")
-    others = {"worker": worker, "producer": producer, "exporter_user": exporter}
+    others = {"worker": worker, "producer": producer, "reader": reader, "exporter_user": exporter}
     for name, password in others.items():
         (folder / f"{name}_password").write_text(password)
     port, home, log = free_port(), fetch(), folder / "log"

@@ -60,12 +60,12 @@ def changes_text(changes: Changes) -> str:
 
 
 def barriers_text(counts: Counts) -> str:
-    """Return ``no barriers`` or ``5 barriers (2 critical, 3 minor)``."""
+    """Return ``no barriers`` or ``5 elements (2 critical, 3 minor)``."""
     if not counts.total:
         return "no barriers"
     parts = [(impact.value, getattr(counts, impact.value)) for impact in reversed(IMPACTS)]
     listed = ", ".join(f"{number:,} {name}" for name, number in parts if number)
-    return f"{counted(counts.total, 'barrier')} ({listed})"
+    return f"{counted(counts.total, 'element')} ({listed})"
 
 
 def day_lines(days: list[Day]) -> Iterator[str]:

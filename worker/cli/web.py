@@ -133,11 +133,14 @@ async def _serve(settings: WebSettings, worker: WorkerSettings, *, key: bytes | 
 async def _until_signal(server: Any, settings: WebSettings) -> None:
     """Serve until a signal; print the address once it is known, and who has access."""
     import asyncio
+    import gc
 
     serving = asyncio.create_task(server.serve())
     while not server.started and not serving.done():  # noqa: ASYNC110  uvicorn has a flag and no event
         await asyncio.sleep(0.02)
     if server.started:
+        gc.collect()
+        gc.freeze()  # what was imported lives as long as the process: a search for cycles in it takes 40 ms
         host, port = server.servers[0].sockets[0].getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         if settings.proxy_header:

@@ -207,7 +207,7 @@ class Visit:
         run = AxeRun(
             self._page,
             self._request,
-            left_s=lambda: self._deadline.left_s,
+            deadline=self._deadline,
             frame_limit_s=self._settings.frame_limit_s,
             max_frames=self._settings.max_frames,
         )

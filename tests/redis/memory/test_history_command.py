@@ -140,7 +140,7 @@ def test_a_person_is_shown_text(redis_url: str, keys: Keys):
 
     shown = drawn.splitlines()
     assert code == 0
-    assert shown[0] == "worse   checkout: 1 barrier (1 critical) then, 2 barriers (2 critical) now, on 1 page"
+    assert shown[0] == "worse   checkout: 1 element (1 critical) then, 2 elements (2 critical) now, on 1 page"
     assert shown[1].split() == ["1", "→", "2", CART]
     assert shown[2].split() == ["scans", "cart-0", "and", "cart-5"]
 

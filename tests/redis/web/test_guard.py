@@ -185,6 +185,23 @@ async def test_guessing_a_password_is_slowed_and_tells_nothing(signed: Browser) 
     assert await sign_in(signed, "anna") == 429
 
 
+async def test_no_forwarded_header_is_believed_by_default(client: Client, file: str) -> None:
+    accounts = Accounts(file)
+    app = app_over(client, WebSettings(auth=file), accounts=accounts)
+    claims = {"X-Forwarded-User": "anna", "X-Remote-User": "anna", "Remote-User": "anna", "X-Forwarded-Prefix": "/evil"}
+    claims |= {"X-Forwarded-Host": "evil.example", "Forwarded": "for=127.0.0.1;host=evil.example", "X-Role": "operator"}
+
+    answer = await browser(app, **claims).get("/")
+    statuses: list[int] = []
+    for number in range(TRIES + 1):
+        some = browser(app, **{"X-Forwarded-For": f"10.0.0.{number}", "X-Real-IP": f"10.0.0.{number}"})
+        fields = {"name": f"guess-{number}", "password": "wrong"}
+        statuses.append((await some.send("/sign-in", of="/sign-in", **fields)).status_code)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/")
+    assert statuses == [401] * TRIES + [429]
+
+
 async def test_signing_in_goes_on_to_pages_of_ours_alone(signed: Browser) -> None:
     where: list[str] = []
     for onward in ("/usage?days=7", "//evil.example", "https://evil.example", "/\\evil.example", "/\n/evil"):

@@ -158,7 +158,7 @@ def test_a_count_is_of_its_page_with_its_source():
         answer(asked(question, told)).text for told in (found, none, {"error": "no recorded page has the path '/x'"})
     )
 
-    assert some == "24 image-alt barriers on https://shop.example/category/8.html [scan p8]."
+    assert some == "24 elements with image-alt barriers on https://shop.example/category/8.html [scan p8]."
     assert clean == (
         "No machine-detectable image-alt barrier was found on https://shop.example/category/8.html, "
         "of 1 page looked at [scan p8]."
@@ -180,7 +180,7 @@ def test_a_count_over_pages_names_the_worst_and_what_could_not_be_read():
     said = answer(asked(question, found)).text
     pages = answer(asked("How many pages have critical barriers?", found)).text
 
-    assert said.startswith("6 barriers on 5 pages of 9 pages looked at, the worst first: “A” (https://")
+    assert said.startswith("6 elements with barriers on 5 pages of 9 pages looked at, the worst first: “A” (https://")
     assert said.endswith("3 further pages not listed. 1 page of these could be read only in part: there may be more.")
     assert pages.startswith("5 pages of 9 pages looked at have critical barriers")
 
@@ -190,7 +190,7 @@ def test_the_worst_page_is_named_with_its_numbers_and_its_scan():
 
     said = answer(asked("Which page has the worst barriers?", told)).text
 
-    assert said.startswith("The worst barriers are on \u201cCart\u201d (https://shop.example/cart): 3 barriers")
+    assert said.startswith("The worst barriers are on \u201cCart\u201d (https://shop.example/cart): 3 elements")
     assert "(2 critical, 1 minor), most of label (3) [scan cart]" in said
     assert "Then come \u201cHome\u201d (https://shop.example/home) with 1 [scan home]" in said
 
@@ -218,7 +218,7 @@ def test_changes_are_told_page_by_page_with_what_is_uncertain():
 
     said = answer(asked("What changed since Monday?", told)).text
 
-    assert said.startswith("Since Monday (2026-11-16T00:00Z): 2 new barriers, 0 fixed, on 2 of 3 pages.")
+    assert said.startswith("Since Monday (2026-11-16T00:00Z): 2 new failing elements, 0 fixed, on 2 of 3 pages.")
     assert "2 new (label 2), 0 fixed, uncertain for region [scan cart]" in said
     assert "1 further changed page not listed" in said
     assert "not compared: 1, such as https://shop.example/new [scan new]" in said
@@ -296,7 +296,7 @@ def test_pages_that_are_all_new_are_not_called_unchanged():
 
     some, all_new = (answer(asked("What changed since Monday?", one)).text for one in ({**told, "pages": 4}, told))
 
-    assert some == "Since Monday (2026-11-16T00:00Z): 0 new barriers, 0 fixed, on 1 of 4 pages."
+    assert some == "Since Monday (2026-11-16T00:00Z): 0 new failing elements, 0 fixed, on 1 of 4 pages."
     assert all_new == "Nothing can be compared since Monday (2026-11-16T00:00Z): no page was scanned before."
 
 
@@ -331,7 +331,7 @@ def test_one_page_of_a_name_is_shown_whole_several_are_listed_none_is_said():
 
     assert one.call == ToolCall("get_scan", {"scan": "cart"}, "builtin-1")
     assert named.call == one.call
-    assert several.text.startswith("2 pages fit 'Co', with 6 barriers")
+    assert several.text.startswith("2 pages fit 'Co', with 6 failing elements")
     assert group.call is not None
     assert group.call.arguments["group"] == "teas"
     assert nothing.text.startswith("No scanned page has 'teas'")

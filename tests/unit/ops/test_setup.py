@@ -14,6 +14,7 @@ from tests.support.scan_worker import ROOT
 def test_packages_are_installed_anew_from_a_shell_in_which_the_old_environment_is_active(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "ops/setup", tmp_path / "ops/setup")
     (tmp_path / "requirements.lock").write_text("# none\n")
+    (tmp_path / "ops/setup.lock").write_text("# no uv: pip installs\n")
     venv.create(tmp_path / ".venv")
     active = {**os.environ, "PATH": f"{tmp_path}/.venv/bin:{os.environ['PATH']}"}
 

@@ -101,7 +101,7 @@ def count_sentence(told: JsonObject, count: Count) -> str:
         return f"{said} {cite(scans)}.{_more(told)}{doubt}"
     same = number_of(told, "component_barriers")
     parts = f", in {counted(same, 'component barrier')}" if same else ""
-    said = f"{total:,} {kind}{'barrier' if total == 1 else 'barriers'}{parts}"
+    said = f"{counted(total, 'element')} with {kind}barriers{parts}"
     if looked == 1 and scans:
         return f"{said} on {scans[0].get('url')}{when} {cite(scans)}.{doubt}"
     return f"{said} on {counted(pages, 'page')} {of}, the worst first: {list_of(scans)}.{_more(told)}{doubt}"

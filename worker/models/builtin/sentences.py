@@ -48,7 +48,7 @@ def changes(told: JsonObject, since: str, about: str = "", *, is_assumed: bool) 
         return none_of(about)
     new, fixed, later = (number_of(told, name) for name in ("new_barriers", "fixed_barriers", "first_scanned_since"))
     compared = f"{looked - later} of {counted(looked, 'page')}" if later else counted(looked, "page")
-    said = [f"{when[0].upper()}{when[1:]}: {counted(new, 'new barrier')}, {fixed} fixed, on {compared}."]
+    said = [f"{when[0].upper()}{when[1:]}: {counted(new, 'new failing element')}, {fixed} fixed, on {compared}."]
     if later == looked:
         said = [f"Nothing can be compared {when}: no page was scanned before."]
     else:
@@ -148,9 +148,8 @@ def pages(told: JsonObject, name: str) -> str:
     """List the pages of a name or group."""
     scans = objects(told.get("scans"))
     total = number_of(cast("JsonObject", told.get("barriers_of_all_pages") or {}), "total")
-    said = (
-        f"{counted(number_of(told, 'pages'), 'page')} fit {name!r}, with {counted(total, 'barrier')}: {list_of(scans)}."
-    )
+    fitting, failing = counted(number_of(told, "pages"), "page"), counted(total, "failing element")
+    said = f"{fitting} fit {name!r}, with {failing}: {list_of(scans)}."
     left = number_of(told, "left_out")
     return f"{said} {counted(left, 'further page')} not listed." if left else said
 
@@ -181,7 +180,7 @@ def _named(page: JsonObject) -> str:
 def _barriers(page: JsonObject) -> str:
     counts = cast("JsonObject", page.get("barriers") or {})
     shares = [f"{counts[impact.value]} {impact.value}" for impact in reversed(IMPACTS) if counts.get(impact.value)]
-    said = counted(_total(page), "barrier")
+    said = counted(_total(page), "element")
     return f"{said} ({', '.join(shares)})" if shares else said
 
 
