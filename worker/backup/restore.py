@@ -46,8 +46,7 @@ def check_target(redis: Redis, manifest: Manifest) -> None:
         msg = "this Redis is a replica or part of a cluster: restore into a single primary (redis-cli REPLICAOF NO ONE)"
         raise RedisUnsuitable(msg)
     if version_of(info["redis_version"]) < version_of(manifest.redis_version):
-        least = manifest.redis_version
-        msg = f"the backup is of Redis {least}, this one is {info['redis_version']}: use {least} or newer"
+        msg = f"the backup is of Redis {manifest.redis_version}, this one is only {info['redis_version']}: update it"
         raise RedisUnsuitable(msg)
     missing = NEEDED_MODULES.intersection(manifest.modules).difference(modules_of(redis))
     if missing:

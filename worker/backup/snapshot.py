@@ -47,8 +47,8 @@ def _pieces(stream: BinaryIO) -> Iterator[bytes]:
     if not line.startswith(b"$") or not line[1:].strip().isdigit():
         said = line.decode("utf-8", "replace").strip().lstrip("-") or "it closed the connection"
         msg = (
-            f"Redis does not send a snapshot ({said}): the user in REDIS_URL needs permission for the command SYNC, "
-            f"which hosted services may not offer"
+            f"Redis does not send a snapshot ({said}): the user in REDIS_URL needs permission for the command SYNC "
+            f"(hosted services may not offer it)"
         )
         raise RedisUnsuitable(msg)
     left = int(line[1:])

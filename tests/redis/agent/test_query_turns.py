@@ -175,7 +175,7 @@ async def test_one_query_at_a_time_speaks_in_a_thread_and_others_speak_elsewhere
     running = asyncio.create_task(shop.ask(stopped, WORST, job="q1", thread_id="a"))
     await asyncio.wait_for(stopped.stopped.wait(), 20)
 
-    with pytest.raises(ThreadBusy, match="held by query 'q1'"):
+    with pytest.raises(ThreadBusy, match="question 'q1' of the conversation"):
         await shop.ask(None, "What is wrong with that page?", job="q2", thread_id="a", submitted_ms=2)
     elsewhere = await shop.ask(None, WORST, job="q3", thread_id="b", submitted_ms=3)
     running.cancel()

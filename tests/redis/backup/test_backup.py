@@ -349,7 +349,7 @@ def test_a_user_without_the_right_is_told_which(redis_server: StartServer, tmp_p
     refused = run(server.url.replace("redis://", "redis://weak:pw@"), "backup", str(tmp_path / "b"))
 
     assert refused.returncode == 3
-    assert "needs the command SYNC" in refused.stderr
+    assert "needs permission for the command SYNC" in refused.stderr
     assert not (tmp_path / "b/manifest.json").exists()
 
 

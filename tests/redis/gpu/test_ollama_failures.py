@@ -43,7 +43,7 @@ from worker.settings import WorkerSettings
         (Fault("half_line"), AnswerIncomplete, "the protocol|dropped", 3),
         (Fault("silence"), AnswerIncomplete, "stopped in the middle of its answer after 0 characters", 3),
         (Fault("no_done"), AnswerIncomplete, "stopped in the middle of its answer after 35 characters", 3),
-        (Fault("nonsense"), AnswerIncomplete, "the protocol", 3),
+        (Fault("nonsense"), AnswerIncomplete, "gave an invalid answer", 3),
         (Fault("loaded_only"), AnswerIncomplete, "stopped in the middle of its answer after 0 characters", 3),
         (Fault("mid_error"), ModelError, "failed during its answer: llama runner process has terminated", 3),
         (Fault("status", status=500, text="runner died"), ModelError, r"failed \(500\): runner died", 3),

@@ -179,7 +179,7 @@ async def test_the_hold_lasts_as_long_as_the_body_and_is_given_back(redis: Redis
 
         await until(is_renewed, what="a lease that began after the first had ended")
         held.check()
-        with pytest.raises(ThreadBusy, match="held by query 'q1'"):
+        with pytest.raises(ThreadBusy, match="question 'q1' of the conversation"):
             await speak(threads, "q2", for_ever)
 
     await speak(threads, "q1", body)

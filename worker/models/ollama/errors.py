@@ -93,7 +93,7 @@ def _of_status(status: int, said: str, host: str, model: str) -> ModelError:
         return ModelUnreachable(f"{_named(model)}{host!r} has no Ollama behind its proxy ({status})")
     if 400 <= status < 500:  # noqa: PLR2004  the client-error statuses of RFC 9110
         return ModelRefused(f"{_named(model)}{host!r} refuses the request ({status}): {said}")
-    where = "in mid-answer" if status < 0 else f"({status})"
+    where = "during its answer" if status < 0 else f"({status})"
     return ModelError(f"{_named(model)}{host!r} failed {where}: {said}; its log says more")
 
 
