@@ -62,7 +62,7 @@ async def test_a_password_that_is_missing_is_told_at_once(
         with pytest.raises(AuthenticationError) as refused:
             await client.ping()
 
-    assert "wants a password" in str(explained(refused.value, ClientSettings()))
+    assert "requires a password" in str(explained(refused.value, ClientSettings()))
 
 
 async def test_a_web_server_in_place_of_redis_is_named() -> None:

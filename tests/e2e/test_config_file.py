@@ -95,5 +95,5 @@ rules = ["image-alt"]
     later = call("result", batch, "--config", str(file), "--format", "table")
     assert later.returncode == 1
     shown = "".join(later.stdout.split())  # a long path is wrapped, and relative where that is shorter
-    assert "onlyreported,forgate.rulesof" in shown
+    assert "onlyreported,sincegate.rulesof" in shown
     assert f"{file.parent.name}/{file.name}doesnotnametherule" in shown

@@ -51,7 +51,7 @@ def test_two_nights_are_told_apart_by_the_names_of_what_changed(
     assert "Fixed: “Footer › help link" in changed["answer"]
     assert first["answer"].startswith("Fix first: “")
     assert since["answer"].startswith("“Header › search field")
-    assert count["answer"].startswith(f"1 image-alt barrier, in 1 component barrier on {site.url}/tea")
+    assert count["answer"].startswith(f"1 element with image-alt barriers, in 1 component barrier on {site.url}/tea")
     assert all(one["sources"] for one in (changed, first, since, count))
     assert "new: Header › search field" in groups["answer"]
     assert "Better: “shop”" in groups["answer"]

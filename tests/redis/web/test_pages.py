@@ -196,7 +196,7 @@ async def test_a_report_that_cannot_be_made_says_why_and_lets_the_next_begin(
     answers = [await some.get("/batches/gone/report/csv") for _ in range(3)]
 
     assert {answer.status_code for answer in answers} == {503}
-    assert "they are no longer kept" in answers[2].text
+    assert "which are no longer kept" in answers[2].text
 
 
 async def test_a_report_waits_for_others_and_is_refused_before_redis_is_blamed(
