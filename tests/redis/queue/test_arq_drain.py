@@ -173,7 +173,7 @@ async def test_what_cannot_go_stays_and_is_named(stock: ArqRedis, pool: StreamPo
     assert "has expired" in left["expired"]
     assert "unable to deserialize job: UnpicklingError" in left["garbage"]
     assert "abort was requested" in left["aborted"]
-    assert "argument 1 is no JSON" in left["no-json"]
+    assert "argument 1 is not JSON" in left["no-json"]
     assert await stock.zcard(default_queue_name) == 6
     assert await on_the_stream(stock, keys) == ["taken"]
 
