@@ -178,7 +178,9 @@ async def test_what_cannot_go_stays_and_is_named(stock: ArqRedis, pool: StreamPo
     assert await on_the_stream(stock, keys) == ["taken"]
 
 
-@pytest.mark.parametrize(("key", "what"), [(in_progress_key_prefix, "running on an arq worker"), (retry_key_prefix, "meanwhile")])
+@pytest.mark.parametrize(
+    ("key", "what"), [(in_progress_key_prefix, "running on an arq worker"), (retry_key_prefix, "meanwhile")]
+)
 async def test_a_job_that_an_arq_worker_starts_meanwhile_is_left_to_it(
     stock: ArqRedis, pool: StreamPool, keys: Keys, key: str, what: str
 ):
