@@ -4,7 +4,7 @@
 # not yours; the folder need not be. Run it again after an update of a clone that was made with a umask of 077.
 set -eu
 cd "$(dirname "$0")/.."
-for name in redis worker producer exporter-user grafana; do
+for name in redis worker producer reader exporter-user grafana; do
   [ -s "$name-password" ] || head -c 24 /dev/urandom | od -An -vtx1 | tr -d ' \n' >"$name-password"
   chmod 644 "$name-password"
 done

@@ -1,18 +1,18 @@
 #!/bin/sh
 # Gives Redis' users new passwords while everything runs: Redis takes old and new ones, the files that the containers read
 # are written, then the old ones are refused. Workers read theirs for each connection and go on; the exporter is restarted.
-# usage: ops/rotate.sh [USER …]   of worker, producer, exporter and default; without, all of them
+# usage: ops/rotate.sh [USER …]   of worker, producer, reader, exporter and default; without, all of them
 set -eu
 cd "$(dirname "$0")/.."
-users=${*:-worker producer exporter default}
+users=${*:-worker producer reader exporter default}
 
 # file_of USER: where its password is.
 file_of() {
   case $1 in
     default) echo redis-password ;;
     exporter) echo exporter-user-password ;;
-    worker | producer) echo "$1-password" ;;
-    *) echo "rotate: no user $1: expected worker, producer, exporter or default" >&2; exit 64 ;;
+    worker | producer | reader) echo "$1-password" ;;
+    *) echo "rotate: no user $1: expected worker, producer, reader, exporter or default" >&2; exit 64 ;;
   esac
 }
 for user in $users; do file_of "$user" >/dev/null; done

@@ -6,5 +6,5 @@ import sys
 
 
 def command() -> list[str]:
-    """Return the command that runs one worker; where a module of the folder has our name, ``sightline`` finds ours."""
+    """Return the command that runs one worker: ``sightline``, since the folder may have a module of the same name."""
     return [sys.executable, "-m", *(("worker",) if __name__ == "worker" else ("sightline", "worker"))]

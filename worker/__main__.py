@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from worker.metrics.server import Metrics
 
 LARGE_BYTES: Final = 128 * 1024
-"""glibc's own first threshold."""
+"""glibc's initial threshold."""
 _M_TRIM_THRESHOLD: Final = -1  # mallopt(3), <malloc.h>
 _M_MMAP_THRESHOLD: Final = -3
 
@@ -49,7 +49,7 @@ log = structlog.get_logger()
 
 
 class Jobs:
-    """What a worker registers. ``resources`` are set at its start-up, before it claims a job."""
+    """The job functions that a worker registers. ``resources`` are set at start-up, before a job is claimed."""
 
     resources: Resources
 
@@ -62,7 +62,7 @@ class Jobs:
         return await self.resources.assessments.run(ctx, payload)
 
     async def unassessed(self, payload: bytes, reason: str) -> Commit | None:
-        """Return what says that a scan stays without an assessment."""
+        """Return the commit that records that a scan stays without an assessment."""
         return await self.resources.assessments.settle(payload, reason)
 
     async def fix(self, ctx: JobContext, /, **payload: Any) -> Commit:
@@ -70,7 +70,7 @@ class Jobs:
         return await self.resources.fixes.run(ctx, payload)
 
     async def untried(self, payload: bytes, reason: str) -> Commit | None:
-        """Return what says that no change is tried on a page."""
+        """Return the commit that records that no change is tried on a page."""
         return await self.resources.fixes.settle(payload, reason)
 
     async def find_pages(self, ctx: JobContext, /, **payload: Any) -> dict[str, Any]:
@@ -92,11 +92,11 @@ class Jobs:
 def build_worker(
     settings: WorkerSettings, redis: Redis, *, metrics: Metrics | None = None, burst: bool = False
 ) -> StreamWorker:
-    """Return the worker of these settings; it opens its resources at start-up and closes them at shutdown."""
+    """Return a worker with these settings; it opens its resources at start-up and closes them at shutdown."""
     opened, jobs, engine = AsyncExitStack(), Jobs(), ScanEngine(scan_settings(settings))
 
     async def open_all(_: JobContext) -> None:
-        if metrics is not None:  # before the browser: a port that is taken is told at once
+        if metrics is not None:  # before the browser: a port in use is reported at once
             opened.enter_context(serving_metrics(metrics, settings, redis, worker, engine))
         notices = open_sender(settings, redis, worker.keys, refuse_webhook(settings))
         jobs.resources = await opened.enter_async_context(
@@ -112,7 +112,7 @@ def build_worker(
 
     # Any: arq's type of a function wants ``ctx`` to be a name as well, which a payload's field could take.
     functions: dict[str, Any] = {"scan": jobs.scan, "query": jobs.query}
-    # No time-out: each of its calls has one, and a model host may be down for long.
+    # No time-out: each of its calls has one, and a model host may be down for a long time.
     assess = func(cast("Any", jobs.assess), name=ASSESS, timeout=0, keep_result=0, max_tries=TRIES)
     find = func(cast("Any", jobs.find_pages), name=FIND_PAGES, timeout=FIND_TIMEOUT_S)
     fix = func(cast("Any", jobs.fix), name=FIX, keep_result=0, max_tries=ATTEMPTS)
@@ -148,7 +148,7 @@ def build_worker(
 
 
 def refuse_webhook(settings: WorkerSettings) -> Refuse:
-    """Return what says why a webhook's address must not be connected to: the guard of pages, with hosts of its own."""
+    """Return the check of webhook addresses: the page guard, with a separate list of allowed hosts."""
     guard = Guard(ScanSettings(allow_hosts=tuple(listed(settings.notify_allow_hosts))))
 
     def refuse(host: str, port: int, address: str) -> str | None:
@@ -159,15 +159,15 @@ def refuse_webhook(settings: WorkerSettings) -> Refuse:
 
 
 def assess_slots(settings: WorkerSettings) -> int:
-    """Return how many assessments a worker runs at a time: every chat slot has one, and a next one waits for it."""
+    """Return how many assessments a worker runs at a time: per chat slot, one running and one waiting."""
     return 1 + sum(host.chat for host in settings.ollama_hosts)
 
 
 def spare_collections_what_stays() -> None:
-    """Keep the libraries' 150,000 objects, which live as long as the process, out of garbage collections.
+    """Exclude the libraries' 150,000 objects, which live as long as the process, from garbage collection.
 
-    Each full one stopped the event loop for 40 to 150 ms to look at them, and came only once there was a quarter as
-    much garbage. Safe to call twice.
+    Each full collection stopped the event loop for 40 to 150 ms to look at them, and ran only once there was a quarter
+    as much garbage. Safe to call twice.
     """
     gc.collect()
     gc.freeze()
@@ -176,10 +176,10 @@ def spare_collections_what_stays() -> None:
 def keep_large_blocks_apart() -> bool:
     """Have the C library give large blocks back to the system when they are freed; False without glibc's malloc.
 
-    glibc maps blocks of 128 KiB and more one by one, until the first of them is freed: then it takes that size, up to
-    32 MiB, for usual and keeps blocks like it in its heap, which small blocks above hold open. A page's result, its
-    pictures and messages of a browser are of that kind and of all sizes: the heap of a worker grew for as long as a
-    larger one came (ops/decisions/0013-large-blocks-of-malloc.md). Safe to call twice.
+    glibc maps blocks of 128 KiB and more one by one, until the first of them is freed: then it treats that size, up to
+    32 MiB, as usual and keeps such blocks in its heap, which cannot shrink below the small blocks above them. Page
+    results, screenshots and browser messages are such blocks, of all sizes: the heap of a worker grew whenever a larger
+    one came (ops/decisions/0013-large-blocks-of-malloc.md). Safe to call twice.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
@@ -190,7 +190,7 @@ def keep_large_blocks_apart() -> bool:
 def serving_metrics(
     metrics: Metrics, settings: WorkerSettings, redis: Redis, worker: StreamWorker, engine: ScanEngine
 ) -> AbstractContextManager[int]:
-    """Return what answers Prometheus inside its block. Entering raises ``SettingsError`` where the port is taken."""
+    """Return a context manager that answers Prometheus. Entering raises ``SettingsError`` if the port is in use."""
     from worker.metrics.shared import OwnFacts, StateCollector, read_shared  # noqa: PLC0415  only where it is used
 
     async def read_own() -> OwnFacts:
@@ -213,10 +213,10 @@ def serving_metrics(
 
 
 def open_metrics(settings: WorkerSettings) -> Metrics | None:
-    """Return what counts this process's events, or None where nobody asks for it."""
+    """Return the metrics of this process, or None without METRICS_PORT."""
     if not settings.metrics_port:
         return None
-    from worker.metrics.server import Metrics  # noqa: PLC0415  prometheus_client only where it is used
+    from worker.metrics.server import Metrics  # noqa: PLC0415  prometheus_client only if it is used
 
     return Metrics(settings.environment)
 

@@ -1,7 +1,7 @@
 """The job of a schedule with a sitemap or crawl: finds the pages when they are due, and submits their scans.
 
-Safe to run again: the ids of the scans are made of what is asked, so that a page found twice is one job, and the batch
-is sealed at the end. A batch that is sealed was submitted whole. Connections pass the guard of pages. Next:
+Safe to run again: the ids of the scans are derived from their payloads, so that a page found twice is one job, and the
+batch is sealed at the end. A sealed batch was submitted completely. Connections pass the page guard. Next:
 ``producer/sitemaps/search.py``.
 """
 
@@ -34,7 +34,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The pages, in the order found; the pause that robots.txt asks for between pages, and what could not be read."""
+    """The pages, in the order found; the pause between pages that robots.txt asks for, and the problems."""
 
     urls: tuple[str, ...]
     gaps_ms: Mapping[str, int]
@@ -43,16 +43,16 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class PageSearchJobs:
-    """Finds pages from this machine, as the guard of ``settings`` allows."""
+    """Finds pages from this machine, as far as the guard of ``settings`` allows."""
 
     client: Client
     settings: ScanSettings
 
     async def run(self, payload: JsonObject) -> JsonObject:
-        """Find the pages and submit them; ``payload`` is a ``PageSearch``. Returns what came of it.
+        """Find the pages and submit them; ``payload`` is a ``PageSearch``. Returns the outcome.
 
-        Raises ``InvalidJob`` for another payload, ``InputError`` where no page is listed, and where nothing could be
-        loaded ``ConnectionError``, after which the queue tries again.
+        Raises ``InvalidJob`` for another payload, ``InputError`` if no page is listed, and ``ConnectionError`` if
+        nothing could be loaded, after which the queue retries.
         """
         try:
             search = PageSearch.model_validate(payload)
@@ -77,7 +77,7 @@ class PageSearchJobs:
 
 
 def find(search: PageSearch, guard: Guard, stopped: list[bool]) -> Found:
-    """Return the pages; blocking. Raises ``ConnectionError`` or ``InputError`` where there are none."""
+    """Return the pages; blocking. Raises ``ConnectionError`` or ``InputError`` if there are none."""
     urls, gaps_ms, problems = dict.fromkeys(search.urls), dict[str, int](), dict[str, None]()
     wanted = Search(
         search.sitemaps,
@@ -98,12 +98,12 @@ def find(search: PageSearch, guard: Guard, stopped: list[bool]) -> Found:
         raise ConnectionError(f"no page was found: {'; '.join(list(problems)[:3])}")
     if not urls:
         where = ", ".join((*search.sitemaps, *search.crawl)) or "nowhere"
-        raise InputError(f"no page was found at {where}: see what 'sightline scan' says of it")
+        raise InputError(f"no page was found at {where}: run 'sightline scan' on it to see why")
     return Found(tuple(urls), gaps_ms, tuple(problems))
 
 
 def payloads_of(search: PageSearch, found: Found) -> Iterator[JsonObject]:
-    """Yield what is asked of each job: a page in each of its states."""
+    """Yield the payload of each job: a page in each of its states."""
     for url in found.urls:
         gap: JsonObject = {"host_gap_ms": found.gaps_ms[url]} if url in found.gaps_ms else {}
         name = next((name for glob, name in search.groups if not glob or fits(url, glob)), "")

@@ -1,7 +1,7 @@
-"""Opens and closes what jobs share: models, memories, the browser; the job functions are bound to it.
+"""Opens and closes what jobs share: models, memories, the browser; binds the job functions to it.
 
-Opening fails early and in words: a model that cannot be had, a Redis without search, a machine without a browser each
-end the start with one line. Nothing here lives longer than the worker; all that lasts is in Redis.
+Opening fails early with a clear message: an invalid model, a Redis without search or a machine without a browser each
+stop the start with one line. Nothing here outlives the worker; everything lasting is in Redis.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from worker.settings import WorkerSettings
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """The job functions of one worker, with what they share."""
+    """The job functions of one worker, with their shared resources."""
 
     scans: ScanJobs
     assessments: AssessJobs
@@ -63,9 +63,9 @@ class Resources:
 async def open_resources(
     settings: WorkerSettings, redis: Redis, engine: ScanEngine, *, worker: str = "", is_patient: bool = True
 ) -> AsyncGenerator[Resources]:
-    """Open everything on a Redis client that stays its owner's; ``worker`` is the name its model calls are shown by.
+    """Open everything with a Redis client that the caller closes; ``worker`` is the name shown with its model calls.
 
-    ``is_patient``: tries on a page are put off while the worker tries on another.
+    ``is_patient``: trying changes on a page is postponed while the worker tries changes on another.
 
     Raises ``SettingsError``, ``RedisUnsuitable`` (no search) and ``DependencyMissing`` (no browser).
     """
@@ -74,7 +74,7 @@ async def open_resources(
     async with open_models(settings, redis, keys, worker=worker) as models:
         vectors = Embeddings(redis, keys, models.embedder, models.open_embedder)
         history = History(vectors)
-        await history.ensure_index()  # before the browser: a Redis without search is told at once
+        await history.ensure_index()  # before the browser: a Redis without search is reported at once
         async with keep_backfilled(vectors), engine:
             polite = PoliteEngine(engine, gate)
             graph = ScanGraph(
@@ -138,8 +138,8 @@ async def query_graph(settings: WorkerSettings, chat: ChatModel, vectors: Embedd
 def scan_settings(settings: WorkerSettings) -> ScanSettings:
     """Return the engine's part of the settings.
 
-    One place of several is a question's, and pages beyond the cores only slow each other down. Where private
-    addresses may be scanned, our own Redis and Ollama still may not.
+    One of several slots is reserved for questions, and more pages than cores only slow each other down. Even if private
+    addresses may be scanned, Sightline's own Redis and Ollama may not.
     """
     address = settings.address
     redis_ports = {port for _, port in address.hosts} | ({REDIS_PORT} if address.service or address.path else set())

@@ -15,11 +15,11 @@ from worker.notices.settings import NoticeSettings
 
 NO_KEY: Final = SecretStr("")
 REVIEW_AREAS: Final = 2
-"""Beside the one call of the assessment: a page has undecided elements in two or three areas as a rule."""
+"""In addition to the one call of the assessment: a page usually has undecided elements in two or three areas."""
 
 
 def _check_endpoint(text: str) -> None:
-    """Raise ``ValueError`` unless ``text`` is empty, or an address and nothing more."""
+    """Raise ``ValueError`` unless ``text`` is empty or just an address."""
     parts = urlsplit(text)
     if text and (parts.scheme not in {"http", "https"} or not parts.hostname):
         msg = "expected an address such as https://api.openai.com/v1 or http://vllm:8000/v1"
@@ -31,239 +31,239 @@ def _check_endpoint(text: str) -> None:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class WorkerSettings(NoticeSettings):
-    """What a worker needs to know; ``WorkerSettings.from_env(os.environ)`` reads it."""
+    """The settings of a worker; ``WorkerSettings.from_env(os.environ)`` reads them."""
 
     max_jobs: Annotated[int, Within(ge=1, le=1000)] = 3
-    """Jobs one worker runs at a time: two scans on two cores, and a slot reserved for a question.
+    """Jobs that one worker runs at a time: two scans on two cores, and a slot reserved for questions.
 
-    Too high, and concurrent pages overload the CPU and miss deadlines; 1 reserves no slot.
+    If too high, concurrent pages overload the CPU and miss deadlines; 1 reserves no slot.
     """
 
     lease_s: Annotated[float, Within(ge=1, le=600)] = 10.0
-    """Seconds a job stays its worker's without a renewal; renewed every third of it.
+    """Seconds for which a worker holds a job without a renewal; renewed after every third of it.
 
-    Shorter, and a slow network loses jobs to other workers; longer, and a killed worker's jobs wait as long.
+    If shorter, slow networks lose jobs to other workers; if longer, a killed worker's jobs wait as long.
     """
 
     kind_wait_s: Annotated[float, Within(ge=0)] = 300.0
-    """Seconds a job waits for a worker with a function for its kind, when one without it has claimed it; 0: it dies.
+    """Seconds a job waits for a worker with a function for its kind, after one without it has claimed it; 0: none.
 
-    Longer than it takes to start the other program's workers, or its jobs land on the dead-letter list.
+    Choose more than starting the other program's workers takes, or its jobs are dead-lettered.
     """
 
     job_timeout_s: Annotated[float, Within(ge=1)] = 900.0
-    """Seconds a job may run before it is ended as dead; scans have a shorter deadline of their own."""
+    """Seconds a job may run before it is stopped and dead-lettered; scans have a separate, shorter deadline."""
 
     max_tries: Annotated[int, Within(ge=1, le=100)] = 3
-    """How often a job is tried before it goes to the dead-letter stream."""
+    """Number of attempts before a job is dead-lettered."""
 
     shutdown_grace_s: Annotated[float, Within(ge=0)] = 30.0
-    """Seconds running jobs get to end after SIGTERM before they are requeued.
+    """Seconds that running jobs get to finish after SIGTERM before they are requeued.
 
-    Keep it under the orchestrator's own grace (Compose: stop_grace_period), or jobs are killed instead.
+    Keep it below the orchestrator's grace period (Compose: stop_grace_period), or jobs are killed instead.
     """
 
     scan_allow_private: bool = False
     """Whether loopback and private addresses may be scanned: 1 on a developer's machine, 0 on a server."""
 
     scan_allow_hosts: str = ""
-    """Hosts that may be scanned although their addresses are private, comma-separated; others stay closed.
+    """Hosts that may be scanned although their addresses are private, comma-separated; others stay blocked.
 
     ``intranet.example``, ``*.intranet.example``, ``localhost:3000`` or a network such as ``10.1.0.0/16``; ``loopback``
-    opens this machine's other ports for pages on it (``scan --local`` sets it), but Redis' and Ollama's.
+    opens this machine's other ports, except those of Redis and Ollama, for pages on it (``scan --local`` sets it).
     """
 
     host_places: Annotated[int, Within(ge=1, le=100)] = 4
-    """Scans of one host at a time, over all workers.
+    """Concurrent scans of one host, over all workers.
 
-    Too high, and a small site is brought down by its own examination; too low, and workers wait.
+    If too high, scans may bring a small site down; if too low, workers wait.
     """
 
     host_gap_ms: Annotated[int, Within(ge=0, le=600_000)] = 0
-    """Least milliseconds between the beginnings of two scans of one host, over all workers."""
+    """Minimum milliseconds between the starts of two scans of one host, over all workers."""
 
     browser_path: str = ""
     """Chromium to use; empty finds an installed one."""
 
     scan_sandbox: Literal["auto", "require", "off"] = "auto"
-    """Whether pages are kept in the browser's sandbox: ``auto``, ``require`` or ``off``.
+    """Whether pages run in the browser's sandbox: ``auto``, ``require`` or ``off``.
 
-    ``auto`` leaves it out as root and where the browser says that the machine has none; ``require`` does not start
-    then. Off, a page that breaks out of the browser is the worker's user.
+    ``auto`` omits it as root and if the browser says that the machine has none; with ``require`` the worker does not
+    start then. Without it, a page that breaks out of the browser has the rights of the worker's user.
     """
 
     chat_model: str = "qwen3.5:4b"
-    """Ollama's name of the chat model, or ``builtin`` for the deterministic one that needs no Ollama."""
+    """Ollama's name of the chat model, or ``builtin`` for the deterministic one, which needs no Ollama."""
 
     embedding_model: str = "nomic-embed-text"
-    """Ollama's name of the embedding model, or ``builtin``. The history remembers which model it was made with."""
+    """Ollama's name of the embedding model, or ``builtin``. The history records which model it was built with."""
 
     ollama_base_url: Annotated[str, parse_hosts] = "http://127.0.0.1:11434"
-    """Where Ollama answers: one or more addresses, comma-separated, each with its slots if they are not 1 and 1.
+    """Ollama's addresses: one or more, comma-separated, each with its slots unless they are 1 and 1.
 
     ``http://gpu1:11434#chat=1,embed=1,http://gpu2:11434#chat=2,embed=0``. All workers must give a host the same
-    address: slots are counted by it. More slots than the card serves at once, and calls queue where nobody sees them.
+    address: slots are counted by it. With more slots than the card serves at once, calls queue in Ollama, where
+    ``status`` does not see them.
     """
 
     ollama_token_file: str = ""
-    """File that holds a bearer token for the https:// hosts of OLLAMA_BASE_URL: their reverse proxies ask for it.
+    """File that holds a bearer token for the https:// hosts of OLLAMA_BASE_URL: their reverse proxies require it.
 
-    Read for each call, so that one which expires is replaced without a restart. Sent by TLS only.
+    Read for each call, so that an expired one can be replaced without a restart. Sent only over TLS.
     """
 
     metrics_port: Annotated[int, Within(ge=0, le=65535)] = 0
-    """Port on which Prometheus may ask this worker; 0 is none. Each worker of a machine needs one of its own."""
+    """Port on which this worker serves Prometheus; 0: none. Each worker on a machine needs its own."""
 
     metrics_host: str = "127.0.0.1"
-    """Address that port is on. The metrics name hosts and models: beyond loopback, in a network of your own only."""
+    """Address to serve that port on. The metrics name hosts and models: beyond loopback, use only a private network."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least severe event that is logged."""
+    """Lowest level of events that are logged."""
 
     log_format: Literal["json", "console"] = "json"
-    """One JSON object a line, or text for eyes."""
+    """One JSON object per line, or text for people."""
 
     log_tracebacks: bool = True
-    """Whether ``job.finished`` of a function that failed has its traceback. Errors of your own functions may quote what
-    they were given."""
+    """Whether ``job.finished`` of a failed function has its traceback. Errors of your functions may quote data."""
 
     # ------------------------------------------------------------------------------------------ memory
 
     cache_ttl_s: Annotated[int, Within(ge=1, le=30 * DAY_S)] = 3_600
-    """Seconds an answer may be given again to nearly the same question, counted from when it was first given.
+    """Seconds for which an answer is reused for nearly the same question, counted from the first time.
 
-    A new scan of its site ends it at once, whatever this says.
+    A new scan of its site ends this at once.
     """
 
     cache_distance_threshold: Annotated[float, Within(ge=0, le=1)] = 0.1
-    """Cosine distance up to which two questions count as the same one; 0 takes the same words only.
+    """Cosine distance up to which two questions count as the same; 0 accepts only the same words.
 
-    Too high, and questions get the answers of others; too low, and the model is asked again and again. It depends on
-    the embedding model: ``sightline doctor --cache`` shows what it would do.
+    If too high, questions get the answers of others; if too low, the model is asked more often. It depends on the
+    embedding model: ``sightline doctor --cache`` shows the effect.
     """
 
     conversation_ttl_s: Annotated[int, Within(ge=60)] = 7 * DAY_S
-    """Seconds a conversation is remembered after its last question."""
+    """Seconds a conversation is kept after its last question."""
 
     memory_ttl_s: Annotated[int, Within(ge=0)] = 0
-    """Seconds a memory is kept after it was last written or read; 0 does not expire it."""
+    """Seconds a memory is kept after it was last written or read; 0: forever."""
 
     memory_most: Annotated[int, Within(ge=0, le=1_000_000)] = 1_000
-    """Memories kept of one site, and of all sites together; then each new one takes the place of the oldest. 0 for all.
+    """Memories kept per site, and for all sites together; beyond it, each new one replaces the oldest. 0: all.
 
-    Searches among them are exact, so their time grows with their number.
+    Searches are exact, so their time grows with the number of memories.
     """
 
     usage_ttl_s: Annotated[int, Within(ge=DAY_S)] = 400 * DAY_S
-    """Seconds a day's sums of model calls are kept: a year and a month, to set a month beside that of the year before.
+    """Seconds a day's sums of model calls are kept: a year and a month, to compare a month with the previous year's.
 
-    All workers should have the same: whoever counts a call of a day says how long that day is kept.
+    All workers should have the same value: each call counted on a day sets how long that day is kept.
     """
 
     screenshot_ttl_s: Annotated[int, Within(ge=60)] = 7 * DAY_S
-    """Seconds a screenshot is kept; with many of them, this is what fills the memory first."""
+    """Seconds a screenshot is kept; screenshots use the most memory."""
 
     # ------------------------------------------------------------------------------------------ a model in the cloud
 
     fallback_model: str = ""
-    """A model at FALLBACK_BASE_URL for complex questions and while no Ollama answers; empty for none.
+    """A model at FALLBACK_BASE_URL for complex questions and while no Ollama answers; empty: none.
 
-    What pages say is then sent there. Needs the extra ``cloud``.
+    Texts from pages are then sent there. Needs the extra ``cloud``.
     """
 
     fallback_base_url: Annotated[str, _check_endpoint] = ""
-    """Where that model is: the address of any endpoint that speaks OpenAI's protocol, such as http://vllm:8000/v1."""
+    """Address of that model: any endpoint that speaks OpenAI's protocol, such as http://vllm:8000/v1."""
 
     fallback_api_key: SecretStr = NO_KEY
-    """The endpoint's key; never logged, nor in a result. Empty for an endpoint that wants none."""
+    """The endpoint's key; never in a log or result. Empty for an endpoint that needs none."""
 
     fallback_api_key_file: str = ""
     """File that holds the key, instead of FALLBACK_API_KEY."""
 
     fallback_share: Annotated[float, Within(ge=0, le=1)] = 0.1
-    """Share of a day's chat calls (UTC, over all workers) that may go to the cloud; 1 for all that the rule sends.
+    """Share of a day's chat calls (UTC, over all workers) that may go to the cloud; 1: no limit.
 
-    Too low, and a long outage leaves scans without assessments; too high, and an outage costs what it costs. Questions
-    that wait while no Ollama answers go there beyond it; 0 sends nothing there.
+    If too low, a long outage leaves scans without assessments; if too high, an outage may be expensive. Questions asked
+    while no Ollama answers may exceed it; 0 sends nothing there.
     """
 
     # ------------------------------------------------------------------------------------------ models on Ollama
 
     chat_num_ctx: Annotated[int, Within(ge=1024)] = 8192
-    """Tokens of context the chat model is loaded with, prompt and answer together; the same for every call.
+    """Context of the chat model in tokens, prompt and answer together; the same for every call.
 
-    Larger takes memory of the card; smaller, and prompts are refused as too long. Other programs that use the model
-    with another context make Ollama load it anew at every turn.
+    A larger context takes more GPU memory; with a smaller one, prompts may be refused as too long. If other programs
+    use the model with another context, Ollama reloads it at every change.
     """
 
     chat_max_output: Annotated[int, Within(ge=64)] = 2048
-    """Tokens an answer may have; it is part of the context. An answer that needs more is a failed one."""
+    """Maximum tokens of an answer, as part of the context. An answer that needs more fails."""
 
     chat_think: bool = False
-    """Whether a thinking model thinks before it answers; its thoughts take time and count as output."""
+    """Whether a thinking model thinks before it answers; thinking takes time and counts as output."""
 
     chat_timeout_s: Annotated[float, Within(gt=0)] = 300.0
-    """Seconds from the slot to the first piece of an answer: loading the model and reading the prompt are in it."""
+    """Maximum seconds from the slot to the first piece of an answer, including loading the model."""
 
     chat_stall_s: Annotated[float, Within(gt=0)] = 60.0
-    """Seconds between two pieces of an answer after which it is given up."""
+    """Maximum seconds between two pieces of an answer."""
 
     embed_num_ctx: Annotated[int, Within(ge=256)] = 2048
-    """Tokens of one text that the embedding model reads; longer texts are cut, and the log says so."""
+    """Maximum tokens of one text for the embedding model; longer texts are cut, which is logged."""
 
     embed_timeout_s: Annotated[float, Within(gt=0)] = 120.0
-    """Seconds one embedding call may take from the moment it has a slot, loading the model included."""
+    """Maximum seconds of one embedding call from the moment it has a slot, including loading the model."""
 
     embedding_dims: Annotated[int, Within(ge=0)] = 0
     """Length of the embedding model's vectors; 0 asks Ollama.
 
-    Needed only where Ollama may be away at the start and the model is not one of those known here.
+    Needed only if Ollama may be unreachable at the start and Sightline does not know the model.
     """
 
     names_judged: Annotated[int, Within(ge=0, le=40)] = 0
-    """Names of one page (links, headings, labels, its title) that the model judges where no rule can; 0 for none.
+    """Names of one page (links, headings, labels, its title) that the model judges if no rule can; 0: none.
 
     One more model call per page; 24 names take about 2,500 tokens.
     """
 
     pictures_judged: Annotated[int, Within(ge=0, le=8)] = 0
-    """Pictures of one page, among NAMES_JUDGED, that the model looks at to judge their text; 0 for none.
+    """Images of one page, among NAMES_JUDGED, that the model sees to judge their text alternatives; 0: none.
 
-    Only where the model has the capability ``vision`` and there is no FALLBACK_MODEL: pictures go to no cloud. It is
-    one more call a page, with up to 600 tokens a picture.
+    Only if the model has the capability ``vision`` and there is no FALLBACK_MODEL: images are not sent to a cloud. One
+    more call per page, with up to 600 tokens per image.
     """
 
     review_areas: Annotated[int, Within(ge=0, le=20)] = REVIEW_AREAS
-    """Areas of one page in which the model proposes verdicts on what axe-core left undecided; 0 for none.
+    """Areas of one page in which the model proposes verdicts on what axe-core left undecided; 0: none.
 
-    Each is one more call of the model, so it is what makes scans of large sites wait for the GPU.
+    Each is one more model call, so scans of large sites may have to wait for the GPU.
     """
 
     try_fixes: bool = True
-    """Try changes of markup on scanned pages; each page with a component that was not tried yet is loaded once more."""
+    """Whether to try markup changes on scanned pages; a page with an untried component is loaded once more."""
 
     model_keep_alive_s: Annotated[int, Within(ge=-1)] = 1800
-    """Seconds Ollama keeps a model in the card's memory after a call; -1 keeps it loaded. 0 reloads it for every
-    call."""
+    """Seconds Ollama keeps a model in GPU memory after a call; -1 keeps it loaded. 0 reloads it for every call."""
 
     gpu_wait_s: Annotated[float, Within(gt=0)] = 600.0
-    """Seconds a model call waits for the GPU before it is given up."""
+    """Maximum seconds a model call waits for the GPU."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.chat_max_output >= self.chat_num_ctx:
             msg = (
-                f"CHAT_MAX_OUTPUT is {self.chat_max_output} and CHAT_NUM_CTX {self.chat_num_ctx}: an answer is part of "
-                f"the context, and no room is left for a prompt; lower the first or raise the second"
+                f"CHAT_MAX_OUTPUT is {self.chat_max_output} and CHAT_NUM_CTX {self.chat_num_ctx}: an answer is part "
+                f"of "
+                f"the context, which leaves no room for a prompt; lower the first or raise the second"
             )
             raise SettingsError(msg)
         if self.ollama_token_file and not any(host.token_file for host in self.ollama_hosts):
-            msg = "OLLAMA_TOKEN_FILE is set, and OLLAMA_BASE_URL names no https:// host: a token is sent by TLS only"
+            msg = "OLLAMA_TOKEN_FILE is set, but OLLAMA_BASE_URL has no https:// host: the token needs TLS"
             raise SettingsError(msg)
 
     @property
     def ollama_hosts(self) -> tuple[Host, ...]:
-        """The hosts in ``ollama_base_url``; their names hold no password. Those reached by TLS get the token."""
+        """The hosts in ``ollama_base_url``; their names contain no password. Those reached over TLS get the token."""
         hosts = parse_hosts(self.ollama_base_url)
         file = self.ollama_token_file
         return tuple(replace(host, token_file=file) if host.name.startswith("https://") else host for host in hosts)

@@ -68,7 +68,7 @@ def _is_file_of_its_own() -> bool:
 
 
 def json_option(text: str = "One line of JSON. Default in a pipe.") -> Callable[[_Command], _Command]:
-    """Add ``--json`` to a command, as ``as_json``: also true if stdout is no terminal."""
+    """Add ``--json`` to a command, as ``as_json``: also true if stdout is not a terminal."""
     return click.option("--json", "as_json", is_flag=True, callback=_given_or_piped, help=text)
 
 

@@ -92,7 +92,7 @@ def _details(event: Event, more: Mapping[str, Any]) -> Iterator[str]:
     if status not in {None, "scanned"}:
         yield one_line(str(status))
     elif isinstance(barriers, int):
-        yield counted(barriers, "barrier")
+        yield counted(barriers, "element")
     if event.event == "scan.regressed":
         counts = [f"{more[name]} {name}" for name in ("critical", "serious") if more.get(name)]
         yield one_line(f"new: {', '.join(counts)}") if counts else "new"

@@ -96,7 +96,7 @@ async def follow(
 
 
 def is_outage(error: Exception) -> bool:
-    """Whether Redis may recover without help: it is unreachable or loading its data, and refused nothing."""
+    """Return whether Redis may recover without help: it is unreachable or loading its data, and refused nothing."""
     if isinstance(error, AuthenticationError | AuthorizationError):
         return False
     return isinstance(error, RedisConnectionError | RedisTimeoutError | OSError)

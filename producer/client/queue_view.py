@@ -166,7 +166,7 @@ class QueueInfo:
     """Pauses, drains and limits."""
 
     def is_draining(self, worker: str) -> bool:
-        """Whether a worker is draining."""
+        """Return whether a worker is draining."""
         return any(one.kind == WORKER and one.name == worker for one in self.controls)
 
 
@@ -302,7 +302,7 @@ async def _consumers(redis: Redis, keys: Keys) -> list[str]:
 
 
 async def _is_added_by_hand(redis: Redis, keys: Keys, job_id: str) -> bool:
-    """Whether ``job_id`` is ``<lane>-<entry id>`` of an entry in that lane that has no hash yet."""
+    """Return whether ``job_id`` is ``<lane>-<entry id>`` of an entry in that lane that has no hash yet."""
     lane, _, entry = job_id.partition("-")
     if lane not in set(Lane) or not entry.replace("-", "").isdecimal():
         return False

@@ -224,7 +224,7 @@ def stateless(url: str) -> str:
 
 
 def leads_elsewhere(asked: str, shown: str) -> bool:
-    """Whether another page was shown; ignores scheme, ``www.``, a final slash, spelling and empty addresses.
+    """Return whether another page was shown; ignores scheme, ``www.``, a final slash, spelling and empty addresses.
 
     Always false for a state that steps lead to.
     """

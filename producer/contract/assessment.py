@@ -109,7 +109,7 @@ class Assessment(Part):
 
     ``prompt`` is the version of the prompt, ``dropped`` counts statements about other barriers than those asked about,
     ``left_out`` the barriers that the model has not explained. ``model_reason`` says why this model answered, '' if it
-    is simply CHAT_MODEL. ``summary`` is empty if only ``reviews`` were requested.
+    is CHAT_MODEL. ``summary`` is empty if only ``reviews`` were requested.
 
     ``reviews`` are proposals for elements that need review, ``reviewed`` the version of the prompt for each requested
     area, ``unreviewed`` the number of elements that need review and have no proposal. ``site_order`` is set once the

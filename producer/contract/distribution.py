@@ -19,7 +19,7 @@ _WHEEL: Final = f"dist/{NAME.replace('-', '_')}-{VERSION}-py3-none-any.whl"
 
 
 def has_worker() -> bool:
-    """Whether the extra ``worker`` is installed: its code is in every wheel, its dependencies are not."""
+    """Return whether the extra ``worker`` is installed: its code is in every wheel, its dependencies are not."""
     return find_spec(OF_THE_WORKER) is not None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from operator import not_
 from typing import Literal, Self, TypedDict, Unpack
 
@@ -114,6 +115,12 @@ class Counts(Part):
     def total(self) -> int:
         """The sum over the impacts."""
         return self.critical + self.serious + self.moderate + self.minor
+
+
+@lru_cache(maxsize=1_000)
+def counts_of(text: str) -> Counts:
+    """Return the numbers in a record's JSON; most pages of a site have those of a few."""
+    return Counts.model_validate_json(text)
 
 
 class ComponentChange(Part):

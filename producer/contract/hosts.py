@@ -23,6 +23,6 @@ def check_host_pattern(text: str) -> str:
 
 
 def fits_host(host: str, patterns: Iterable[str]) -> bool:
-    """Whether a normalised host matches one of the patterns."""
+    """Return whether a normalised host matches one of the patterns."""
     host = host.rstrip(".")
     return any(host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:])) for pattern in patterns)

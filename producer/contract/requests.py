@@ -44,7 +44,7 @@ class ScanRequest(Appearance):
     ``try_fixes``: changes of markup are tried on the page, which is loaded again for this; None: if it is assessed.
 
     ``steps`` run once the page has loaded, and their outcome is scanned. If the last step is a ``scan``, the outcome is
-    a page of its own, the state of that name (``page_url``). ``login`` runs before, once per batch. Both may have
+    a separate page, the state of that name (``page_url``). ``login`` runs before, once per batch. Both may have
     variables, whose values are secrets (``variables``). A worker of a release before these two fields ignores them and
     scans the page without login and steps.
 

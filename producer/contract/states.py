@@ -20,7 +20,7 @@ def check_state(name: str) -> str:
     name = name.strip()
     if not name.isprintable() or _FORBIDDEN & set(name) or len(name) > MAX_STATE_CHARS:
         shown = name[:60] + ("…" if len(name) > 60 else "")  # noqa: PLR2004  enough to recognise it
-        msg = f"{shown!r} is no state's name: expected a line of up to {MAX_STATE_CHARS} characters without '[' and ']'"
+        msg = f"{shown!r} is not a state's name: expected up to {MAX_STATE_CHARS} characters without '[' and ']'"
         raise ValueError(msg)
     return name
 

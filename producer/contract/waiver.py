@@ -16,14 +16,18 @@ MAX_REASON_CHARS: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """A waived barrier, the reason, and its last day (UTC, included); None never expires."""
+    """A waived barrier, the reason, and its last day (UTC, included); None never expires.
+
+    ``by`` names who decided, where they had signed in (``sightline web``).
+    """
 
     fingerprint: str
     reason: str
     until: date | None = None
+    by: str = ""
 
     def is_expired(self, today: date) -> bool:
-        """Whether its last day has passed."""
+        """Return whether its last day has passed."""
         return self.until is not None and today > self.until
 
     @property
@@ -34,4 +38,5 @@ class Waiver:
     def document(self) -> JsonObject:
         """Return the waiver as JSON."""
         until = self.until.isoformat() if self.until else None
-        return {"fingerprint": self.fingerprint, "reason": self.reason, "until": until}
+        by: JsonObject = {"by": self.by} if self.by else {}
+        return {"fingerprint": self.fingerprint, "reason": self.reason, "until": until, **by}

@@ -120,7 +120,7 @@ class _Retry(Retry):
 
 
 def _is_silence(error: object) -> bool:
-    """Whether a reply timed out; redis-py raises the same error when connecting times out."""
+    """Return whether a reply timed out; redis-py raises the same error when connecting times out."""
     return isinstance(error, RedisTimeoutError) and str(error).startswith("Timeout reading")
 
 

@@ -40,10 +40,10 @@ def remarks(pages: Iterable[Page]) -> list[str]:
                     used[waiver] += number
                 elif lapsed:
                     expired[lapsed] += number
-    lines = [f"{counted(known, 'known barrier')} not counted"] if known else []
-    lines += [f"{counted(n, 'barrier')} {one_line(w.text, limit=300)} ({w.fingerprint})" for w, n in used.items()]
+    lines = [f"{counted(known, 'known element')} not counted"] if known else []
+    lines += [f"{counted(n, 'element')} {one_line(w.text, limit=300)} ({w.fingerprint})" for w, n in used.items()]
     lines += [
-        f"{counted(n, 'barrier')} no longer waived: the waiver of {w.fingerprint} expired on {w.until} "
+        f"{counted(n, 'element')} no longer waived: the waiver of {w.fingerprint} expired on {w.until} "
         f"({one_line(w.reason, limit=200)})"
         for w, n in expired.items()
     ]

@@ -85,7 +85,7 @@ def _squeezed(text: str) -> str:
 
 
 def _is_file_of(path: str, url: str) -> bool:
-    """Whether a server would serve a file of this name at ``url``."""
+    """Return whether a server would serve a file of this name at ``url``."""
     try:
         asked = unquote(urlsplit(url).path).strip("/")
     except ValueError:

@@ -147,7 +147,7 @@ class _Crawl:
         return ""
 
     def _is_hopeless(self, pattern: str) -> bool:
-        """Whether a pattern has failed or been excluded so often that further addresses are not worth trying."""
+        """Return whether a pattern has failed or been excluded so often that further addresses are not worth trying."""
         return self._tried[pattern] >= self._bounds.per_pattern * _REQUESTS_A_PAGE
 
     def _leave_pattern(self, pattern: str) -> None:

@@ -129,11 +129,14 @@ class Downloads:
     _waited_s: float = 0.0
 
     @contextlib.contextmanager
-    def open(self, url: str) -> Generator[Body]:
-        """Request ``url`` and yield its body; raises ``PageUnreachable`` with the address and the reason."""
+    def open(self, url: str, *, body_s: float | None = None) -> Generator[Body]:
+        """Request ``url`` and yield its body, to be read within ``body_s`` (``DEADLINE_S``).
+
+        Raises ``PageUnreachable`` with the address and the reason.
+        """
         with Exchange(self.trusted, self.refuse) as exchange, unreachable(url):
             response = self._ask(url, exchange)
-            exchange.limit(DEADLINE_S)
+            exchange.limit(body_s or DEADLINE_S)
             with response:
                 yield Body(response, exchange)
 

@@ -19,6 +19,8 @@ AGENT: Final = "Sightline"
 """Sightline's name in robots.txt; rules for ``*`` also apply."""
 MAX_BYTES: Final = 512_000
 """Bytes read of a file; RFC 9309 requires at least 500 KiB."""
+BODY_S: Final = 10.0
+"""For the file's body. A sitemap is open meanwhile, and must not be late for want of its site's rules."""
 MOST_GAP_MS: Final = 60_000
 """Upper limit of Crawl-delay; some sites set hours to keep crawlers away."""
 _CLIENT_ERROR, _SERVER_ERROR, _TOO_MANY = 400, 500, 429
@@ -57,7 +59,7 @@ class RobotsOfSites:
     def _read(self, address: str) -> Protego | None:
         """Return the rules; None if the file may exist but could not be read."""
         try:
-            with self._downloads.open(address) as body:
+            with self._downloads.open(address, body_s=BODY_S) as body:
                 text = body.read(MAX_BYTES).decode("utf-8-sig", "replace")
         except PageUnreachable as error:
             status = error.http_status or _SERVER_ERROR

@@ -38,7 +38,7 @@ class SiteLogin:
 
 
 def _is_for(cookie: Mapping[str, Any], url: str) -> bool:
-    """Whether a browser would send the cookie to ``url`` (RFC 6265, 5.4)."""
+    """Return whether a browser would send the cookie to ``url`` (RFC 6265, 5.4)."""
     parts = urlsplit(url)
     host, domain, path = parts.hostname or "", str(cookie.get("domain") or "").lower(), str(cookie.get("path") or "/")
     if cookie.get("url") and origin_of(str(cookie["url"])) != origin_of(url):

@@ -89,7 +89,7 @@ def fits(url: str, pattern: str) -> bool:
 
 
 def is_file(url: str) -> bool:
-    """Whether the address has the extension of a PDF, image or archive; a wiki's ``File:x.png`` is a page."""
+    """Return whether the address has the extension of a PDF, image or archive; a wiki's ``File:x.png`` is a page."""
     name = urlsplit(url).path.rpartition("/")[2]
     return ":" not in name and _FILES.fullmatch(name, max(name.rfind("."), 0)) is not None
 

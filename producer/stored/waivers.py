@@ -66,6 +66,7 @@ def _waiver(text: bytes) -> Waiver | None:
     try:
         fields = cast("JsonObject", json.loads(text))
         until = date.fromisoformat(fields["until"]) if fields.get("until") else None
-        return check_waiver(Waiver(str(fields["fingerprint"]), str(fields["reason"]), until))
+        by = str(fields.get("by") or "")
+        return check_waiver(Waiver(str(fields["fingerprint"]), str(fields["reason"]), until, by))
     except (ValueError, TypeError, KeyError, AttributeError, InvalidJob):
         return None

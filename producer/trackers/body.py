@@ -108,7 +108,7 @@ def moved_body(old: str, hidden: Hidden) -> str:
 
 
 def is_same(one: str, other: str) -> bool:
-    """Whether two texts differ only in the scan's time and in line ends, which hosts change."""
+    """Return whether two texts differ only in the scan's time and in line ends, which hosts change."""
     first, second = hidden_of(one), hidden_of(other)
     if first is None or second is None or first.places != second.places:
         return False

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from producer.contract import public_url
+from producer.reports.plain_text import counted
 
 LOOKED_AT: Final = 200
 """Number of newest events searched for pages and happenings, whatever their age."""
@@ -63,7 +64,8 @@ def _about(event: Mapping[str, Any]) -> str:
     pages = event.get("pages")
     counts: Mapping[str, Any] = pages if isinstance(pages, dict) else {}
     details = [str(event["status"])] if event.get("status") else []
-    details += [f"{event['barriers']} barriers"] if event.get("barriers") else []
+    barriers = event.get("barriers")
+    details += [counted(barriers, "element")] if isinstance(barriers, int) and barriers else []
     details += [f"{number} {what}" for what, number in counts.items() if number]
     details += [f"by {event['by']}"] if event.get("by") else []
     return f"{subject}: {', '.join(details)}" if details else str(subject)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from producer.errors import InputError
+from producer.text_file import read_text
 from producer.web.settings import ROLES, Role
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -41,7 +42,7 @@ class Account:
     digest: bytes
 
     def is_password(self, password: str) -> bool:
-        """Whether ``password`` is the account's."""
+        """Return whether ``password`` is the account's."""
         return hmac.compare_digest(_hashed(password, self.salt), self.digest)
 
     @property
@@ -93,7 +94,7 @@ class Accounts:
             seen = (state.st_mtime_ns, state.st_size)
             if seen == self._seen:
                 return
-            lines = self._path.read_text("utf-8").splitlines()
+            lines = read_text(self._path).splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"cannot read --auth {str(self._path)!r}: {error}") from None
         self._accounts = {one.name: one for one in map(_account, filter(str.strip, lines))}
@@ -107,7 +108,7 @@ class Tries:
         self._failed: OrderedDict[str, list[float]] = OrderedDict()
 
     def is_over(self, *whose: str, now_s: float) -> bool:
-        """Whether one of ``whose`` has failed too often."""
+        """Return whether one of ``whose`` has failed too often."""
         return any(len(self._recent(one, now_s)) >= TRIES for one in whose)
 
     def failed(self, *whose: str, now_s: float) -> None:
@@ -133,7 +134,7 @@ def add_account(path: str, name: str, role: str, password: str) -> None:
     salt = secrets.token_bytes(16)
     account = Account(name, role, salt, _hashed(password, salt))
     file = Path(path)
-    kept = [one for one in file.read_text("utf-8").splitlines() if one.strip()] if file.exists() else []
+    kept = [one for one in read_text(file).splitlines() if one.strip()] if file.exists() else []
     kept = [one for one in kept if _account(one).name != name]
     made = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:

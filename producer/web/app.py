@@ -19,7 +19,21 @@ from starlette.types import ASGIApp
 from producer.client.client import Client
 from producer.contract import Event
 from producer.errors import InputError, RedisUnreachable, ResultExpired, ServiceError, SightlineError, UnknownJob
-from producer.web import ask, barrier, batch, compare, overview, page, queue, search, site, submit, templates, usage
+from producer.web import (
+    ask,
+    barrier,
+    batch,
+    compare,
+    download,
+    overview,
+    page,
+    queue,
+    search,
+    site,
+    submit,
+    templates,
+    usage,
+)
 from producer.web.accounts import Accounts
 from producer.web.desk import Desk, Shown, View, desk_of, respond, served
 from producer.web.edge import Edge
@@ -56,7 +70,7 @@ ROUTES: Final = (
     get("/shots/{job_id}/{name}", page.shot),
     get("/batches/{batch}", batch.batch),
     get("/batches/{batch}/events", batch.stream),
-    get("/batches/{batch}/report/{format}", batch.report),
+    get("/batches/{batch}/report/{format}", download.report),
     post("/batches/{batch}/cancel", batch.cancel),
     get("/queue", queue.queue),
     post("/dead/{entry}/replay", queue.replay),
@@ -98,6 +112,7 @@ def make_app(
 
     @asynccontextmanager
     async def life(_: Starlette) -> AsyncGenerator[None]:
+        desk.templates.compile()
         yield
         await live.close()
 

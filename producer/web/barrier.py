@@ -9,18 +9,19 @@ from typing import Final
 
 from starlette.requests import Request
 
-from producer import contract
+from producer.contract import Finding, Node
 from producer.contract.advice import advice_on
 from producer.contract.waiver import FINGERPRINT, Waiver
 from producer.errors import InputError, UnknownJob
 from producer.reports.component_dates import ComponentDates
 from producer.reports.components import ComponentBarrier, by_component
-from producer.reports.page import Page, page_of
+from producer.reports.page import Page
 from producer.stored.waivers import Waivers
 from producer.trackers.body import Hidden, body_of, title_of
 from producer.trackers.seen import seen_in
-from producer.web.desk import Desk, Elsewhere, Shown
+from producer.web.desk import Desk, Elsewhere, Shown, visitor_of
 from producer.web.guard import form_of
+from producer.web.kept import page_of_component
 from producer.web.past import Barrier, PageRow
 
 PAGES: Final = 200
@@ -36,12 +37,17 @@ async def barrier(desk: Desk, request: Request) -> Shown:
     pages = await desk.history.pages_with(issue_id, limit=PAGES)
     detail = await detail_of(desk, found, pages)
     waiver = next((one for one in await Waivers(desk.client).all() if one.fingerprint == issue_id), None)
+    shown = _elements(detail)
     today = datetime.now(UTC).date()
     dates = ComponentDates(found.first_ms, found.since_ms)
     facts = {
         "barrier": found,
         "detail": detail,
-        "elements_shown": _elements(detail),
+        "elements_shown": shown,
+        "elements": [
+            {"url": page.name, "selector": node.selector, "snippet": node.snippet, "fix": node.failure_summary}
+            for page, _, node in shown
+        ],
         "dates": dates.text,
         "pages": pages,
         "unlisted": max(0, found.pages - len(pages)),
@@ -52,7 +58,9 @@ async def barrier(desk: Desk, request: Request) -> Shown:
         "fix": detail.fix[0] if detail and detail.fix else None,
         "issue": _issue(found, detail),
     }
-    return Shown("barrier.html.jinja", found.name, facts, ("barrier", "pages", "waiver", "is_waived", "fix"))
+    return Shown(
+        "barrier.html.jinja", found.name, facts, ("barrier", "pages", "elements", "waiver", "is_waived", "fix")
+    )
 
 
 async def known(desk: Desk, issue_id: str) -> Barrier:
@@ -72,7 +80,7 @@ async def detail_of(desk: Desk, found: Barrier, pages: Sequence[PageRow]) -> Com
     """Return the component barrier with its elements, from results that are still kept; None if there are none."""
     read: list[Page] = []
     for row in pages[: RESULTS * 3]:
-        page = await page_with_pictures(desk, row.scan_id)
+        page = await page_of_component(desk, row.job_id, found.issue_id)
         if page is not None:
             read.append(page)
         if len(read) >= RESULTS:
@@ -81,20 +89,9 @@ async def detail_of(desk: Desk, found: Barrier, pages: Sequence[PageRow]) -> Com
     return next(fit, None)
 
 
-async def page_with_pictures(desk: Desk, job_id: str) -> Page | None:
-    """Return the page of a scan's result with its screenshots; None if it is no longer kept."""
-    result = await desk.client.result(job_id)
-    if not isinstance(result, contract.ScanResult) or result.error is not None:
-        return None
-    page = page_of(result)
-    if result.screenshot is None:
-        return page
-    return replace(page, pictures=await desk.client.shots(job_id))
-
-
-def _elements(detail: ComponentBarrier | None) -> list[object]:
-    """Return the distinct elements of the component, each with its page and finding."""
-    shown: dict[str, object] = {}
+def _elements(detail: ComponentBarrier | None) -> list[tuple[Page, Finding, Node]]:
+    """Return different elements of the component, each with its page and finding."""
+    shown: dict[str, tuple[Page, Finding, Node]] = {}
     for page, finding in detail.places if detail else ():
         for node in finding.nodes:
             shown.setdefault(node.fingerprint, (page, finding, node))
@@ -115,7 +112,8 @@ async def waive(desk: Desk, request: Request) -> Elsewhere:
     """Waive a component barrier, with a reason and an optional last day."""
     found = await known(desk, str(request.path_params["issue_id"]))
     form = form_of(request)
-    waiver = Waiver(found.issue_id, form.get("reason", "").strip(), _until(form.get("until", "")))
+    who = visitor_of(request).name
+    waiver = Waiver(found.issue_id, form.get("reason", "").strip(), _until(form.get("until", "")), who)
     await Waivers(desk.client).add(waiver)
     return Elsewhere(f"/barriers/{found.issue_id}", {"done": "waived"})
 

@@ -1,37 +1,28 @@
-"""One batch: live progress and outcomes, cancellation, and its report in every format."""
+"""One batch: live progress and outcomes, and cancellation."""
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from producer.cli.outputs import Output
-from producer.cli.report_extras import read_extras
-from producer.client.queue_view import BatchInfo, jobs_of_batch, urls_of_jobs
-from producer.contract import Event, JobState, check_job_id
-from producer.errors import InputError
+from producer.client.queue_view import BatchInfo, unknown
+from producer.contract import Event
+from producer.contract.payloads import PAGES
+from producer.errors import UnknownJob
 from producer.redis.connection import redis_errors
-from producer.reports.category import category_of
-from producer.reports.formats import FORMATS, ReportContext, load_report
-from producer.reports.marks import Marks
-from producer.reports.page import Page, page_of, waiting_page
-from producer.stored.waivers import Waivers
+from producer.reports.formats import FORMATS
 from producer.views.board import Board, read_board
 from producer.web.desk import Desk, Elsewhere, Shown
+from producer.web.names import batch_asked
 
 ROWS: Final = 40
 """Maximum number of results shown, newest first; all are in the batch's reports."""
 READ_BACK: Final = 1_000
-REPORTED: Final = 5_000
-"""Maximum number of pages of a report made here; the CLI makes larger ones."""
-_TYPES: Final = {"html": "text/html", "json": "application/json", "csv": "text/csv", "junit": "application/xml"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +38,11 @@ class Row:
 
 async def batch(desk: Desk, request: Request) -> Shown:
     """Show one batch."""
-    name = name_asked(request)
-    facts = await facts_of(desk, name, [])
+    name = batch_asked(request)
+    try:
+        facts = await facts_of(desk, name, [])
+    except UnknownJob:
+        return await _search_of(desk, name)
     with redis_errors(desk.client.settings, None):
         found = await desk.client.redis.xrevrange(desk.client.keys.events, count=READ_BACK)
     events = [event for event in map(_event, found) if event and event.batch == name]
@@ -58,11 +52,16 @@ async def batch(desk: Desk, request: Request) -> Shown:
     return Shown("batch.html.jinja", f"Batch {name}", facts, ("batch", "share", "left_ms", "rows"))
 
 
-def name_asked(request: Request) -> str:
-    """Return the batch named in the address; raises ``InvalidJob`` for an invalid name."""
-    name = str(request.path_params["batch"])
-    check_job_id(name)
-    return name
+async def _search_of(desk: Desk, name: str) -> Shown:
+    """Show how far the search for a batch's pages is; raises ``UnknownJob`` where there is none."""
+    try:
+        job = await desk.client.job(f"{name}{PAGES}")
+    except UnknownJob:
+        raise unknown(f"batch {name!r}", desk.client.keys) from None
+    step = f"number {job.position} in lane {job.lane}" if job.position is not None else job.progress or str(job.state)
+    error = (job.error or str(job.state)) if job.state.is_final else ""
+    facts = {"name": name, "step": step, "error": error}
+    return Shown("looking.html.jinja", f"Batch {name}", facts, ("step", "error"))
 
 
 async def facts_of(desk: Desk, name: str, events: Sequence[Event]) -> dict[str, Any]:
@@ -76,7 +75,7 @@ async def facts_of(desk: Desk, name: str, events: Sequence[Event]) -> dict[str, 
         "rate": board.recent.per_minute("succeeded") if board else 0.0,
         "running": [job for job in board.jobs if job.batch == name] if board else [],
         "workers": len(board.queue.workers) if board else None,
-        "rows": rows_of(list(reversed(events))),
+        "rows": rows_of(list(reversed(events)))[:ROWS],
     }
 
 
@@ -111,68 +110,18 @@ def _event(row: Any) -> Event | None:
 
 
 async def stream(desk: Desk, request: Request) -> Response:
-    """Send changes of one batch until the browser disconnects."""
-    name = name_asked(request)
+    """Send what changes of one batch, until the browser goes."""
+    name = batch_asked(request)
     await desk.client.batch(name)
     since = request.headers.get("last-event-id") or request.query_params.get("since", "")
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    if request.method == "HEAD":  # whoever asks for the head alone must not wait for the end of a stream
+        return Response(media_type="text/event-stream", headers=headers)
     return StreamingResponse(desk.live.stream(name, since=since), media_type="text/event-stream", headers=headers)
 
 
 async def cancel(desk: Desk, request: Request) -> Elsewhere:
-    """Cancel the remaining jobs of a batch."""
-    name = name_asked(request)
+    """Cancel what has not ended of a batch."""
+    name = batch_asked(request)
     await desk.client.cancel_batch(name)
     return Elsewhere(f"/batches/{name}", {"done": "cancelled"})
-
-
-async def report(desk: Desk, request: Request) -> Response:
-    """Return the batch's report in one of the formats."""
-    name, form = name_asked(request), str(request.path_params["format"])
-    write = load_report(form)
-    info = await desk.client.batch(name)
-    if info.total > REPORTED:
-        raise InputError(
-            f"batch {name!r} has {info.total:,} jobs, more than {REPORTED:,}: write its report with "
-            f"'sightline result {name} --format {form} -o {FORMATS[form]}'"
-        )
-    pages = await _pages(desk, name)
-    extras = await read_extras(desk.client, pages, [Output(form, None)])
-    context = ReportContext(
-        datetime.now(UTC),
-        title=f"Accessibility report of {name}",
-        width=120,
-        trends=extras.trends,
-        dates=extras.dates,
-        notes=extras.notes,
-        category=category_of(extras.pages),
-    )
-    out = io.StringIO()
-    write(extras.pages, context, out)
-    kind = _TYPES.get(form, "text/plain")
-    headers = {"Content-Disposition": f'attachment; filename="{name}-{FORMATS[form]}"'}
-    return Response(out.getvalue().encode("utf-8", "replace"), media_type=f"{kind}; charset=utf-8", headers=headers)
-
-
-async def _pages(desk: Desk, name: str) -> list[Page]:
-    """Return the pages of a batch with the waivers in force."""
-    client = desk.client
-    with redis_errors(client.settings, None):
-        jobs = await jobs_of_batch(client.redis, client.keys, name)
-        urls = await urls_of_jobs(client.redis, client.keys, jobs)
-    waivers = {one.fingerprint: one for one in await Waivers(client).all()}
-    marks = Marks(waivers={name: one for name, one in waivers.items() if not one.is_expired(datetime.now(UTC).date())})
-    pages: list[Page] = []
-    for job_id, state in jobs.items():
-        result = await client.result(job_id)
-        if result is None:
-            problem = "its result is no longer kept" if JobState(state).is_final else "the job has not ended"
-            pages.append(waiting_page(urls[job_id], job_id=job_id, problem=problem))
-            continue
-        page = page_of(result, url=urls[job_id])
-        pages.append(_marked(page, marks))
-    return pages
-
-
-def _marked(page: Page, marks: Marks) -> Page:
-    return replace(page, marks=marks) if marks.is_set else page

@@ -11,8 +11,8 @@ from producer.redis.connection import redis_errors
 from producer.reports.comparison_formats import HEADINGS
 from producer.web.desk import Desk, Shown
 
-MAX_PAGES: Final = 12
-MAX_CHANGES: Final = 100
+MAX_PAGES: Final = 5
+MAX_CHANGES: Final = 50
 RECENT: Final = 10
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 PATIENCE_S: Final = 20.0
 """A view that takes longer reports that Redis does not answer."""
+REPORTS: Final = 2
+"""Maximum number made at a time, each by a process of some 80 MB; the next waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Desk:
     history: History
     templates: Templates
     live: Live
+    reports: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REPORTS))
 
     def link(self, path: str, **query: object) -> str:
         """Return the address of a page of this application, under the path prefix."""
@@ -123,7 +126,7 @@ def respond(request: Request, desk: Desk, shown: Shown | Elsewhere | Response) -
 
 
 def wants_json(request: Request) -> bool:
-    """Whether JSON is requested and HTML is not."""
+    """Return whether JSON is requested and HTML is not."""
     accepted = request.headers.get("accept", "")
     return "application/json" in accepted and "text/html" not in accepted
 

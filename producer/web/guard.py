@@ -108,7 +108,7 @@ class Guard:
 
     @staticmethod
     def _is_own(request: Request) -> bool:
-        """Whether the browser says that a form was sent from a page of this application."""
+        """Return whether the browser says that a form was sent from a page of this application."""
         came = request.headers.get("sec-fetch-site")
         if came is not None:
             return came in {"same-origin", "none"}

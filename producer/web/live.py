@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from producer.client.client import Client
-from producer.client.event_stream import newest_id, read_after
+from producer.client.event_stream import newest_id
 from producer.contract import Event
 from producer.errors import SightlineError
 from producer.redis.connection import redis_errors
@@ -96,13 +96,10 @@ class Live:
             return message("down", {"why": str(error)})
 
     async def _after(self, name: str, since: str) -> list[Event]:
-        found: list[Event] = []
-        while True:
-            rows = await read_after(self._client.redis, self._client.keys.events, since, block_ms=None)
-            found += [event for event in map(_event, rows) if event and (not name or event.batch == name)]
-            if len(rows) < _CHUNK:
-                return found[-_CHUNK:]
-            since = rows[-1][0]
+        """Return the events after ``since``, of the newest ``_CHUNK`` of all batches."""
+        rows = await self._client.redis.xrevrange(self._client.keys.events, min=f"({since}", count=_CHUNK)
+        found = (_event(row_id.decode(), fields.get(b"event", b"")) for row_id, fields in reversed(rows))
+        return [event for event in found if event and (not name or event.batch == name)]
 
     def _ensure_reading(self, last_id: str) -> None:
         if self._reader is None or self._reader.done():
@@ -135,6 +132,7 @@ class Live:
         for name in {event.batch or "", ""}:
             if topic := self._topics.get(name):
                 topic.events.append(event)
+                del topic.events[: -2 * _CHUNK]  # a flood: what a page shows are the newest
 
     async def _send(self, topic: Topic) -> None:
         """Send a topic's new events to all its listeners, rendered once."""
@@ -168,8 +166,8 @@ def message(name: str, parts: dict[str, str], *, event_id: str | None = None) ->
     return f"{head}event: {name}\ndata: {json.dumps(parts)}\n\n".encode()
 
 
-def _event(row: tuple[str, str]) -> Event | None:
+def _event(event_id: str, line: bytes) -> Event | None:
     try:
-        return Event.model_validate({**json.loads(row[1]), "id": row[0]})
+        return Event.model_validate({**json.loads(line), "id": event_id})
     except (ValueError, TypeError):
         return None

@@ -51,7 +51,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class PageRow:
-    """The newest recorded state of a page. ``scan_id`` is the job that recorded it first."""
+    """The newest recorded state of a page. ``scan_id`` is the job that recorded it, ``job_id`` that saw it last."""
 
     url: str
     state: str
@@ -62,6 +62,7 @@ class PageRow:
     barriers: Counts
     at_ms: int
     last_seen_ms: int
+    job_id: str
     distance: float | None = None
     """Cosine distance from a query by meaning: 0 is the same, 2 the opposite."""
 
@@ -72,13 +73,26 @@ class PageRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedRule:
+    """A rule that a page failed, as its record has it once the result is gone."""
+
+    rule: str
+    impact: Impact
+    elements: int
+
+
+@dataclass(frozen=True, slots=True)
 class Past:
-    """A record of a page's history, and its changes."""
+    """A record of a page's history, and its changes; ``components`` are ids of component barriers.
+
+    ``rules`` and ``changes`` are left out of records that are too large to be read for a page.
+    """
 
     row: PageRow
     summary: str
     times_seen: int
-    components: Mapping[str, int]
+    components: tuple[str, ...]
+    rules: tuple[RecordedRule, ...] = ()
     changes: Changes | None = None
 
 
@@ -105,6 +119,10 @@ class History(Protocol):
 
     async def barriers_of(self, issue_ids: Sequence[str]) -> Mapping[str, Barrier]:
         """Return the known component barriers among these ids."""
+        ...
+
+    async def named(self, words: str, *, limit: int) -> Sequence[Barrier]:
+        """Return open component barriers whose name has all the words, those on most pages first."""
         ...
 
     async def worst_pages(self, site: str, *, group: str | None = None, limit: int) -> Sequence[PageRow]:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from producer.contract.advice import advice_on
 from producer.contract.waiver import FINGERPRINT
 from producer.errors import InputError, InvalidJob, SightlineError, UnknownJob
+from producer.reports.plain_text import one_line
 from producer.web.desk import Desk, Elsewhere, Shown
 from producer.web.past import Wanted
 
@@ -18,22 +19,23 @@ MAX_CHARS: Final = 500
 
 async def search(desk: Desk, request: Request) -> Shown | Elsewhere:
     """Redirect to the thing that the words name, or show the nearest results."""
-    words = " ".join(request.query_params.get("q", "").split())
+    words = one_line(request.query_params.get("q", ""))
     if len(words) > MAX_CHARS:
         raise InputError(f"{len(words):,} characters: expected a search of up to {MAX_CHARS}")
-    named = await _named(desk, words) if words else None
-    if named is not None:
-        return named
+    if words and (onward := await _named(desk, words)) is not None:
+        return onward
     sites = [one for one in await desk.history.sites() if words and words.lower() in one.site][:FOUND]
-    barriers = list(await desk.history.barriers(Wanted(rule=words), limit=FOUND)) if advice_on(words) else []
+    is_rule = advice_on(words) is not None
+    barriers = list(await desk.history.barriers(Wanted(rule=words), limit=FOUND)) if is_rule else []
+    named = list(await desk.history.named(words, limit=FOUND)) if words and not is_rule else []
     pages, why = [], ""
-    if words and not barriers:
+    if words and not is_rule:
         try:
             pages = list(await desk.history.search(words, limit=FOUND))
         except SightlineError as error:  # no model host: names are found without one
             why = str(error)
-    facts = {"words": words, "sites": sites, "barriers": barriers, "pages": pages, "why": why}
-    return Shown("search.html.jinja", "Search", facts, ("words", "sites", "barriers", "pages", "why"))
+    facts = {"words": words, "sites": sites, "barriers": barriers, "named": named, "pages": pages, "why": why}
+    return Shown("search.html.jinja", "Search", facts, tuple(facts))
 
 
 async def _named(desk: Desk, words: str) -> Elsewhere | None:

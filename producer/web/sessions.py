@@ -66,7 +66,7 @@ class Sessions:
         return self._digest(b"form", session.session_id + session.name + session.role)
 
     def is_token(self, session: Session, token: str) -> bool:
-        """Whether ``token`` is this session's token."""
+        """Return whether ``token`` is this session's token."""
         return token.isascii() and hmac.compare_digest(self.token(session), token)
 
     def _digest(self, purpose: bytes, text: str) -> str:

@@ -55,7 +55,7 @@ class WebSettings:
         return self
 
     def is_proxy(self, address: str) -> bool:
-        """Whether a connection from ``address`` comes from a trusted proxy."""
+        """Return whether a connection from ``address`` comes from a trusted proxy."""
         try:
             came_from = ip_address(address)
         except ValueError:
@@ -64,7 +64,7 @@ class WebSettings:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches ``host``."""
+    """Return whether only this machine reaches ``host``."""
     if host == "localhost":
         return True
     try:

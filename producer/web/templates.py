@@ -21,6 +21,7 @@ from producer.web.desk import Desk, Shown, visitor_of
 MAX_NODES: Final = 6
 """Maximum number of elements shown per finding; all are in the reports."""
 TITLE_CHARS: Final = 200
+PAGES: Final = tuple(one.name for one in (files(__package__ or "") / "assets").iterdir() if one.name.endswith(".jinja"))
 DONE: Final = {
     "waived": "Waived: the barrier no longer counts.",
     "counts": "The waiver was removed: the barrier counts again.",
@@ -59,6 +60,11 @@ class Templates:
             "TITLE_CHARS": TITLE_CHARS,
         }
         cast("dict[str, Any]", self._environment.globals).update({**FUNCTIONS, **own})
+
+    def compile(self) -> None:
+        """Compile all templates, so that no visitor waits for one."""
+        for name in PAGES:
+            self._environment.get_template(name)
 
     def page(self, request: Request, desk: Desk, shown: Shown) -> str:
         """Return the page as HTML."""

@@ -90,7 +90,7 @@ async def test_a_part_that_is_not_there_is_never_a_pass(engine: ScanEngine, site
     result = await scan(engine, site.url("/pages/clean.html"), include=["#missing"])
 
     assert result.status == "partial"
-    assert result.reason == "nothing on the page fits '#missing', the part to scan"
+    assert result.reason == "nothing on the page matches '#missing', the part to scan"
 
 
 async def test_a_rule_that_does_not_exist_is_the_callers_error(engine: ScanEngine, site: Site) -> None:

@@ -97,6 +97,46 @@ async def test_a_rule_that_is_cut_short_keeps_what_it_has_found(
     assert result.status == "partial"
 
 
+SELECTORS_ARE_SLOW = """;{
+  const { prototype } = axe.utils.DqElement, { get } = Object.getOwnPropertyDescriptor(prototype, "selector");
+  const wait = (end) => { while (performance.now() < end); };
+  const slow = function () { wait(performance.now() + 50); return get.call(this); };
+  Object.defineProperty(prototype, "selector", { get: slow });
+}"""
+
+
+async def test_elements_that_there_is_no_time_to_name_are_named_by_their_path(
+    engine: ScanEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_audits(monkeypatch, SELECTORS_ARE_SLOW)
+
+    result = await scan(engine, "".join(f'<p><a href="/{n}"></a></p>' for n in range(300)), deadline_s=8)
+
+    (finding,) = (one for one in result.findings if one.rule == "link-name")
+    assert (result.status, finding.node_count, len(finding.nodes)) == ("scanned", 300, 300)
+    assert finding.nodes[-1].selector == ("html > body > main > p:nth-child(302) > a",)
+    assert len({node.fingerprint for node in finding.nodes}) == 300
+
+
+MERGING_IS_LATE = """;{
+  const { finishRun } = axe;
+  axe.finishRun = (...given) => new Promise((done) => setTimeout(done, 6000)).then(() => finishRun(...given));
+}"""
+
+
+async def test_what_rules_have_found_in_time_is_kept_although_it_is_merged_late(
+    engine: ScanEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_audits(monkeypatch, A_CHECK_IS_SLOW.replace("CHECK", "has-alt") + MERGING_IS_LATE)
+
+    result = await scan(engine, '<img src=data:><p><a href="/"></a></p>' * 50, deadline_s=5)
+
+    assert {one.rule: one.node_count for one in result.findings}["link-name"] == 50
+    assert [doubt.what for doubt in result.doubts if doubt.kind == "rules-left-out"] == [
+        "there was no time to finish 1 rule: image-alt"
+    ]
+
+
 async def test_a_rule_that_takes_too_long_costs_itself_alone_and_is_named(
     engine: ScanEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -276,7 +276,7 @@ async def test_a_sandbox_that_was_there_once_is_never_given_up(
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     none_here = browser_that(NO_SANDBOX, times=99, settings=settings, folder=tmp_path)
 
-    with pytest.raises(BrowserGone, match="lost its sandbox, which it had before"):
+    with pytest.raises(BrowserGone, match="it has lost the sandbox that it had before"):
         await Chromium.launch(Path(none_here.browser_path or ""), none_here, had_sandbox=True)
 
 
@@ -287,7 +287,7 @@ async def test_a_sandbox_that_is_required_is_missed_with_what_to_do(
     required = dataclasses.replace(none_here, sandbox="require")
 
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    with pytest.raises(DependencyMissing, match=r"off: root.*run the worker as another user than root"):
+    with pytest.raises(DependencyMissing, match=r"off: root.*run the worker as a user other than root"):
         await ScanEngine(required).open()
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(DependencyMissing, match=r"No usable sandbox.*permit user namespaces"):

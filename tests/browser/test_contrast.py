@@ -17,6 +17,7 @@ from worker.scan.blank import BlankPage
 from worker.scan.cdp import CallFailed, JsonObject, Session
 from worker.scan.chromium import Chromium
 from worker.scan.contrast import MAX_TEXTS, measure_contrast
+from worker.scan.deadline import Deadline
 from worker.scan.engine import ScanEngine
 from worker.scan.guard import Guard
 from worker.scan.page import Page
@@ -192,7 +193,7 @@ async def test_a_page_is_left_as_it_was(browser_path: str, site: Site) -> None:
             assert await opened.until(lambda: opened.watch.is_loaded, timeout_s=20)
             world = await opened.world(opened.session, opened.watch.frame_id, timeout_s=10)
             before = await opened.evaluate(opened.session, world, state, timeout_s=10)
-            axe = AxeRun(opened, ScanRequest(url=url), left_s=lambda: 30, frame_limit_s=5, max_frames=5)
+            axe = AxeRun(opened, ScanRequest(url=url), deadline=Deadline(30), frame_limit_s=5, max_frames=5)
             report = await axe.run(max_nodes=9, with_boxes=False)
 
             blank = BlankPage(browser)

@@ -64,7 +64,7 @@ async def test_a_document_that_replaced_the_page_is_not_the_page(engine: ScanEng
     result = await scan(engine, url)
 
     assert result.status == "unreachable"
-    assert "the page went to" in result.reason
+    assert "the page navigated to" in result.reason
     assert result.findings == ()
 
 
@@ -72,7 +72,7 @@ async def test_a_page_that_went_back_to_nothing_is_not_the_page(engine: ScanEngi
     result = await scan(engine, site.add("/back", "<title>x</title><h1>x</h1><script>history.back()</script>"))
 
     assert (result.status, result.findings) == ("unreachable", ())
-    assert "the page went to about:blank" in result.reason
+    assert "the page navigated to about:blank" in result.reason
 
 
 async def test_a_page_that_moved_to_another_host_once_loaded_is_remarked(engine: ScanEngine, site: Site) -> None:
@@ -91,7 +91,7 @@ async def test_a_challenge_answered_by_an_error_is_called_a_check_for_robots(eng
     result = await scan(engine, site.add("/mitigated", challenge))
 
     assert result.status == "unreachable"
-    assert "a check for robots (cf-mitigated: challenge)" in result.reason
+    assert "a bot check (cf-mitigated: challenge)" in result.reason
     assert [doubt.kind for doubt in result.doubts] == ["bot-wall"]
 
 

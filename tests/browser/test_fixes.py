@@ -214,7 +214,7 @@ async def test_a_page_that_takes_the_change_back_is_found_out(engine: ScanEngine
     found = await tries(engine, url, await wanted(engine, url))
 
     assert found["button-name"].verdict == "no_effect"
-    assert "took the change back" in found["button-name"].why
+    assert "reverted the change" in found["button-name"].why
 
 
 async def test_a_component_that_changes_other_parts_with_its_element_is_no_fix(engine: ScanEngine, site: Site) -> None:

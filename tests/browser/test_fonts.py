@@ -44,7 +44,7 @@ async def test_a_page_in_a_script_without_glyphs_is_doubtful_and_no_other(settin
         [framed] = await doubts("en", "<iframe title=Part srcdoc='<!doctype html><p>次頁'></iframe>")
         plain = await doubts("en", "Tea → “cup” ✓ é <span hidden>次頁</span><script>'次頁'</script>")
 
-    assert han == "has text in Han (Chinese, Japanese), drawn as boxes for want of fonts: sizes of it are wrong"
+    assert han == "has text in Han (Chinese, Japanese), drawn as boxes because fonts are missing: its sizes are wrong"
     assert framed == han
     assert "kana (Japanese), Korean" in both
     assert plain == []

@@ -14,6 +14,7 @@ import pytest
 from producer.contract import ScanRequest, ScanResult
 from tests.support.hostile import GUILTY
 from tests.support.site import PAGES, Request, Site, redirect, reply
+from worker.own_redis.server import free_port
 from worker.scan.engine import ScanEngine, ScanSettings
 
 NAMES = {"inner.test": "127.0.0.1", "allowed.test": "127.0.0.2", "metadata.test": "169.254.169.254"}
@@ -43,8 +44,8 @@ class Forbidden(asyncio.DatagramProtocol):
 @asynccontextmanager
 async def forbidden_port() -> AsyncGenerator[Forbidden]:
     place = Forbidden()
-    server = await asyncio.start_server(place.serve, "127.0.0.1", 0)
-    place.port = int(server.sockets[0].getsockname()[1])
+    place.port = free_port()  # below the ephemeral ports: of UDP, these may have the same number taken
+    server = await asyncio.start_server(place.serve, "127.0.0.1", place.port)
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
         lambda: place, local_addr=("127.0.0.1", place.port)
     )

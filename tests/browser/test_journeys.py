@@ -75,7 +75,7 @@ async def test_a_step_whose_element_is_gone_says_what_is_there_and_the_page_does
     result = await take(engine, shop, "/shop/cart", {"scroll": "bottom"}, {"hover": "text=Cart"}, missing)
 
     assert (result.status, result.findings, result.reached_by) == ("unreachable", (), "")
-    assert result.reason.startswith("""step 3 'save it' (click role=button[name="Save"]) failed: nothing fits""")
+    assert result.reason.startswith("""step 3 'save it' (click role=button[name="Save"]) failed: nothing matches""")
     assert "3 buttons: 'Open details', 'Cancel', 'Pay now'" in result.reason
     assert result.reason.endswith(f"; the page is 'Cart', {shop.site.url('/shop/cart')}")
 
@@ -87,9 +87,9 @@ async def test_a_step_whose_element_is_gone_says_what_is_there_and_the_page_does
         ({"select": "label=Size", "value": "Huge"}, "it has no option 'Huge': 'Small', 'Large'"),
         ({"fill": "text=Cancel", "value": "x"}, "button 'Cancel' is no field for text"),
         ({"wait_for": {"address": "/shop/paid*"}}, "the address did not become '/shop/paid*'"),
-        ({"click": "dialog button"}, "an element fits, and none is visible (button 'Close')"),
-        ({"goto": "http://elsewhere.example/"}, "it leads to http://elsewhere.example: a journey stays on"),
-        ({"click": "text=Partner"}, "it leads to http://elsewhere.example: a journey stays on"),
+        ({"click": "dialog button"}, "one element matches, but none is visible (button 'Close')"),
+        ({"goto": "http://elsewhere.example/"}, "it leads to http://elsewhere.example: a journey must stay on"),
+        ({"click": "text=Partner"}, "it leads to http://elsewhere.example: a journey must stay on"),
         ({"goto": "/shop/gone"}, "404 Not Found"),
     ],
 )

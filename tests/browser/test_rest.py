@@ -58,7 +58,7 @@ async def test_a_lazy_frame_is_waited_for_longer_than_other_things(
     monkeypatch.setattr(rest, "_SCROLL_LIMIT_S", 0.6)
 
     async def late(request: Request, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(2)  # longer than what scrolling begins is waited for
+        await asyncio.sleep(1.2)  # longer than what scrolling begins is waited for
         await reply("<!doctype html><html lang=en><title>Map</title><img src=/pixel.png>")(request, writer)
 
     site.add("/late-map", late)

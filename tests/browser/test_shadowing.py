@@ -13,6 +13,7 @@ from tests.support.site import Site
 from worker.scan.axe import AxeRun
 from worker.scan.axe_source import script
 from worker.scan.chromium import Chromium
+from worker.scan.deadline import Deadline
 from worker.scan.engine import ScanEngine, ScanSettings
 from worker.scan.guard import Guard
 from worker.scan.page import Page
@@ -99,7 +100,7 @@ async def test_the_page_is_the_same_before_and_after(browser_path: str, settings
             assert await page.until(lambda: page.watch.is_loaded, timeout_s=30)
             world = await page.world(page.session, page.watch.frame_id, timeout_s=10)
             before = await page.evaluate(page.session, world, whole, timeout_s=10)
-            run = AxeRun(page, ScanRequest(url=url), left_s=lambda: 60.0, frame_limit_s=10, max_frames=10)
+            run = AxeRun(page, ScanRequest(url=url), deadline=Deadline(60), frame_limit_s=10, max_frames=10)
 
             report = await run.run(max_nodes=500, with_boxes=True)
 

@@ -170,7 +170,7 @@ async def test_an_authority_given_is_trusted_for_one_scan_and_vouches_for_no_oth
     assert not stranger.requests, "nothing is asked of a server before it has proved who it is"
     assert [one.status for one in (misnamed, unknown, again)] == ["unreachable"] * 3
     assert "the certificate of '127.0.0.2' is not valid" in misnamed.reason
-    assert "the certificate of '127.0.0.1' is not valid, also with the authority that was given" in unknown.reason
+    assert "the certificate of '127.0.0.1' is not valid, even with the given authority" in unknown.reason
     assert "certificate" in again.reason
 
 
@@ -191,7 +191,7 @@ async def test_a_selector_that_the_browser_does_not_know_is_a_wrong_job(
 ) -> None:
     selector = "main:no-such-class"
 
-    with pytest.raises(InvalidJob, match=f"{field}: '{selector}' is no CSS selector that the browser knows"):
+    with pytest.raises(InvalidJob, match=f"{field}: '{selector}' is not a CSS selector known to the browser"):
         await scan(engine, site.url("/pages/clean.html"), **{field: selector if field == "wait_for" else [selector]})
 
 

@@ -13,8 +13,9 @@ from tests.crash.test_worker_killed import release, runs_of
 from tests.support.processes import StartWorker
 from tests.support.queue import until
 
-PROMISED_S = 15
-LEASE_S = 10
+LEASE_S = 4
+WITHIN_S = 5
+"""Of the end of a lost worker's lease: 15 s with the lease of 10 s that workers have."""
 
 
 async def orphans_of(redis: Redis, keys: Keys, pid: int) -> set[str]:
@@ -38,7 +39,7 @@ async def workers_may_reclaim(client: Client, count: int) -> None:
     await until(lambda: time.monotonic() > since + LEASE_S + 1, what="a lease's time")
 
 
-async def test_a_killed_workers_jobs_run_again_within_15_s_although_slow_jobs_wait(
+async def test_a_killed_workers_jobs_run_again_within_5_s_of_their_lease_although_slow_jobs_wait(
     client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
 ):
     doomed = start_worker(f"lease={LEASE_S}", "max_jobs=3")
@@ -53,11 +54,11 @@ async def test_a_killed_workers_jobs_run_again_within_15_s_although_slow_jobs_wa
     await until(lambda: run_again(redis, keys, orphans, doomed.pid), what="the second runs")
 
     assert orphans
-    assert time.monotonic() - killed_at <= PROMISED_S
+    assert time.monotonic() - killed_at <= LEASE_S + WITHIN_S
     assert await redis.xlen(keys.lane("batch")) > 0, "nothing waited any more"
 
 
-async def test_a_killed_workers_job_runs_again_within_15_s_although_5000_jobs_wait(
+async def test_a_killed_workers_job_runs_again_within_5_s_of_its_lease_although_5000_jobs_wait(
     client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
 ):
     doomed = start_worker(f"lease={LEASE_S}")
@@ -75,7 +76,7 @@ async def test_a_killed_workers_job_runs_again_within_15_s_although_5000_jobs_wa
     ended_at = time.monotonic()
     await until(lambda: run_again(redis, keys, {job.job_id}, doomed.pid), what="the second run")
 
-    assert time.monotonic() - ended_at <= PROMISED_S - LEASE_S
+    assert time.monotonic() - ended_at <= WITHIN_S
     assert await redis.xlen(keys.lane("batch")) > 1, "nothing waited any more"
     await release(redis, keys)
     assert (await client.wait(job.job_id, timeout_s=30)).state is JobState.SUCCEEDED

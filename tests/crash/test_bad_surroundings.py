@@ -62,7 +62,7 @@ async def test_a_password_that_is_missing_is_told_at_once(
         with pytest.raises(AuthenticationError) as refused:
             await client.ping()
 
-    assert "wants a password" in str(explained(refused.value, ClientSettings()))
+    assert "requires a password" in str(explained(refused.value, ClientSettings()))
 
 
 async def test_a_web_server_in_place_of_redis_is_named() -> None:
@@ -73,7 +73,7 @@ async def test_a_web_server_in_place_of_redis_is_named() -> None:
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        async with asyncio.timeout(20), open_redis(ClientSettings(redis_url=f"redis://127.0.0.1:{port}")) as client:
+        async with asyncio.timeout(WAIT_S), open_redis(ClientSettings(redis_url=f"redis://127.0.0.1:{port}")) as client:
             with pytest.raises(RedisError) as failed:
                 await client.ping()
 

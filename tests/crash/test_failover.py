@@ -117,7 +117,7 @@ async def test_every_way_to_dial_asks_the_sentinels(settings: ClientSettings) ->
         (
             (f"={PASSWORD}", "=wrong"),
             RedisUnsuitable,
-            "refuses the password: write it into REDIS_URL",
+            "refuses the password: put it into REDIS_URL",
         ),
         ((f"/{SERVICE}", "/nobody"), RedisUnreachable, "no Sentinel names a primary of 'nobody': .* does not know it"),
     ],

@@ -79,10 +79,10 @@ async def test_a_conversation_goes_on_after_a_restart_of_its_worker(
     second = await answered(redis_url, keys, "What is wrong with that page?", "--thread", "audit: 1")
 
     assert first["answer"].startswith(
-        f"The worst barriers are on \u201cMany\u201d ({site.url}/many): 5 barriers (5 critical)"
+        f"The worst barriers are on \u201cMany\u201d ({site.url}/many): 5 elements (5 critical)"
     )
     assert (first["sources"], first["status"], first["model"]) == (["many", "guilty"], "answered", "builtin")
-    assert "Failed rules, the worst first: image-alt (critical, 5 elements)" in second["answer"]
+    assert "Failed rules, worst first: image-alt (critical, 5 elements)" in second["answer"]
     assert second["sources"] == ["many"]
     assert first["thread_id"] == second["thread_id"] == "audit: 1"
 

@@ -72,7 +72,7 @@ async def test_ctrl_c_while_waiting_is_130_and_says_how_to_resume(
     _, said = waiting.communicate(timeout=WAIT_S)
     assert waiting.returncode == 130
     [line] = said.splitlines()
-    assert line == "sightline: stopped waiting; 2 jobs in batch b1 go on: sightline result b1 --wait"
+    assert line == "sightline: stopped waiting; 2 jobs in batch b1 continue: sightline result b1 --wait"
     assert json.loads(call("status", "b1").stdout)["total"] == 2
 
 

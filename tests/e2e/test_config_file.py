@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.support.command_line import Call, run_sightline
 from tests.support.scan_worker import StartScanWorker, need_browser
 from tests.support.small_site import SmallSite, small_site
+from worker.own_redis.server import free_port
 
 PAGE = b"<!doctype html><html lang=en><title>T</title><main><h1>T</h1><img src=/x.png><button></button></main>"
 
@@ -20,9 +21,7 @@ def test_a_fresh_clone_is_started_scanned_and_judged_by_its_file(tmp_path: Path)
     need_browser()
     (tmp_path / "site").mkdir()
     (tmp_path / "site/index.html").write_bytes(PAGE)
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = int(found.getsockname()[1])
+    port = free_port()
     (tmp_path / "sightline.toml").write_text(f"""
 start = "{shlex.quote(sys.executable)} -m http.server {port} --bind 127.0.0.1 --directory site"
 [scan]
@@ -96,5 +95,5 @@ rules = ["image-alt"]
     later = call("result", batch, "--config", str(file), "--format", "table")
     assert later.returncode == 1
     shown = "".join(later.stdout.split())  # a long path is wrapped, and relative where that is shorter
-    assert "onlyreported,forgate.rulesof" in shown
+    assert "onlyreported,sincegate.rulesof" in shown
     assert f"{file.parent.name}/{file.name}doesnotnametherule" in shown

@@ -1,6 +1,11 @@
-"""Two workers and one host: they keep its slots together."""
+"""Two workers and one host: they keep its slots together, and leave it alone for as long as it asks."""
 
 from __future__ import annotations
+
+import time
+from http.server import BaseHTTPRequestHandler
+
+import pytest
 
 from producer.client.client import Client
 from producer.contract import ScanResult
@@ -26,6 +31,53 @@ async def test_two_workers_keep_a_hosts_slots_together(
 
     assert asked == ["/guilty"]
     assert [result.status for result in results if isinstance(result, ScanResult)] == ["scanned"] * 4
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_host_that_asks_to_wait_is_asked_by_no_worker_before_its_time(
+    client: Client, start_worker: StartScanWorker, site: SmallSite, status: int
+) -> None:
+    refused_s: list[float] = []
+    asked_s: list[float] = []
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        (asked_s if refused_s else refused_s).append(time.monotonic())
+        is_first = not asked_s
+        body = b"later" if is_first else b"<!doctype html><html lang=en><title>T</title><main><h1>T</h1></main></html>"
+        request.send_response(status if is_first else 200)
+        request.send_header("Content-Type", "text/html")
+        request.send_header("Content-Length", str(len(body)))
+        if is_first:
+            request.send_header("Retry-After", "6")
+        request.end_headers()
+        request.wfile.write(body)
+
+    site.files = dict.fromkeys(("/busy", "/one", "/two"), answer)
+    for _ in range(2):
+        start_worker(HOST_PLACES="3", MAX_JOBS="1")
+    await until(lambda: workers_heard(client, 2), what="two workers")
+    refused = (await client.submit("scan", {"url": f"{site.url}/busy", "assess": False})).job_id
+    await until(lambda: is_requeued(client, refused), what="the refused scan in the queue")
+    others = [
+        (await client.submit("scan", {"url": f"{site.url}{path}", "assess": False})).job_id for path in ("/one", "/two")
+    ]
+
+    # Each worker runs one job at a time, so both of them wait.
+    await until(lambda: waiting_for_the_host(client, others), what="two scans that wait for the host")
+    results = [result async for result in client.as_completed([refused, *others], timeout_s=60)]
+
+    assert [result.status for result in results if isinstance(result, ScanResult)] == ["scanned"] * 3
+    assert len(refused_s) == 1
+    assert min(asked_s) - refused_s[0] >= 6
+    assert (await client.job(refused)).attempt == 1, "waiting costs no attempt"
+
+
+async def is_requeued(client: Client, job_id: str) -> bool:
+    return (await client.job(job_id)).state != "running"
+
+
+async def waiting_for_the_host(client: Client, jobs: list[str]) -> bool:
+    return [(await client.job(job_id)).progress for job_id in jobs] == ["waiting for the host"] * len(jobs)
 
 
 async def workers_heard(client: Client, number: int) -> bool:

@@ -40,7 +40,7 @@ async def test_the_report_shows_the_element_the_trend_and_what_changed(
     assert codes == [1, 1]
     assert len(pictures) == 1
     assert pictures[0] >= [90, 40]
-    assert "<b>1.0 elements per page</b> broke a rule on" in text
+    assert "<b>1.0 elements per page</b> failed a rule on" in text
     assert ", 3.5 on 1 February 2020" in text
     assert "Since the previous scan of 1 page: 0 new elements, 0 fixed, 1 unchanged." in text
 
@@ -62,5 +62,5 @@ async def test_pictures_are_bounded_and_what_is_left_out_is_told(
 
     assert [len(one.pictures) for one in (*pictured.pages, *table.pages, *full.pages, *gone.pages)] == [1, 0, 0, 0]
     assert (pictured.notes, table.notes) == ((), ())
-    assert full.notes == ("1 picture left out: a report holds 0 MB of them",)
+    assert full.notes == ("1 screenshot left out: a report holds 0 MB of them",)
     assert gone.notes == ("the screenshots of 1 page are no longer kept",)

@@ -16,7 +16,8 @@ from tests.support.command_line import start_sightline
 from tests.support.processes_of import all_gone, command_of, descendants, until_within
 from tests.support.queue import until
 from tests.support.scan_worker import need_browser
-from tests.support.small_site import SmallSite, small_site
+from tests.support.site import AUTHORITY, VOUCHED, Site, reply
+from tests.support.small_site import SmallSite, small_site, urlset
 
 WAIT_S = 90
 
@@ -63,6 +64,20 @@ def test_a_page_on_this_machine_is_scanned_and_nothing_is_left(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("trusted", [("--ca", str(AUTHORITY)), ("--insecure",)], ids=["ca", "insecure"])
+def test_a_staging_server_is_trusted_for_its_sitemap_and_its_pages(start: Start, trusted: tuple[str, ...]) -> None:
+    with Site(tls=VOUCHED) as staging:
+        staging.add(
+            "/tea", "<!doctype html><html lang=en><title>T</title><main><h1>T</h1><img src=a.png></main></html>"
+        )
+        sitemap = staging.add("/s.xml", reply(urlset(staging.url("/tea")), content_type="application/xml"))
+        process = start("--sitemap", sitemap, "--local", "--no-assess", "--json", *trusted)
+        out, err = process.communicate(timeout=WAIT_S)
+
+    assert process.returncode == 1, err
+    assert [finding["rule"] for finding in json.loads(out)["findings"]] == ["image-alt"]
+
+
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -15), (signal.SIGKILL, -9)])
 async def test_however_it_ends_it_leaves_no_process_and_no_file(
     start: Start, site: SmallSite, tmp_path: Path, how: signal.Signals, code: int
@@ -83,12 +98,16 @@ async def test_however_it_ends_it_leaves_no_process_and_no_file(
         assert err == "sightline: stopped waiting; nothing continues: --local stopped everything that it had started\n"
 
 
+def has_worker(pid: int) -> bool:
+    return any(b"\0worker\0" in command_of(one) for one in descendants(pid))
+
+
 @pytest.mark.parametrize("later_s", [0.0, 0.002, 0.02])
 def test_a_kill_in_the_moment_its_worker_starts_leaves_no_process_and_no_file(
     start: Start, site: SmallSite, tmp_path: Path, later_s: float
 ) -> None:
     process = start(f"{site.url}/guilty", "--local")
-    until_within(lambda: any(b"\0worker\0" in command_of(pid) for pid in descendants(process.pid)), seconds=WAIT_S)
+    until_within(lambda: has_worker(process.pid), seconds=WAIT_S, every_s=0.002)
     time.sleep(later_s)
 
     process.kill()

@@ -171,7 +171,7 @@ def test_a_worker_with_another_model_is_refused_with_the_command_to_type(redis_u
     assert refused.returncode == 64
     assert refused.stderr.splitlines()[-1] == (
         "sightline: EMBEDDING_MODEL is 'nomic-embed-text' (768 dimensions), but the indexes were built with 'builtin' "
-        "(256 dimensions), and vectors of two models cannot be compared: to change the model, type: "
+        "(256 dimensions), and vectors of two models cannot be compared: to change the model, run: "
         "sightline reindex --to nomic-embed-text; to keep it, set EMBEDDING_MODEL=builtin"
     )
 

@@ -40,18 +40,18 @@ def test_two_nights_are_told_apart_by_the_names_of_what_changed(
         return json.loads(call("ask", question, "--wait", "--json").stdout)
 
     changed = ask("What changed between nightly-1 and nightly-2?")
-    first = ask("Which component should we mend first?")
+    first = ask("Which component should we fix first?")
     since = ask("Since when is the header broken?")
     count = ask("How many image-alt barriers are on /tea?")
     groups = ask(f"Which groups got worse since {between}?")
     trend = json.loads(call("history", "--trend", "--since", between).stdout)
 
-    assert "worse and better. 1 new component barrier, 1 mended" in changed["answer"]
+    assert "worse and better. 1 new component barrier, 1 fixed" in changed["answer"]
     assert "New: “Header › search field" in changed["answer"]
-    assert "Mended: “Footer › help link" in changed["answer"]
-    assert first["answer"].startswith("Mend first: “")
+    assert "Fixed: “Footer › help link" in changed["answer"]
+    assert first["answer"].startswith("Fix first: “")
     assert since["answer"].startswith("“Header › search field")
-    assert count["answer"].startswith(f"1 image-alt barrier, in 1 component barrier on {site.url}/tea")
+    assert count["answer"].startswith(f"1 element with image-alt barriers, in 1 component barrier on {site.url}/tea")
     assert all(one["sources"] for one in (changed, first, since, count))
     assert "new: Header › search field" in groups["answer"]
     assert "Better: “shop”" in groups["answer"]

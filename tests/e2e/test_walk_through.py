@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 from pathlib import Path
 
 from tests.support.command_line import run_sightline
 from tests.support.scan_worker import ROOT, need_browser
+from worker.own_redis.server import free_port
 
 PAGE = (ROOT / "docs/walk-through.md").read_text()
 STATES = ("a+tin+in+it", "gift+dialog+open", "gift+dialog+closed", "letter+open", "letter+closed")
@@ -24,9 +24,7 @@ def test_a_shop_behind_a_login_is_started_signed_in_to_once_and_judged_by_its_fi
     need_browser()
     shutil.copytree(ROOT / "ops/demo", tmp_path / "demo")
     shop = tmp_path / "demo/journeys"
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = str(found.getsockname()[1])
+    port = str(free_port())
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     secrets = dict(re.findall(r"(SHOP_\w+)=(\S+)", PAGE))
     variables = {**inherited, **secrets, "SHOP_PORT": port, "SHOP_LOG": "logins.txt"}

@@ -108,7 +108,7 @@ def plain_redis(tmp_path: Path) -> Generator[str]:
 
 
 def _wait_for(client: blocking_redis.Redis) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             client.ping()

@@ -75,7 +75,7 @@ async def _peak_mb(process: subprocess.Popen[str]) -> int:
     return peak_kb // 1024
 
 
-STOPPED = "sightline: stopped waiting; 3,000 jobs in batch big go on: sightline result big --wait"
+STOPPED = "sightline: stopped waiting; 3,000 jobs in batch big continue: sightline result big --wait"
 
 
 def test_a_batch_that_is_not_done_is_reported_as_far_as_it_is(call: Call) -> None:

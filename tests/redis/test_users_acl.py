@@ -28,7 +28,7 @@ from worker.queue.worker import func
 ROOT = Path(__file__).parents[2]
 ADMIN, PRODUCER = "a:b/c@d?e", "p/w #1"
 KEYS = Keys("prod")
-WAIT_S = 15
+WAIT_S = 60
 
 
 @pytest.fixture(scope="module")

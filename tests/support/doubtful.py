@@ -85,7 +85,7 @@ DOUBTFUL: tuple[Doubtful, ...] = (
     Doubtful(
         "/endless",
         "endless-feed",
-        "below was not seen",
+        "further down was not scanned",
         f"<main>{GUILTY}<div style='height:3000px'></div></main><script>addEventListener('scroll', () => "
         "document.querySelector('main').insertAdjacentHTML('beforeend', '<div style=\"height:900px\">More</div>'))"
         "</script>",

@@ -53,12 +53,13 @@ class Ear:
         self._pubsub = pubsub
 
     async def next(self) -> str:
-        """The next token that is woken."""
+        """The token of the next grant, or the whole of another message."""
         async with asyncio.timeout(DEADLINE_S):
             while True:
                 message = await self._pubsub.get_message(ignore_subscribe_messages=True, timeout=DEADLINE_S)
                 if message is not None:
-                    return message["data"].decode()
+                    text: str = message["data"].decode()
+                    return text.split(" ")[1] if text[0].isdecimal() else text
 
 
 @asynccontextmanager

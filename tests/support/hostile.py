@@ -45,7 +45,7 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("/hang", UNREACHABLE, "no answer", deadline_s=SOON_S, is_slow=True),
     Hostile("/cut-off", UNREACHABLE, "cut off"),
     Hostile("/cut-off-chunks", UNREACHABLE, "cut off"),
-    Hostile("/broken-off", UNREACHABLE, "not read whole"),
+    Hostile("/broken-off", UNREACHABLE, "not loaded completely"),
     Hostile("/empty", UNREACHABLE, "without an answer"),
     Hostile("/not-http", UNREACHABLE),
     Hostile("/redirects", UNREACHABLE, "circle"),

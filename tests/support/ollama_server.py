@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from tests.support import ollama_protocol as protocol
 from tests.support.ollama_protocol import CHAT, EMBED, Body, StubModel
+from worker.own_redis.server import free_port
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,8 @@ class OllamaServer:
         def connection() -> asyncio.StreamReaderProtocol:
             return asyncio.StreamReaderProtocol(_Reader(loop=loop), self._connected)
 
+        self.port = self.port or free_port()  # below the ephemeral ports: free for its return while it is stopped
         self._server = await loop.create_server(connection, "127.0.0.1", self.port)
-        self.port = int(self._server.sockets[0].getsockname()[1])
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -128,7 +129,7 @@ class OllamaServer:
     def calls(self, path: str = "/api/chat") -> list[Call]:
         return [call for call in self.journal if call.path == path]
 
-    async def wait_for_calls(self, count: int, path: str = "/api/chat", *, timeout_s: float = 10.0) -> list[Call]:
+    async def wait_for_calls(self, count: int, path: str = "/api/chat", *, timeout_s: float = 60.0) -> list[Call]:
         """Return the calls once ``count`` have arrived."""
         async with asyncio.timeout(timeout_s), self.arrived:
             await self.arrived.wait_for(lambda: len(self.calls(path)) >= count)

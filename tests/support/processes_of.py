@@ -30,7 +30,7 @@ def resident_mb(pids: list[int]) -> float:
     return sum(_resident_pages(pid) for pid in pids) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-async def settled(is_reached: Callable[[], bool], *, within_s: float = 5.0) -> bool:
+async def settled(is_reached: Callable[[], bool], *, within_s: float = 30.0) -> bool:
     """Wait until ``is_reached()``; False at the limit."""
     end_s = time.monotonic() + within_s
     while not is_reached():
@@ -48,12 +48,12 @@ def command_of(pid: int) -> bytes:
         return b""
 
 
-def until_within(is_reached: Callable[[], bool], *, seconds: float) -> None:
-    """Return as soon as ``is_reached()``; fail after ``seconds``."""
+def until_within(is_reached: Callable[[], bool], *, seconds: float, every_s: float = 0.05) -> None:
+    """Return as soon as ``is_reached()``, asked ``every_s``; fail after ``seconds``."""
     end_s = time.monotonic() + seconds
     while not is_reached():
         assert time.monotonic() < end_s, f"not reached within {seconds:g} s"
-        time.sleep(0.002)
+        time.sleep(every_s)
 
 
 def all_gone(pids: list[int], *, within_s: float) -> bool:

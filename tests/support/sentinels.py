@@ -19,7 +19,7 @@ from worker.own_redis.server import EmbeddedRedis, free_port
 
 SERVICE = "main"
 DOWN_AFTER_MS = 500
-READY_WITHIN_S = 30
+READY_WITHIN_S = 60
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 """After which a wait has failed; no promise of the product."""
 
 P = ParamSpec("P")

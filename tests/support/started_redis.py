@@ -19,7 +19,7 @@ from worker.own_redis.build import fetch
 from worker.own_redis.server import free_port
 
 OPS = Path(__file__).parents[2] / "ops"
-START_WITHIN_S = 20
+START_WITHIN_S = 60
 NO_LIMIT = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
 
@@ -43,13 +43,14 @@ def started_redis(
     admin: str,
     worker: str = "w",
     producer: str = "p",
+    reader: str = "r",
     exporter: str = "e",
     max_file_blocks: int = 0,
     options: Sequence[str] = (),
 ) -> Generator[StartedRedis]:
     """Start it; a file of it may have ``max_file_blocks`` blocks of 512 bytes, which stands for a full disk."""
     (folder / "redis_password").write_text(f"{admin}\n")
-    others = {"worker": worker, "producer": producer, "exporter_user": exporter}
+    others = {"worker": worker, "producer": producer, "reader": reader, "exporter_user": exporter}
     for name, password in others.items():
         (folder / f"{name}_password").write_text(password)
     port, home, log = free_port(), fetch(), folder / "log"

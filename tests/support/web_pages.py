@@ -19,6 +19,7 @@ from producer.contract import Impact, ScanResult
 from producer.keys import Keys
 from producer.web.accounts import Accounts
 from producer.web.app import make_app
+from producer.web.desk import Desk
 from producer.web.settings import WebSettings
 from tests.support.component_scans import Site, component, issue_id
 from worker.cli.web_past import WebPast
@@ -32,6 +33,14 @@ _TOKEN: Final = re.compile(r'name="token" value="([0-9a-f]{64})"')
 def app_over(client: Client, settings: WebSettings | None = None, *, accounts: Accounts | None = None) -> ASGIApp:
     past = WebPast(client.redis, client.keys)
     return make_app((settings or WebSettings()).checked(), client, past, accounts=accounts)
+
+
+def desk_over(app: ASGIApp) -> Desk:
+    """The desk of an application made by ``app_over``."""
+    inner: Any = app
+    while not hasattr(inner, "state"):
+        inner = inner._app
+    return inner.state.desk
 
 
 @dataclass(frozen=True, slots=True)

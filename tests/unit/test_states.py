@@ -30,7 +30,7 @@ def test_states_at_once_have_one_name() -> None:
 
 @pytest.mark.parametrize("name", ["a\nb", "menu [open]", "x" * 201])
 def test_a_name_that_could_not_follow_an_address_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="is no state's name"):
+    with pytest.raises(ValueError, match="is not a state's name"):
         ScanRequest(url=PAGE, page_state=name)
 
 

@@ -1,6 +1,6 @@
-"""Backups of the whole server over Redis' own replication protocol, both ways.
+"""Backups of the whole server over Redis's replication protocol, in both directions.
 
-``snapshot.py`` asks for one as a replica would, ``replication_source.py`` gives one as a primary would, ``folder.py``
-keeps it, ``restore.py`` is the way back. Neither needs Redis' data folder, so a Redis in a container or on another
-machine is no different. Why so: ``ops/decisions/``.
+``snapshot.py`` requests one as a replica would, ``replication_source.py`` serves one as a primary would, ``folder.py``
+stores it, ``restore.py`` restores it. Redis's data folder is not needed, so Redis may run in a container or on another
+machine. The reasons are in ``ops/decisions/``.
 """

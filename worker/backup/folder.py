@@ -1,4 +1,4 @@
-"""A backup on disk: ``dump.rdb`` and ``manifest.json``, which is written last. Without a manifest it is no backup."""
+"""A backup on disk: ``dump.rdb`` and ``manifest.json``, which is written last and makes it a backup."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MANIFEST: Final = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a backup holds. ``keys`` is about: it was asked just before the snapshot; ``sha256`` is of the snapshot."""
+    """The contents of a backup. ``keys``, counted before the snapshot, is approximate; ``sha256`` is the snapshot's."""
 
     made_at: str
     redis_version: str
@@ -32,7 +32,7 @@ class Manifest:
 
 
 def prepare(folder: Path) -> None:
-    """Make ``folder`` for its owner alone; raises ``InputError`` if it holds anything but a broken attempt."""
+    """Create ``folder`` for its owner only; raises ``InputError`` if it holds anything but a broken attempt."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         held = {path.name for path in folder.iterdir()} - {f"{SNAPSHOT}.part"}
@@ -46,7 +46,7 @@ def prepare(folder: Path) -> None:
 
 
 def keep(folder: Path, pieces: Iterable[bytes]) -> tuple[int, str]:
-    """Write the snapshot to disk, whole or not at all; returns its size and SHA-256. Raises ``InputError``."""
+    """Write the snapshot to disk, completely or not at all; returns its size and SHA-256. Raises ``InputError``."""
     return _write(folder / SNAPSHOT, pieces)
 
 
@@ -72,16 +72,16 @@ def _write(path: Path, pieces: Iterable[bytes]) -> tuple[int, str]:
 
 
 def _new(path: Path) -> int:
-    """Return a handle of a file that did not exist, for its owner alone: what an earlier attempt left is not trusted.
+    """Return a handle of a new file for its owner only: a file left by an earlier attempt is not trusted.
 
-    Whoever made the folder may have put a link there, or a file of his own, to get at the secrets in a snapshot.
+    Whoever created the folder may have put a link or a file there, to get at the secrets in a snapshot.
     """
     path.unlink(missing_ok=True)
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
 
 def seal(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest, and the folder to disk. Raises ``InputError``."""
+    """Write the manifest, and sync the folder to disk. Raises ``InputError``."""
     _write(folder / MANIFEST, [f"{json.dumps(asdict(manifest), indent=2)}\n".encode()])
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -91,7 +91,7 @@ def seal(folder: Path, manifest: Manifest) -> None:
 
 
 def holds_something(folder: Path) -> bool:
-    """Whether anything but a broken attempt lies in ``folder``."""
+    """Return whether ``folder`` holds anything but a broken attempt."""
     try:
         return bool({path.name for path in folder.iterdir()} - {f"{SNAPSHOT}.part"})
     except OSError:
@@ -99,7 +99,7 @@ def holds_something(folder: Path) -> bool:
 
 
 def check(folder: Path) -> Manifest:
-    """Return the manifest of a backup that is whole; raises ``InputError`` naming what is wrong with it."""
+    """Return the manifest of a complete backup; raises ``InputError`` naming the problem."""
     manifest = read(folder)
     found = _digest(folder / SNAPSHOT)
     if found != manifest.sha256:
@@ -110,7 +110,7 @@ def check(folder: Path) -> Manifest:
 
 
 def read(folder: Path) -> Manifest:
-    """Return a backup's manifest; raises ``InputError`` where there is none, or one that nobody of ours wrote."""
+    """Return a backup's manifest; raises ``InputError`` if there is none, or if Sightline did not write it."""
     try:
         return TypeAdapter(Manifest).validate_json((folder / MANIFEST).read_bytes())
     except FileNotFoundError:
@@ -119,7 +119,7 @@ def read(folder: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        msg = f"{str(folder / MANIFEST)!r} is not what 'sightline backup' writes: {where}: {first['msg']}"
+        msg = f"{str(folder / MANIFEST)!r} was not written by 'sightline backup': {where}: {first['msg']}"
         raise InputError(msg) from None
     except OSError as error:
         msg = f"{str(folder / MANIFEST)!r} cannot be read: {error.strerror}"

@@ -1,7 +1,7 @@
-"""Gives a snapshot to one Redis that has been told to replicate from here: a primary for the length of one transfer.
+"""Sends a snapshot to one Redis that was told to replicate from here: a primary for one transfer.
 
-Only who knows the token is served, once. Speaks as much of the replication protocol as a full resynchronisation needs.
-Source: "Redis replication", ``PSYNC``, ``REPLCONF``; the RESP specification.
+Serves only a client that knows the token, once. Implements as much of the replication protocol as a full
+resynchronisation needs. Source: "Redis replication", ``PSYNC``, ``REPLCONF``; the RESP specification.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _LONGEST_WORD: Final = 1024
 
 
 class Offer:
-    """Listens on ``host`` while the block runs; ``token`` is what the replica's ``masterauth`` must be.
+    """Listens on ``host`` while the block runs; the replica's ``masterauth`` must be ``token``.
 
-    ``called`` is set once somebody with the token has connected, ``sent`` once it has the whole snapshot, ``failed``
-    when it comes a second time, because it could not load it.
+    ``called`` is set once a client with the token has connected, ``sent`` once it has the whole snapshot, ``failed``
+    when it connects a second time, because it could not load it.
     """
 
     def __init__(self, snapshot: Path, *, host: str, port: int = 0) -> None:
@@ -38,7 +38,7 @@ class Offer:
 
     @property
     def port(self) -> int:
-        """Port that is listened on."""
+        """The port of the server."""
         return self._server.server_address[1]
 
     def __enter__(self) -> Self:
@@ -73,7 +73,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 class _Replica(socketserver.StreamRequestHandler):
-    """The talk with one who calls himself a replica."""
+    """The conversation with a client that claims to be a replica."""
 
     def handle(self) -> None:
         offer, is_known = cast("_Server", self.server).offer, False
@@ -115,7 +115,7 @@ class _Replica(socketserver.StreamRequestHandler):
 
 
 def read_command(stream: BinaryIO) -> list[bytes]:
-    """Return the next command's words, [] at the end; raises ``ValueError`` for what is no sane command."""
+    """Return the next command's words, [] at the end; raises ``ValueError`` for an invalid command."""
     head = stream.readline(_LONGEST_WORD)
     if not head:
         return []

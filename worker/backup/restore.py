@@ -1,7 +1,7 @@
 """Puts a backup into an empty Redis: for as long as the transfer takes, that Redis is a replica of this process.
 
-Redis itself loads the snapshot, so indexes, times to live and modules' data come back as they were, and its append-only
-file is written anew. Nothing is restored over anything: a Redis with a key or an index in it is refused.
+Redis itself loads the snapshot, so indexes, times to live and modules' data are restored unchanged, and its append-only
+file is rewritten. Nothing is overwritten: a Redis with a key or an index in it is refused.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from worker.backup.replication_source import Offer
 CALL_BACK_WITHIN_S: Final = 20.0
 STANDSTILL_S: Final = 120.0
 AWAY_S: Final = 5.0
-"""A Redis that cannot make sense of a snapshot ends itself."""
+"""A Redis that cannot parse a snapshot exits."""
 POLL_S: Final = 0.05
 NEEDED_MODULES: Final = frozenset({"search", "ReJSON"})
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What is in Redis now."""
+    """The contents of Redis after a restore."""
 
     keys: int
     indexes: int
@@ -46,7 +46,7 @@ def check_target(redis: Redis, manifest: Manifest) -> None:
         msg = "this Redis is a replica or part of a cluster: restore into a single primary (redis-cli REPLICAOF NO ONE)"
         raise RedisUnsuitable(msg)
     if version_of(info["redis_version"]) < version_of(manifest.redis_version):
-        msg = f"the backup is of Redis {manifest.redis_version}, this one is {info['redis_version']}: use one as new"
+        msg = f"the backup is of Redis {manifest.redis_version}, this one is only {info['redis_version']}: update it"
         raise RedisUnsuitable(msg)
     missing = NEEDED_MODULES.intersection(manifest.modules).difference(modules_of(redis))
     if missing:
@@ -55,27 +55,25 @@ def check_target(redis: Redis, manifest: Manifest) -> None:
     keys, indexes = redis.dbsize(), indexes_of(redis)
     if keys or indexes:
         msg = (
-            f"this Redis is not empty ({keys} keys, {len(indexes)} indexes), and nothing is restored over anything: "
+            f"this Redis is not empty ({keys} keys, {len(indexes)} indexes), and a restore overwrites nothing: "
             f"stop all workers, then start Redis on a new data folder, or empty it yourself with FLUSHALL"
         )
         raise RedisUnsuitable(msg)
 
 
 def restore(redis: Redis, offer: Offer, *, address: str) -> Restored:
-    """Let this Redis load what ``offer`` gives at ``address``; returns when it is loaded, indexed and on disk.
+    """Let this Redis load the snapshot of ``offer`` at ``address``; returns once it is loaded, indexed and on disk.
 
-    Raises ``ServiceError`` where it does not call back or cannot load it; it is an empty primary again then.
+    Raises ``ServiceError`` if it does not connect or cannot load it; it is then an empty primary again.
     """
     with _replicating(redis, offer, address):
         _until(
             offer.called.is_set,
             within_s=CALL_BACK_WITHIN_S,
-            what=f"Redis did not call back at {address}:{offer.port}: run restore where it can (in Compose: docker "
+            what=f"Redis did not connect to {address}:{offer.port}: run restore where it can (in Compose: docker "
             f"compose run --rm worker sightline restore DIR), or name this machine as Redis sees it with --address",
         )
-        _until(
-            lambda: _is_loaded(redis, offer), within_s=STANDSTILL_S, what="Redis does not go on loading: see its log"
-        )
+        _until(lambda: _is_loaded(redis, offer), within_s=STANDSTILL_S, what="Redis stopped loading: see its log")
     _until(lambda: _is_on_disk(redis), within_s=STANDSTILL_S, what="the append-only file is not written: see its log")
     indexes = indexes_of(redis)
     for name in indexes:
@@ -87,7 +85,7 @@ def own_address(redis: Redis) -> str:
     """Return this machine's address as seen from its connection to Redis."""
     connection: Any = redis.connection_pool.get_connection()
     try:
-        sock: socket.socket = connection._sock  # noqa: SLF001  redis-py does not tell
+        sock: socket.socket = connection._sock  # noqa: SLF001  redis-py has no public name for it
         return "127.0.0.1" if sock.family == socket.AF_UNIX else sock.getsockname()[0]
     finally:
         redis.connection_pool.release(connection)
@@ -101,7 +99,7 @@ def modules_of(redis: Redis) -> tuple[str, ...]:
 
 
 def indexes_of(redis: Redis) -> list[str]:
-    """Return the names of the search indexes; none where there is no search."""
+    """Return the names of the search indexes; none without the search module."""
     try:
         names = cast("list[bytes]", redis.execute_command("FT._LIST"))
     except ResponseError:
@@ -110,7 +108,7 @@ def indexes_of(redis: Redis) -> list[str]:
 
 
 def _await_index(redis: Redis, name: str) -> None:
-    """Return when the index holds all that it can find: a hundred thousand vectors take half an hour, and go on."""
+    """Wait until the index is complete: a hundred thousand vectors take half an hour."""
     share = -1.0
     while share < 1:
         _until(partial(_has_grown, redis, name, share), within_s=STANDSTILL_S, what=f"the index {name!r} stands still")
@@ -123,7 +121,7 @@ def _has_grown(redis: Redis, name: str, share: float) -> bool:
 
 @contextmanager
 def _replicating(redis: Redis, offer: Offer, address: str) -> Generator[None]:
-    """Make this Redis a replica of ``offer`` inside the block, and a primary with its old settings after it."""
+    """Make this Redis a replica of ``offer`` inside the block, and a primary with its old settings afterwards."""
     before = {name: _setting(redis, name) for name in ("masterauth", "masteruser")}
     try:
         redis.config_set("masterauth", offer.token)
@@ -131,7 +129,7 @@ def _replicating(redis: Redis, offer: Offer, address: str) -> Generator[None]:
         redis.execute_command("REPLICAOF", address, offer.port)
         yield
     finally:
-        with suppress(RedisError, OSError):  # one that has ended has forgotten both
+        with suppress(RedisError, OSError):  # a restarted Redis has neither
             redis.execute_command("REPLICAOF", "NO", "ONE")
             for name, value in before.items():
                 redis.config_set(name, value)
@@ -172,7 +170,7 @@ def _until(is_so: Callable[[], bool], *, within_s: float, what: str) -> None:
             heard = time.monotonic()
         except BusyLoadingError:
             heard = time.monotonic()
-        except RedisTimeoutError:  # it indexes vectors as it loads, and answers nobody meanwhile
+        except RedisTimeoutError:  # Redis indexes vectors while it loads, and answers no one meanwhile
             if time.monotonic() > heard + within_s:
                 break
         except (RedisError, OSError):
@@ -188,5 +186,5 @@ def _info(redis: Redis, section: str) -> dict[str, Any]:
 
 
 def version_of(text: object) -> tuple[int, ...]:
-    """Return major and minor number, for comparisons. Pure."""
+    """Return the major and minor number, for comparisons. Pure."""
     return tuple(int(part) for part in str(text).split(".")[:2] if part.isdecimal())

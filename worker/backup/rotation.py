@@ -1,4 +1,4 @@
-"""Drops the oldest backups beside a new one, so that a timer never fills the disk."""
+"""Deletes the oldest backups beside a new one, so that scheduled backups never fill the disk."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from worker.backup.folder import MANIFEST, SNAPSHOT, Manifest, read
 
 
 def rotate(newest: Path, *, keep: int) -> list[Path]:
-    """Keep the ``keep`` newest backups of the folder that holds ``newest``; returns those that were dropped.
+    """Keep the ``keep`` newest backups in the folder that holds ``newest``; returns the deleted ones.
 
-    Only folders with a manifest count, and of these only a backup's two files are deleted: what else lies there stays,
-    with its folder. Raises ``InputError`` where one cannot be deleted.
+    Only folders with a manifest count, and only a backup's two files are deleted: other files stay, with their folder.
+    Raises ``InputError`` if one cannot be deleted.
     """
     newest = newest.absolute()
-    others = (backup for backup in _backups(newest.parent) if backup[0] != newest)  # whatever the clock said
+    others = (backup for backup in _backups(newest.parent) if backup[0] != newest)  # regardless of the clock
     dropped = old_ones(others, keep=keep - 1)
     for folder in dropped:
         try:
-            (folder / MANIFEST).unlink()  # first: half a backup is none
+            (folder / MANIFEST).unlink()  # first: without it, the rest is not a backup
             (folder / SNAPSHOT).unlink(missing_ok=True)
             with suppress(OSError):
                 folder.rmdir()
@@ -31,7 +31,7 @@ def rotate(newest: Path, *, keep: int) -> list[Path]:
 
 
 def old_ones(backups: Iterable[tuple[Path, Manifest]], *, keep: int) -> list[Path]:
-    """Return all but the ``keep`` made last, oldest first. Pure."""
+    """Return all but the ``keep`` most recent ones, oldest first. Pure."""
     by_age = sorted(backups, key=lambda backup: (backup[1].made_at, backup[0].name))
     return [folder for folder, _ in by_age[: max(0, len(by_age) - keep)]]
 
@@ -40,5 +40,5 @@ def _backups(parent: Path) -> Iterable[tuple[Path, Manifest]]:
     for folder in parent.iterdir():
         if folder.is_symlink() or not folder.is_dir():
             continue
-        with suppress(InputError):  # no backup, or none of ours
+        with suppress(InputError):  # not a backup, or not one of Sightline's
             yield folder, read(folder)

@@ -1,7 +1,7 @@
-"""Receives a snapshot of a running Redis: a point in time, whole, without stopping anybody.
+"""Receives a complete point-in-time snapshot of a running Redis, without interrupting its clients.
 
-SYNC makes Redis fork and write what it held at that moment (a BGSAVE), wait for the end, and send it. Writes that come
-meanwhile are not in it. Source: "Redis replication", ``SYNC``; the same is what ``redis-cli --rdb`` does.
+SYNC makes Redis fork, write its data of that moment (a BGSAVE), and send it once it is written. Later writes are not
+included. Source: "Redis replication", ``SYNC``; ``redis-cli --rdb`` does the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from redis import Redis
 from producer.errors import RedisUnsuitable
 
 SILENCE_S: Final = 60.0
-"""Redis says it is alive every 10 s while it writes the snapshot."""
+"""Redis sends a sign of life every 10 s while it writes the snapshot."""
 CHUNK: Final = 1 << 20
 END: Final = 0xFF
 """Opcode before the checksum that ends a snapshot."""
@@ -22,12 +22,12 @@ CHECKSUM_BYTES: Final = 8
 
 
 def receive(redis: Redis) -> Iterator[bytes]:
-    """Give the snapshot in pieces. Raises ``RedisUnsuitable`` for a refused or broken one, and redis-py's errors."""
+    """Yield the snapshot in pieces. Raises ``RedisUnsuitable`` for a refused or broken one, and redis-py's errors."""
     pool = redis.connection_pool
     connection: Any = pool.get_connection()
     try:
         connection.send_command("SYNC")
-        # redis-py has no way to read what is not a reply; nothing is buffered before the first one.
+        # redis-py cannot read anything but replies; nothing is buffered before the first one.
         sock = connection._sock  # noqa: SLF001
         sock.settimeout(SILENCE_S)
         with sock.makefile("rb") as stream:
@@ -47,7 +47,8 @@ def _pieces(stream: BinaryIO) -> Iterator[bytes]:
     if not line.startswith(b"$") or not line[1:].strip().isdigit():
         said = line.decode("utf-8", "replace").strip().lstrip("-") or "it closed the connection"
         msg = (
-            f"Redis does not send a snapshot ({said}): the user in REDIS_URL needs the command SYNC, on your own Redis"
+            f"Redis does not send a snapshot ({said}): the user in REDIS_URL needs permission for the command SYNC "
+            f"(hosted services may not offer it)"
         )
         raise RedisUnsuitable(msg)
     left = int(line[1:])
@@ -55,7 +56,7 @@ def _pieces(stream: BinaryIO) -> Iterator[bytes]:
     while left:
         piece = stream.read(min(CHUNK, left))
         if not piece:
-            msg = f"the connection ended {left} bytes before the end of the snapshot: check the network and Redis' log"
+            msg = f"the connection ended {left} bytes before the end of the snapshot: check the network and Redis's log"
             raise RedisUnsuitable(msg)
         left -= len(piece)
         last = (last + piece)[-CHECKSUM_BYTES - 1 :]

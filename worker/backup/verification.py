@@ -1,8 +1,8 @@
-"""Proves that a backup can be restored: a Redis of our own loads it, and the scans in it are counted.
+"""Proves that a backup can be restored: an embedded Redis loads it, and its scans are counted.
 
-Its indexes are left out: to index a hundred thousand vectors takes many times as long as to load them, and workers
-make an index that is missing. The server has a temporary folder, and needs as much memory and disk as the data does.
-Next: ``folder.py``, which looks at manifest and digest first.
+Indexes are left out: indexing a hundred thousand vectors takes many times as long as loading them, and workers create
+missing indexes. The server uses a temporary folder, and needs as much memory and disk space as the data. Next:
+``folder.py``, which checks the manifest and digest first.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from worker.backup.without_secrets import CHUNK, SecretFilter
 from worker.own_redis.server import EmbeddedRedis
 
 NEWEST: Final = (7, 4)
-"""The embedded Redis: it cannot read what a newer one wrote."""
+"""The version of the embedded Redis, which cannot read snapshots of a newer one."""
 SCANNED_TOGETHER: Final = 5_000
 SCAN: Final = re.compile(rb"sightline:[a-z0-9_-]+:scan:")
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What a Redis had after it loaded the backup; ``scans`` are those of the history, in all environments."""
+    """Contents of a Redis that has loaded the backup; ``scans`` are those of the history, in all environments."""
 
     manifest: Manifest
     keys: int
@@ -39,11 +39,11 @@ class Verified:
 
 
 def verify(folder: Path) -> Verified:
-    """Load the backup in ``folder`` and count. Raises ``InputError`` for one that is damaged or cannot be loaded."""
+    """Load the backup in ``folder`` and count its contents. Raises ``InputError`` if that fails or it is damaged."""
     manifest = folders.check(folder)
     if version_of(manifest.redis_version) > NEWEST:
         msg = (
-            f"the backup is whole, but of Redis {manifest.redis_version}; the embedded one ({_text(NEWEST)}) cannot "
+            f"the backup is intact, but of Redis {manifest.redis_version}; the embedded one ({_text(NEWEST)}) cannot "
             f"load it: restore it into an empty Redis of that version (REDIS_URL=… sightline restore {folder})"
         )
         raise RedisUnsuitable(msg)

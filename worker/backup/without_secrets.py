@@ -1,9 +1,9 @@
-"""Leaves the secrets of waiting scans out of a snapshot: reads it record by record, as Redis would.
+"""Removes the secrets of waiting scans from a snapshot: reads it record by record, as Redis would.
 
-A job that was given a login says so in its hash and is not run without (``agent/job_secrets.py``), so a restored one
-ends as a dead letter that says what to do. The format is ``rdb.h`` and ``rdb.c`` of Redis, up to version 12 (Redis 8).
-A record of a kind that is not known here cannot be skipped: from there on all is kept, and ``has_secrets`` says so.
-The checksum becomes 0, which is none to Redis; the manifest has a SHA-256.
+The hash of a job with a login says so, and the job is not run without it (``agent/job_secrets.py``), so a restored one
+becomes a dead letter that says what to do. The format is that of ``rdb.h`` and ``rdb.c`` of Redis, up to version 12
+(Redis 8). A record of an unknown kind cannot be skipped: everything after it is kept, and ``has_secrets`` says so. The
+checksum becomes 0, which means none to Redis; the manifest has a SHA-256.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class UnknownRecord(Exception):
 
 
 class Pieces(io.RawIOBase):
-    """What an iterator gives, as a file to read."""
+    """The pieces of an iterator, as a readable file."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
@@ -39,7 +39,7 @@ class Pieces(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill ``buffer`` with what comes next, or a part of it; 0 at the end."""
+        """Fill ``buffer``, or a part of it, with the next bytes; returns their number, 0 at the end."""
         if not self._left:
             self._left = memoryview(next(self._pieces, b""))
         count = min(len(buffer), len(self._left))
@@ -49,9 +49,9 @@ class Pieces(io.RawIOBase):
 
 
 class SecretFilter:
-    """Gives a snapshot without its secrets; ``dropped`` counts them.
+    """Yields a snapshot without its secrets; ``dropped`` counts them.
 
-    With ``with_indexes`` False, a Redis that loads it makes no index.
+    With ``with_indexes`` False, a Redis that loads it creates no index.
     """
 
     def __init__(self, snapshot: Iterator[bytes], *, with_indexes: bool = True) -> None:
@@ -62,7 +62,7 @@ class SecretFilter:
         self.has_secrets = False
 
     def pieces(self) -> Iterator[bytes]:
-        """Give what is kept, in pieces."""
+        """Yield what is kept, in pieces."""
         self._take(HEADER_BYTES)
         kept = bytearray()
         try:
@@ -83,7 +83,7 @@ class SecretFilter:
             pass
 
     def _read_record(self) -> bool:
-        """Read one record into ``_record``, or nothing where it is a secret; returns whether it is the end."""
+        """Read one record into ``_record``, or nothing if it is a secret; returns whether it is the end."""
         while True:
             kind = self._byte()
             if kind in _ABOUT_THE_NEXT:
@@ -108,7 +108,7 @@ class SecretFilter:
     def _take(self, count: int) -> bytes:
         taken = self._stream.read(count)
         if len(taken) < count:
-            raise UnknownRecord  # it breaks off: who reads the whole says so
+            raise UnknownRecord  # it ends early: the reader of the whole reports it
         self._record += taken
         return taken
 
@@ -116,7 +116,7 @@ class SecretFilter:
         return self._take(1)[0]
 
     def skip(self, count: int) -> None:
-        """Read so many bytes."""
+        """Skip ``count`` bytes."""
         self._take(count)
 
     def number(self) -> int:
@@ -138,7 +138,7 @@ class SecretFilter:
         return int.from_bytes(self._take(8 if first == 0x81 else 4), "big"), False  # noqa: PLR2004  RDB_64BITLEN
 
     def string(self, *, is_wanted: bool = False) -> bytes:
-        """Read a string; returns it where it ``is_wanted``. A number is nothing."""
+        """Read a string; returns it if it ``is_wanted``. A number counts as an empty string."""
         size, is_special = self._length()
         if not is_special:
             return self._take(size)
@@ -150,7 +150,7 @@ class SecretFilter:
         return b""
 
     def module(self) -> None:
-        """Read a module's value: its id, then what each part is and the part."""
+        """Read a module's value: its id, then the type and value of each part."""
         self.number()
         while (part := self.number()) != _MODULE_END:
             if part == _MODULE_STRING:
@@ -161,14 +161,14 @@ class SecretFilter:
                 self.number()
 
     def each(self, *parts: Callable[[SecretFilter], object]) -> None:
-        """Read a number, and ``parts`` so many times."""
+        """Read a number, then ``parts`` that many times."""
         for _ in range(self.number()):
             for part in parts:
                 part(self)
 
 
 def unpacked(packed: bytes, whole: int) -> bytes:
-    """Return what LZF has packed (``lzf_d.c``): keys of more than 20 bytes may be."""
+    """Return LZF-compressed data uncompressed (``lzf_d.c``): keys of more than 20 bytes may be compressed."""
     out, at = bytearray(), 0
     while at < len(packed):
         control = packed[at]
@@ -188,7 +188,7 @@ def unpacked(packed: bytes, whole: int) -> bytes:
     return bytes(out[:whole])
 
 
-# ---------------------------------------------------------------------------------------------- what is read how
+# ---------------------------------------------------------------------------------------------- readers by type
 
 Part = Callable[[SecretFilter], object]
 
@@ -218,10 +218,10 @@ _number: Part = SecretFilter.number
 
 
 def _stream(version: int) -> Part:
-    """Return how a stream is read: nodes, ids and counts, groups with their pending entries and consumers."""
+    """Return the reader of a stream: nodes, ids and counts, groups with their pending entries and consumers."""
     counts = [_number] * (3 if version == 1 else 8)
     entry, time = _skip(16), _skip(8)
-    seen = _skip(8 if version < 3 else 16)  # noqa: PLR2004  the third has the last activity, too
+    seen = _skip(8 if version < 3 else 16)  # noqa: PLR2004  version 3 adds the last activity
     consumer = (_string, seen, _each(entry))
     read_up_to = [_number] * (2 if version == 1 else 3)
     group = (_string, *read_up_to, _each(entry, time, _number), _each(*consumer))
@@ -255,4 +255,4 @@ _VALUES: Final[Mapping[int, Part]] = {
     24: _parts(_skip(8), _each(_number, _string, _string)),  # a hash whose fields expire
     25: _parts(_skip(8), _string),
 }
-"""By RDB_TYPE: what Redis 7.2 and later write."""
+"""By RDB_TYPE: the types that Redis 7.2 and later write."""

@@ -1,4 +1,4 @@
-"""``sightline arq drain``: moves arq's own queue onto the stream and prints a line for each job that stays."""
+"""``sightline arq drain``: moves arq's queue onto the stream and prints a line for each job that stays."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NO_READER: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """arq's queue, and how its values are read."""
+    """arq's queue, and the deserializer of its values."""
 
     pool: StreamPool
     queue_name: str
@@ -69,14 +69,14 @@ def arq() -> None:
 
 
 @arq.command(short_help="Move the jobs of arq's queue onto the stream.")
-@click.option("--settings", metavar="SETTINGS", help="The program's class, such as tasks.WorkerSettings.")
+@click.option("--settings", metavar="SETTINGS", help="The program's settings class, such as tasks.WorkerSettings.")
 @click.option(
     "--trust-pickle", is_flag=True, help="Unpickle the jobs. Anyone who can write to that Redis can then run code here."
 )
 @click.option("--queue", metavar="NAME", help="arq's queue. Default: the one of SETTINGS, else arq:queue.")
 @json_option("One line of JSON for each job that stays, and one of counts. Default in a pipe.")
 def drain(*, settings: str | None, trust_pickle: bool, queue: str | None, as_json: bool) -> None:
-    """Move the jobs of arq's own queue onto the stream, with their ids, delays and attempts.
+    """Move the jobs of arq's queue onto the stream, with their ids, delays and attempts.
 
     Stop arq's producers and workers first. Each job moves in one step, so a killed command neither loses nor duplicates
     jobs; run it again to continue. Jobs that an arq worker is running or that cannot be read stay in arq's queue; each

@@ -24,7 +24,7 @@ HALF: Final = "part of the backup may have been loaded: empty that Redis, and re
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--verify", is_flag=True, help="Load the backup into an embedded Redis, and count what is in it.")
+@click.option("--verify", is_flag=True, help="Load the backup into an embedded Redis, and count its contents.")
 @click.option(
     "--keep",
     type=click.IntRange(1),
@@ -77,18 +77,18 @@ def _make(folder: Path) -> int:
         folders.seal(folder, folders.Manifest(made_at, str(about["redis_version"]), modules, keys, size, digest))
     click.echo(f"{folder}: about {keys:,} keys, {size / MIB:,.1f} MiB, SHA-256 {digest[:16]}…")
     if snapshot.dropped:
-        click.echo(f"left out: what {counted(snapshot.dropped, 'waiting scan')} would log in with")
+        click.echo(f"left out: the login data of {counted(snapshot.dropped, 'waiting scan')}")
     if snapshot.has_secrets:
         click.echo(
-            "sightline: warning: this Redis writes what this release cannot read: headers, cookies and storage states "
-            "of scans that wait may be in the backup; keep it safe",
+            "sightline: warning: this Redis writes data that this release cannot read: headers, cookies and storage "
+            "states of waiting scans may be in the backup; keep it safe",
             err=True,
         )
     return size
 
 
 def _note(size: int) -> None:
-    """Have workers know the backup's age, once it is whole."""
+    """Record the time of a complete backup, so that workers know its age."""
     from producer.keys import Keys
     from producer.settings import ClientSettings
     from producer.stored.backups import note_backup
@@ -134,9 +134,9 @@ def restore(folder: Path, address: str, port: int) -> None:
         restoring.check_target(redis, manifest)
         own = restoring.own_address(redis)
         try:
-            offer = Offer(folder / folders.SNAPSHOT, host="0.0.0.0" if address else own, port=port)  # noqa: S104  asked for, and behind a token
+            offer = Offer(folder / folders.SNAPSHOT, host="0.0.0.0" if address else own, port=port)  # noqa: S104  behind a token
         except OSError as error:
-            raise InputError(f"port {port} cannot be listened on ({error.strerror}): give another one") from None
+            raise InputError(f"port {port} cannot be used ({error.strerror}): choose another one") from None
         with offer:
             restored = restoring.restore(redis, offer, address=address or own)
     click.echo(

@@ -30,8 +30,8 @@ NOT_COMPARED = 2
 @click.argument("before")
 @click.argument("after")
 @click.option("--site", metavar="HOST", help="Only this site, such as localhost:3000, or 'localhost:*'.")
-@click.option("--group", metavar="G", help="Only pages that were in this group.")
-@click.option("--fail-on", type=click.Choice(FAIL_ON), help="Exit 1 if a new one has this impact or worse.")
+@click.option("--group", metavar="G", help="Only pages in this group.")
+@click.option("--fail-on", type=click.Choice(FAIL_ON), help="Exit 1 if a new barrier has this impact or worse.")
 @click.option(
     "--format",
     "formats",
@@ -39,7 +39,7 @@ NOT_COMPARED = 2
     metavar="F[=PATH]",
     help="table, json, jsonl, csv, markdown or html; repeatable.",
 )
-@click.option("-o", "--output", metavar="PATH", help="File, or folder of several formats.")
+@click.option("-o", "--output", metavar="PATH", help="File, or a folder for several formats.")
 def compare(
     before: str,
     after: str,
@@ -61,7 +61,7 @@ def compare(
     BEFORE and AFTER are each the name of a batch, the id of a pipeline run ('scan --run'), or a time: 2026-11-01,
     yesterday, May, '3 weeks ago'. A day means its beginning (UTC). A batch or run stands for its pages at its end, a
     time for all pages at that time. Only pages known at both times are compared, and only under the same standard,
-    parts and width. If a page was not seen whole at one of the times, changes on it are listed as uncertain.
+    parts and width. If a page was not seen completely at one of the times, changes on it are listed as uncertain.
 
     Exits 0. With --fail-on, exits 1 for a new component barrier of this impact or worse, else 2 if pages could not be
     fully compared.
@@ -104,7 +104,7 @@ async def _compare(
 
 
 def _refuse_nothing(found: Comparison, wanted: ScanFilter) -> None:
-    """Raise ``InputError`` if no page is known at both times: "nothing changed" would be false."""
+    """Raise ``InputError`` if no page is known at both times: "nothing changed" would be wrong."""
     if found.compared:
         return
     where = f" of {wanted.host or wanted.group!r}" if wanted.host or wanted.group else ""

@@ -1,4 +1,4 @@
-"""From the environment to a worker's settings, and to the Redis they name."""
+"""Reads a worker's settings from the environment, and connects to their Redis."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def read_settings(*, level: Literal["warning", "error"] = "warning") -> WorkerSettings:
-    """Return the settings; what is logged from ``level`` on goes to stderr as text. Raises ``SettingsError``."""
+    """Return the settings; events of ``level`` and above go to stderr as text. Raises ``SettingsError``."""
     from worker.settings import WorkerSettings
     from worker.telemetry import configure_logging
 
@@ -33,8 +33,8 @@ def with_redis(
 ) -> T:
     """Run ``action`` on the settings' Redis; raises ``ServiceError`` in place of the errors of redis-py and RedisVL.
 
-    A Redis that does not reply for half a minute is such an error; ``doubt`` says what may have been done then, None
-    where nothing can. Ctrl-C cancels it and raises KeyboardInterrupt.
+    A Redis that does not reply for half a minute is such an error; ``doubt`` says what may have been done by then, None
+    if nothing can have been. Ctrl-C cancels it and raises KeyboardInterrupt.
     """
     import asyncio
 

@@ -32,8 +32,8 @@ COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
 
 @click.command()
 @click.option("--cache", is_flag=True, help="Show how far apart the embedding model puts paraphrases.")
-@click.option("--strict", is_flag=True, help="No worker alive is an error, not a warning.")
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON each.")
+@click.option("--strict", is_flag=True, help="Treat having no live worker as an error, not a warning.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON per check.")
 def doctor(*, cache: bool, strict: bool, as_json: bool) -> int:
     """Check everything Sightline depends on and say how to fix what is wrong.
 
@@ -65,7 +65,7 @@ def doctor(*, cache: bool, strict: bool, as_json: bool) -> int:
 
 
 def summary(lines: Iterable[Line]) -> str:
-    """Return the number of errors and warnings, or "all is well"."""
+    """Return the numbers of errors and warnings, or "all is well"."""
     levels = Counter(line.level for line in lines)
     found = [counted(levels[level], level.value) for level in (Level.ERROR, Level.WARNING) if levels[level]]
     return ", ".join(found) or "all is well"

@@ -28,7 +28,7 @@ COLUMNS = (
     *("model", "prompts", "form", "at once", "grounded", "fixes", "who", "order", "answers"),
     *("tokens in / out", "seconds"),
 )
-NO_BROWSER = "Names were not looked at: no browser was found (sightline doctor says what to do)."
+NO_BROWSER = "Names were not tested: no browser was found (sightline doctor says what to do)."
 
 
 @click.command("eval")
@@ -38,8 +38,8 @@ NO_BROWSER = "Names were not looked at: no browser was found (sightline doctor s
 def evaluate(*, misses: bool, only_names: bool, as_json: bool) -> None:
     """Test the models on 40 findings and 20 questions with known answers, and print a row of scores.
 
-    Then names of links, pictures, headings, fields and pages: what the lint finds of them alone, and with the model. A
-    model that sees is shown the pictures.
+    Then test names of links, pictures, headings, fields and pages: what the lint finds alone, and with the model. A
+    model with vision also gets the pictures.
 
     CHAT_MODEL and EMBEDDING_MODEL select the models. Calls wait for model slots with the priority of questions and
     count towards usage. The questions use a history created in a separate environment and deleted at the end: your data
@@ -64,13 +64,13 @@ def evaluate(*, misses: bool, only_names: bool, as_json: bool) -> None:
 async def score_all(
     settings: WorkerSettings, redis: Redis, keys: Keys, *, only_names: bool
 ) -> tuple[Scores | None, NameScores | None]:
-    """Return the scores of both sets; the names have none where there is no browser."""
+    """Return the scores of both sets; None for the names without a browser."""
     scores = None if only_names else await score(settings, redis, keys)
     return scores, await score_names(settings, redis, keys)
 
 
 async def score_names(settings: WorkerSettings, redis: Redis, keys: Keys) -> NameScores | None:
-    """Return what the lint and the model find among the labelled names; None without a browser."""
+    """Return what the lint and the model find in the labelled names; None without a browser."""
     from worker.agent.evaluation.names import NAMES_A_CALL, load_names, run_names
     from worker.agent.evaluation.pictures import load_pictures
     from worker.models.builtin.models import NAME
@@ -117,7 +117,7 @@ def document(scores: Scores) -> JsonObject:
 
 
 def table(scores: Scores) -> str:
-    """Return the scores as a row of the table in ``ops/eval.md``, with its head."""
+    """Return the scores as a row of the table in ``ops/eval.md``, with its header."""
     cells = (
         " + ".join(scores.models) or "none",
         " ".join(scores.prompts),
@@ -130,7 +130,7 @@ def table(scores: Scores) -> str:
 
 
 def names_table(scores: NameScores) -> str:
-    """Return what was found among the names, a row per kind, and its cost."""
+    """Return the results for names, a row per kind, and their cost."""
     head = ("names", "bad", "good", "lint: recall", "lint: precision")
     with_model = (f"with {scores.model}: recall", "precision") if scores.model else ()
     lines = [[*head, *with_model], ["---"] * len((*head, *with_model))]

@@ -1,4 +1,4 @@
-"""``sightline history``: looks at past scans and trends, and prunes. Its lines are ``history_text.py``'s."""
+"""``sightline history``: shows past scans and trends, and prunes. Formats with ``history_text.py``."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 IMPACTS = FAIL_ON[:-1]
 """The values of ``--fail-on`` without ``never``; importing the contract's list would load pydantic."""
 _NO_HOST: Final = re.compile(r"[/\s]|:(?!\d{1,5}$|\*$)[^\]]*$")
-NOTHING: Final = "No scans are recorded that fit."
+NOTHING: Final = "No matching scans are recorded."
 
 
 class ListByDefault(click.Group):
     """A group that treats unknown commands as arguments of ``list``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put ``list`` before them."""
+        """Put ``list`` before such arguments."""
         return super().parse_args(ctx, args if args and args[0] in self.commands else ["list", *args])
 
 
@@ -51,7 +51,7 @@ def history() -> None:
 
 @history.command("list")
 @click.argument("url", required=False)
-@click.option("--search", metavar="TEXT", help="Search by meaning; the nearest first.")
+@click.option("--search", metavar="TEXT", help="Search by meaning; the closest first.")
 @click.option("--group", metavar="G", help="Only this group.")
 @click.option("--site", metavar="HOST", help="Only this site, such as localhost:3000, or 'localhost:*'.")
 @click.option("--rule", metavar="R", help="Only pages that failed this rule, such as image-alt.")
@@ -60,7 +60,7 @@ def history() -> None:
 @click.option("--until", metavar="D", help="State of the pages at this time; with --trend, end of the period.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Maximum number of records.")
 @click.option("--trend", is_flag=True, help="With --since: which groups got worse; with --site, day by day.")
-@json_option("One line of JSON each. Default in a pipe.")
+@json_option("One line of JSON per record. Default in a pipe.")
 def list_scans(*, trend: bool, as_json: bool, **options: Any) -> None:
     """Show the recorded states of pages, most recent first; with URL, those of one page and their changes.
 
@@ -81,12 +81,12 @@ def list_scans(*, trend: bool, as_json: bool, **options: Any) -> None:
         raise click.UsageError("--trend compares with another time: add --since, such as --since '4 weeks ago'")
     is_of_both = wanted.group is not None and wanted.site is not None
     if any((wanted.url, wanted.search, wanted.rule, wanted.impact)) or is_of_both:
-        msg = "--trend is of all groups, or of one --group, or of the days of one --site: it takes no other option"
+        msg = "--trend covers all groups, one --group, or the days of one --site: it takes no other option"
         raise click.UsageError(msg)
     _show_trend(wanted, as_json=as_json)
 
 
-@history.command(short_help="Drop old records.")
+@history.command(short_help="Delete old records.")
 @click.option(
     "--older-than", required=True, metavar="D", help="Delete records last seen before: 2026-01-01, '1 year', '90 days'."
 )
@@ -105,14 +105,14 @@ def prune(*, older_than: str, as_json: bool) -> None:
     async def act(_: WorkerSettings, redis: Redis, keys: Keys) -> Pruned:
         return await prune(redis, keys, older_than_ms=_moment(older_than, await now_of(redis)))
 
-    done = with_redis(read_settings(), act, doubt=lambda: "some records may have been dropped; run it again")
+    done = with_redis(read_settings(), act, doubt=lambda: "some records may have been deleted; run it again")
     if as_json:
         click.echo(
             line_of({"v": 1, "records": done.looked_at, "dropped": done.dropped, "component_barriers": done.barriers})
         )
         return
-    gone = f", and {counted(done.barriers, 'mended component barrier')}" if done.barriers else ""
-    click.echo(f"dropped {done.dropped:,} of {counted(done.looked_at, 'record')}{gone}; the newest of each page stay")
+    gone = f", and {counted(done.barriers, 'fixed component barrier')}" if done.barriers else ""
+    click.echo(f"deleted {done.dropped:,} of {counted(done.looked_at, 'record')}{gone}; the newest of each page stay")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ def checked_host(site: str) -> str:
     """Return the site as the history has it; raises ``InputError`` for one with a scheme or a path."""
     name = "" if _NO_HOST.search(site) else site_of(f"//{site}")
     if not name and site:
-        msg = f"--site {site!r} is not a site: expected such as shop.example or localhost:3000, without scheme or path"
+        msg = f"--site {site!r} is not a site: expected shop.example or localhost:3000, without scheme or path"
         raise InputError(msg)
     return any_port(name) if site.endswith(":*") else name
 
@@ -172,7 +172,7 @@ def _moment(text: str, now_ms: int) -> int:
 
 
 async def now_of(redis: Redis) -> int:
-    """Return Redis' time, ms."""
+    """Return Redis's time, ms."""
     seconds, microseconds = await redis.time()
     return int(seconds) * 1000 + int(microseconds) // 1000
 
@@ -199,7 +199,7 @@ def _show_scans(wanted: Wanted, *, as_json: bool) -> None:
         nothing=_nothing(wanted),
     )
     if not as_json and len(shown) >= wanted.limit:
-        click.echo(f"At most {counted(wanted.limit, 'record')}, as --limit says; there may be more.")
+        click.echo(f"Only {counted(wanted.limit, 'record')} shown (--limit); there may be more.")
 
 
 async def _find(settings: WorkerSettings, redis: Redis, keys: Keys, *, wanted: Wanted) -> list[Shown]:
@@ -210,7 +210,7 @@ async def _find(settings: WorkerSettings, redis: Redis, keys: Keys, *, wanted: W
     if wanted.search is not None:
         return await _search(settings, redis, keys, wanted.search, within, limit=wanted.limit)
     history = await recorded_history(redis, keys)
-    # One more, which the last is compared with.
+    # One more, to compare the last one with.
     records = await history.find(within, limit=wanted.limit + 1) if history else []
     changes = changes_of(records) if wanted.url is not None else [None] * len(records)
     return [Shown(record, changes=changed) for record, changed in zip(records, changes, strict=True)][: wanted.limit]
@@ -219,7 +219,7 @@ async def _find(settings: WorkerSettings, redis: Redis, keys: Keys, *, wanted: W
 async def _search(
     settings: WorkerSettings, redis: Redis, keys: Keys, text: str, within: ScanFilter, *, limit: int
 ) -> list[Shown]:
-    """Search by meaning with the history's embedding model, whatever this shell's settings are."""
+    """Search by meaning with the history's embedding model, regardless of this shell's settings."""
     from worker.cli.history_text import Shown
     from worker.memory.history.history import recorded_history
     from worker.models.routing import open_embedders

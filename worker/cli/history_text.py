@@ -17,7 +17,7 @@ from worker.memory.history.trends import GroupChange, Groups
 URL_WIDTH: Final = 100
 _MINUTE: Final = "%Y-%m-%d %H:%M"
 MAX_SHOWN: Final = 5
-"""Pages of a group that a person is shown; a program gets all."""
+"""Pages of a group in the text output; JSON has all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +54,18 @@ def scan_lines(shown: Shown) -> Iterator[str]:
 
 
 def changes_text(changes: Changes) -> str:
-    """Return what changed against the scan before."""
+    """Return the changes since the previous scan."""
     text = f"{len(changes.new):,} new, {len(changes.fixed):,} fixed, {changes.unchanged:,} unchanged"
-    return f"{text}; not certain: {one_line(', '.join(changes.uncertain))}" if changes.uncertain else text
+    return f"{text}; uncertain: {one_line(', '.join(changes.uncertain))}" if changes.uncertain else text
 
 
 def barriers_text(counts: Counts) -> str:
-    """Return ``no barriers`` or ``5 barriers (2 critical, 3 minor)``."""
+    """Return ``no barriers`` or ``5 elements (2 critical, 3 minor)``."""
     if not counts.total:
         return "no barriers"
     parts = [(impact.value, getattr(counts, impact.value)) for impact in reversed(IMPACTS)]
     listed = ", ".join(f"{number:,} {name}" for name, number in parts if number)
-    return f"{counted(counts.total, 'barrier')} ({listed})"
+    return f"{counted(counts.total, 'element')} ({listed})"
 
 
 def day_lines(days: list[Day]) -> Iterator[str]:
@@ -84,11 +84,11 @@ def day_document(day: Day) -> JsonObject:
 
 
 def group_lines(found: Groups) -> Iterator[str]:
-    """Yield the groups with the pages that changed most, and the scans to look at."""
+    """Yield the groups with their most changed pages and the scans to look at."""
     for one in found.groups:
         name = one_line(one.group, limit=60) or "(no group)"
         if not one.pages:
-            yield f"new     {name}: {counted(one.added, 'page')}, none known then"
+            yield f"new     {name}: {counted(one.added, 'page')}, none known before"
             continue
         added = f"; {counted(one.added, 'page')} came later" if one.added else ""
         was, now = barriers_text(one.before), barriers_text(one.after)
@@ -102,7 +102,7 @@ def group_lines(found: Groups) -> Iterator[str]:
         if len(changed) > MAX_SHOWN:
             yield f"        … and {len(changed) - MAX_SHOWN:,} more"
     if found.is_part:
-        yield "There are more pages than were compared: name a --site or a --group."
+        yield "Not all pages were compared: limit them with --site or --group."
 
 
 def _component_lines(one: GroupChange) -> Iterator[str]:
@@ -118,7 +118,7 @@ def _component_lines(one: GroupChange) -> Iterator[str]:
 
 
 def group_document(one: GroupChange, *, is_part: bool) -> JsonObject:
-    """Return a group as JSON; of its pages those that changed, with their scans."""
+    """Return a group as JSON, with its changed pages and their scans."""
     pages = [
         {
             "url": page.url,

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from worker.memory.vectors.reindex import Progress, Reindexed, Tell
     from worker.settings import WorkerSettings
 
-GOES_ON: Final = "vectors may have been written; run it again, and it goes on where it was"
+GOES_ON: Final = "vectors may have been written; run it again to continue"
 TOLD_EVERY_S: Final = 1.0
-"""Lines of progress in a log."""
+"""Seconds between lines of progress in a log."""
 
 
 @click.command()
 @click.option("--to", "model", required=True, metavar="MODEL", help="Ollama's name of the new model, or builtin.")
-@json_option("Progress and outcome as lines of JSON.")
+@json_option("Progress and result as lines of JSON.")
 def reindex(*, model: str, as_json: bool) -> None:
     """Rebuild the vectors of all scans and memories with another embedding model.
 
@@ -53,20 +53,20 @@ def reindex(*, model: str, as_json: bool) -> None:
 
 
 def _outcome(done: Reindexed, *, setting: str) -> str:
-    """Return the outcome of a reindex in words; ``setting`` is this shell's EMBEDDING_MODEL."""
+    """Return the result of a reindex as text; ``setting`` is this shell's EMBEDDING_MODEL."""
     vectors = f"{counted(done.documents, 'document')}, {counted(done.written, 'vector')} made now"
     about = {
-        "moved": f"all vectors are of {done.model!r} now ({done.dims} dimensions): {vectors}",
-        "given up": f"given up; {done.model!r} stays in use: {vectors}",
-        "unchanged": f"{done.model!r} is in use already: {vectors}",
+        "moved": f"all vectors are now of {done.model!r} ({done.dims} dimensions): {vectors}",
+        "given up": f"abandoned; {done.model!r} stays in use: {vectors}",
+        "unchanged": f"{done.model!r} is already in use: {vectors}",
     }[done.what]
     if done.shortened:
-        about += f"\n{counted(done.shortened, 'text')} too long for it: the beginning was embedded"
+        about += f"\n{counted(done.shortened, 'text')} too long for it: only the beginning was embedded"
     if done.refused:
-        about += f"\n{counted(done.refused, 'text')} refused by it: found by all but meaning"
+        about += f"\n{counted(done.refused, 'text')} refused by it: not found by meaning"
     if setting == done.model:
         return about
-    return f"{about}\nset EMBEDDING_MODEL={done.model} for the workers: they use it already, and ask for it at a start"
+    return f"{about}\nset EMBEDDING_MODEL={done.model} for the workers, which already use it: they need it at a start"
 
 
 async def _move(settings: WorkerSettings, redis: Redis, keys: Keys, *, model: str, tell: Tell) -> Reindexed:
@@ -75,7 +75,7 @@ async def _move(settings: WorkerSettings, redis: Redis, keys: Keys, *, model: st
     from worker.memory.vectors.reindex import reindex
     from worker.models.routing import open_embedders
 
-    # EMBEDDING_DIMS is of the model that the setting names, not of another.
+    # EMBEDDING_DIMS belongs to the model of the setting, not to another.
     dims = settings.embedding_dims if model == settings.embedding_model else 0
     record = await read_record(redis, keys)
     is_given_up = record is not None and record.coming is not None and record.active.model == model
@@ -88,11 +88,11 @@ async def _move(settings: WorkerSettings, redis: Redis, keys: Keys, *, model: st
 
 @contextlib.contextmanager
 def _progress(*, as_json: bool) -> Generator[Tell]:
-    """Give what shows progress: a bar on a terminal's stderr, else a line of JSON now and then."""
+    """Yield a function that shows progress: a bar on a terminal's stderr, else occasional lines of JSON."""
     if as_json:
         yield _lines()
         return
-    from rich.console import Console  # 30 ms for those who see it
+    from rich.console import Console  # takes 30 ms to import
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 

@@ -29,11 +29,11 @@ ROOM_MB: Final = 16
 """Redis exits when it cannot write its append-only file; with less room it would exit again at the next result."""
 SHORT_LIFE_S: Final = 10.0
 SHORT_LIVES: Final = 5
-"""Exits in a row, each soon after a start, after which it is not restarted."""
+"""Consecutive exits, each soon after a start, after which it is not restarted."""
 
 
 @click.command()
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="How many workers to start.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Number of workers to start.")
 def up(*, workers: int) -> None:
     """Run workers on this machine until Ctrl-C, and a Redis if none answers.
 
@@ -143,7 +143,8 @@ class KeptRedis:
         if free < ROOM_MB:
             if not self._waits_for_room:
                 _say(
-                    f"Redis has ended, the disk of {folder!r} is full ({free:.0f} MB free): make room; it runs again "
+                    f"Redis has exited, the disk of {folder!r} is full ({free:.0f} MB free): make room; it restarts "
+                    f""
                     f"once {ROOM_MB} MB are free, and nothing acknowledged is lost"
                 )
             self._waits_for_room = True
@@ -152,14 +153,14 @@ class KeptRedis:
         self._short_lives = 0 if self._waits_for_room or lived_s > SHORT_LIFE_S else self._short_lives + 1
         if self._short_lives >= SHORT_LIVES:
             msg = (
-                f"the Redis of 'sightline up' ended {SHORT_LIVES} times, each within {SHORT_LIFE_S:.0f} s of its "
+                f"the Redis of 'sightline up' exited {SHORT_LIVES} times, each within {SHORT_LIFE_S:.0f} s of its "
                 f"start; its last log lines, from {str(self._server.log_path)!r}: {self._server.last_words()}"
             )
             raise RedisUnsuitable(msg)
         self._server.start()
         self._started_at = time.monotonic()
         self._waits_for_room = False
-        _say("the Redis of 'sightline up' had ended; it runs again, on its data")
+        _say("the Redis of 'sightline up' exited and was restarted, with its data")
 
 
 def _free_mb(folder: Path) -> float:

@@ -17,28 +17,37 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="H", help="Address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8417, show_default=True, help="Port; 0 takes a free one."
+    "--port", type=click.IntRange(0, 65535), default=8417, show_default=True, help="Port; 0 chooses a free one."
 )
-@click.option("--prefix", default="", metavar="PATH", help="Path under which a reverse proxy serves it: /sightline.")
-@click.option("--auth", default="", metavar="FILE", help="Ask for a name and a password of this file.")
-@click.option("--add", "added", metavar="NAME", help="Add an account to --auth FILE, and end; asks for its password.")
+@click.option("--prefix", default="", metavar="PATH", help="Path under which a reverse proxy serves it.")
+@click.option("--auth", default="", metavar="FILE", help="Require a name and password from this file.")
+@click.option("--add", "added", metavar="NAME", help="Add an account to --auth FILE; prompts for its password.")
 @click.option(
-    "--role", type=click.Choice(["reader", "operator"]), default="reader", show_default=True, help="With --add."
+    "--role",
+    type=click.Choice(["reader", "operator"]),
+    default="reader",
+    show_default=True,
+    help="Role of the account that --add adds.",
 )
-@click.option("--proxy-header", default="", metavar="NAME", help="Header with which a proxy says who asks.")
+@click.option("--proxy-header", default="", metavar="NAME", help="Header in which a proxy names the user.")
 @click.option(
-    "--proxy", "proxies", multiple=True, metavar="NET", help="Whose --proxy-header holds.  [default: loopback]"
+    "--proxy",
+    "proxies",
+    multiple=True,
+    metavar="NET",
+    help="Trust --proxy-header from this network.  [default: loopback]",
 )
 @click.option(
-    "--operator", "operators", multiple=True, metavar="NAME", help="Who may change things, by --proxy-header."
+    "--operator", "operators", multiple=True, metavar="NAME", help="User of --proxy-header who may make changes."
 )
-@click.option("--secret", "secret_file", metavar="FILE", help="Key of sessions, the same for all processes.")
+@click.option("--secret", "secret_file", metavar="FILE", help="File with the session key, the same for all processes.")
 def web(*, added: str | None, role: str, secret_file: str | None, **options: Any) -> None:
-    """Serve what scans found as pages: sites, barriers, batches, the queue.
+    """Serve scan results as web pages: sites, barriers, batches, the queue.
 
-    Works without JavaScript; every address gives JSON with 'Accept: application/json'. Needs the extra 'web'.
-    Anybody on this machine may look and act. Any other --host needs --auth, or --proxy-header behind a proxy that
-    signs people in and removes that header from what it is sent. Readers look; operators also waive, scan and cancel.
+    Works without JavaScript; every address returns JSON with 'Accept: application/json'. Needs the extra 'web'.
+    Anyone on this machine may view and change everything. Any other --host needs --auth, or --proxy-header behind a
+    proxy that signs users in and removes that header from incoming requests. Readers can only view; operators can also
+    waive, scan and cancel.
 
     \b
     sightline web
@@ -86,7 +95,8 @@ def _key(path: str | None) -> bytes | None:
         raise InputError(f"cannot read --secret {path!r}: {error.strerror}") from None
     if len(text) < 32:  # noqa: PLR2004  256 bits in hexadecimal have 64
         raise InputError(
-            f"--secret {path!r} has {len(text)} characters: expected at least 32, as of 'openssl rand -hex 32'"
+            f"--secret {path!r} has {len(text)} characters: expected at least 32, for example from 'openssl rand "
+            f"-hex 32'"
         )
     return sha256(text).digest()
 
@@ -121,19 +131,22 @@ async def _serve(settings: WebSettings, worker: WorkerSettings, *, key: bytes | 
 
 
 async def _until_signal(server: Any, settings: WebSettings) -> None:
-    """Serve until a signal; say the address once it is known, and who is let in."""
+    """Serve until a signal; print the address once it is known, and who has access."""
     import asyncio
+    import gc
 
     serving = asyncio.create_task(server.serve())
-    while not server.started and not serving.done():  # noqa: ASYNC110  uvicorn has a flag, no event
+    while not server.started and not serving.done():  # noqa: ASYNC110  uvicorn has a flag and no event
         await asyncio.sleep(0.02)
     if server.started:
+        gc.collect()
+        gc.freeze()  # what was imported lives as long as the process: a search for cycles in it takes 40 ms
         host, port = server.servers[0].sockets[0].getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         if settings.proxy_header:
-            who = f"whom {settings.proxy_header} names, from {', '.join(settings.proxies)}"
+            who = f"users named by {settings.proxy_header} from {', '.join(settings.proxies)}"
         else:
-            who = f"who is in {settings.auth}" if settings.auth else "anybody on this machine, as operator"
+            who = f"the accounts in {settings.auth}" if settings.auth else "anyone on this machine, as operator"
         click.echo(f"sightline: pages at http://{shown}:{port}{settings.prefix}/ for {who}", err=True)
     await serving
 

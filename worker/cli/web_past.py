@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any, Final, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 from redisvl.query import FilterQuery
 
-from producer.contract import Counts, Impact
+from producer.contract import Counts
 from producer.contract.addresses import page_ids
 from producer.contract.states import split_state
 from producer.errors import InputError
@@ -20,16 +21,19 @@ from producer.redis.scripts import as_text
 from producer.reports.comparison import Comparison
 from producer.web.past import Barrier, PageRow, Past, SiteRow, Wanted
 from worker.cli.history import changes_of, checked_host, now_of
-from worker.memory.history.barriers import BarrierFilter, BarrierRecord, Barriers
+from worker.cli.web_parsed import ROW, barrier_of, harm_of, past_of, row_of, row_of_fields
+from worker.memory.history.barriers import BarrierFilter, Barriers
 from worker.memory.history.history import History, ScanFilter, recorded_history
 from worker.memory.history.scan_record import ScanRecord
 from worker.models.protocols import OpenEmbedder
 
 SITES_FOR_S: Final = 10.0
-"""The list of sites is a sum over all records: made again after this, not for every visitor."""
+"""Seconds before the list of sites, a sum over all records, is computed again."""
 CANDIDATES: Final = 400
-"""Records looked at for a site's worst pages."""
-_ROW: Final = ("url", "page", "page_state", "title", "group_name", "status", "barriers", "at_ms", "last_seen_ms")
+"""Maximum number of records read for a site's worst pages."""
+FINDINGS_CHARS: Final = 400_000
+"""Maximum length of a page's records read for its changes: 2,000 elements take 100,000."""
+NAME_WORDS: Final = 8
 
 
 class WebPast:
@@ -44,7 +48,7 @@ class WebPast:
         self._sites: tuple[float, Sequence[SiteRow]] = (-SITES_FOR_S, ())
 
     async def sites(self) -> Sequence[SiteRow]:
-        """Return all sites, those with the worst barriers first; up to ``SITES_FOR_S`` old."""
+        """Return all sites, those with the worst barriers first; the list is at most ``SITES_FOR_S`` old."""
         at, sites = self._sites
         if time.monotonic() - at < SITES_FOR_S:
             return sites
@@ -64,7 +68,7 @@ class WebPast:
             )
             for site in {*open_by_site, *rows} - {""}
         ]
-        sites = sorted(found, key=lambda one: (tuple(-n for n in _harm(one.open)), one.site))
+        sites = sorted(found, key=lambda one: (tuple(-n for n in harm_of(one.open)), one.site))
         self._sites = (time.monotonic(), sites)
         return sites
 
@@ -81,15 +85,29 @@ class WebPast:
         )
         if await self._recorded() is None:
             return []
-        return [_barrier(one) for one in await self._barriers.find(within, limit=limit, by=cast("Any", by))]
+        return [barrier_of(one) for one in await self._barriers.find(within, limit=limit, by=cast("Any", by))]
 
     async def barriers_of(self, issue_ids: Sequence[str]) -> Mapping[str, Barrier]:
-        """Return the known ones of these."""
+        """Return those of these barriers that are known, by id."""
         found = await self._barriers.get_many(issue_ids)
-        return {issue_id: _barrier(one) for issue_id, one in found.items()}
+        return {issue_id: barrier_of(one) for issue_id, one in found.items()}
+
+    async def named(self, words: str, *, limit: int) -> Sequence[Barrier]:
+        """Return open component barriers whose name has all the words, those on most pages first."""
+        said = [word.replace("\\", "").replace('"', "") for word in words.lower().split()[:NAME_WORDS]]
+        filters = [f'contains(lower(@name), "{word}") > 0' for word in said if word]
+        if not filters or await self._recorded() is None:
+            return []
+        steps: list[Any] = ["LOAD", 3, "@__key", "@name", "@pages", "FILTER", " && ".join(filters)]
+        steps += ["SORTBY", 2, "@pages", "DESC", "MAX", limit]
+        rows = await self._aggregate(self._keys.barriers_index, "@pages:[1 +inf]", *steps, limit=limit)
+        prefix = self._keys.barrier_prefix
+        ids = [row["__key"].removeprefix(prefix) for row in rows if "__key" in row]
+        known = await self.barriers_of(ids)
+        return [known[one] for one in ids if one in known]
 
     async def worst_pages(self, site: str, *, group: str | None = None, limit: int) -> Sequence[PageRow]:
-        """Return a site's worst pages as they were seen last: those with critical barriers, then with any."""
+        """Return a site's worst pages as last seen: those with critical barriers first, then those with any."""
         found: dict[tuple[str, str], PageRow] = {}
         for impact in ("critical", "serious", None):
             wanted = ScanFilter(host=site, group=group, impact=impact)
@@ -112,21 +130,25 @@ class WebPast:
         return [row for key, row in first.items() if newest.get(key, row).scan_id == row.scan_id][:limit]
 
     async def page(self, url: str, *, limit: int) -> Sequence[Past]:
-        """Return the records of a page, the newest first."""
+        """Return the records of a page, newest first."""
         address, state = split_state(url)
         history = await self._recorded()
-        found = await history.find(ScanFilter(page=page_ids(address)), limit=limit + 1) if history else []
-        records = [one for one in found if one.page_state == state]
-        pairs = zip(records, changes_of(records), strict=True)
-        return [Past(_row(one), one.summary, one.times_seen, one.components, changed) for one, changed in pairs][:limit]
+        if history is None:
+            return []
+        names = [*ROW, "summary", "times_seen", "components"]
+        found = await self._found(history, ScanFilter(page=page_ids(address)), limit + 1, names)
+        found = [(scan_id, fields) for scan_id, fields in found if fields["page_state"] == state]
+        full = await self._small_enough(history, [scan_id for scan_id, _ in found])
+        changed = dict(zip(full, changes_of(list(full.values())), strict=True))
+        return [past_of(scan_id, fields, full.get(scan_id), changed.get(scan_id)) for scan_id, fields in found[:limit]]
 
     async def search(self, text: str, *, limit: int) -> Sequence[PageRow]:
-        """Return the pages nearest in meaning, with the model that the history was made with."""
+        """Return the pages closest in meaning, using the history's embedding model."""
         if self._open_embedder is None:
             return []
         history = await recorded_history(self._redis, self._keys, self._open_embedder)
         found = await history.search(text, limit=limit) if history else []
-        return [replace(_row(one.record), distance=one.distance) for one in found]
+        return [replace(row_of(one.record), distance=one.distance) for one in found]
 
     async def compare(self, before: str, after: str, *, site: str | None) -> Comparison:
         """Compare two batches, pipeline runs or times; raises ``InputError``."""
@@ -147,21 +169,37 @@ class WebPast:
         return self._history
 
     async def _rows(self, wanted: ScanFilter, limit: int) -> list[tuple[str, PageRow]]:
-        """Return records without their findings, the most recently seen first, each with its page's id."""
+        """Return records without their findings, most recently seen first, each with its page's id."""
         history = await self._recorded()
         if history is None or limit == 0:
             return []
+        found = await self._found(history, wanted, limit, ROW)
+        return [(fields["page"], row_of_fields(scan_id, fields)) for scan_id, fields in found]
+
+    async def _found(
+        self, history: History, wanted: ScanFilter, limit: int, names: Sequence[str]
+    ) -> list[tuple[str, dict[str, str]]]:
+        """Return id and these fields of records, the most recently seen first."""
         query = FilterQuery(
             filter_expression=wanted.expression(),
-            return_fields=list(_ROW),
+            return_fields=list(names),
             num_results=limit,
             sort_by=("last_seen_ms", "DESC"),
         )
         prefix = self._keys.scan_prefix
         return [
-            (str(row.get("page", "")), _row_of(str(row["id"]).removeprefix(prefix), row))
+            (str(row["id"]).removeprefix(prefix), {name: as_text(row.get(name)) for name in names})
             for row in await history.rows(query)
         ]
+
+    async def _small_enough(self, history: History, scan_ids: Sequence[str]) -> dict[str, ScanRecord]:
+        """Return the records with their findings, newest first, up to ``FINDINGS_CHARS`` of them."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for scan_id in scan_ids:
+                pipe.hstrlen(self._keys.scan(scan_id), "findings")
+            sizes = await pipe.execute() if scan_ids else []
+        fit = [one for one, total in zip(scan_ids, accumulate(sizes), strict=True) if total <= FINDINGS_CHARS]
+        return {one.scan_id: one for one in await history.get_many(fit)}
 
     async def _newest(self, pages: Sequence[str]) -> dict[tuple[str, str], PageRow]:
         """Return the newest record of each of these pages in each state."""
@@ -173,66 +211,20 @@ class WebPast:
         return found
 
     async def _sums(self, index: str, query: str, *by: str, newest: bool = False) -> list[dict[str, str]]:
-        """Return how many hashes of an index there are by these fields."""
-        words: list[Any] = ["FT.AGGREGATE", index, query, "LOAD", len(by) + newest, *(f"@{name}" for name in by)]
+        """Return the number of hashes in an index, grouped by these fields."""
+        words: list[Any] = ["LOAD", len(by) + newest, *(f"@{name}" for name in by)]
         words += ["@last_seen_ms"] if newest else []
         words += ["GROUPBY", len(by), *(f"@{name}" for name in by), "REDUCE", "COUNT", 0, "AS", "number"]
         words += ["REDUCE", "MAX", 1, "@last_seen_ms", "AS", "newest"] if newest else []
-        try:
-            reply: Any = await self._redis.execute_command(*words, "LIMIT", 0, 10_000, "DIALECT", 2)
-        except ResponseError as error:
-            if "no such index" in str(error).lower():  # nothing was scanned here yet
-                return []
-            raise
-        rows = [dict(zip(map(as_text, row[::2]), map(as_text, row[1::2]), strict=True)) for row in reply[1:]]
+        rows = await self._aggregate(index, query, *words, limit=10_000)
         return [row for row in rows if row.get("host_name")]
 
-
-def _harm(counts: Counts) -> tuple[int, int, int, int]:
-    return (counts.critical, counts.serious, counts.moderate, counts.minor)
-
-
-def _barrier(one: BarrierRecord) -> Barrier:
-    return Barrier(
-        one.issue_id,
-        name=one.name,
-        rule=one.rule,
-        impact=one.impact or Impact.SERIOUS,
-        site=one.host,
-        pages=one.pages,
-        elements=one.elements,
-        groups=one.groups,
-        first_ms=one.first_ms,
-        since_ms=one.since_ms,
-        mended_ms=one.mended_ms if one.is_mended else 0,
-    )
-
-
-def _row(one: ScanRecord) -> PageRow:
-    return PageRow(
-        one.url,
-        one.page_state,
-        one.title,
-        one.group,
-        one.status,
-        one.scan_id,
-        one.barriers,
-        one.at_ms,
-        one.last_seen_ms,
-    )
-
-
-def _row_of(scan_id: str, row: Mapping[str, Any]) -> PageRow:
-    text = {name: as_text(row.get(name)) for name in _ROW}
-    counts = Counts.model_validate_json(text["barriers"] or "{}")
-    return PageRow(
-        text["url"],
-        text["page_state"],
-        text["title"],
-        text["group_name"],
-        text["status"],
-        scan_id,
-        counts,
-        int(text["at_ms"] or 0),
-        int(text["last_seen_ms"] or 0),
-    )
+    async def _aggregate(self, index: str, query: str, *steps: Any, limit: int) -> list[dict[str, str]]:
+        words = ("FT.AGGREGATE", index, query, *steps, "LIMIT", 0, limit, "DIALECT", 2)
+        try:
+            reply: Any = await self._redis.execute_command(*words)
+        except ResponseError as error:
+            if "no such index" in str(error).lower():  # nothing has been scanned here yet
+                return []
+            raise
+        return [dict(zip(map(as_text, row[::2]), map(as_text, row[1::2]), strict=True)) for row in reply[1:]]

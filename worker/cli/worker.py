@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 @click.option(
     "--watch",
     metavar="DIR",
-    help="With SETTINGS: restart when a file of this folder changes.",
+    help="With SETTINGS: restart when a file in this folder changes.",
 )
-@click.option("--max-jobs", type=click.IntRange(1, 1000), help="Jobs at a time; wins over MAX_JOBS.")
-@click.option("--burst", is_flag=True, help="End when the queue is empty.")
-@click.option("--check", is_flag=True, help="Exit 0 if a worker of this host has reported in the last 30 s, else 3.")
+@click.option("--max-jobs", type=click.IntRange(1, 1000), help="Jobs at a time; overrides MAX_JOBS.")
+@click.option("--burst", is_flag=True, help="Exit when the queue is empty.")
+@click.option("--check", is_flag=True, help="Exit 0 if a worker on this host has reported in the last 30 s, else 3.")
 def worker(*, settings: str | None, watch: str | None, max_jobs: int | None, burst: bool, check: bool) -> None:
     """Run one worker until SIGTERM or Ctrl-C.
 
@@ -60,10 +60,10 @@ def worker(*, settings: str | None, watch: str | None, max_jobs: int | None, bur
 
 
 async def check_health(client: Client) -> None:
-    """Print the live workers of this host; raises ``ServiceError`` when there is none."""
+    """Print the live workers on this host; raises ``ServiceError`` if there is none."""
     host = os.uname().nodename
     here = [info for info in (await client.queue()).workers if info.host == host]
     if not here:
-        raise ServiceError(f"no worker of host {host!r} has reported in the last 30 s: start one: sightline worker")
+        raise ServiceError(f"no worker on host {host!r} has reported in the last 30 s: start one: sightline worker")
     for info in here:
         click.echo(f"{info.name}: {len(info.jobs)} of {info.max_jobs} slots in use, {info.complete} jobs complete")

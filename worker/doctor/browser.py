@@ -39,7 +39,7 @@ def sandbox_line(sandbox: str) -> Line:
     if sandbox == ON:
         return ok("sandbox", "the browser runs in a sandbox")
     todo = (
-        "run the worker as another user than root where user namespaces are permitted; SCAN_SANDBOX=require enforces it"
+        "run the worker as a user other than root where user namespaces are permitted; SCAN_SANDBOX=require enforces it"
     )
     return warning(
         "sandbox", f"{sandbox}: a page that breaks out of the browser has the rights of the worker's user", todo

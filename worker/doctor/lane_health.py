@@ -134,7 +134,7 @@ async def _without_entry(redis: Redis, keys: Keys, lane: Lane) -> AsyncGenerator
 
 
 async def _still_waits(redis: Redis, job: str, entry: str) -> bool:
-    """Whether the job is unchanged since it was examined."""
+    """Return whether the job is unchanged since it was examined."""
     state, now = await cast("Any", redis).hmget(job, ["state", "entry"])
     return state == b"queued" and as_text(now) == entry
 

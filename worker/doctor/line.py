@@ -41,5 +41,5 @@ def error(subject: str, text: str, todo: str) -> Line:
 
 
 def has_error(lines: Iterable[Line]) -> bool:
-    """Whether any of ``lines`` is an error."""
+    """Return whether any of ``lines`` is an error."""
     return any(line.level is Level.ERROR for line in lines)

@@ -1,8 +1,9 @@
 """Acquires, renews and releases slots; each worker has one pool.
 
-A waiter asks once, then sleeps until it is woken through its worker's channel (``wakes.py``). It checks that the grant
-is still valid and starts its call, while the next beat confirms the grant. Slots are released even when their job is
-cancelled, but never before their call is closed. Beats renew all held slots and waiters (``producer/redis/lease.py``).
+A waiter asks once, then sleeps until its worker's channel tells it its grant (``wakes.py``). It starts its call at once
+if a bound on Redis' clock says that the grant is young; else it asks whether it still holds. The next beat confirms it.
+Slots are released even when their job is cancelled, but never before their call is closed. Beats renew all held slots
+and waiters (``producer/redis/lease.py``).
 They run on the event loop deliberately: a blocked loop could not close its calls either, and so loses its slots.
 Next: ``slot.py``, ``scripts.py``, then ``worker/gpu/lua/_gpu.lua``.
 """
@@ -14,7 +15,6 @@ import contextlib
 import secrets
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -23,12 +23,12 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from producer.contract import Lane
-from producer.errors import ModelBusy, ModelUnreachable
+from producer.errors import ModelBusy
 from producer.keys import Keys
 from producer.redis.lease import keep
 from worker.gpu.health import EARLY_S, HealthRounds, Probe
 from worker.gpu.hosts import Host, Kind
-from worker.gpu.scripts import Answer, Ask, PoolScripts, Timing, note_silence
+from worker.gpu.scripts import Ask, PoolScripts, Timing, note_silence
 from worker.gpu.slot import Slot, Waiter
 from worker.gpu.wakes import GIVE_WAY, WakeListener
 
@@ -145,7 +145,8 @@ class GpuPool:
                 task.result()  # a bug in these loops must fail the job loudly, not lose slots silently
         token = f"{self._worker}-{secrets.token_hex(6)}"
         on = self.hosts if hosts is None else tuple(hosts)
-        waiter = Waiter(Ask(token, kind, Lane(priority), self._worker, job, on, gives_way=gives_way))
+        ask = Ask(token, kind, Lane(priority), self._worker, job, on, gives_way=gives_way)
+        waiter = Waiter(ask, self._scripts)
         slot = await self._wait_for_slot(waiter, timeout_s)
         self._held[token] = slot
         if waiter.is_asked:
@@ -176,12 +177,14 @@ class GpuPool:
                 while True:
                     self._check_open()
                     asked_at = loop.time()
-                    waiter.asking = self._run_errand(self._ask(waiter))
-                    answer = await asyncio.shield(waiter.asking)
-                    self._check_open()
+                    answer = waiter.take_heard()
+                    if answer is None:
+                        waiter.asking = self._run_errand(waiter.request())
+                        answer = await asyncio.shield(waiter.asking)
+                        self._check_open()
                     if answer.verdict == "granted":
                         break
-                    await self._until_news(waiter, answer)
+                    await waiter.until_news(answer)
             granted = True
         except TimeoutError:
             msg = f"no {waiter.ask.kind} slot within {timeout_s:g} s: the GPU is busy; add a host to OLLAMA_BASE_URL"
@@ -228,34 +231,6 @@ class GpuPool:
             msg = f"slots are no longer granted: {STOPS}"
             raise ModelBusy(msg)
 
-    async def _ask(self, waiter: Waiter) -> Answer:
-        """Return the waiter's status, after enqueueing it or confirming a grant that is about to expire.
-
-        If Redis does not reply, the status is waiting.
-        """
-        waiter.look.clear()
-        try:
-            answer = await self._scripts.check(waiter.ask) if waiter.ask.seq else Answer("gone")
-            is_late = answer.verdict == "granted" and answer.left_s < self.timing.confirm_s / 2
-            if answer.verdict == "gone" or is_late:
-                answer = await self._scripts.acquire(waiter.ask)
-                waiter.ask = replace(waiter.ask, seq=answer.seq)
-        except (RedisError, OSError) as error:
-            note_silence("acquire", error)
-            return Answer("silent")
-        waiter.backoff.reset()
-        return answer
-
-    async def _until_news(self, waiter: Waiter, answer: Answer) -> None:
-        if answer.verdict == "unserved" or waiter.is_unserved:
-            names = ", ".join(repr(host.name) for host in waiter.ask.hosts)
-            msg = f"no model host answers at {names}: start Ollama there, or set OLLAMA_BASE_URL or CHAT_MODEL=builtin"
-            raise ModelUnreachable(msg)
-        limit_s = waiter.backoff.pause_s() if answer.verdict == "silent" else None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(limit_s):
-                await waiter.look.wait()
-
     async def _end(self, slot: Slot) -> bool:
         """Release the slot and return whether it was held throughout; without a reply, the local clock decides."""
         self._held.pop(slot.token, None)
@@ -290,14 +265,18 @@ class GpuPool:
         return task
 
     def _wake(self, message: str) -> None:
-        token = message.removeprefix(GIVE_WAY)
-        waiter, slot = self._waiters.get(token), self._held.get(token)
-        if token == message and waiter is not None:
-            waiter.look.set()
-        elif token != message and slot is not None:
-            slot.give_way()
-        elif waiter is not None:  # granted, but not notified yet
-            waiter.is_asked = True
+        if message.startswith(GIVE_WAY):
+            token = message.removeprefix(GIVE_WAY)
+            if token in self._held:
+                self._held[token].give_way()
+            elif token in self._waiters:  # granted, but not notified yet
+                self._waiters[token].is_asked = True
+            return
+        granted_ms, _, rest = message.partition(" ")
+        token, _, host = rest.partition(" ")
+        waiter = self._waiters.get(token)
+        if waiter is not None and granted_ms.isdecimal():
+            waiter.hear(host, int(granted_ms))
 
     def _note_idle(self) -> None:
         if self._held or self._waiters:

@@ -92,6 +92,23 @@ class Answer:
     left_s: float = 0.0
 
 
+@dataclass(slots=True)
+class RedisClock:
+    """Bounds Redis' time from its latest reply that told it, and our clock (loop time, s) when it was asked for."""
+
+    _asked_at: float = 0.0
+    _ms: int = 0
+
+    def note(self, asked_at: float, ms: int) -> None:
+        """Take note that Redis' time was ``ms`` at some moment after ``asked_at``."""
+        self._asked_at, self._ms = asked_at, ms
+
+    def age_s(self, ms: int, *, now: float) -> float | None:
+        """Return how long ago ``ms`` was at most; None if that is unknown, or Redis' clock was set meanwhile."""
+        age_s = now - self._asked_at - (ms - self._ms) / 1000
+        return age_s if self._ms and age_s >= 0 else None
+
+
 class PoolScripts:
     """Runs the scripts of one worker on a dedicated connection from the client's pool, since grants are urgent."""
 
@@ -100,20 +117,23 @@ class PoolScripts:
         self._pipe = ScriptPipe(cast("ConnectionPool", redis.connection_pool))
         self._keys = keys
         self._pool_keys = keys.gpu_pool
-        self._timing = timing
+        self.timing = timing
+        self.clock = RedisClock()
 
     async def acquire(self, ask: Ask) -> Answer:
         """Request a slot, or return the status of an earlier request with the same token; confirms a grant."""
         about = (ask.token, ask.kind, ask.priority, ask.worker, ask.job, self._keys.gpu_wake(ask.worker))
-        times = (*self._lease(), _ms(self._timing.grace_s))
+        times = (*self._lease(), _ms(self.timing.grace_s))
+        asked_at = asyncio.get_running_loop().time()
         reply = await self._run(ACQUIRE, [*about, _slots_json(ask.hosts), ask.seq, *times, int(ask.gives_way)])
-        left_s = self._timing.lease_s if as_text(reply[0]) == "granted" else 0.0
+        self.clock.note(asked_at, int(reply[3]))
+        left_s = self.timing.lease_s if as_text(reply[0]) == "granted" else 0.0
         return Answer(as_text(reply[0]), as_text(reply[1]), int(reply[2]), left_s)
 
     async def check(self, ask: Ask) -> Answer:
         """Return the status of an ask without writing; confirm a grant with ``tend`` before it expires."""
         reply = await self._run(CHECK, [ask.token])
-        left_s = min(int(reply[2]) / 1000, self._timing.lease_s)  # larger if Redis's clock was set back
+        left_s = min(int(reply[2]) / 1000, self.timing.lease_s)  # larger if Redis's clock was set back
         return Answer(as_text(reply[0]), as_text(reply[1]), ask.seq, left_s)
 
     async def release(self, token: str) -> tuple[str, int]:
@@ -132,12 +152,14 @@ class PoolScripts:
 
         Returns the ms until the next lease ends (-1: none) and the status of each token.
         """
+        asked_at = asyncio.get_running_loop().time()
         reply = await self._run(TEND, self._tend_args(hosts, held, waiting, enrol=False))
-        return int(reply[0]), dict(zip([*held, *waiting], map(as_text, reply[1:]), strict=True))
+        self.clock.note(asked_at, int(reply[1]))
+        return int(reply[0]), dict(zip([*held, *waiting], map(as_text, reply[2:]), strict=True))
 
     async def take_probes(self, hosts: Iterable[Host], *, early_s: float | None = None) -> frozenset[str]:
         """Claim due checks and return the hosts' names; with ``early_s``, hosts not checked for that long."""
-        times = [_ms(self._timing.probe_s), _ms(self._timing.probe_down_s), -1 if early_s is None else _ms(early_s)]
+        times = [_ms(self.timing.probe_s), _ms(self.timing.probe_down_s), -1 if early_s is None else _ms(early_s)]
         args: list[Arg] = [*times, *(host.name for host in hosts)]
         reply = await self._run(PROBE, args, keys=[self._keys.gpu_hosts])
         return frozenset(map(as_text, reply))
@@ -145,13 +167,13 @@ class PoolScripts:
     async def report(self, host: str, *, reason: str) -> tuple[bool, int]:
         """Record a check, failed if ``reason`` is set; return whether the state changed, and failures in a row."""
         state = "down" if reason else "up"
-        reply = await self._run(HEALTH, [host, state, reason, *self._lease(), _ms(self._timing.probe_down_s)])
+        reply = await self._run(HEALTH, [host, state, reason, *self._lease(), _ms(self.timing.probe_down_s)])
         return int(reply[0]) == 1, int(reply[1])
 
     def _tend_args(
         self, hosts: Iterable[Host], held: Sequence[str], waiting: Sequence[str], *, enrol: bool
     ) -> list[Arg]:
-        timing = self._timing
+        timing = self.timing
         limits = (_ms(timing.grace_s), _ms(timing.stale_s), _ms(timing.kept_s))
         return [*self._lease(), *limits, _slots_json(hosts), int(enrol), len(held), *held, *waiting]
 
@@ -161,7 +183,7 @@ class PoolScripts:
 
     async def _run(self, script: Script, args: Sequence[Arg], *, keys: Sequence[str] = ()) -> Any:
         """Run a script; raises ``TimeoutError``, an ``OSError``, after a renewal interval without a reply."""
-        limit_s = self._timing.renew_s
+        limit_s = self.timing.renew_s
         try:
             async with asyncio.timeout(limit_s):
                 return await self._pipe.call(script, keys or self._pool_keys, args)
@@ -170,7 +192,7 @@ class PoolScripts:
             raise
 
     def _lease(self) -> tuple[int, int]:
-        return _ms(self._timing.lease_s), _ms(self._timing.confirm_s)
+        return _ms(self.timing.lease_s), _ms(self.timing.confirm_s)
 
 
 def _slots_json(hosts: Iterable[Host]) -> str:

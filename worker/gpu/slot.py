@@ -1,19 +1,21 @@
-"""A held slot, and a call that waits for one. Local state only: ``pool.py`` talks to Redis."""
+"""A held slot, and a call that waits for one."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 import structlog
+from redis.exceptions import RedisError
 
-from producer.errors import SlotLost
+from producer.errors import ModelUnreachable, SlotLost
 from producer.redis.backoff import Backoff
 from producer.redis.lease import Lease
 from worker.gpu.hosts import Kind
-from worker.gpu.scripts import Answer, Ask, new_backoff
+from worker.gpu.scripts import Answer, Ask, PoolScripts, new_backoff, note_silence
 
 GIVES_WAY: Final = "it gave way to a question"
 
@@ -73,8 +75,57 @@ class Waiter:
     """
 
     ask: Ask
+    scripts: PoolScripts
     look: asyncio.Event = field(default_factory=asyncio.Event)
     asking: asyncio.Task[Answer] | None = None
     is_unserved: bool = False
     is_asked: bool = False
     backoff: Backoff = field(default_factory=new_backoff)
+    _heard: tuple[str, int] | None = None
+
+    def hear(self, host: str, granted_ms: int) -> None:
+        """Take note of a grant on ``host`` at ``granted_ms`` (Redis time)."""
+        self._heard = host, granted_ms
+        self.look.set()
+
+    def take_heard(self) -> Answer | None:
+        """Return the grant that it heard of; None without one, or if it may end before a beat confirms it."""
+        heard, self._heard = self._heard, None
+        if heard is None:
+            return None
+        host, granted_ms = heard
+        age_s = self.scripts.clock.age_s(granted_ms, now=asyncio.get_running_loop().time())
+        left_s = 0.0 if age_s is None else self.scripts.timing.confirm_s - age_s
+        return Answer("granted", host, left_s=left_s) if self._lasts(left_s) else None
+
+    async def request(self) -> Answer:
+        """Return its status, after enqueueing it or confirming a grant that is about to expire.
+
+        If Redis does not reply, the status is silent.
+        """
+        self.look.clear()
+        try:
+            answer = await self.scripts.check(self.ask) if self.ask.seq else Answer("gone")
+            if answer.verdict == "gone" or (answer.verdict == "granted" and not self._lasts(answer.left_s)):
+                answer = await self.scripts.acquire(self.ask)
+                self.ask = replace(self.ask, seq=answer.seq)
+        except (RedisError, OSError) as error:
+            note_silence("acquire", error)
+            return Answer("silent")
+        self.backoff.reset()
+        return answer
+
+    async def until_news(self, answer: Answer) -> None:
+        """Wait until its status may have changed; raise ``ModelUnreachable`` if nobody serves it."""
+        if answer.verdict == "unserved" or self.is_unserved:
+            names = ", ".join(repr(host.name) for host in self.ask.hosts)
+            msg = f"no model host answers at {names}: start Ollama there, or set OLLAMA_BASE_URL or CHAT_MODEL=builtin"
+            raise ModelUnreachable(msg)
+        limit_s = self.backoff.pause_s() if answer.verdict == "silent" else None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self.look.wait()
+
+    def _lasts(self, left_s: float) -> bool:
+        """Whether an unconfirmed grant lasts until a beat confirms it."""
+        return left_s >= self.scripts.timing.confirm_s / 2

@@ -1,8 +1,8 @@
 """Listens for grants: one subscription per worker, on its own connection.
 
-A message is the token of a waiter that has been granted a slot, or after ``GIVE_WAY`` the token of a holder asked to
-release its slot. A message lost with the connection only causes a delay: an unconfirmed grant passes on after a second,
-and ``on_ready`` asks Redis after each new subscription.
+A message is a grant, ``MS TOKEN HOST`` (Redis' time at the grant, the waiter's token, its host), or after ``GIVE_WAY``
+the token of a holder asked to release its slot. A message lost with the connection only causes a delay: an unconfirmed
+grant passes on after a second, and ``on_ready`` asks Redis after each new subscription.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SILENT_S: Final = 5.0
 
 
 class WakeListener:
-    """Calls ``on_wake(token)`` for each message on ``channel``, and ``on_ready()`` after each new subscription."""
+    """Calls ``on_wake(message)`` for each message on ``channel``, and ``on_ready()`` after each new subscription."""
 
     def __init__(
         self, redis: Redis, channel: str, *, on_wake: Callable[[str], None], on_ready: Callable[[], None]

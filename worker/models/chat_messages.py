@@ -1,4 +1,4 @@
-"""Our messages and tools in the form that LangChain's chat models take."""
+"""Converts messages and tools to the form that LangChain's chat models take."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from worker.models.protocols import Message, Tool
 
 
 def sent(message: Message) -> BaseMessage:
-    """Return ``message`` as LangChain has it."""
+    """Return ``message`` in LangChain's form."""
     match message.role:
         case "system":
             return SystemMessage(message.content)
@@ -26,12 +26,12 @@ def sent(message: Message) -> BaseMessage:
 
 
 def _parts(message: Message) -> list[str | dict[Any, Any]]:
-    """Return the text and then the images: langchain-ollama sends these as Ollama's ``images``, in base64."""
+    """Return the text and then the images: langchain-ollama sends images as Ollama's ``images``, in base64."""
     urls = (f"data:image/jpeg;base64,{b64encode(image).decode()}" for image in message.images)
     return [{"type": "text", "text": message.content}, *({"type": "image_url", "image_url": url} for url in urls)]
 
 
 def tool_offer(tool: Tool) -> JsonObject:
-    """Return ``tool`` as Ollama and OpenAI have it in a request."""
+    """Return ``tool`` in the form of Ollama's and OpenAI's requests."""
     about = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
     return {"type": "function", "function": about}

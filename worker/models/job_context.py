@@ -1,4 +1,4 @@
-"""Whom the running code works for: a model call waits with its job's priority, and may go elsewhere by its question."""
+"""The job that the running code serves: a model call waits with its priority, and its question may choose the model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from producer.contract import Lane
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """One job; '' outside of any. ``complex_because`` says why its question is too much for a small model, if it is."""
+    """One job; '' outside any job. ``complex_because``: why its question is too hard for a small model, if so."""
 
     job_id: str = ""
     lane: Lane = Lane.BATCH
@@ -25,7 +25,7 @@ _SERVING: Final[ContextVar[Serving]] = ContextVar("serving", default=Serving()) 
 
 @contextmanager
 def serving(job_id: str, lane: Lane | str, *, complex_because: str = "") -> Generator[None]:
-    """Say that what runs inside, tasks started there included, runs for ``job_id``."""
+    """Mark the code in the block, including tasks started there, as running for ``job_id``."""
     token = _SERVING.set(Serving(job_id, Lane(lane), complex_because))
     try:
         yield
@@ -34,5 +34,5 @@ def serving(job_id: str, lane: Lane | str, *, complex_because: str = "") -> Gene
 
 
 def now_serving() -> Serving:
-    """Return whom this code works for; batch work without a job where nobody has said."""
+    """Return the job that this code serves; batch work without a job if none is set."""
     return _SERVING.get()

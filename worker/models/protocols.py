@@ -1,9 +1,9 @@
-"""What the agent asks of a model: ``ChatModel`` and ``Embedder``. No network, no model.
+"""The agent's interfaces to models: ``ChatModel`` and ``Embedder``. No network, no model.
 
 Adapters (``builtin/models.py``, ``ollama/``, ``cloud/chat.py``) implement these two protocols and nothing else; the
-agent knows no adapter. Which one is used is decided in ``routing.py``. An adapter waits for its own GPU slot, bounds
-its own call and raises ``ModelError`` for everything that goes wrong in it, so that no library's exception
-reaches the agent.
+agent knows no adapter. ``routing.py`` decides which one is used. An adapter waits for its GPU slot, limits the time of
+its call and raises ``ModelError`` for everything that goes wrong in it, so that no library's exception reaches the
+agent.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Vectors = NDArray[np.float32]
 """``float32[n, dims]``, each row of unit length, in the order of the texts."""
 
 UNIT_TOLERANCE = 1e-3
-"""How far from 1 a vector's length may be: float32 sums over 4,096 numbers stay well within it."""
+"""Tolerance of a vector's length, ideally 1: float32 sums over 4,096 numbers stay well within it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """What a model may call; ``parameters`` is a JSON Schema of an object."""
+    """A tool that a model may call; ``parameters`` is a JSON Schema of an object."""
 
     name: str
     description: str
@@ -38,9 +38,9 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One call a model asks for. ``id`` ties the answer to it; an adapter makes one up where its server gives none.
+    """One call a model asks for. ``id`` links the answer to it; an adapter makes one up if its server gives none.
 
-    The arguments are what the model wrote: whoever runs the call checks them.
+    The arguments are as the model wrote them: the code that runs the call checks them.
     """
 
     name: str
@@ -52,7 +52,7 @@ class ToolCall:
 class Message:
     """One message of a conversation with a chat model.
 
-    An ``assistant`` message may carry the calls it asked for; a ``tool`` message answers the one of ``call_id``, of the
+    An ``assistant`` message may carry the calls it asked for; a ``tool`` message answers the call ``call_id`` of the
     tool ``tool``. A ``user`` message may carry ``images``, JPEGs, for a model that ``sees``.
     """
 
@@ -66,10 +66,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class ChatReply:
-    """One complete answer; ``usage`` counts this call alone. ``model`` is what really answered.
+    """One complete answer; ``usage`` counts this call only. ``model`` is the one that actually answered.
 
-    With ``calls`` the text may be empty, and the conversation goes on with their answers. ``reason`` says why this
-    model was asked, '' where it is simply the one of CHAT_MODEL.
+    With ``calls`` the text may be empty, and the conversation continues with their answers. ``reason`` says why this
+    model was asked, '' if it is the one of CHAT_MODEL.
     """
 
     text: str
@@ -81,9 +81,9 @@ class ChatReply:
 
 @dataclass(frozen=True, slots=True)
 class EmbedReply:
-    """The vectors of one batch of texts; ``usage`` counts this call alone.
+    """The vectors of one batch of texts; ``usage`` counts this call only.
 
-    ``shortened`` has, by a text's place, how many of its characters were embedded where the model takes no more.
+    ``shortened`` has, by index, the number of characters embedded of a text that was too long.
     """
 
     vectors: Vectors
@@ -92,11 +92,11 @@ class EmbedReply:
 
 
 class ChatModel(Protocol):
-    """Answers messages with text, with JSON bound to a schema, or with calls of tools."""
+    """Answers messages with text, with JSON that follows a schema, or with tool calls."""
 
     @property
     def name(self) -> str:
-        """What ``assessment_source`` and the usage counters call it."""
+        """The name in ``assessment_source`` and the usage counters."""
         ...
 
     async def chat(
@@ -104,10 +104,9 @@ class ChatModel(Protocol):
     ) -> ChatReply:
         """Return the whole answer.
 
-        With ``schema`` (JSON Schema, an object) the text is meant to be JSON of that shape; models have been seen
-        to ignore it, so the caller validates. With ``tools`` the answer may ask for calls of them instead of text; a
-        call of any other name is handed on as it is. Never both. Raises ``ModelError`` for a failed, truncated or
-        unfinished answer.
+        With ``schema`` (JSON Schema, an object) the text should be JSON of that form; some models ignore it, so the
+        caller validates. With ``tools`` the answer may request tool calls instead of text; a call of any other name is
+        passed on unchanged. Never both. Raises ``ModelError`` for a failed, truncated or unfinished answer.
         """
         ...
 
@@ -117,12 +116,12 @@ class Seeing(Protocol):
     """A chat model that may take images."""
 
     async def sees(self) -> bool:
-        """Whether the model takes images, as far as its host says; False where it does not say."""
+        """Return whether the model takes images according to its host; False if unknown."""
         ...
 
 
 async def sees(chat: ChatModel) -> bool:
-    """Whether ``chat`` takes images. One with a cloud behind it does not: pictures of pages stay here."""
+    """Return whether ``chat`` takes images. One with a cloud fallback does not: images of pages stay local."""
     return isinstance(chat, Seeing) and await chat.sees()
 
 
@@ -131,7 +130,7 @@ class Embedder(Protocol):
 
     @property
     def name(self) -> str:
-        """What is stored beside an index; vectors of two names are never compared."""
+        """The name stored with an index; vectors of different names are never compared."""
         ...
 
     @property
@@ -140,23 +139,23 @@ class Embedder(Protocol):
         ...
 
     async def embed_documents(self, texts: Sequence[str]) -> EmbedReply:
-        """Embed texts that are kept. Raises ``ModelError``."""
+        """Embed texts to store. Raises ``ModelError``."""
         ...
 
     async def embed_queries(self, texts: Sequence[str]) -> EmbedReply:
-        """Embed texts that are looked up; some models want another prefix for them. Raises ``ModelError``."""
+        """Embed texts to search for; some models need another prefix for them. Raises ``ModelError``."""
         ...
 
 
 OpenEmbedder = Callable[[str, int], Awaitable[Embedder]]
-"""Gives the embedder of a model's name and the length of its vectors, 0 where the model is to tell it.
+"""Returns the embedder for a model's name and the length of its vectors, 0 to ask the model.
 
-Raises ``SettingsError`` for a name that can be no model's, or whose vectors' length nobody knows.
+Raises ``SettingsError`` for an invalid name, or if the length of its vectors is unknown.
 """
 
 
 def add_usage(first: Usage, second: Usage) -> Usage:
-    """Return the sum of two calls' usage; a cache hit in either stays one."""
+    """Return the sum of two calls' usage; a cache hit in either is kept."""
     return Usage(
         prompt_tokens=first.prompt_tokens + second.prompt_tokens,
         output_tokens=first.output_tokens + second.output_tokens,
@@ -168,14 +167,14 @@ def add_usage(first: Usage, second: Usage) -> Usage:
 
 
 def spent_on(error: ModelError) -> Usage:
-    """Return what the calls cost that ended in ``error``."""
+    """Return the cost of the calls that ended in ``error``."""
     return error.spent if isinstance(error.spent, Usage) else Usage()
 
 
 def check_vector(vector: Vector, *, dims: int, model: str) -> Vector:
-    """Return ``vector`` as it is; raise ``ModelError`` unless it is ``dims`` finite numbers of unit length.
+    """Return ``vector`` unchanged; raises ``ModelError`` unless it is ``dims`` finite numbers of unit length.
 
-    RediSearch takes a wrong-length vector without a word and then hides the whole document, even from tag search.
+    RediSearch accepts a vector of the wrong length silently and then hides the whole document, even from tag search.
     """
     if vector.shape != (dims,) or vector.dtype != np.float32:
         msg = f"model {model!r} gave a vector of {vector.dtype}{list(vector.shape)}: expected float32[{dims}]"

@@ -1,7 +1,7 @@
-"""Which model answers: the one place that turns CHAT_MODEL, EMBEDDING_MODEL and FALLBACK_MODEL into adapters.
+"""Chooses the models: the only place that turns CHAT_MODEL, EMBEDDING_MODEL and FALLBACK_MODEL into adapters.
 
-``open_models`` is what a worker uses. Nothing of Ollama is imported, and no host asked, where both are ``builtin``;
-nothing of OpenAI's where there is no FALLBACK_MODEL. Which calls go to it is decided in ``fallback.py``.
+A worker uses ``open_models``. If both models are ``builtin``, no Ollama library is imported and no host is asked;
+without FALLBACK_MODEL, nothing of OpenAI's is imported. ``fallback.py`` decides which calls go to the fallback.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,199}")
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The models of one worker; ``pool`` is None where no model needs a GPU. ``open_embedder`` gives others later."""
+    """The models of one worker; ``pool`` is None if no model needs a GPU. ``open_embedder`` opens others later."""
 
     chat: ChatModel
     embedder: Embedder
@@ -53,12 +53,12 @@ class Models:
 async def open_models(
     settings: WorkerSettings, redis: Redis, keys: Keys, *, worker: str = "", timing: Timing | None = None
 ) -> AsyncGenerator[Models]:
-    """Open the models that ``settings`` name, on a Redis client that stays its owner's.
+    """Open the models of ``settings``, with a Redis client that the caller closes.
 
-    ``worker`` is this worker's name, unique a process; ``timing`` is the pool's where it is not the usual one. A model
-    that is not pulled or an Ollama that is away is logged, with what to type, and ends nothing: calls fail with
-    ``ModelError`` until it is there. Raises ``SettingsError`` for a name that cannot be a model's or a fallback that is
-    not wholly set, and ``DependencyMissing`` where the extra for it is not installed.
+    ``worker`` is this worker's name, unique to the process; ``timing`` overrides the pool's. A model that is not pulled
+    or an unreachable Ollama is logged with the command to run, and does not stop the worker: calls fail with
+    ``ModelError`` until it is there. Raises ``SettingsError`` for an invalid model name or an incomplete fallback, and
+    ``DependencyMissing`` if its extra is not installed.
     """
     for setting, name in (("CHAT_MODEL", settings.chat_model), ("EMBEDDING_MODEL", settings.embedding_model)):
         check_name(setting, name)
@@ -79,7 +79,7 @@ async def open_models(
 async def open_embedders(
     settings: WorkerSettings, redis: Redis, keys: Keys, *, worker: str = ""
 ) -> AsyncGenerator[OpenEmbedder]:
-    """Give what opens embedders by name, whatever EMBEDDING_MODEL is; it raises as ``open_models`` does."""
+    """Yield a function that opens embedders by name, not only EMBEDDING_MODEL; raises as ``open_models`` does."""
     async with aclosing(OpenedModels(settings, redis, keys, worker=worker)) as opened:
         yield opened.embedder
 
@@ -88,7 +88,7 @@ def _cloud(settings: WorkerSettings, redis: Redis, keys: Keys) -> CloudChat:
     """Return the model of FALLBACK_MODEL."""
     key = fallback_settings(settings)
     try:
-        from worker.models.cloud.chat import CloudChat  # noqa: PLC0415  a second, and an extra that few install
+        from worker.models.cloud.chat import CloudChat  # noqa: PLC0415  slow, and in an extra
     except ModuleNotFoundError as error:
         msg = f"FALLBACK_MODEL needs the package {error.name!r}: {install_hint('cloud')}; or unset it"
         raise DependencyMissing(msg) from None
@@ -99,7 +99,7 @@ def _cloud(settings: WorkerSettings, redis: Redis, keys: Keys) -> CloudChat:
 
 
 def fallback_settings(settings: WorkerSettings) -> str:
-    """Return the fallback's key, ``''`` for none; raises ``SettingsError`` where the fallback is not wholly set."""
+    """Return the fallback's key, ``''`` if there is none; raises ``SettingsError`` for an incomplete fallback."""
     check_name("FALLBACK_MODEL", settings.fallback_model)
     if not settings.fallback_base_url:
         msg = (
@@ -111,7 +111,7 @@ def fallback_settings(settings: WorkerSettings) -> str:
 
 
 def fallback_key(settings: WorkerSettings) -> str:
-    """Return the key of FALLBACK_API_KEY or of its file; raises ``SettingsError``, which never shows it."""
+    """Return the key from FALLBACK_API_KEY or its file; raises ``SettingsError``, which never shows it."""
     key, file = settings.fallback_api_key.get_secret_value(), settings.fallback_api_key_file
     if key and file:
         msg = "FALLBACK_API_KEY and FALLBACK_API_KEY_FILE are both set: expected one of them"
@@ -126,20 +126,20 @@ def fallback_key(settings: WorkerSettings) -> str:
             msg = f"FALLBACK_API_KEY_FILE is {file!r}, which is empty: expected the key"
             raise SettingsError(msg)
     if not all("!" <= char <= "~" for char in key):
-        msg = "the fallback's key holds a space or a character that no header can carry: expected the key alone"
+        msg = "the fallback's key contains a space or a character that is not allowed in headers: expected only the key"
         raise SettingsError(msg)
     return key
 
 
 def check_name(setting: str, name: str) -> None:
-    """Raise ``SettingsError`` for text that cannot be a model's name."""
+    """Raise ``SettingsError`` for an invalid model name."""
     if not _MODEL.fullmatch(name):
         msg = f"{setting} is {name!r}: expected a model's name such as 'qwen3.5:4b', or {NAME!r}"
         raise SettingsError(msg)
 
 
 class OpenedModels:
-    """The models of one process: each is opened when it is asked for, Ollama's hosts with the first that needs them."""
+    """The models of one process, opened on demand; Ollama's hosts with the first model that needs them."""
 
     def __init__(
         self, settings: WorkerSettings, redis: Redis, keys: Keys, *, worker: str = "", timing: Timing | None = None
@@ -159,7 +159,7 @@ class OpenedModels:
         return self._fleet.pool if self._fleet else None
 
     async def seek(self, *names: str) -> None:
-        """Look on the hosts for those of ``names`` that need one."""
+        """Look on the hosts for those of ``names`` that need a host."""
         wanted = tuple(name for name in names if name != NAME)
         if wanted:
             await self._hosts(*wanted)
@@ -169,10 +169,10 @@ class OpenedModels:
         if name == NAME:
             return BuiltinChat()
         fleet, calls = await self._hosts(name)
-        from worker.models.ollama.abilities import AbleChat  # noqa: PLC0415  most of a second, and 30 MB
+        from worker.models.ollama.abilities import AbleChat  # noqa: PLC0415  takes most of a second, and 30 MB
         from worker.models.ollama.chat import OllamaChat  # noqa: PLC0415  as above
 
-        await fleet.facts(name)  # known before the first call, or calls at once would be sent with a guess
+        await fleet.facts(name)  # known before the first call; concurrent calls would otherwise use a guess
         chat = OllamaChat(name, fleet, calls, self._settings)
         return AbleChat(chat, fleet, thinks=self._settings.chat_think)
 
@@ -193,7 +193,7 @@ class OpenedModels:
             await self._fleet.close()
 
     async def _hosts(self, *names: str) -> tuple[OllamaFleet, GpuCalls]:
-        """Return the open hosts, which are looked through for ``names``."""
+        """Return the open hosts, which are searched for ``names``."""
         from worker.models.ollama.fleet import OllamaFleet  # noqa: PLC0415
         from worker.models.slot_calls import GpuCalls  # noqa: PLC0415  as above
 

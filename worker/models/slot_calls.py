@@ -1,8 +1,8 @@
 """Makes one model call: waits for a slot, calls under it, closes the HTTP response, gives the slot back, moves on.
 
-What every adapter runs its calls through. A call whose host fails is made again, elsewhere if there is an elsewhere; a
-call whose slot was lost waits for another, and so does a batch call that gave way to a question. Each attempt is logged
-and counted, failed ones too: they used the card.
+Every adapter makes its calls through this module. A call whose host fails is repeated, on another host if there is one;
+a call whose slot was lost waits for another, and so does a batch call that gave way to a question. Each attempt is
+logged and counted, including failed ones: they used the card.
 """
 
 from __future__ import annotations
@@ -27,36 +27,36 @@ from worker.models.usage import UsageLedger
 T = TypeVar("T")
 
 TRIES: Final = 3
-"""Of one call, and one more for each further host."""
+"""Attempts per call, plus one for each further host."""
 PAUSE_S: Final = 0.5
-"""Before the same host is asked again; doubled each time. The slot is free meanwhile."""
+"""Seconds before the same host is asked again; doubled each time. The slot is free meanwhile."""
 GIVES_WAY_S: Final = 120.0
-"""For so long a batch call is ended for each question that comes; then it is made to its end, or it would never be."""
+"""Seconds during which a batch call gives way to each question; then it runs to its end, or it might never finish."""
 WAY_PAUSE_S: Final = 1.0
-"""Before a call that gave way asks for a slot again: a question is several calls, with look-ups in between."""
+"""Seconds before a call that gave way requests a slot again: a question takes several calls and look-ups."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done(Generic[T]):
-    """What one successful call gave."""
+    """The result of one successful call."""
 
     value: T
 
 
 @dataclass(slots=True)
 class Spent:
-    """The tokens of a call under way, as far as it has come: of a call that breaks they are counted, too."""
+    """The tokens of a running call so far: they count even if it breaks."""
 
     prompt_tokens: int = 0
     output_tokens: int = 0
 
 
 Make = Callable[[Host, Spent], Coroutine[Any, Any, Done[T]]]
-"""Makes one call on a host, and notes what it spends."""
+"""Makes one call on a host, and records its cost."""
 
 
 class GpuCalls:
-    """Makes calls on the hosts of ``fleet``; ``wait_s`` bounds the wait for one slot."""
+    """Makes calls on the hosts of ``fleet``; ``wait_s`` limits the wait for one slot."""
 
     def __init__(self, fleet: OllamaFleet, usage: UsageLedger, *, wait_s: float) -> None:
         self._fleet = fleet
@@ -64,10 +64,10 @@ class GpuCalls:
         self._wait_s = wait_s
 
     async def call(self, kind: Kind, model: str, make: Make[T]) -> tuple[Done[T], list[Usage]]:
-        """Return what ``make`` gives on a host that has ``model``, and what each try cost.
+        """Return the result of ``make`` on a host that has ``model``, and the cost of each attempt.
 
-        ``make`` bounds its own time and raises ``ModelError``. Raises the last failure when no try is left, and for
-        want of a slot ``ModelBusy`` or ``ModelUnreachable``; its ``spent`` is what all tries cost.
+        ``make`` limits its own time and raises ``ModelError``. Raises the last failure when no attempt is left, and
+        ``ModelBusy`` or ``ModelUnreachable`` if it gets no slot; its ``spent`` is the cost of all attempts.
         """
         avoided: set[str] = set()
         spent: list[Usage] = []
@@ -85,7 +85,7 @@ class GpuCalls:
             spent.append(usage)
             if isinstance(outcome, Done):
                 return outcome, spent
-            if slot.gave_way:  # no try is spent
+            if slot.gave_way:  # does not count as an attempt
                 way_since = way_since or monotonic()
                 await asyncio.sleep(WAY_PAUSE_S)
                 continue
@@ -108,9 +108,9 @@ class GpuCalls:
     async def _attempt(
         self, kind: Kind, model: str, make: Make[T], hosts: Sequence[Host], *, gives_way: bool
     ) -> tuple[Slot, Usage, Done[T] | ModelError]:
-        """Make the call once; return the slot that it had, what it cost, and its outcome.
+        """Make the call once; return its slot, its cost and its outcome.
 
-        Raises ``ModelError`` for want of a slot only.
+        Raises ``ModelError`` only if it gets no slot.
         """
         job = now_serving()
         loop = asyncio.get_running_loop()
@@ -147,7 +147,7 @@ class GpuCalls:
 
 
 def is_worth_another(failure: ModelError, *, has_elsewhere: bool) -> bool:
-    """Whether a call that failed so should be made again. What took its whole time is not repeated on the same host."""
+    """Return whether to repeat a call that failed so. A call that timed out is not repeated on the same host."""
     if isinstance(failure, ModelMissing | ModelTimeout):
         return has_elsewhere
     return failure.retryable

@@ -1,8 +1,8 @@
-"""Counts what models were used for, by day: ``usage:<yyyy-mm-dd>``, kept for USAGE_TTL_S.
+"""Counts the use of models by day: ``usage:<yyyy-mm-dd>``, kept for USAGE_TTL_S.
 
-Counted straight after each call and once (``worker/models/lua/usage.lua``), not with the job's commit: a call of a job
-that fails, is tried again or is killed has used the card, or cost money, too. So a day's sums are of calls that ended,
-and ``usage`` in the results of its jobs may come to less. The fields are told in ``producer/keys.py``.
+Calls are counted once, right after they end (``worker/models/lua/usage.lua``), not with the job's commit: a call of a
+job that fails, is retried or is killed has also used the card, or cost money. So a day's sums cover all calls that
+ended, and ``usage`` in the results of its jobs may add up to less. The fields are listed in ``producer/keys.py``.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from producer.redis.scripts import Arg, load_script, run_script
 from worker.models.job_context import now_serving
 
 MARK_KEPT_S: Final = 120
-"""Longer than a client goes on sending a command again."""
+"""Longer than a client keeps resending a command."""
 ADD: Final = load_script("worker.models", "usage")
 
 log = structlog.get_logger()
 
 
 class UsageLedger:
-    """Adds calls to the day's sums, which are kept for ``ttl_s`` after the last of them."""
+    """Adds calls to the day's sums, which are kept for ``ttl_s`` after the last call."""
 
     def __init__(self, redis: Redis, keys: Keys, *, ttl_s: int) -> None:
         self._redis = redis
@@ -48,7 +48,7 @@ class UsageLedger:
         at_ms: int | None = None,
         call_id: str | None = None,
     ) -> None:
-        """Log one call of the running job, and add it as ``add`` does; ``at_ms`` 0 says that Redis was silent then."""
+        """Log one call of the running job, and add it as ``add`` does; ``at_ms`` 0: Redis did not answer."""
         about = {"kind": kind, "model": model, "host": host, "job_id": now_serving().job_id}
         about |= {"wait_ms": usage.gpu_wait_ms, "run_ms": run_ms}
         if failure is None:
@@ -63,9 +63,9 @@ class UsageLedger:
     async def add(
         self, *, kind: str, model: str, usage: Usage, failed: bool, at_ms: int | None = None, call_id: str | None = None
     ) -> None:
-        """Add one call that ended at ``at_ms`` (Redis time), or now; once for each ``call_id``, by default a new one.
+        """Add one call that ended at ``at_ms`` (Redis time), or now; once per ``call_id``, by default a new one.
 
-        Fails no job: what Redis does not take is logged.
+        Never fails a job: a call that Redis does not accept is logged.
         """
         sums = {
             "calls": 1,

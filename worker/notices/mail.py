@@ -59,7 +59,7 @@ class Mail:
         message["To"] = ", ".join(to)
         message["Date"] = format_datetime(datetime.now(UTC))
         message["Message-ID"] = f"<sightline.{environment}.{notice.notice_id}@{sender.rpartition('@')[2]}>"
-        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday notice answers
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic replies
         message.set_content(plain(notice, environment=environment))
         return message
 

@@ -95,7 +95,7 @@ class NoticeSender:
         except NotSent as error:
             await self._not_sent(notice, error, about)
             return
-        except Exception as error:  # noqa: BLE001  a fault of ours in one notice must not end all of them
+        except Exception as error:  # noqa: BLE001  a bug in one notice must not stop all others
             await self._not_sent(notice, NotSent(f"internal error: {type(error).__name__}"), about)
             return
         if await self._store.settle(notice, "sent"):

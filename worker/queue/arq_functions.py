@@ -170,7 +170,7 @@ def _log_start(delivery: Delivery, ref: str, args: tuple[Any, ...], kwargs: dict
 
 
 def _is_cancelled_outside() -> bool:
-    """Whether the task itself was cancelled, as when its loop shuts down, rather than something that it awaits."""
+    """Return whether the task itself was cancelled, as when its loop shuts down, and not an awaited one."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

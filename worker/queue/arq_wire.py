@@ -108,7 +108,7 @@ def pack(serializer: Serializer, about: dict[str, Any], *, what: str) -> dict[st
 
 
 def is_packed(value: object) -> bool:
-    """Whether ``value`` is an output of ``pack``."""
+    """Return whether ``value`` is an output of ``pack``."""
     return isinstance(value, dict) and list(cast("dict[Any, Any]", value)) == [SERIALIZED]
 
 

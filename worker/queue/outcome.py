@@ -243,7 +243,7 @@ def backoff_s(attempt: int, *, random: Callable[[], float]) -> float:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether another attempt may succeed: errors marked retryable, and failures of the environment."""
+    """Return whether another attempt may succeed: errors marked retryable, and failures of the environment."""
     return bool(getattr(error, "retryable", False)) or isinstance(error, _TRANSIENT)
 
 

@@ -1,1 +1,1 @@
-"""The scan engine: takes a page, returns axe-core's findings. Knows no queues and no Redis. Start at ``engine.py``."""
+"""The scan engine: page in, axe-core's findings out. Independent of queues and Redis. Start with ``engine.py``."""

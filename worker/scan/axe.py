@@ -9,7 +9,6 @@ enough time are named, never silently left out.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -18,6 +17,7 @@ from producer.contract.rules import LIVE_RULES
 from producer.errors import InvalidJob
 from worker.scan.axe_source import audit_script, shared_script
 from worker.scan.cdp import CallFailed, CallTimedOut, JsonObject, Session
+from worker.scan.deadline import Deadline
 from worker.scan.page import Page, ScriptFailed, literal
 
 _LEVELS: Final = (("wcag2a",), ("wcag2aa",), ("wcag21a", "wcag21aa"), ("wcag22a", "wcag22aa"), ("best-practice",))
@@ -36,13 +36,13 @@ _LEAST_S: Final = 0.05
 _NAME_LIMIT_S: Final = 0.5
 _LOADED: Final = -1
 _LOAD: Final = f"Object.hasOwn(globalThis, 'sightlineLoad') ? (sightlineLoad(), {_LOADED}) : window.length"
-"""``_LOADED``, or how many frames the document has."""
+"""``_LOADED``, or the document's number of frames."""
 _IS_ERROR_PAGE: Final = "location.protocol === 'chrome-error:'"
 
 
 @dataclass(slots=True)
 class AxeReport:
-    """axe-core's raw answer; ``unread_frames`` maps a frame's URL or selector to why it was not read."""
+    """axe-core's raw report; ``unread_frames`` maps a frame's URL or selector to the reason why it was not read."""
 
     violations: list[JsonObject] = field(default_factory=list[JsonObject])
     incomplete: list[JsonObject] = field(default_factory=list[JsonObject])
@@ -59,7 +59,7 @@ class AxeReport:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Our isolated world of one frame."""
+    """Sightline's isolated world in one frame."""
 
     session: Session
     context: int
@@ -94,19 +94,19 @@ def context_for(request: ScanRequest) -> JsonObject:
 
 
 class AxeRun:
-    """One run over one page. ``left_s`` returns the remaining seconds.
+    """One run over one page, within ``deadline``: rules end by it, merging what they found may take its overtime.
 
     The script (``js/audit.js``) names an element by frame and number; ``_worlds`` has the frame at that number, the top
     frame at 0, and ``_names`` the names known so far.
     """
 
     def __init__(
-        self, page: Page, request: ScanRequest, *, left_s: Callable[[], float], frame_limit_s: float, max_frames: int
+        self, page: Page, request: ScanRequest, *, deadline: Deadline, frame_limit_s: float, max_frames: int
     ) -> None:
         self._page = page
         self._options = literal(options_for(request))
         self._context = literal(context_for(request))
-        self._left_s = left_s
+        self._deadline = deadline
         self._frame_limit_s = frame_limit_s
         self._max_frames = max_frames
         self._max_nodes = 0
@@ -125,30 +125,34 @@ class AxeRun:
         """
         self._max_nodes = max_nodes
         session = self._page.session
-        world = await self._load(session, self._page.watch.frame_id, self._left_s())
+        world = await self._load(session, self._page.watch.frame_id, self._deadline.left_s)
         top = World(session, world)
         self._worlds.append(top)
-        left_ms = round(self._left_s() * 1000)
-        call = f"sightlineAudit.reset(), sightlineAudit.runHere({self._context}, {self._options}, {left_ms})"
+        call = f"sightlineAudit.reset(), sightlineAudit.runHere({self._context}, {self._options}, {self._left_ms})"
         try:
-            part = await self._evaluate(top, call, self._left_s())
+            part = await self._evaluate(top, call)
         except ScriptFailed as error:
             if "unknown rule" in str(error):
                 raise InvalidJob(f"disabled_rules: {error}") from None
             raise
         self._note_late_rules(part)
-        self._reserve_s = self._left_s() * _MERGE_SHARE
+        self._reserve_s = self._deadline.left_s * _MERGE_SHARE
         for i, context in enumerate(part["frames"]):
             for partial in await self._run_frame(i, context, top):
-                await self._evaluate(top, f"sightlineAudit.receive({partial})", self._left_s())
-        finish = f"sightlineAudit.finish({self._options}, {max_nodes}, {literal(with_boxes)})"
-        raw = cast("JsonObject", json.loads(await self._evaluate(top, finish, self._left_s())))
+                await self._evaluate(top, f"sightlineAudit.receive({partial})")
+        finish = f"sightlineAudit.finish({self._options}, {max_nodes}, {literal(with_boxes)}, {self._left_ms})"
+        raw = cast("JsonObject", json.loads(await self._evaluate(top, finish)))
         self._learn(0, raw["names"])
         self._report.violations, self._report.incomplete = raw["violations"], raw["incomplete"]
         await self._name_elements()
         return self._report
 
-    async def _evaluate(self, world: World, call: str, limit_s: float) -> Any:
+    @property
+    def _left_ms(self) -> int:
+        return round(self._deadline.left_s * 1000)
+
+    async def _evaluate(self, world: World, call: str, limit_s: float | None = None) -> Any:
+        limit_s = limit_s or self._deadline.overtime_s
         return await self._page.evaluate(world.session, world.context, call, timeout_s=limit_s)
 
     async def _load(self, session: Session, frame_id: str, limit_s: float) -> int:
@@ -170,7 +174,7 @@ class AxeRun:
         """
         self._frames += 1
         refusal = f"only {self._max_frames} frames of a page are read" if self._frames > self._max_frames else ""
-        if refusal or self._left_s() < self._reserve_s:
+        if refusal or self._deadline.left_s < self._reserve_s:
             self._report.unread_frames[f"frame {self._frames}"] = refusal or "there was no time left for it"
             return ["null"]
         try:
@@ -181,13 +185,13 @@ class AxeRun:
             return ["null"]
 
     async def _read_frame(self, number: int, context: JsonObject, parent: World) -> list[str]:
-        limit_s = max(_LEAST_S, min(self._left_s() - self._reserve_s, self._frame_limit_s))
+        limit_s = max(_LEAST_S, min(self._deadline.left_s - self._reserve_s, self._frame_limit_s))
         frame_id = await self._frame_id(number, parent, limit_s)
         self._report.frame_ids.add(frame_id)
         session = self._page.session_of(frame_id, parent.session)
         world = await self._page.world(session, frame_id, timeout_s=limit_s)
         if await self._page.evaluate(session, world, _IS_ERROR_PAGE, timeout_s=limit_s):
-            # The browser's own page. Why the frame failed has been seen on the network.
+            # The browser's own error page; the network events have the reason.
             return ["null"]
         frame = World(session, await self._load(session, frame_id, limit_s))
         index = len(self._worlds)
@@ -233,9 +237,9 @@ class AxeRun:
             if (frame, number) not in self._names:
                 wanted.setdefault(frame, set()).add(number)
         for frame, numbers in wanted.items():
-            call = f"sightlineAudit.names({sorted(numbers)})"
+            call = f"sightlineAudit.names({sorted(numbers)}, {self._left_ms})"
             try:
-                self._learn(frame, await self._evaluate(self._worlds[frame], call, self._left_s()))
+                self._learn(frame, await self._evaluate(self._worlds[frame], call))
             except (CallFailed, ScriptFailed) as error:
                 self._report.unread_frames[f"frame {frame}"] = f"it went away before its elements were named: {error}"
         for rule in rules:

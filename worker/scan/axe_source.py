@@ -1,8 +1,8 @@
-"""The source of axe-core as it runs in a page, and of our own scripts.
+"""The source of axe-core as it runs in a page, and of Sightline's own scripts.
 
-axe-core is shipped with its licence and checked against its SHA-256 before it is used. A few pieces of it whose time is
-quadratic in the page are replaced by linear ones that return the same, its stand-ins for what every browser has by the
-browser's, and the canvas is dark where the page's is.
+axe-core is shipped with its licence and checked against its SHA-256 before use. A few parts whose time is quadratic in
+the page are replaced by linear ones with the same results, its polyfills by the browser's own functions, and the canvas
+is dark if the page's is.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
 _QUICK: Final = (
     # Its memoizer searches all earlier arguments one by one (https://github.com/medikoo/memoizee, not "primitive").
     ("e=(0,bo.default)(e,t),axe._memoizedFns.push(e),e", "e=sightlineMemoize(e),axe._memoizedFns.push(e),e"),
-    # It asks whether a list has an element, for each element put into it: of a cell of the page's grid (where it could
-    # only be the last), and of the neighbours in several cells.
+    # It searches a list for each element added to it: the list of a cell of the page's grid (where the element could
+    # only be the last), and that of the neighbours in several cells.
     ("e.includes(r)||e.push(r)", "e[e.length-1]===r||e.push(r)"),
     (
         "n===a||o&&!Jp(o,n.boundingClientRect)||i.includes(n)||i.push(n)",
@@ -35,7 +35,7 @@ _QUICK: Final = (
         "new window.DOMRect(e.left-r,e.top-r,e.width+2*r,e.height+2*r):null,i=new Set,",
     ),
     ("finally{r.f()}}),i):[]}var Nf=", "finally{r.f()}}),[...i]):[]}var Nf="),
-    # It reads the whole block of text for each link in it: here a block is read once.
+    # It reads the whole block of text for each link in it: here, a block is read once.
     (
         (
             'o=a="",i=0,function t(e,r){!1!==r(e.actualNode)&&e.children.forEach(function(e){return t(e,r)})}'
@@ -46,7 +46,7 @@ _QUICK: Final = (
         ),
         "o=sightlineLine(n,l,Jh,Wp,Yh,M),t?0!==o.around:o.around>o.inWidgets",
     ),
-    # It looks through the page again, and through all that share an id, for each of them.
+    # It searches the page again, and all elements that share an id, for each of them.
     (
         """(n=Array.from(n.querySelectorAll('[id="'.concat(g(r),'"]'))).filter(function(e){return e!==t})).length""",
         """(n=sightlineFind(n,'[id="'.concat(g(r),'"]')).slice(0,2).filter(function(e){return e!==t})).length""",
@@ -70,7 +70,7 @@ _QUICK: Final = (
             'return C0(e.getAttribute("aria-labelledby")||"").includes(i.props.id)}).map(function(e){return R(e)})})'
         ),
     ),
-    # Which elements a check looked at besides is shown nowhere, and can be all of the page's for each of them.
+    # The related nodes of a check are never shown, and may be all elements of the page for each of them.
     (
         (
             "relatedNodes:function(e){if(window.Node){(e instanceof window.Node||e instanceof Ga)&&(e=[e]),"
@@ -79,10 +79,10 @@ _QUICK: Final = (
         ),
         "relatedNodes:function(){}",
     ),
-    # One check of target-size can take minutes: it looks at the clock.
+    # One check of target-size can take minutes: it now checks the clock.
     ("function kf(a){var e,t,o,i,", "function kf(a){sightlineClock.check();var e,t,o,i,"),
 )
-"""Parts of axe-core and their replacements. To be dropped once axe-core is linear."""
+"""Parts of axe-core and their replacements. Remove them once axe-core is linear."""
 
 _CANVAS: Final = (
     ("0===r.length?new B(255,255,255,1):(e=r.reduce", "0===r.length?sightlineCanvas(B):(e=r.reduce"),
@@ -104,7 +104,7 @@ _NATIVE: Final = tuple(
         ("rn", "tn", "Array.from"),
     )
 )
-"""Its stand-ins for functions of old browsers, which it makes whether they are needed or not."""
+"""Its polyfills for old browsers, which it installs whether or not they are needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class AxeSource:
 
 @cache
 def load_axe(folder: Path = _FOLDER / "vendor" / "axe-core") -> AxeSource:
-    """Return axe-core as shipped; raise ``ScanFailed`` if it does not match its VERSION file."""
+    """Return axe-core as shipped; raises ``ScanFailed`` if it does not match its VERSION file."""
     first, second = (folder / "VERSION").read_text(encoding="utf-8").splitlines()[:2]
     expected, content = second.split()[1], (folder / "axe.min.js").read_bytes()
     found = hashlib.sha256(content).hexdigest()
@@ -129,11 +129,13 @@ def load_axe(folder: Path = _FOLDER / "vendor" / "axe-core") -> AxeSource:
 
 @cache
 def quick_axe() -> str:
-    """Return axe-core's text with quick look-ups, the browser's own functions, and the canvas as dark as the page's."""
+    """Return axe-core's text with fast look-ups, the browser's own functions, and the page's canvas colour."""
     text = load_axe().text
     for theirs, ours in (*_QUICK, *_CANVAS, *_NATIVE):
         if text.count(theirs) != 1:
-            msg = f"axe-core {load_axe().version} does not have {theirs!r} once: expected the version that came with us"
+            msg = (
+                f"axe-core {load_axe().version} does not contain {theirs!r} exactly once: expected the shipped version"
+            )
             raise ScanFailed(msg)
         text = text.replace(theirs, ours)
     return f"{script('axe_prelude')}\n{text}"
@@ -141,18 +143,18 @@ def quick_axe() -> str:
 
 @cache
 def script(name: str) -> str:
-    """Return one of our in-page scripts."""
+    """Return one of Sightline's in-page scripts."""
     return (_FOLDER / "js" / f"{name}.js").read_text(encoding="utf-8")
 
 
 def ascii_only(text: str) -> str:
-    """Return a program that does the same in ASCII: other text is twice as long in the browser, and slower to read."""
+    """Return an equivalent program in ASCII: other text takes twice the memory and is parsed more slowly."""
     return _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 @cache
 def audit_script() -> str:
-    """Return the script that loads axe-core in our world of a document; idempotent."""
+    """Return the script that loads axe-core in the isolated world of a document; idempotent."""
     own = (script("media"), script("shadowing"), script("place"), lint_script(), script("audit"))
     loads = ascii_only(";\n".join((quick_axe(), *own)))
     return f"if (!Object.hasOwn(globalThis, 'sightlineAudit')) {{{loads}}}"

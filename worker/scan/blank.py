@@ -1,4 +1,4 @@
-"""A blank page in each browser, for drawing that no site may see: comparisons of images, samples of fonts.
+"""A blank page in each browser, for drawing out of reach of sites: comparisons of images, samples of fonts.
 
 It lives as long as its browser: opening one per scan would take a tenth of the scan's time.
 """
@@ -37,7 +37,7 @@ class BlankPage:
     async def ask(self, call: str, *, limit_s: float = _LIMIT_S) -> Any:
         """Return the value of an expression; a page that does not answer is replaced at the next call.
 
-        Raises ``CallFailed`` for a page that went away or is too busy, ``ScriptFailed`` where the expression throws.
+        Raises ``CallFailed`` for a page that is gone or too busy, ``ScriptFailed`` if the expression throws.
         """
         async with self._opening:
             if self._open is None:

@@ -17,7 +17,7 @@ from typing import Final
 
 from producer.errors import DependencyMissing
 
-# Debian's wrapper in /usr/bin adds flags of its own: start the program itself.
+# Debian's wrapper in /usr/bin adds its own flags: start the program itself.
 _INSTALLED: Final = (
     "/usr/lib/chromium/chromium-headless-shell",
     "/usr/lib/chromium/chromium",
@@ -36,15 +36,15 @@ _PLAYWRIGHT: Final = (
 _PACKAGE: Final = "chromium-headless-shell"
 _HOW_TO: Final = (
     "on Debian run 'apt-get install --no-install-recommends chromium-headless-shell' as root; on a Mac install Google "
-    "Chrome; anywhere else run 'playwright install chromium-headless-shell', or name a browser with BROWSER_PATH"
+    "Chrome; elsewhere run 'playwright install chromium-headless-shell', or set BROWSER_PATH to a browser"
 )
 
 
 def find_browser(wanted: str | None = None) -> Path:
-    """Return the browser's path; raise ``DependencyMissing``, which says what to install."""
+    """Return the browser's path; raises ``DependencyMissing``, which says what to install."""
     if wanted:
         if _is_program(Path(wanted)):
-            return Path(wanted).absolute()  # who starts it looks along PATH for a name without a folder
+            return Path(wanted).absolute()  # a name without a folder would be searched on PATH
         msg = f"there is no browser at {wanted!r}: {_HOW_TO}"
         raise DependencyMissing(msg)
     found = next((path for path in _candidates() if _is_program(path)), None)

@@ -57,7 +57,7 @@ class Connection:
     async def call(
         self, method: str, params: JsonObject | None = None, *, session_id: str = "", timeout_s: float = CALL_LIMIT_S
     ) -> JsonObject:
-        """Return the call's result; raise ``CallFailed``, ``CallTimedOut`` or ``BrowserGone``."""
+        """Return the call's result; raises ``CallFailed``, ``CallTimedOut`` or ``BrowserGone``."""
         waiting = self.post(method, params, session_id=session_id)
         try:
             async with asyncio.timeout(timeout_s):
@@ -92,7 +92,7 @@ class Connection:
     async def close(self) -> None:
         """Close both ends, which makes Chromium exit. Safe to call twice."""
         self._pump.cancel()
-        # Not awaited itself: whatever ended it has ended every call already, and a cancellation of ours is passed on.
+        # Not awaited: its end has already ended every call, and our own cancellation must pass on.
         await asyncio.wait([self._pump])
         self._end()
         self._writer.close()
@@ -128,7 +128,7 @@ class Connection:
         waiting, self._waiting = self._waiting, {}
         for _, future in waiting.values():
             if not future.done():
-                future.set_exception(BrowserGone("the browser ended while it was being used"))
+                future.set_exception(BrowserGone("the browser exited while it was in use"))
 
 
 class Session:

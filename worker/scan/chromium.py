@@ -34,7 +34,7 @@ _YOUNG_MB: Final = 16
 """V8's space for new objects, from the start: growing to it costs a tenth of the time that axe-core takes."""
 _PROFILE_PREFIX: Final = "sightline-browser-"
 
-# Redirections instead of inherited descriptors: Chromium wants its pipe at 3 and 4, wherever ours are.
+# Redirections instead of inherited descriptors: Chromium expects its pipe at 3 and 4, wherever this process's are.
 _PIPE_SHELL: Final = ("/bin/sh", "-c", 'exec "$@" 3<&0 4>&1 </dev/null >/dev/null', "sh")
 
 log = structlog.get_logger("sightline.scan")
@@ -52,8 +52,8 @@ class _NotStarted(BrowserGone):
 class Chromium:
     """One running browser.
 
-    ``users`` counts the scans using it, ``scans`` those it has served. ``sandbox`` is ``on``, or why it is off;
-    ``end_reason`` is why we killed it during scans.
+    ``users`` counts the scans using it, ``scans`` those it has served. ``sandbox`` is ``on``, or the reason why it is
+    off; ``end_reason`` is the reason why it was killed during scans.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Chromium:
 
     @classmethod
     async def launch(cls, program: Path, settings: ScanSettings, *, had_sandbox: bool = False) -> Chromium:
-        """Return a running browser; raise ``BrowserGone`` if it does not answer.
+        """Return a running browser; raises ``BrowserGone`` if it does not answer.
 
         It runs without a sandbox only as root, if the settings say so, or if the browser reports twice that there is
         none, but never after it ``had_sandbox``. Raises ``DependencyMissing`` if a sandbox is required and missing.
@@ -96,7 +96,7 @@ class Chromium:
             if browser is None and (had_sandbox or settings.sandbox == "require"):
                 if not had_sandbox:
                     raise DependencyMissing(refusal(none_here))
-                raise BrowserGone(f"it lost its sandbox, which it had before: {none_here}")
+                raise BrowserGone(f"it has lost the sandbox that it had before: {none_here}")
             off = REFUSED
         elif settings.sandbox == "require":
             raise DependencyMissing(refusal(off))
@@ -109,7 +109,7 @@ class Chromium:
 
     @classmethod
     async def _start_in_sandbox(cls, program: Path, flags: tuple[str, ...]) -> tuple[Chromium | None, str]:
-        """Return a browser in its sandbox, or None and its messages that there is none."""
+        """Return a browser in its sandbox, or None and its messages if it has none."""
         failures: list[_NotStarted] = []
         for _ in range(STARTS):
             try:
@@ -189,7 +189,7 @@ class Chromium:
 
     @property
     def last_words(self) -> str:
-        """Why it exited: our reason, or its most informative line of output, or ''."""
+        """Why it exited: the reason for killing it, or its most informative line of output, or ''."""
         return self.end_reason or most_telling(self._words.text)
 
     async def new_context(self, handler: EventHandler, *, proxy_port: int) -> str:
@@ -253,7 +253,7 @@ class Chromium:
             async with asyncio.timeout(END_LIMIT_S):
                 await self._process.wait()
         except TimeoutError:
-            log.warning("browser.killed", pid=self.pid, reason="it did not end when its pipe closed")
+            log.warning("browser.killed", pid=self.pid, reason="it did not exit when its pipe closed")
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         await self._process.wait()
@@ -265,7 +265,7 @@ def remove_stale_profiles() -> None:
     """Delete the profiles left behind by killed workers, but not those of running processes."""
     try:
         place = Path(tempfile.gettempdir())
-    except OSError:  # no folder can be written: said where one is needed
+    except OSError:  # no writable folder: reported where one is needed
         return
     for folder in place.glob(f"{_PROFILE_PREFIX}*"):
         owner = folder.name.removeprefix(_PROFILE_PREFIX).partition("-")[0]

@@ -1,8 +1,8 @@
 """Reads the visible content of a page once, after the audit: text, frames, fields, and what no rule can see.
 
-What is read runs in our isolated world (``js/page_content.js``) and is bounded there. Of frames only what no rule can
-look into is read: the rest speaks of the page itself. Two things only the browser can
-say, and it is asked only where they may be: closed shadow roots, and exceptions thrown before anyone listened.
+The reading script runs in the isolated world (``js/page_content.js``), within bounds. In frames, only content that no
+rule can read is examined; everything else is about the page itself. Two facts are known only to the browser, which is
+asked only if they are possible: closed shadow roots, and exceptions thrown before the watch listened.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _NO_CONTENT: Final = frozenset({"div", "span", "slot", "style", "link", "script"
 
 @dataclass(frozen=True, slots=True)
 class MainPart:
-    """What the page's ``main`` shows."""
+    """The visible content of the page's ``main``."""
 
     text: str = ""
     others: float = 0
-    """Pictures, fields and drawings in it."""
+    """Number of images, fields and drawings in it."""
     is_busy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class FrameElement:
-    """One frame that is shown; ``is_empty`` where the document of its ``src`` never came."""
+    """A visible frame; ``is_empty`` if the document of its ``src`` never arrived."""
 
     url: str
     is_empty: bool
@@ -47,7 +47,7 @@ class FrameElement:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """One ``object`` or ``embed`` that is shown."""
+    """A visible ``object`` or ``embed``."""
 
     url: str
     type: str
@@ -57,7 +57,7 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class ShadowedForm:
-    """One form with a field named like a property that axe-core reads of it."""
+    """A form with a field named like a property of the form that axe-core reads."""
 
     form: str
     field: str
@@ -65,9 +65,9 @@ class ShadowedForm:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The page as our isolated world sees it.
+    """The page as seen in the isolated world.
 
-    Numbers count what is shown, except ``hidden``; counting ends where enough is seen.
+    Numbers count visible content, except ``hidden``; counting stops once there is enough.
     """
 
     href: str = ""
@@ -83,7 +83,7 @@ class Content:
     media: int = 0
     controls: int = 0
     canvas: float = 0
-    """Share of the window that the largest canvas takes."""
+    """Share of the window covered by the largest canvas."""
     busy: int = 0
     is_busy: bool = False
     main: MainPart | None = None
@@ -112,7 +112,7 @@ class Content:
 
 
 async def read_content(page: Page, request: ScanRequest, *, frames: Sequence[World], left_s: float) -> Content:
-    """Return the page's content; raises ``CallFailed`` if the page is busy or has left.
+    """Return the page's content; raises ``CallFailed`` if the page is busy or has navigated away.
 
     ``frames`` are those read by axe-core; busy or removed ones are left out.
     """

@@ -1,6 +1,6 @@
 """Measures contrast that axe-core leaves undecided (over images, gradients, overlaps) from the browser's rendering.
 
-Each part of the page with such text is captured four times with the text painted differently (``js/contrast.js``); our
+Each part of the page with such text is captured four times with the text painted differently (``js/contrast.js``); the
 blank page compares the images (``js/pixels.js``): the colour of the letters after opacity and blending, against their
 background. A text's shadow counts as background, as in axe-core.
 
@@ -130,7 +130,7 @@ async def measure_contrast(
 
 
 class _Measurement:
-    """The measuring of one page."""
+    """The contrast measurement of one page."""
 
     def __init__(self, page: Page, worlds: Sequence[World], blank: BlankPage, viewport: Viewport) -> None:
         self._page = page
@@ -201,7 +201,7 @@ class _Measurement:
         return done
 
     async def _look(self, paths: dict[ElementId, Path]) -> dict[ElementId, Text]:
-        """Return the measurable texts at their present positions."""
+        """Return the measurable texts at their current positions."""
         windows = await self._windows({path[:-1] for path in paths.values()})
         by_frame: dict[int, list[int]] = {}
         for frame, number in paths:
@@ -228,7 +228,7 @@ class _Measurement:
         return windows
 
     def _area_of(self, texts: Iterable[Edges]) -> Edges:
-        """Return the part of the window that has the texts; all of it where pixels are scaled."""
+        """Return the part of the window that has the texts; the whole window if pixels are scaled."""
         area = area_around(texts).cut(self._window)
         return self._window if self._scale != 1 or area.is_empty else area
 
@@ -238,7 +238,7 @@ class _Measurement:
             await self._ask(frame, f"sightlineContrast.paint({numbers}, {literal(how)})")
 
     async def _clip(self, area: Edges) -> JsonObject:
-        """Return what keeps a picture to that part of the window; the browser wants it in the document's pixels."""
+        """Return the clip of a screenshot of that part of the window, in the document's pixels."""
         left, top = await self._ask(0, "[scrollX, scrollY]")
         size = {"width": area.right - area.left, "height": area.bottom - area.top, "scale": 1}
         return {"clip": {"x": area.left + left, "y": area.top + top, **size}}

@@ -8,6 +8,8 @@ from typing import Final
 
 _RESERVE_SHARE: Final = 0.05
 """Share reserved for closing the page and building the result."""
+_OVERTIME_S: Final = 5.0
+"""Limit beyond the end for merging what was found by then, which is not given up for being a little late."""
 
 
 @dataclass(slots=True)
@@ -22,6 +24,11 @@ class Deadline:
         """Seconds left for the page, never 0, so that a late call still fails by its own limit."""
         end_s = self.start_s + self.total_s * (1 - _RESERVE_SHARE)
         return max(0.01, end_s - time.monotonic())
+
+    @property
+    def overtime_s(self) -> float:
+        """Seconds left for merging what was found in time, never 0."""
+        return max(0.01, self.start_s + self.total_s + _OVERTIME_S - time.monotonic())
 
     @property
     def spent_ms(self) -> int:

@@ -1,7 +1,7 @@
-"""Detects whether a page is navigating: another document was requested by itself or by a step and has not arrived.
+"""Detects whether a page is navigating: a document was requested, by the page or by a step, and has not arrived.
 
-Fed by ``watch.py`` with the events of the page's own session. A static page gives no other sign between a click on a
-link and the document that comes of it.
+Fed by ``watch.py`` with the events of the page's own session. Between a click on a link and the new document, a static
+page gives no other sign.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Derives the doubts about a page from the facts of a visit. Pure.
 
-The kinds are in ``producer/contract/doubts.py``, each one's trigger in ``docs/doubts.md``. Doubts that arise during the
+The kinds are in ``producer/contract/doubts.py``, their triggers in ``docs/doubts.md``. Doubts that arise during the
 visit (a wait that ended early, a frame that did not answer) are recorded by ``load.py`` and ``visit.py``; all others
 are derived here, at most one of each kind. ``looks.py`` judges a page's wording.
 """
@@ -26,7 +26,7 @@ from worker.scan.watch import Watch
 _PART_STATUS: Final = {202: "202 Accepted: the page is not there yet", 206: "206 Partial Content: a part of the page"}
 _FIRST_ERROR: Final = 400
 _SHOWN: Final = 3
-"""Maximum number of things named in a doubt; the others are counted."""
+"""Maximum number of things named in a doubt; the rest are counted."""
 _MAX_CHARS: Final = 300
 _MOST_SIGN_IN_CHARS: Final = 400
 _PICTURES: Final = ("image/", "video/", "audio/", "font/")
@@ -53,7 +53,7 @@ def doubts_about(request: ScanRequest, seen: Evidence) -> Iterator[Doubt]:
     yield from _of_document(seen)
     if seen.content is not None:
         yield from _of_looks(request, seen.facts, seen.content, seen.watch)
-        # In a state that steps lead to, an open dialog is what was asked for; the page behind it is another page.
+        # In a state reached by steps, an open dialog is wanted; the page behind it is a different page.
         is_state = bool(state_of(request.page_url))
         doubts = _not_looked_into(seen.content, seen.watch)
         yield from (doubt for doubt in doubts if not (is_state and doubt.kind == "behind-modal"))
@@ -61,14 +61,14 @@ def doubts_about(request: ScanRequest, seen: Evidence) -> Iterator[Doubt]:
 
 
 def unseen(doubts: Iterable[Doubt], request: ScanRequest) -> list[Doubt]:
-    """Return those that make the page ``partial``: something was not seen, and the request does not allow for it."""
+    """Return the doubts that make the page ``partial``: unscanned parts that the request does not allow."""
     return [doubt for doubt in doubts if doubt.is_unseen and doubt.kind not in request.allow_partial]
 
 
 def _of_document(seen: Evidence) -> Iterator[Doubt]:
     document, shown = seen.watch.document, seen.facts.href
     if document is not None and document.challenge:
-        yield _doubt("bot-wall", f"the page is a check for robots (header {document.challenge})")
+        yield _doubt("bot-wall", f"the page is a bot check (header {document.challenge})")
     elif document is not None and document.status in _PART_STATUS:
         yield _doubt("partial-document", f"the server answered {_PART_STATUS[document.status]}")
     left = seen.watch.moved_from
@@ -78,7 +78,7 @@ def _of_document(seen: Evidence) -> Iterator[Doubt]:
 
 
 def _of_looks(request: ScanRequest, facts: Facts, content: Content, watch: Watch) -> Iterator[Doubt]:
-    """Yield at most one doubt: an empty page says nothing, and a bot wall does not ask to sign in."""
+    """Yield at most one doubt: an empty page has no wording, and a bot wall does not ask to sign in."""
     if (nothing := shows_nothing(content, watch.losses)) is not None:
         kind, what, certainty = nothing
         yield Doubt(kind=kind, what=_line(what), certainty=certainty)
@@ -87,7 +87,9 @@ def _of_looks(request: ScanRequest, facts: Facts, content: Content, watch: Watch
     if kind and not (kind == "bot-wall" and watch.document is not None and watch.document.challenge):
         yield Doubt(kind=kind, what=_line(describe_look(kind, words)), certainty="likely")
     elif not kind and _asks_to_sign_in(request, facts, content):
-        yield Doubt(kind="sign-in", what="the page asks to sign in: what is behind was not scanned", certainty="likely")
+        yield Doubt(
+            kind="sign-in", what="the page asks to sign in: content behind it was not scanned", certainty="likely"
+        )
 
 
 def _asks_to_sign_in(request: ScanRequest, facts: Facts, content: Content) -> bool:
@@ -117,13 +119,13 @@ def _not_looked_into(content: Content, watch: Watch) -> Iterator[Doubt]:
         ]
         yield _doubt("closed-shadow-root", _several(names), where=content.closed_roots[0])
     if embedded := [one for one in content.embedded if _is_document(one, frames)]:
-        names = [f"<{one.where}> embeds {public_url(one.url)}, which no rule looks into" for one in embedded]
+        names = [f"<{one.where}> embeds {public_url(one.url)}, which no rule can check" for one in embedded]
         yield _doubt("embedded-document", _several(names), where=embedded[0].where)
     if content.shadowed:
         names = [f"the form {one.form!r} has a field named {one.field!r}" for one in content.shadowed]
-        yield _doubt("shadowed-names", f"{_several(names)}: axe-core can't read it", where=content.shadowed[0].form)
+        yield _doubt("shadowed-names", f"{_several(names)}: axe-core cannot read it", where=content.shadowed[0].form)
     if content.modal and content.has_more_than_modal:
-        what = f"only the modal dialog {content.modal!r} was scanned: no rule looks at the rest while it is open"
+        what = f"only the modal dialog {content.modal!r} was scanned: rules ignore the rest while it is open"
         yield _doubt("behind-modal", what, where=content.modal)
     if content.parse_error:
         yield _doubt("parse-error", f"the document is XML with an error, and ends there: {content.parse_error}")
@@ -161,7 +163,7 @@ def _losses(lost: Sequence[Loss]) -> str:
 
 
 def _several(things: Sequence[str]) -> str:
-    """Return the first few things in one line, and how many there are besides."""
+    """Return the first few things in one line, with the number of others."""
     more = f"; and {len(things) - _SHOWN} more" if len(things) > _SHOWN else ""
     limit = (_MAX_CHARS - len(more)) // min(len(things), _SHOWN) - len("; ")
     return "; ".join(_line(thing, limit=limit) for thing in things[:_SHOWN]) + more

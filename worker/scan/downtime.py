@@ -23,7 +23,7 @@ class Downtime:
     _found_s: dict[Origin, float] = field(default_factory=dict[Origin, float])
 
     def is_known(self, origin: Origin) -> bool:
-        """Whether the origin was down a moment ago."""
+        """Return whether the origin was down a moment ago."""
         found_s = self._found_s.get(origin)
         return found_s is not None and time.monotonic() - found_s < FORGET_S
 

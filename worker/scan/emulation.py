@@ -1,4 +1,4 @@
-"""Shows a page as its request asks: a device, a zoomed window, dark or forced colours, larger text, motion.
+"""Shows a page as requested: on a device, in a zoomed window, with dark or forced colours, larger text, motion.
 
 Called on the blank page, before its first navigation. A page in the default state needs no call: ``page.py`` sets that.
 The browser stays Chromium: a device has its window, touch, pixel ratio and User-Agent, not another engine.
@@ -17,11 +17,11 @@ from worker.scan.page import Page
 _OUR_NAME: Final = f"Sightline/{VERSION} (accessibility scan)"
 _TOUCH_POINTS: Final = 5
 _FONT_PX: Final = {"standard": 16, "fixed": 13}
-"""Chromium's default sizes of text, which ``text_size`` is a percentage of."""
+"""Chromium's default text sizes; ``text_size`` is a percentage of them."""
 
 
 def user_agent(browsers: str, device: Device | None = None) -> str:
-    """Return the browser's or the device's User-Agent with our name appended, for the site's owner."""
+    """Return the browser's or the device's User-Agent with Sightline's name appended, for the site's owner."""
     shown = browsers.replace("HeadlessChrome", "Chrome")
     if device is not None:
         shown = device.user_agent.replace("{chrome}", _major(browsers))
@@ -67,7 +67,7 @@ def window_metrics(wanted: Appearance) -> JsonObject:
 
 
 def _agent(browsers: str, device: Device) -> JsonObject:
-    """Return what replaces the browser's User-Agent; without client hints where the device's browser has none."""
+    """Return the replacement for the browser's User-Agent; without client hints if the device's browser has none."""
     override: JsonObject = {"userAgent": user_agent(browsers, device), "platform": device.platform}
     if not device.android:
         return override

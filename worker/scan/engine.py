@@ -82,8 +82,8 @@ class ScanEngine:
     async def open(self) -> None:
         """Check axe-core, find the browser and start it; safe to call twice.
 
-        Raises ``DependencyMissing`` without a browser, or without the sandbox that is required; ``ScanFailed`` for a
-        browser that does not start and for an axe-core that is not the one shipped.
+        Raises ``DependencyMissing`` without a browser, or without a required sandbox; ``ScanFailed`` for a browser that
+        does not start and for an axe-core other than the shipped one.
         """
         if self._browsers is not None:
             return
@@ -126,8 +126,8 @@ class ScanEngine:
     ) -> Audit:
         """Return the audit of the page, whatever it does; calls ``on_progress`` with each step's name.
 
-        Raises ``ScanFailed`` when the browser fails twice, ``InvalidJob`` for a rule axe-core does not know and a
-        selector that the browser does not. Cancelling it closes the page.
+        Raises ``ScanFailed`` if the browser fails twice, ``InvalidJob`` for a rule unknown to axe-core and a selector
+        unknown to the browser. Cancelling it closes the page.
         """
 
         async def run(visit: Visit, _: Page, browser: Chromium) -> Audit:
@@ -158,10 +158,10 @@ class ScanEngine:
                 except MemoryEaten as error:
                     failure, is_eater = str(error), alone
                 except (BrowserGone, CallFailed, TimeoutError) as error:
-                    failure = str(error) or f"no end within {errand.request.deadline_s + _GRACE_S:.0f} s"
-        msg = f"the browser failed twice at this page; the last time: {failure}"
+                    failure = str(error) or f"it did not end within {errand.request.deadline_s + _GRACE_S:.0f} s"
+        msg = f"the browser failed twice on this page; the last time: {failure}"
         failed = ScanFailed(msg)
-        failed.retryable = not is_eater  # it was alone in its browser: another attempt would fill that one too
+        failed.retryable = not is_eater  # it was alone in its browser: another attempt would fail the same way
         raise failed
 
     async def _lent(self, errand: _Errand[T], *, alone: bool) -> T:

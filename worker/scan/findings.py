@@ -25,7 +25,7 @@ def read_findings(
 def review_experimental(
     violations: Iterable[JsonObject], incomplete: Iterable[JsonObject]
 ) -> tuple[list[JsonObject], list[JsonObject]]:
-    """Return violations and undecided findings; violations of experimental rules are among the latter."""
+    """Return violations and undecided findings; the latter include violations of experimental rules."""
     kept: list[JsonObject] = []
     review = {rule["id"]: rule for rule in incomplete}
     for rule in violations:
@@ -40,12 +40,12 @@ def review_experimental(
 
 
 def criteria_of(tags: Iterable[str]) -> tuple[str, ...]:
-    """Return the WCAG success criteria that axe-core's tags name: ``wcag143`` is 1.4.3, ``wcag1412`` is 1.4.12."""
+    """Return the WCAG success criteria in axe-core's tags: ``wcag143`` is 1.4.3, ``wcag1412`` is 1.4.12."""
     return tuple(".".join(found.groups()) for tag in tags if (found := _CRITERION.fullmatch(tag)))
 
 
 def count_rules(findings: Sequence[Finding]) -> Counts:
-    """Return how many rules are violated, by impact."""
+    """Return the number of failed rules, by impact."""
     return _counts((finding.impact, 1) for finding in findings)
 
 

@@ -6,14 +6,14 @@ The rule. A node's fingerprint is 24 hex digits of the SHA-256 of:
 2. for each frame around it, outermost first, and for the element itself: its *meaningful* ancestors. Landmarks,
    headings, lists, tables, forms, dialogs and custom elements count; ``div``, ``span`` and positions do not, so
    reordering and re-wrapping change nothing;
-3. the element's tag and its *written* attributes (``_WRITTEN``: what an author means, such as ``name``, ``href``,
-   ``alt``), sorted. Classes, ids, styles and data attributes are left out: builds and frameworks make them. Query
-   strings and hashes in file names are cut, digits in texts are all alike (prices, counters and dates move, the
-   barrier stays). Addresses on the page's own origin lose it (``https://shop.example/a`` is ``/a``): a preview
-   deployment has other host names and the same barriers;
-4. the element's text, as far as axe-core's snippet carries it;
+3. the element's tag and its *written* attributes (``_WRITTEN``: those set by authors, such as ``name``, ``href``,
+   ``alt``), sorted. Classes, ids, styles and data attributes are left out, since builds and frameworks generate them.
+   Query strings and hashes in file names are cut, and all digits in texts count as equal (prices, counters and dates
+   change, the barrier stays). Addresses on the page's own origin lose it (``https://shop.example/a`` is ``/a``): a
+   preview deployment has other host names and the same barriers;
+4. the element's text, as far as axe-core's snippet contains it;
 5. its number among the nodes of that rule for which all of this is equal, in page order. Equal barriers are thus
-counted, not distinguished: fixing one of three removes the third.
+   counted, not distinguished: fixing one of three removes the third.
 
 A finding's fingerprint consists of rule and outcome: a page has each at most once. Neither includes the page's address,
 so the same barrier of a shared header has the same fingerprint on every page.
@@ -82,8 +82,8 @@ def meaningful_path(selectors: str | tuple[str, ...]) -> str:
 def signature(snippet: str, *, origin: str = "") -> tuple[str, ...]:
     """Return tag, written attributes and text of a snippet's first element, normalised."""
     reader = _FirstElement()
-    # Raw text of a page such as <xmp><![x[ makes Python's parser (python/cpython issue 77057) assert: what it has read
-    # until then is the element. To be removed when no Python that we run on does.
+    # Raw text of a page such as <xmp><![x[ makes Python's parser (python/cpython issue 77057) assert: the element has
+    # been read by then. Remove this when every supported Python has the fix.
     with contextlib.suppress(AssertionError):
         reader.feed(snippet)
         reader.close()
@@ -133,7 +133,7 @@ def _normalise_address(address: str, origin: str) -> str:
 
 
 def _without_origin(address: str, origin: str) -> str:
-    """Return an absolute or ``//`` address on ``origin`` from its path on; any other one as it is."""
+    """Return an absolute or ``//`` address on ``origin`` from its path on; any other unchanged."""
     start, slashes, rest = address.partition("//")
     host, slash, path = rest.partition("/")
     is_absolute = bool(slashes) and (start == "" or start.endswith(":"))

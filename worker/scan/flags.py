@@ -1,4 +1,4 @@
-"""The flags that every Chromium is started with, and why. Who starts it: ``chromium.py``."""
+"""The flags that every Chromium is started with, and why. ``chromium.py`` starts it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FEATURES_OFF: Final = (
     "MediaRouter",
     "AutofillServerCommunication",
     "DialMediaRouteProvider",
-    # It starts a second process in every context, in advance of a second site that a scan never visits.
+    # Chromium would start a second process in every context, for a second site that a scan never visits.
     "SpareRendererForSitePerProcess",
 )
 FLAGS: Final = (
@@ -30,20 +30,20 @@ FLAGS: Final = (
     "--metrics-recording-only",
     "--password-store=basic",
     "--use-mock-keychain",
-    # Pages of two scans are loaded at once and none is in front.
+    # Pages of several scans are loaded at once, and none is in the foreground.
     "--disable-background-timer-throttling",
     "--disable-backgrounding-occluded-windows",
     "--disable-renderer-backgrounding",
-    # The same picture and the same colours everywhere.
+    # The same rendering and colours everywhere.
     "--disable-gpu",
     "--hide-scrollbars",
     "--mute-audio",
     "--force-color-profile=srgb",
     "--disable-dev-shm-usage",
     # The headless shell puts frames of all sites into one process: an advertisement that hangs or eats memory would
-    # take the page with it. Costs 0.03 s a page.
+    # take the page down with it. Costs 0.03 s per page.
     "--site-per-process",
-    # No way out but the proxy.
+    # No way out except the proxy.
     "--disable-quic",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",

@@ -1,7 +1,7 @@
 """The browser's fonts: a fingerprint, and the writing systems without glyphs.
 
-Text without glyphs is boxes of one width, so links in it are smaller than with the fonts their readers have. The
-browser itself is asked, once per start, by drawing samples: which fonts are installed does not say which ones it uses.
+Text without glyphs is drawn as boxes of equal width, so links in it are smaller than with their readers' fonts. The
+browser draws samples, once per start: the list of installed fonts does not say which ones it uses.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SAMPLES: Final = {
     "Telugu": ("తలగ", r"\p{Script=Telugu}"),
     "Thai": ("ไทย", r"\p{Script=Thai}"),
 }
-"""By the name people know: some characters of it, and a pattern of JavaScript for all of them."""
+"""By common name: sample characters, and a JavaScript pattern for all of them."""
 
 log = structlog.get_logger("sightline.scan")
 
@@ -60,7 +60,7 @@ async def read_fonts(blank: BlankPage) -> Fonts:
 
 
 async def missing_glyphs(page: Page, fonts: Fonts, *, worlds: Sequence[World]) -> list[Doubt]:
-    """Return the doubt about a page whose text the browser draws as boxes; its own fonts count, and so do its frames.
+    """Return the doubt about a page whose text is drawn as boxes; includes the page's own fonts and its frames.
 
     ``worlds`` are those of the documents that axe-core has read.
     """
@@ -72,7 +72,7 @@ async def missing_glyphs(page: Page, fonts: Fonts, *, worlds: Sequence[World]) -
     names = [name for name in scripts if name in found]
     if not names:
         return []
-    what = f"has text in {', '.join(names)}, drawn as boxes for want of fonts: sizes of it are wrong"
+    what = f"has text in {', '.join(names)}, drawn as boxes because fonts are missing: its sizes are wrong"
     return [Doubt(kind="missing-glyphs", what=what)]
 
 

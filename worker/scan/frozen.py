@@ -1,7 +1,8 @@
-"""Stops the scripts of a page while it is audited, and lets them run again before another document comes.
+"""Stops the scripts of a page while it is audited, and resumes them before another document arrives.
 
-Scripts are disabled, as by a sandbox policy: timers, animation frames and messages of the page end; our isolated world
-runs on, without timers. Virtual time and the frozen lifecycle would stop our world, too. ``rest.py`` decides when.
+Scripts are disabled, as by a sandbox policy: timers, animation frames and messages of the page stop; the isolated world
+keeps running, without timers. Virtual time and the frozen lifecycle would also stop the isolated world. ``rest.py``
+decides when.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Frozen:
         self._thawing: set[asyncio.Task[None]] = set()
 
     async def freeze(self, sessions: Sequence[Session], *, held: Sequence[JsonObject] | None, timeout_s: float) -> None:
-        """Stop the scripts, and hold documents from then on besides what is ``held``; None: all is held already."""
+        """Stop the scripts, and then hold documents in addition to ``held``; None: everything is already held."""
         self.is_on = True
         calls = [session.call(_SCRIPTS, {"value": True}, timeout_s=timeout_s) for session in sessions]
         if held is not None:
@@ -42,7 +43,7 @@ class Frozen:
             await asyncio.gather(*calls, return_exceptions=True)
 
     def thaw_first(self, sessions: Sequence[Session], go_on: Callable[[], None]) -> None:
-        """Thaw, then let a held document come: it would come without its scripts otherwise."""
+        """Thaw, then release a held document, which would otherwise arrive without its scripts."""
 
         async def thaw() -> None:
             await self.thaw(sessions)

@@ -1,9 +1,9 @@
-"""Decides which addresses a scan may reach. Pure: it resolves nothing and opens nothing; ``proxy.py`` asks it.
+"""Decides which addresses a scan may reach. Pure: resolves and opens nothing; ``proxy.py`` calls it.
 
 Refused by rule: ``metadata`` (cloud credentials), ``unspecified``, ``loopback``, ``link-local``, ``multicast``,
-``private`` (site-local IPv6 too), ``cgnat`` (RFC 6598), ``reserved`` (all else that is not globally reachable by
-IANA's special-purpose registries, or not given out), ``closed-port``.
-IPv4 inside IPv6 (mapped, compatible, translated, 6to4, Teredo, NAT64) is judged as the IPv4 address it is.
+``private`` (site-local IPv6 too), ``cgnat`` (RFC 6598), ``reserved`` (all others that are not globally reachable by
+IANA's special-purpose registries, or unallocated), ``closed-port``. IPv4 inside IPv6 (mapped, compatible, translated,
+6to4, Teredo, NAT64) is judged as the IPv4 address it is.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _networks(*texts: str) -> tuple[Network, ...]:
 
 
 LOOPBACK: Final = "loopback"
-"""Among the allowed hosts: this machine's other ports, for pages that are on it."""
+"""An entry in the allowed hosts: this machine's other ports, for pages on this machine."""
 OPENED_BY_SETTING: Final = frozenset({"loopback", "private", "cgnat"})
 
 # AWS, GCP, Azure and others (also the container endpoint of ECS); Azure's wire server; Alibaba; Oracle; AWS on IPv6.
@@ -53,20 +53,20 @@ _RANGES: Final[tuple[tuple[str, tuple[Network, ...]], ...]] = (
     (
         "reserved",
         _networks(
-            # Not globally reachable by IANA's IPv4 special-purpose registry; and the two anycast addresses of
-            # 192.0.0.0/24 that are (PCP, TURN), where no page is served.
+            # Not globally reachable by IANA's IPv4 special-purpose registry; also two anycast addresses of 192.0.0.0/24
+            # that are (PCP, TURN), which serve no pages.
             *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24"),
             "240.0.0.0/4",
-            # By the IPv6 one, within the unicast space that IANA gives out.
+            # By the IPv6 registry, within the unicast space that IANA allocates.
             *("2001::/23", "2001:db8::/32", "3fff::/20"),
         ),
     ),
 )
-"""The registries as of November 2026, not ``is_global``: which of them that knows depends on Python's release.
+"""The registries as of November 2026, instead of ``is_global``, which depends on Python's release.
 
 https://www.iana.org/assignments/iana-ipv4-special-registry, …/iana-ipv6-special-registry."""
 _UNICAST: Final = ipaddress.ip_network("2000::/3")
-"""All of IPv6 that is given out; what is outside is reserved (https://www.iana.org/assignments/ipv6-address-space)."""
+"""All allocated IPv6 space; the rest is reserved (https://www.iana.org/assignments/ipv6-address-space)."""
 _REACHABLE: Final = _networks(
     *(
         "2001:1::1/128",
@@ -84,7 +84,7 @@ _WRAPPED: Final = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::ffff:0:0:0
 _IPV4: Final = 4
 _COMPATIBLE: Final = ipaddress.ip_network("::/96")
 _NO_IPV4: Final = ipaddress.ip_network("::/112")
-"""``::`` and ``::1``, which stand for themselves, and their neighbours."""
+"""``::`` and ``::1``, which embed no IPv4 address, and their neighbours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +116,13 @@ class Guard:
     def for_page(self, url: str | None) -> Guard:
         """Return the guard for a scan of ``url``.
 
-        Where ``LOOPBACK`` is allowed and the page is on this machine, it reaches the other ports of the machine, too:
-        an application asks its API.
+        If ``LOOPBACK`` is allowed and the page is on this machine, it may also reach the machine's other ports, as an
+        application calls its API.
         """
         return Guard(self._settings, page=url)
 
     def refuse(self, host: str, port: int, address: str) -> Refusal | None:
-        """Return why ``address``, which ``host`` resolved to, must not be connected to, or None."""
+        """Return why a connection to ``address``, to which ``host`` resolved, is refused, or None."""
         rule = rule_of(address)
         if rule is None:
             return None
@@ -144,7 +144,7 @@ class Guard:
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether a host is this machine by its own name: ``localhost`` or a loopback address; no name is resolved."""
+    """Return whether a host is this machine by name: ``localhost`` or a loopback address; resolves nothing."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -152,7 +152,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_localhost(name: str) -> bool:
-    """Say whether a name is kept for this machine (RFC 6761), as ``app.localhost.`` is, whoever is asked for it."""
+    """Return whether a name is reserved for this machine (RFC 6761), such as ``app.localhost.``."""
     return f".{name.lower().rstrip('.')}".endswith(".localhost")
 
 
@@ -178,7 +178,7 @@ def _is_in(address: Address, networks: tuple[Network, ...]) -> bool:
 
 
 def embedded_ipv4(address: Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address that an IPv6 one stands for, None where there is none."""
+    """Return the IPv4 address embedded in an IPv6 one, or None."""
     if isinstance(address, ipaddress.IPv4Address):
         return None
     if address.ipv4_mapped is not None:

@@ -19,7 +19,7 @@ _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 @dataclass(slots=True)
 class Held:
-    """Why requests of one page are held."""
+    """The reasons to hold requests of one page."""
 
     headers: Callable[[JsonObject], list[JsonObject]] | None = None
     blocked_hosts: tuple[str, ...] = ()
@@ -28,15 +28,15 @@ class Held:
 
     @property
     def patterns(self) -> list[JsonObject] | None:
-        """Which requests are held; None: all."""
+        """The patterns of requests to hold; None for all."""
         if self.only_reads or self.headers is not None:
             return None
-        # Chromium's patterns match parts of addresses: they choose what is held, the host decides.
+        # Chromium's patterns match parts of addresses: they choose which are held, then the host decides.
         hosts = [{"urlPattern": f"*{pattern.removeprefix('*.')}*"} for pattern in self.blocked_hosts]
         return [*([{"resourceType": "Document"}] if self.fence else []), *hosts]
 
     def answer(self, paused: JsonObject, *, frame_id: str) -> tuple[str, JsonObject]:
-        """Return the call that lets a held request go on, or fails it."""
+        """Return the call that continues a held request, or fails it."""
         answer: JsonObject = {"requestId": paused["requestId"]}
         if self.fence is not None and self.fence.refuses(paused, frame_id=frame_id):
             return "Fetch.failRequest", {**answer, "errorReason": "Aborted"}  # the page stays where it is

@@ -10,12 +10,12 @@ from typing import Final, Self, cast
 KEPT_BYTES: Final = 8_192
 _END_LIMIT_S: Final = 2.0
 _TELLING: Final = (":FATAL:", "Check failed", ":ERROR:")
-"""Most telling first; the rest is about buses and drivers that a headless browser does not need."""
+"""Most informative first; other lines are about buses and drivers that a headless browser does not need."""
 _CHATTER: Final = ("dbus/", "gpu/", "vaapi")
 
 
 class LastWords(asyncio.Protocol):
-    """The read end of a pipe; ``write_end`` is for the browser, and closed by ``started``."""
+    """The read end of a pipe; ``write_end`` is for the browser; ``started`` closes it."""
 
     def __init__(self) -> None:
         self._said = b""
@@ -33,7 +33,7 @@ class LastWords(asyncio.Protocol):
         return words
 
     def started(self) -> None:
-        """Close our copy of the write end: the pipe then ends with the browser. Safe to call twice."""
+        """Close this process's copy of the write end, so that the pipe ends with the browser. Safe to call twice."""
         if self.write_end >= 0:
             os.close(self.write_end)
             self.write_end = -1
@@ -43,7 +43,7 @@ class LastWords(asyncio.Protocol):
         self._said = (self._said + data)[-KEPT_BYTES:]
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note that nothing more will come."""
+        """Record that no more output will come."""
         del exc
         self._ended.set()
 
@@ -53,7 +53,7 @@ class LastWords(asyncio.Protocol):
         return self._said.decode("utf-8", "replace")
 
     async def close(self) -> None:
-        """Stop reading, once all is read; for when the browser has ended."""
+        """Stop reading once everything is read; call it after the browser has exited."""
         self.started()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_END_LIMIT_S):

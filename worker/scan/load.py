@@ -1,7 +1,7 @@
 """Brings a page to an auditable state: navigates, waits, follows redirects, stops pages that exceed a budget.
 
 Raises ``Unread`` if there is nothing to audit; doubts about an incomplete page are collected in ``doubts``. The waits
-themselves are in ``waiting.py``, the judgements in ``verdict.py``; ``visit.py`` calls this and goes on.
+themselves are in ``waiting.py``, the judgements in ``verdict.py``; ``visit.py`` calls this first.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Load:
         self.facts: Facts | None = None
 
     async def navigate(self) -> None:
-        """Go to the requested address, or to the HTML given; a server that is not up yet is waited for."""
+        """Go to the requested address or HTML; waits for a server that is not up yet."""
         url = self._request.url or f"http://{INLINE_HOST}/"
         origin, watch, start_s = origin_of(url), self._page.watch, time.monotonic()
         limit_s = 0.0 if self._downtime.is_known(origin) else min(self._settings.start_limit_s, self._limit_s)
@@ -87,19 +87,19 @@ class Load:
             raise Unread(end.status, reason, doubt=end.doubt, asks_to_sign_in=end.asks_to_sign_in) from None
 
     async def _go_to(self, url: str) -> str:
-        """Return Chromium's error, or nothing; raise ``Unread`` where no page comes of it."""
+        """Return Chromium's error, or nothing; raises ``Unread`` if there is no page."""
         limit_s = self._limit_s
         try:
             answer = await self._page.session.call("Page.navigate", {"url": url}, timeout_s=limit_s)
         except CallTimedOut:
-            self._judge(f"no answer came within {limit_s:.1f} s")
+            self._judge(f"no answer within {limit_s:.1f} s")
             raise
         if answer.get("isDownload"):
             raise Unread("unreachable", "the address is a download, not a page")
         return str(answer.get("errorText", ""))
 
     def _is_down(self, origin: Origin, error: str) -> bool:
-        """Whether the server asked first does not listen, or hangs up on everybody, as a container's port does."""
+        """Return whether the server does not listen, or closes every connection, like a starting container's port."""
         watch = self._page.watch
         if watch.crash or watch.redirects or (watch.document and watch.document.status):
             return False
@@ -107,7 +107,7 @@ class Load:
         return fault.is_down if fault else error.removeprefix("net::") in _HANGS_UP
 
     async def settle(self) -> Facts:
-        """Wait for load and stillness, following the page where it takes itself, and return what it then is."""
+        """Wait for load and stillness, following the page's own navigations, and return the facts then."""
         watch = self._page.watch
         while True:
             navigations = watch.navigations
@@ -126,7 +126,7 @@ class Load:
         return self.facts
 
     def begin_again(self, *, asked: str | None = None) -> None:
-        """Drop how the page came here, as steps take it on; ``asked``, at their end, is the address they asked for."""
+        """Drop the redirects so far, since steps navigate further; ``asked`` is the address requested at their end."""
         watch = self._page.watch
         if watch.navigations != self._arrived:
             self.doubts.clear()
@@ -135,7 +135,7 @@ class Load:
         self._asked, self._is_on_the_way = asked or "", asked is None
 
     async def look_again(self) -> None:
-        """Judge the page as it is now; raises ``CallFailed`` for one that left."""
+        """Judge the page as it is now; raises ``CallFailed`` if it has navigated away."""
         self.facts = await read_facts(self._page)
         self._look(self.facts)
 
@@ -145,10 +145,10 @@ class Load:
         if watch.crash:
             raise Unread("unreachable", self.explain(watch.crash))
         if self._departures > self._settings.max_navigations:
-            raise Unread("unreachable", f"the page went elsewhere or reloaded itself {self._departures} times")
+            raise Unread("unreachable", f"the page navigated away or reloaded itself {self._departures} times")
 
     def explain(self, failure: str) -> str:
-        """Return why a call to the page failed, in words."""
+        """Return in words why a call to the page failed."""
         crash = self._page.watch.crash
         return f"the page's process died ({crash}): out of memory, or a crash of the browser" if crash else failure
 
@@ -172,12 +172,12 @@ class Load:
             self._stop("load-timeout", f"{reason}: it waits for {waits_for}" if waits_for else reason)
 
     async def _has_read_on(self) -> bool:
-        """Load a page once more that set out for what is no page while it was parsed, and keep it from doing so."""
+        """Reload a page that navigated to something other than a page while being parsed, and prevent this."""
         watch, cut_by = self._page.watch, self._page.watch.cut_by
         if not cut_by:
             return False
         if self._is_kept_here:
-            what = f"it was not parsed beyond where it set out for {public_url(cut_by)[:_URL_CHARS]}"
+            what = f"it was only parsed up to its navigation to {public_url(cut_by)[:_URL_CHARS]}"
             self.doubts.append(Doubt(kind="partial-document", what=what))
             watch.cut_by = ""
             return False
@@ -209,7 +209,7 @@ class Load:
         while True:
             try:
                 if is_cut_short:
-                    self.waited.network = self.waited.dom = "not waited for: the page is only a part already"
+                    self.waited.network = self.waited.dom = "not waited for: the page is already incomplete"
                     return await read_facts(self._page)
                 return await wait_until_still(
                     self._page,
@@ -221,7 +221,7 @@ class Load:
                 )
             except CallTimedOut:
                 if self._page.workers.pause():
-                    continue  # they may have kept the processor from it
+                    continue  # they may have kept the processor busy
                 if is_stopped:
                     raise
                 is_stopped = True
@@ -229,7 +229,7 @@ class Load:
                 self.doubts.append(Doubt(kind="script-stopped", what=what))
                 await self._page.session.call("Runtime.terminateExecution", timeout_s=_STOP_LIMIT_S)
             except CallFailed:
-                # It navigated in mid-call; each time costs it one of its navigations.
+                # It navigated during the call; each navigation counts towards its limit.
                 self.end_if_lost()
                 await self._page.until(self.is_over, timeout_s=self._settings.quiet_ms / 1000)
 
@@ -245,12 +245,12 @@ class Load:
 
     @property
     def settle_limit_s(self) -> float:
-        """Seconds for becoming still, at most."""
+        """Maximum seconds to become still."""
         return min(self._settings.settle_limit_s, self._deadline.total_s * _SETTLE_SHARE)
 
     @property
     def _leave_limit_s(self) -> float:
-        """Seconds for a page that says it leaves by itself, at most."""
+        """Maximum seconds for a page that announces its own navigation."""
         is_in_a_row = self._page.watch.navigations - self._arrived >= refresh.MOST
         return 0.0 if is_in_a_row else min(refresh.LIMIT_S, self._deadline.total_s * _SETTLE_SHARE)
 
@@ -263,7 +263,7 @@ class Load:
         return self._page.frame_processes > self._settings.max_frame_processes
 
     def is_over(self) -> bool:
-        """Whether waiting is pointless: the page is lost or has exceeded a budget."""
+        """Return whether waiting is pointless: the page is lost or has exceeded a budget."""
         watch = self._page.watch
         is_lost = bool(watch.crash) or watch.is_document_lost or self._departures > self._settings.max_navigations
         is_over_limit = self._has_too_many_bytes or self._has_too_many_frames
@@ -276,7 +276,7 @@ class Load:
             raise unread
 
     def _look(self, facts: Facts) -> None:
-        """Raise ``Unread`` for what is no page to audit."""
+        """Raise ``Unread`` for anything but a page to audit."""
         unread = judge_place(facts.href) or judge_type(facts.content_type)
         if unread is None and self._asked and facts.asks_who and not self._is_on_the_way:
             unread = judge_sign_in(asked=self._asked, shown=facts.href)
@@ -287,12 +287,12 @@ class Load:
             raise Unread("partial", reason, doubt="over-limit")
 
     def _note_open_requests(self) -> None:
-        """Note what was not waited for to its end; a page that is cut short has named it already."""
+        """Record requests that were still open; an incomplete page has already named them."""
         if any(doubt.kind in {"load-timeout", "open-request"} for doubt in self.doubts):
             return
         long_open = self._page.watch.open_since(time.monotonic() - self.settle_limit_s / 2)
         if long_open:
-            what = f"nobody waited any longer for {describe_requests(long_open)}"
+            what = f"the scan stopped waiting for {describe_requests(long_open)}"
             self.doubts.append(Doubt(kind="open-request", what=what, where=public_url(long_open[0].url)))
 
     def _stop_if_over(self) -> None:
@@ -302,10 +302,10 @@ class Load:
         if self._page.workers.are_too_many:
             self._stop("over-limit", f"it runs more than {MOST} workers at a time")
         if self._has_too_many_bytes:
-            self._stop("over-limit", f"more than {self._settings.max_bytes:,} bytes came")
+            self._stop("over-limit", f"it received more than {self._settings.max_bytes:,} bytes")
 
     def _stop(self, kind: str, reason: str) -> None:
-        """Stop loading and any endless script, and go on with what there is, as a part."""
+        """Stop loading and any endless script, and continue with the incomplete page."""
         document = self._page.watch.document
         is_whole = document is not None and document.is_whole
         if self._has_too_many_bytes and not is_whole:

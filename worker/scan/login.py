@@ -1,7 +1,7 @@
 """Opens a page behind a login: cookies, local storage and headers, given to the requested URL's origin only.
 
-Chromium's own extra headers would go to every host the page calls, advertisers included; so requests are held and the
-headers added where they belong, and taken off again where a redirect would carry them elsewhere. Nothing is logged.
+Chromium's own extra headers would go to every host that the page calls, including advertisers; so requests are held,
+the headers are added for the right origin, and removed if a redirect would carry them elsewhere. Nothing is logged.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _COOKIE_FIELDS: Final = ("name", "value", "domain", "path", "url", "secure", "ht
 async def log_in(page: Page, url: str | None, secrets: Secrets) -> None:
     """Prepare the page before its first navigation; does nothing without secrets.
 
-    Raises ``InvalidJob`` for cookies that are none; no message holds a value.
+    Raises ``InvalidJob`` for invalid cookies; no message contains a value.
     """
     state_cookies = cast("list[Mapping[str, Any]]", secrets.storage_state.get("cookies", []))
     cookies = [_cookie(cookie, url) for cookie in (*state_cookies, *secrets.cookies)]
@@ -45,7 +45,7 @@ async def _set_cookies(page: Page, cookies: list[JsonObject]) -> None:
 
 
 def headers_for(request: JsonObject, *, origin: str, headers: Mapping[str, str]) -> list[JsonObject]:
-    """Return the headers a held request goes on with: ours for our origin, none of ours for any other."""
+    """Return the headers for a held request: with the login's for its origin, without them for any other."""
     ours = {name.lower() for name in headers}
     kept = {name: value for name, value in request["headers"].items() if name.lower() not in ours}
     if origin_of(request["url"]) == origin:
@@ -54,7 +54,7 @@ def headers_for(request: JsonObject, *, origin: str, headers: Mapping[str, str])
 
 
 def _cookie(cookie: Mapping[str, Any], url: str | None) -> JsonObject:
-    """Return the cookie as CDP wants it; one without a domain belongs to the page's."""
+    """Return the cookie in CDP's form; one without a domain belongs to the page's domain."""
     made: JsonObject = {name: cookie[name] for name in _COOKIE_FIELDS if cookie.get(name) not in {None, ""}}
     if made.get("expires") == -1:
         del made["expires"]

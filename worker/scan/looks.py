@@ -1,7 +1,7 @@
 """Detects pages that are not what their address promises, such as error pages. Pure.
 
-By what the page says, in the languages of the EU (``phrases.toml``), and only where it says little else: an article
-about missing pages, a form with a captcha, a status page are what they are. A header of a service that answers in the
+Judges by the page's wording, in the languages of the EU (``phrases.toml``), and only if it says little else: articles
+about missing pages, forms with a captcha and status pages are normal pages. A header of a service that answers in the
 site's place is proof; words only make it likely.
 """
 
@@ -16,15 +16,15 @@ from worker.scan.content import Content
 from worker.scan.phrases import find_phrase, is_phrase, parts_of
 
 _KINDS: Final = ("bot-wall", "access-denied", "maintenance", "soft-404", "server-error")
-"""In the order in which they are looked for: a wall may say that access is denied."""
+"""In the order of the checks: a bot wall may also say that access is denied."""
 _MOST_PROSE: Final = 900
-"""Characters in long runs of text; an article has more, and then a title is about what it says."""
+"""Characters in long runs of text; an article has more, and then its title is about its content."""
 _SHORT_TEXT: Final = 600
 _FEW_ELEMENTS: Final = 250
 _FEW_LINKS: Final = 12
 _LONGER_THAN_PHRASE: Final = 30
 _FORM: Final = 2
-"""Fields from which on a page is a form, whatever it says about robots."""
+"""Number of fields from which a page is a form, whatever it says about robots."""
 _NUMBERED: Final = re.compile(r"(^|\W)404($|\W)")
 _ASKED_FOR: Final = re.compile(r"/(404|not[-_]?found)(\.\w+)?/?$", re.IGNORECASE)
 _RAW_ERROR: Final = re.compile(r"^\s*[\[{].{0,200}\b(error|exception|statuscode)\b", re.IGNORECASE | re.DOTALL)
@@ -33,7 +33,7 @@ _RAW_ERROR: Final = re.compile(r"^\s*[\[{].{0,200}\b(error|exception|statuscode)
 def looks_like(content: Content, *, asked: str) -> tuple[str, str]:
     """Return a kind of doubt and its evidence; two empty texts for a normal page.
 
-    ``asked`` is the address that was asked for: who asks for ``/404.html`` wants that page.
+    ``asked`` is the requested address: a request for ``/404.html`` wants that page.
     """
     if content.prose > _MOST_PROSE:
         return "", ""

@@ -1,7 +1,7 @@
 """Records a page's failed requests: scripts, stylesheets, fonts and data, frames answered with an error.
 
-A record of CDP events like ``watch.py``, which feeds it. It judges nothing: ``doubts.py`` does. Only what the page
-itself asks for counts; what a frame lacks is the frame's business.
+A record of CDP events like ``watch.py``, which feeds it. It judges nothing: ``doubts.py`` does. Only the page's own
+requests count, not those of frames.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ JsonObject = dict[str, Any]
 _KINDS: Final = {"Script": "script", "Stylesheet": "stylesheet", "Font": "font", "XHR": "data", "Fetch": "data"}
 _FIRST_ERROR: Final = 400
 _ASKS_WHO: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
-"""An application asks its API who is there; for a visitor this is an ordinary answer to data requests."""
+"""Ordinary answers to data requests of a visitor: applications ask their API who is signed in."""
 _MOST: Final = 50
-"""Of each list: a page can make thousands."""
+"""Maximum length of each list: a page can cause thousands."""
 _MOST_OPEN: Final = 5_000
 _MAX_URL_CHARS: Final = 2_000
 _MAX_ERROR_CHARS: Final = 150
 _CHALLENGES: Final = ("cf-mitigated", "x-amzn-waf-action", "x-vercel-mitigated")
-"""Headers by which a service says that it answered in place of the site."""
+"""Headers that show that a service answered in place of the site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class FrameDocument:
-    """What the server answered to a frame's document."""
+    """The server's answer for a frame's document."""
 
     url: str
     status: int
@@ -56,7 +56,7 @@ class Losses:
     _frame_urls: dict[str, str] = field(default_factory=dict[str, str])
 
     def see(self, method: str, params: JsonObject, *, frame_id: str, session: str = "") -> None:
-        """Note one event; those of other sessions than that of the page's main frame, ``frame_id``, are ignored."""
+        """Process one event; events of sessions other than that of the page's main frame, ``frame_id``, are ignored."""
         match "" if session else method:
             case "Network.requestWillBeSent":
                 self._request_sent(params, frame_id)
@@ -72,7 +72,7 @@ class Losses:
                 pass
 
     def forget(self) -> None:
-        """Start with nothing: another document has come."""
+        """Reset: another document has arrived."""
         self.failed.clear()
         self.frames.clear()
         self.exceptions.clear()
@@ -98,11 +98,11 @@ class Losses:
             if asked[0] != "data" or status not in _ASKS_WHO:
                 self._lose(*asked, f"answered {status}")
         elif asked[0] in {"script", "stylesheet"} and content_type == "text/html":
-            self._lose(*asked, "came as text/html")
+            self._lose(*asked, "was served as text/html")
 
     def _loading_failed(self, event: JsonObject) -> None:
         asked = self._asked.pop(str(event["requestId"]), None)
-        # What the site itself forbids (a policy, mixed content) is missing for everyone, not only for us.
+        # Requests forbidden by the site itself (a policy, mixed content) are missing for every visitor.
         if asked is None or event.get("canceled") or event.get("blockedReason"):
             return
         if event.get("corsErrorStatus"):
@@ -124,12 +124,12 @@ def describe_exception(details: JsonObject) -> str:
     """Return the first line of CDP's ``ExceptionDetails``."""
     exception = details.get("exception", {})
     text = exception.get("description") or exception.get("value") or details.get("text") or "unknown error"
-    # The page may have its part in the text: half a surrogate pair could not be written as UTF-8.
+    # The text may come from the page: half a surrogate pair could not be encoded as UTF-8.
     return str(text).partition("\n")[0][:300].encode("utf-8", "replace").decode()
 
 
 def challenge_of(headers: JsonObject) -> str:
-    """Return the header by which a service says that it answered in place of the site; '' where there is none."""
+    """Return the header that shows that a service answered in place of the site; '' if there is none."""
     for name, value in headers.items():
         if str(name).lower() in _CHALLENGES:
             return f"{str(name).lower()}: {str(value)[:50]}".encode("utf-8", "replace").decode()
@@ -137,7 +137,7 @@ def challenge_of(headers: JsonObject) -> str:
 
 
 def come_again_of(status: int, headers: JsonObject) -> float | None:
-    """Return after how long to ask again, where the server asks to be left alone until then (429, 503)."""
+    """Return the seconds of Retry-After in an answer 429 or 503, or None."""
     said = {str(name).lower(): str(value) for name, value in headers.items()}
     if status not in COME_AGAIN or challenge_of(headers):
         return None

@@ -7,12 +7,12 @@ from html.parser import HTMLParser
 from typing import Final
 
 MAX_CHARS: Final = 4_000
-"""Of a snippet: axe-core's are cut at 2,000."""
+"""Maximum characters of a snippet: axe-core's are cut at 2,000."""
 _MAX_ELEMENTS: Final = 8
 
 
 def first_elements(snippet: str) -> list[tuple[str, dict[str, str]]]:
-    """Return tag and attributes of the first few elements; of an attribute given twice the first one counts."""
+    """Return tag and attributes of the first few elements; of duplicate attributes, the first counts."""
     reader = _Elements()
     # Raw text of a page such as <xmp><![x[ makes Python's parser (python/cpython issue 77057) assert.
     with contextlib.suppress(AssertionError):

@@ -40,7 +40,7 @@ class Watched(Protocol):
 async def watch_memory(browser: Watched, *, max_renderer_mb: int, max_browser_mb: int) -> None:
     """Kill whatever uses too much memory, until cancelled or the browser is gone.
 
-    A page's crash is then seen like any other; a browser that is ended says why in ``end_reason``.
+    A killed page then counts as crashed; ``end_reason`` of a killed browser says why.
     """
     with contextlib.suppress(BrowserGone):
         while True:

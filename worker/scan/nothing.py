@@ -14,11 +14,11 @@ Certainty = Literal["certain", "likely"]
 _FEW_CHARS: Final = 120
 _NOSCRIPT_CHARS: Final = 400
 _LARGE: Final = 0.15
-"""Share of the window from which on a canvas is what the page shows."""
+"""Share of the window from which a canvas counts as the page's content."""
 
 
 def shows_nothing(content: Content, losses: Losses) -> tuple[str, str, Certainty] | None:
-    """Return the kind of doubt, what is to be said, and how sure that is; None for a page that shows something."""
+    """Return kind, text and certainty of the doubt; None for a page that shows something."""
     found = _all_of_it(content) or _main_part(content)
     if found is None:
         return None
@@ -42,7 +42,7 @@ def _all_of_it(content: Content) -> tuple[str, str, Certainty] | None:
         if content.is_noscript_only:
             return (
                 "noscript-only",
-                "the page shows nothing: all it holds is meant for browsers without scripts",
+                "the page shows nothing: all its content is for browsers without scripts",
                 "certain",
             )
         if content.busy or (content.is_busy and not content.hidden):
@@ -54,9 +54,9 @@ def _all_of_it(content: Content) -> tuple[str, str, Certainty] | None:
     if is_bare and is_loading(text):
         return "still-loading", "the page shows only that it is loading", "certain"
     if is_bare and content.is_busy and len(text) <= _FEW_CHARS and not content.links:
-        return "still-loading", "the page shows little but that it is loading", "likely"
+        return "still-loading", "the page shows little more than that it is loading", "likely"
     if len(text) <= _NOSCRIPT_CHARS and not content.entries and find_phrase("noscript", text):
-        return "noscript-only", "the page shows only what is meant for browsers without scripts", "likely"
+        return "noscript-only", "the page shows only content for browsers without scripts", "likely"
     return None
 
 
@@ -78,7 +78,7 @@ def _main_text(main: MainPart) -> tuple[str, str, Certainty] | None:
 
 
 def _causes(losses: Losses) -> Iterator[str]:
-    """Yield what failed, the likeliest first; one of each."""
+    """Yield one failure of each kind, likeliest cause first."""
     for kind in ("script", "data"):
         lost = next((loss for loss in losses.failed if loss.kind == kind), None)
         if lost is not None:

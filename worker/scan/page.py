@@ -1,8 +1,8 @@
 """A page in a separate context: opens it, communicates with its frames, updates its ``Watch``, and closes it.
 
-Scripts of ours run in an isolated world: the page's DOM, but none of its JavaScript, so nothing the page redefines is
-seen there. Every call has a deadline; a crash ends the open ones. Frames of other sites live in processes and sessions
-of their own, found by frame id. What to do with a page is decided in ``visit.py``.
+Sightline's scripts run in an isolated world with the page's DOM but none of its JavaScript, so redefinitions by the
+page have no effect there. Every call has a deadline; a crash ends the open ones. Frames of other sites have separate
+processes and sessions, found by frame id. ``visit.py`` decides what to do with a page.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WORLD: Final = "sightline"
 _CHECK_EVERY_S: Final = 0.25
 _OPEN_LIMIT_S: Final = 10.0
 _SHOWN: Final = [{"type": "iframe"}, {"type": "worker"}]
-# What a session needs to report what it loads, and to show workers and frames of other processes before they run.
+# Calls that make a session report its requests, and its workers and frames of other processes before they run.
 _SETUP: Final[tuple[tuple[str, JsonObject], ...]] = (
     ("Page.enable", {}),
     ("Network.enable", {"maxTotalBufferSize": 0, "maxResourceBufferSize": 0}),
@@ -37,13 +37,13 @@ _SETUP: Final[tuple[tuple[str, JsonObject], ...]] = (
         {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True, "filter": _SHOWN},
     ),
     ("Inspector.enable", {}),
-    # A page is audited at rest: one that asks is spared its animations.
+    # A page is audited at rest: one that asks may skip its animations.
     ("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]}),
 )
 
 
 class ScriptFailed(Exception):
-    """A script of ours threw in the page."""
+    """A script of Sightline threw an error in the page."""
 
 
 class Page:
@@ -69,8 +69,8 @@ class Page:
     ) -> Page:
         """Return a blank page, ready to navigate; cleans up if this fails.
 
-        ``start_script`` runs in our world of a document right before the first script of its page; never where the page
-        has none.
+        ``start_script`` runs in a document's isolated world right before the page's first script; never if the page has
+        none.
         """
         page = cls(browser, start_script)
         try:
@@ -120,7 +120,7 @@ class Page:
             await self._browser.dispose(context_id)
 
     async def until(self, is_reached: Callable[[], bool], *, timeout_s: float) -> bool:
-        """Wait until ``is_reached()``, looked at after every event and four times a second; False at the limit."""
+        """Wait until ``is_reached()``, checked after every event and four times a second; False at the limit."""
         end_s = time.monotonic() + timeout_s
         while not is_reached():
             left_s = end_s - time.monotonic()
@@ -138,32 +138,32 @@ class Page:
         await self.session.call("Fetch.enable")
 
     async def block_hosts(self, patterns: Sequence[str]) -> None:
-        """Fail each request to these hosts before it is made, those of frames too."""
+        """Fail each request to these hosts before it is made, including those of frames."""
         self._held.blocked_hosts = tuple(patterns)
         await self.prepare_all("Fetch.enable", {"patterns": self._held.patterns})
 
     async def forbid_writes(self) -> None:
-        """Fail each request that is no GET, HEAD or OPTIONS before it is made, those of frames too."""
+        """Fail each request other than GET, HEAD and OPTIONS before it is made, including those of frames."""
         self._held.only_reads = True
         await self.prepare_all("Fetch.enable", {})
 
     async def keep_to(self, fence: Fence | None) -> None:
-        """Stay on the document that is shown in place of going to one that ``fence`` refuses; None: go anywhere."""
+        """Stay on the current document instead of going to one that ``fence`` refuses; None: go anywhere."""
         self._held.fence = fence
         if fence is not None and (patterns := self._held.patterns) is not None:
             await self.session.call("Fetch.enable", {"patterns": patterns})
 
     async def ignore_certificates(self) -> None:
-        """Take any certificate, in frames too."""
+        """Accept any certificate, also in frames."""
         await self.prepare_all("Security.setIgnoreCertificateErrors", {"ignore": True})
 
     async def prepare_all(self, method: str, params: JsonObject) -> None:
-        """Call the method for the page, and for each frame with a process of its own before it runs."""
+        """Call the method for the page, and for each frame in a separate process before it runs."""
         self._setup = (*self._setup, (method, params))
         await self.session.call(method, params)
 
     async def freeze(self, *, timeout_s: float) -> None:
-        """Stop the page's scripts and workers until it is thawed, or asks for a document. Our scripts run on."""
+        """Stop the page's own scripts and workers until it is thawed or requests a document."""
         self.workers.pause()
         await self._frozen.freeze(self.sessions, held=self._held.patterns, timeout_s=timeout_s)
 
@@ -174,32 +174,32 @@ class Page:
 
     @property
     def sessions(self) -> list[Session]:
-        """The page's own session, then those of frames in processes of their own."""
+        """The page's own session, then those of frames in separate processes."""
         return [self.session, *self._frames.values()]
 
     @property
     def frame_processes(self) -> int:
-        """Frames that live in processes of their own now."""
+        """Number of frames that are now in separate processes."""
         return len(self._frames)
 
     def session_of(self, frame_id: str, parent: Session) -> Session:
-        """Return the session a child frame lives in: one of its own, or its parent's."""
+        """Return the session of a child frame: its own, or its parent's."""
         return self._frames.get(frame_id, parent)
 
     async def world(self, session: Session, frame_id: str, *, timeout_s: float) -> int:
-        """Return the context id of our isolated world in the frame, made on first use."""
+        """Return the context id of the isolated world in the frame, created on first use."""
         made = await session.call(
             "Page.createIsolatedWorld", {"frameId": frame_id, "worldName": WORLD}, timeout_s=timeout_s
         )
         return int(made["executionContextId"])
 
     async def give_script(self, session: Session, source: str, *, timeout_s: float) -> None:
-        """Run a script in our world of the session's documents, and of those to come that have scripts."""
+        """Run a script in the isolated world of the session's documents, and of later ones that have scripts."""
         script = {"source": source, "worldName": WORLD, "runImmediately": True}
         await session.call("Page.addScriptToEvaluateOnNewDocument", script, timeout_s=timeout_s)
 
     async def keep_from(self, url: str, *, timeout_s: float) -> None:
-        """Keep the documents to come from setting out for ``url``, as ``Watch`` has it, by themselves."""
+        """Prevent later documents from navigating by themselves to ``url``, as recorded by ``Watch``."""
         is_it = f"event.destination.url.split('#')[0].slice(0, {MAX_URL_CHARS}) === {literal(url)}"
         source = f"navigation.addEventListener('navigate', (event) => {{ if ({is_it}) event.preventDefault(); }})"
         script = {"source": source, "worldName": WORLD}
@@ -228,7 +228,7 @@ class Page:
         return answer["result"].get("value" if by_value else "objectId")
 
     def _see_target(self, method: str, params: JsonObject) -> None:
-        """Take the first page as ours, close popups and shared workers before they run, note a crash."""
+        """Take the first page as this one, close popups and shared workers before they run, record a crash."""
         if method == "Target.attachedToTarget":
             info = params["targetInfo"]
             if info["type"] == "page" and not self._attached.done():
@@ -248,7 +248,7 @@ class Page:
         self._see_frame_of(self.session, "", method, params)
 
     def _see_frame_of(self, session: Session, name: str, method: str, params: JsonObject) -> None:
-        """Note one event of a session; ``name`` is empty for the page's own."""
+        """Process one event of a session; ``name`` is empty for the page's own."""
         self.watch.see(method, params, now_s=time.monotonic(), session=name)
         if method == "Target.attachedToTarget":
             self._attach(params, parent=session.session_id)
@@ -269,11 +269,11 @@ class Page:
         self._changed.set()
 
     def _go_on(self, session: Session, params: JsonObject) -> None:
-        """Let a held request go on, or fail it."""
+        """Continue a held request, or fail it."""
         session.post(*self._held.answer(params, frame_id=self.watch.frame_id))
 
     def _attach(self, params: JsonObject, *, parent: str) -> None:
-        """Prepare a worker, or a frame in a process of its own, and let it run."""
+        """Prepare a worker, or a frame in a separate process, and let it run."""
         if params["targetInfo"]["type"] == "worker":
             page = self.session.session_id
             self.workers.start(params, parent=parent, setup=self._setup, watch=self.watch, page=page)

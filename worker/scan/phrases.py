@@ -1,4 +1,4 @@
-"""Finds phrases of ``phrases.toml`` in what a page says. Pure, and in linear time whatever the page says."""
+"""Finds phrases of ``phrases.toml`` in a page's text. Pure, in linear time whatever the text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final, cast
 _FILE: Final = Path(__file__).with_name("phrases.toml")
 _ENDS: Final = " \t\n.\u2026!,:;-\u2013\u2014|\u00b7*"
 _SEPARATORS: Final = re.compile(r"\s[|\u00b7\u2022:\u00bb\u00ab/\-\u2013\u2014]\s|[|\u00b7\u2022\u00bb\u00ab]|:\s")
-"""Between the parts of a title, such as a page's name and its site's."""
+"""Separators between the parts of a title, such as a page's name and its site's."""
 
 
 @cache
@@ -28,18 +28,18 @@ def _pattern(kind: str) -> re.Pattern[str]:
 
 
 def plain(text: str) -> str:
-    """Return the text in lower case, with one kind of space and of apostrophe, and without its outer punctuation."""
+    """Return the text in lower case, with uniform spaces and apostrophes, and without outer punctuation."""
     return re.sub(r"\s+", " ", text.lower().replace("\u2019", "'").replace("\u00ad", "")).strip(_ENDS)
 
 
 def find_phrase(kind: str, text: str) -> str:
-    """Return the first phrase of the kind in the text; '' where there is none."""
+    """Return the first phrase of the kind in the text; '' if there is none."""
     found = _pattern(kind).search(plain(text))
     return found.group() if found else ""
 
 
 def is_phrase(kind: str, text: str) -> bool:
-    """Say whether the whole text is a phrase of the kind."""
+    """Return whether the whole text is a phrase of the kind."""
     return plain(text) in phrases(kind)
 
 

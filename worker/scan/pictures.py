@@ -48,7 +48,7 @@ class Box(NamedTuple):
 
 @dataclass(slots=True)
 class Pictures:
-    """JPEGs: ``shots`` by ``PAGE_SHOT`` or node fingerprint; ``missing`` says in words what there is none of."""
+    """JPEGs: ``shots`` by ``PAGE_SHOT`` or node fingerprint; ``missing`` says in words what is missing."""
 
     shots: dict[str, bytes]
     missing: str = ""
@@ -125,7 +125,7 @@ async def take_pictures(
             await _take_page(page, whole, pictures, pixel_ratio)
             await _take_crops(page, crops_wanted(findings, whole), pictures, pixel_ratio)
     except (CallFailed, TimeoutError) as error:
-        pictures.missing = f"not all pictures could be taken: {str(error) or 'there was no time left'}"
+        pictures.missing = f"not all screenshots could be taken: {str(error) or 'there was no time left'}"
     return pictures
 
 
@@ -162,7 +162,7 @@ async def _take_page(page: Page, whole: Box, pictures: Pictures, pixel_ratio: fl
         if len(shot) <= MAX_PAGE_BYTES:
             pictures.shots[PAGE_SHOT] = shot
             return
-    pictures.missing = f"the page's picture is larger than {MAX_PAGE_BYTES:,} bytes even at a quarter of its size"
+    pictures.missing = f"the page's screenshot is larger than {MAX_PAGE_BYTES:,} bytes even at a quarter of its size"
 
 
 async def _take_crops(page: Page, wanted: dict[str, Box], pictures: Pictures, pixel_ratio: float) -> None:
@@ -174,7 +174,7 @@ async def _take_crops(page: Page, wanted: dict[str, Box], pictures: Pictures, pi
             taken[crop] = await _capture(page, crop, quality=_QUALITY, scale=1.0 / pixel_ratio)
         size += len(taken[crop])
         if size > MAX_ALL_BYTES:
-            pictures.missing = f"only {MAX_ALL_BYTES:,} bytes of pictures are kept of a scan"
+            pictures.missing = f"only {MAX_ALL_BYTES:,} bytes of screenshots are kept per scan"
             return
         pictures.shots[name] = taken[crop]
 

@@ -1,6 +1,6 @@
 """Prepares a page before its first navigation: blocked hosts, certificates, selectors.
 
-Logins are in ``login.py``, which comes after this.
+Logins are in ``login.py``, which is called after this.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SELECTORS.findIndex((css) => { try { document.querySelector(css); return false; 
 async def prepare(page: Page, request: ScanRequest) -> None:
     """Prepare the blank page; raises ``InvalidJob`` for a selector that the browser does not know."""
     await _check_selectors(page, request)
-    if request.insecure or request.ca:  # with an authority of the request's the proxy checks them (tls.py)
+    if request.insecure or request.ca:  # with the request's own authority, the proxy checks them (tls.py)
         await page.ignore_certificates()
     if request.blocked_hosts:
         await page.block_hosts(request.blocked_hosts)
@@ -36,5 +36,5 @@ async def _check_selectors(page: Page, request: ScanRequest) -> None:
     first = int(await page.evaluate(page.session, world, call, timeout_s=_LIMIT_S))
     if first >= 0:
         field, css = given[first]
-        msg = f"{field}: {css!r} is no CSS selector that the browser knows; expected one such as 'main' or '#chat'"
+        msg = f"{field}: {css!r} is not a CSS selector known to the browser; expected one such as 'main' or '#chat'"
         raise InvalidJob(msg)

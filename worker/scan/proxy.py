@@ -1,9 +1,9 @@
 """The only way out of a scan: an HTTP proxy that checks each address and connects to the address it checked.
 
 One listener per scan, on loopback, so that refusals and received bytes belong to that scan. A name is resolved once per
-scan, which defeats DNS rebinding. HTTP and CONNECT (which carries HTTPS and WebSockets); every HTTP exchange ends its
-connection, so no request can follow another to a host it was not meant for. A page given as HTML is answered here too,
-at ``INLINE_HOST``. The rules are in ``guard.py``, the wire in ``relay.py``.
+scan, which defeats DNS rebinding. Supports HTTP and CONNECT (which carries HTTPS and WebSockets); every HTTP exchange
+ends its connection, so that no request can follow another to the wrong host. A page given as HTML is also served here,
+at ``INLINE_HOST``. The rules are in ``guard.py``, the transfer in ``relay.py``.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class _Unavailable(Exception):
 
 
 async def resolve_host(host: str, port: int) -> Sequence[str]:
-    """Return the host's addresses by the system's resolver; raise ``OSError`` when there are none.
+    """Return the host's addresses by the system's resolver; raises ``OSError`` if there are none.
 
-    A name under ``localhost`` is this machine's whatever the resolver makes of it, as it is to browsers.
+    As in browsers, a name under ``localhost`` is this machine, whatever the resolver says.
     """
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo("localhost" if is_localhost(host) else host, port, proto=6)
@@ -67,8 +67,8 @@ async def resolve_host(host: str, port: int) -> Sequence[str]:
 class ScanProxy:
     """The proxy of one scan; use it as an async context manager.
 
-    ``faults`` holds the last fault by host and port, ``refusals`` all that the guard refused, once each. What has a
-    fault gets no answer, so the browser calls it failed.
+    ``faults`` holds the last fault by host and port, ``refusals`` everything that the guard refused, once each. A
+    request with a fault gets no answer, so it fails in the browser.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class ScanProxy:
 
     @property
     def is_over_budget(self) -> bool:
-        """Whether the scan's limit of received bytes is exceeded; nothing more is passed on then."""
+        """Whether the scan's limit of received bytes is exceeded; then nothing more is passed on."""
         return self.received_bytes > self._max_bytes
 
     def addresses_of(self, host: str, port: int) -> Sequence[str]:
@@ -139,7 +139,7 @@ class ScanProxy:
         except (OSError, asyncio.CancelledError):
             reset(writer)
         except (HeadError, asyncio.IncompleteReadError):
-            pass  # nothing of an answer has been passed on: an orderly end says that it was empty
+            pass  # no part of an answer has been passed on: an orderly end shows an empty answer
         finally:
             self._exchanges.discard(task)
             writer.close()
@@ -155,7 +155,7 @@ class ScanProxy:
             upstream = await self._connect(request)
         except _Unavailable as unavailable:
             self._record(request, unavailable.fault)
-            # No HTTP answer: it would be shown, and audited, as if it were the page.
+            # Not an HTTP answer, which would be shown and audited as if it were the page.
             if request.method == "CONNECT":
                 await answer(writer, 403 if unavailable.fault.refusal else 502, b"")
             return
@@ -172,7 +172,7 @@ class ScanProxy:
             self._record(request, Fault(tls.explain(request.host, error)))
             raise
         except HeadError as error:
-            self._record(request, Fault(f"the answer of {request.host!r} cannot be read: {error}"))
+            self._record(request, Fault(f"the answer from {request.host!r} cannot be read: {error}"))
             raise
         finally:
             upstream[1].transport.abort()
@@ -184,11 +184,11 @@ class ScanProxy:
             await tls.relay_verified(host, client, upstream, self._count, trusted=self._trusted)
 
     async def _connect(self, request: Request) -> Streams:
-        """Return a connection to a checked address; every address the name has must be allowed."""
+        """Return a connection to a checked address; every address of the name must be allowed."""
         if fits_host(request.host, self._blocked_hosts):
             raise _Unavailable(Fault(f"the request blocks {request.host!r}"))
         if self.is_over_budget:
-            raise _Unavailable(Fault(f"the scan already received its {self._max_bytes} bytes"))
+            raise _Unavailable(Fault(f"the scan has already received its limit of {self._max_bytes} bytes"))
         addresses = await self._resolve_once(request.host, request.port)
         for address in addresses:
             refusal = self._guard.refuse(request.host, request.port, address)
@@ -222,11 +222,11 @@ class ScanProxy:
 
 
 def origin_of(url: str) -> tuple[str, int]:
-    """Return host and port of an http or https URL, as the proxy's ``faults`` are keyed; no host for what is none."""
+    """Return host and port of an http or https URL, the keys of the proxy's ``faults``; no host for others."""
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError:  # cut in the middle of its port, say
+    except ValueError:  # such as one cut in the middle of its port
         return ("", 0)
     return (parts.hostname or "", port or (443 if parts.scheme in {"https", "wss"} else 80))
 

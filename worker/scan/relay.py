@@ -1,7 +1,7 @@
 """Relays bytes between the browser and a server: reads and rewrites heads, passes bodies on. Makes no decisions.
 
-HTTP/1.1 as far as a forward proxy needs it (RFC 9112): hop-by-hop headers go, and both sides are told to close after
-one exchange. A reset by the server becomes a reset for the browser, so that a page cut off is seen as one.
+HTTP/1.1 as far as a forward proxy needs it (RFC 9112): hop-by-hop headers are removed, and both sides are asked to
+close after one exchange. A reset by the server becomes a reset for the browser, so that a truncated page is recognised.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _HOP_BY_HOP: Final = frozenset(
 _INTERIM: Final = range(100, 200)
 _MOST_INTERIM: Final = 20
 """Servers send one or two; endless ones would keep the browser's network process busy for all pages."""
-_SPENT: Final = "the byte budget is spent"
+_SPENT: Final = "the byte budget is used up"
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -59,7 +59,7 @@ class Sink(Protocol):
 
 
 Counter = Callable[[int], bool]
-"""Called with each piece received from a server; returning false ends the exchange."""
+"""Called with each piece received from a server; a false return value ends the exchange."""
 
 
 class HeadError(Exception):
@@ -77,7 +77,7 @@ class Request:
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request:
-    """Return the next request; raise ``HeadError`` for what no browser sends to a proxy."""
+    """Return the next request; raises ``HeadError`` for anything that no browser sends to a proxy."""
     line, headers = await _read_head(reader)
     try:
         method, target, _ = line.decode("ascii").split(" ")
@@ -108,14 +108,14 @@ async def answer(writer: asyncio.StreamWriter, status: int, body: bytes, *, cont
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
-    """Break a connection off with a reset: an orderly end would make half a page look whole. Safe on a closed one."""
+    """Reset a connection: an orderly end would make half a page look complete. Safe on a closed one."""
     with contextlib.suppress(OSError):
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
 async def forward_response(request: Request, client: Streams, upstream: Streams, count: Counter) -> None:
-    """Send the request's head and body on, and the response back, until the server closes or ``count`` says no."""
+    """Pass on the request, and the response back, until the server closes or ``count`` returns false."""
     upstream[1].write(request.head)
     await upstream[1].drain()
     sending = asyncio.create_task(_pump(client[0], upstream[1], lambda _: True))
@@ -128,7 +128,7 @@ async def forward_response(request: Request, client: Streams, upstream: Streams,
 
 
 async def relay_both_ways(client: tuple[Source, Sink], upstream: Streams, count: Counter) -> None:
-    """Pass bytes until either side ends; a half that the browser closed ends the tunnel, as it never needs only one."""
+    """Pass bytes until either side ends; a half closed by the browser also ends the tunnel."""
     up = asyncio.create_task(_pump(client[0], upstream[1], lambda _: True))
     down = asyncio.create_task(_pump(upstream[0], client[1], count))
     try:
@@ -142,7 +142,7 @@ async def relay_both_ways(client: tuple[Source, Sink], upstream: Streams, count:
 
 
 async def _forward_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: Counter) -> None:
-    """Pass on the head of the final response; interim ones say nothing that a browser waits for (RFC 9110, 15.2)."""
+    """Pass on the head of the final response; browsers do not wait for interim ones (RFC 9110, 15.2)."""
     for _ in range(_MOST_INTERIM + 1):
         line, headers = await _read_head(reader)
         if not count(len(line) + sum(map(len, headers))):
@@ -162,7 +162,7 @@ async def _pump(reader: Source, writer: Sink, count: Counter) -> None:
 
 
 async def _read_head(reader: asyncio.StreamReader) -> tuple[bytes, list[bytes]]:
-    """Return the first line and the headers that go on."""
+    """Return the first line and the headers to pass on."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError:

@@ -1,9 +1,9 @@
 """Brings a page to rest before the audit: scrolls through it once, finishes its animations, stops its scripts.
 
-What loads or appears on scrolling is part of the page; a picture in the middle of a fade-in is not meant to be read.
-Finite animations are finished, endless ones stand where they show most, and from then on no timer of the page runs.
-Everything is bounded and best effort: a page that cannot be brought to rest is audited as it stands. What happens in a
-document is in ``js/rest.js``; waiting for the page to load is ``load.py``'s business.
+Content that loads or appears on scrolling is part of the page; an image in the middle of a fade-in is not meant to be
+read. Finite animations are finished, endless ones are stopped where they show most, and from then on no timer of the
+page runs. Everything is bounded and best effort: a page that cannot be brought to rest is audited as it is. The script
+in a document is ``js/rest.js``; ``load.py`` waits for the page to load.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FRAME_ASK_LIMIT_S: Final = 0.5
 _MAX_FRAMES_ASKED: Final = 50
 _MAX_FRAMES_SCROLLED: Final = 10
 _SHARE: Final = 0.2
-"""Of the time left for the page, at most, for each of the two."""
+"""Maximum share of the page's remaining time for each of the two."""
 
 _Frame = tuple[Session, str]
 
@@ -42,8 +42,8 @@ _Frame = tuple[Session, str]
 class Rest:
     """Brings one page to rest.
 
-    ``quiet_ms`` is how long network and document must be still after scrolling, ``frame_limit_s`` how long a frame that
-    scrolling has begun to load is waited for.
+    ``quiet_ms`` is the time for which network and document must be still after scrolling, ``frame_limit_s`` the longest
+    wait for a frame that scrolling has begun to load.
     """
 
     def __init__(self, page: Page, *, quiet_ms: int, frame_limit_s: float) -> None:
@@ -55,7 +55,7 @@ class Rest:
     async def scroll(self, *, left_s: float) -> bool:
         """Scroll through the page and its frames, wait for triggered loading, and scroll back.
 
-        Returns whether it ended before a page that grew on being scrolled did.
+        Returns whether it stopped while the page was still growing.
         """
         end_s = time.monotonic() + min(_SCROLL_LIMIT_S, left_s * _SHARE)
         frames_end_s = time.monotonic() + min(_SCROLL_LIMIT_S + self._frame_limit_s, left_s * _SHARE)
@@ -87,7 +87,7 @@ class Rest:
             found = await self._ask_all("sightlineRest.finish()", frames)
             finished = sum(int(one["finished"]) for one in found if one)
             is_styled = any(one["styled_ms"] < _STYLE_QUIET_MS for one in found if one)
-            # How long the page itself is waited for has been decided before.
+            # The limit of waiting for the page itself has already been decided.
             is_changing = any(one["still_ms"] < _STYLE_QUIET_MS for one in found[1:] if one)
             if not (finished or is_styled or is_changing) or time.monotonic() >= end_s:
                 break
@@ -102,7 +102,7 @@ class Rest:
     # ------------------------------------------------------------------------------------------ scrolling
 
     async def _scroll_all(self, end_s: float) -> int:
-        """Scroll on through each document; return how many steps that took."""
+        """Scroll on through each document; return the number of steps."""
         top = await self._ask(self._top, "sightlineRest.survey()")
         if not top:
             return 0
@@ -132,7 +132,7 @@ class Rest:
                 return
 
     async def _has_changed(self, begun_s: float, known: frozenset[str]) -> bool:
-        # Asked first: what observers have begun since the last step is known once the document has replied.
+        # Asked first: after the document's reply, everything that observers have started since the last step is known.
         found = await self._ask_all("sightlineRest.changes()", await self._frames())
         watch = self._page.watch
         if watch.inflight.keys() - known or watch.last_network_s >= begun_s:
@@ -151,7 +151,7 @@ class Rest:
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _wait_for_frames(self, known: frozenset[str], end_s: float) -> None:
-        """Wait for the documents of frames that began after ``known``: a frame without one holds nothing to audit."""
+        """Wait for the documents of frames that began after ``known``: a frame without one has nothing to audit."""
         watch = self._page.watch
 
         def have_come() -> bool:
@@ -176,7 +176,7 @@ class Rest:
         found = [
             (session, frame_id)
             for session, tree in zip(sessions, trees, strict=True)
-            if not isinstance(tree, BaseException)  # of a process that is busy or gone
+            if not isinstance(tree, BaseException)  # the process is busy or gone
             for frame_id in _frame_ids(tree["frameTree"])
         ]
         return [self._top, *(frame for frame in found if frame != self._top)][: _MAX_FRAMES_ASKED + 1]

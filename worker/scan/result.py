@@ -16,9 +16,9 @@ from worker.scan.waiting import Facts, Waited
 from worker.scan.watch import Watch
 
 _HOPS_SHOWN: Final = 20
-"""As many as a browser follows of one server."""
+"""Maximum number of redirects listed: as many as a browser follows."""
 _MOST_SHOWN: Final = 50
-"""Refusals, unread frames and doubts that are named: a page can make thousands, and the result must fit into Redis."""
+"""Maximum number of refusals, unread frames and doubts listed: a page can cause thousands."""
 _REASONS_SHOWN: Final = 5
 
 
@@ -46,9 +46,9 @@ def make_result(
     engine: dict[str, str],
     timings_ms: dict[str, int],
 ) -> ScanResult:
-    """Return the result of one visit; job, assessment and history are filled in by others.
+    """Return the result of one visit; job, assessment and history are filled in later.
 
-    ``doubts`` are those noted during the visit. Any that means "not seen" makes a ``scanned`` page ``partial``.
+    ``doubts`` are those noted during the visit. Any doubt of the kind "not seen" makes a ``scanned`` page ``partial``.
     """
     if seen.facts is not None:
         evidence = Evidence(seen.facts, seen.content, seen.watch, seen.refusals, is_page_local=seen.is_page_local)
@@ -96,7 +96,7 @@ def make_result(
 
 
 def _final_url(request: ScanRequest, seen: Seen) -> str:
-    """Return where the visit ended; nothing for a page given as HTML."""
+    """Return the final address; '' for a page given as HTML."""
     if request.url is None:
         return ""
     document = seen.watch.document

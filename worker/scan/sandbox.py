@@ -1,7 +1,7 @@
 """Decides whether Chromium runs in its sandbox: it is disabled only if the browser itself reports none.
 
-A start that fails for any other reason (memory, a full disk, a slow machine) never opens the sandbox. Pure, but for
-the words: ``chromium.py`` acts on them.
+A start that fails for any other reason (memory, a full disk, a slow machine) never disables the sandbox. Pure;
+``chromium.py`` acts on the decision.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ SandboxMode = Literal["auto", "require", "off"]
 ON: Final = "on"
 REFUSED: Final = "off: refused by the kernel"
 STARTS: Final = 2
-"""Starts with a sandbox before one without: what used up its namespaces for a moment must not open it."""
+"""Number of starts with a sandbox before one without: a momentary lack of namespaces must not disable it."""
 
 _NONE_HERE: Final = (
     "No usable sandbox!",  # user namespaces are forbidden: seccomp, AppArmor, sysctl
@@ -25,7 +25,7 @@ _NONE_HERE: Final = (
 
 
 def off_from_the_start(mode: SandboxMode) -> str:
-    """Return why no sandbox is tried at all, '' where one is. Chromium refuses root with a sandbox."""
+    """Return why no sandbox is tried at all, or ''. Chromium refuses to run as root with a sandbox."""
     if mode == "off":
         return "off: SCAN_SANDBOX=off"
     return "off: root" if os.geteuid() == 0 else ""
@@ -38,9 +38,9 @@ def says_none(words: str) -> str:
 
 
 def refusal(why: str) -> str:
-    """Return the message for SCAN_SANDBOX=require where there is none."""
+    """Return the message for SCAN_SANDBOX=require without a sandbox."""
     if why == "off: root":
-        todo = "run the worker as another user than root"
+        todo = "run the worker as a user other than root"
     else:
         todo = "permit user namespaces (in a container: by its seccomp profile)"
     return f"SCAN_SANDBOX=require, but the browser has no sandbox here ({why}): {todo}, or set SCAN_SANDBOX=auto"

@@ -1,7 +1,7 @@
 """Limits, permissions and results of scans: plain frozen records, no I/O.
 
-The worker's settings (``worker/settings.py``) are read elsewhere and handed in as ``ScanSettings``. Who uses
-these is ``engine.py``.
+The worker's settings (``worker/settings.py``) are read elsewhere and passed in as ``ScanSettings``. ``engine.py`` uses
+these records.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class ScanSettings:
 
     ``allow_private`` opens loopback, private and carrier-grade NAT addresses; metadata, link-local and multicast
     addresses stay closed. ``allow_hosts`` opens them for single hosts: ``name``, ``*.name``, ``name:port`` or a CIDR
-    range; ``loopback`` opens this machine's other ports for pages on it. ``closed_ports`` stay closed on such addresses
-    even so (Redis's own, Ollama's). ``browser_path`` skips the search for a browser.
+    range; ``loopback`` opens this machine's other ports for pages on it. ``closed_ports`` stay closed even on such
+    addresses (those of Redis and Ollama). ``browser_path`` skips the search for a browser.
     """
 
     allow_private: bool = False
@@ -34,9 +34,9 @@ class ScanSettings:
     load_limit_s: float = 30.0
     """Timeout of the load event. A slower page is audited as it is, and is ``partial``."""
     start_limit_s: float = 10.0
-    """Wait for a server that is not up yet: it refuses connections, or closes them without an answer."""
+    """Seconds to wait for a server that is not up yet: it refuses connections, or closes them without an answer."""
     quiet_ms: int = 200
-    """Network and DOM must both have been still for this long."""
+    """Time for which network and DOM must both have been still."""
     settle_limit_s: float = 5.0
     """Timeout of becoming quiet; carousels and tickers never do. The result says so."""
     frame_limit_s: float = 10.0
@@ -53,17 +53,17 @@ class ScanSettings:
     max_renderer_mb: int = 1_024
     """Resident memory of one page's process, watched from outside. Linux only."""
     max_navigations: int = 8
-    """Navigations of the main frame by the page itself before it counts as a reload loop."""
+    """Number of navigations of the main frame by the page itself before it counts as a reload loop."""
     max_nodes_per_finding: int = 500
-    """Nodes kept with their snippets; ``node_count`` counts all."""
+    """Maximum nodes kept with their snippets; ``node_count`` counts all."""
     max_names: int = 0
-    """Names of a page that are read for a model to judge (``lint/undecided.py``)."""
+    """Maximum names of a page read for a model to judge (``lint/undecided.py``)."""
     max_pictures: int = 0
-    """Pictures among them that are kept for a model to look at."""
+    """Maximum images among them that are kept for a model to look at."""
     max_browser_mb: int = 1_024
-    """Resident memory of any other process of the browser: blobs and caches of all pages lie there. Linux only."""
+    """Resident memory of any other process of the browser, which holds blobs and caches of all pages. Linux only."""
     sandbox: SandboxMode = "auto"
-    """``require`` scans in the browser's sandbox only; ``off`` never uses it; see ``sandbox.py``."""
+    """``require`` scans only in the browser's sandbox; ``off`` never uses it; see ``sandbox.py``."""
     recycle_after_scans: int = 200
     recycle_above_mb: int = 1_500
     """Resident memory of all the browser's processes after a scan. Linux only."""
@@ -71,9 +71,9 @@ class ScanSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secrets:
-    """What opens a page behind a login. Sent to the origin of the requested URL only; never logged.
+    """The credentials for a page behind a login. Sent only to the origin of the requested URL; never logged.
 
-    ``variables`` are the values of ``${NAME}`` in steps: what is written into fields, wherever those are.
+    ``variables`` are the values of ``${NAME}`` in steps, which are entered into fields on any page.
     ``keeper`` keeps the login of the scan's batch.
     ``cookies`` and ``storage_state`` have Playwright's shape: ``{"cookies": […], "origins": [{"origin": …,
     "localStorage": [{"name": …, "value": …}]}]}``.
@@ -92,7 +92,7 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class Fonts:
-    """What a browser draws text with: a ``fingerprint``, '' if unknown, and the scripts it has no glyphs for."""
+    """The fonts of a browser: a ``fingerprint``, '' if unknown, and the scripts without glyphs."""
 
     fingerprint: str = ""
     missing: tuple[str, ...] = ()
@@ -100,11 +100,11 @@ class Fonts:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """One scan: the result, and JPEGs by what they show (``Keys.shot``) where they were asked for.
+    """One scan: the result, and JPEGs by name (``Keys.shot``) if requested.
 
-    Of pictures whose text a model may judge there are JPEGs, too, by node fingerprint, where ``max_pictures`` is set.
-    With pictures, nodes of the top document carry ``box``: x, y, width, height in the page's pixels.
-    ``come_again_s`` is how long the server asks to be left alone (429, 503 with Retry-After) in place of the page.
+    Images whose text a model may judge are also JPEGs, by node fingerprint, if ``max_pictures`` is set. With
+    screenshots, nodes of the top document have ``box``: x, y, width, height in the page's pixels. ``come_again_s`` is
+    the server's Retry-After (429, 503) in place of the page.
     """
 
     result: ScanResult
@@ -113,7 +113,7 @@ class Audit:
 
 
 class Engine(Protocol):
-    """Reads pages; ``engine.py`` is the one."""
+    """Scans pages; implemented in ``engine.py``."""
 
     async def audit(
         self,
@@ -122,8 +122,8 @@ class Engine(Protocol):
         secrets: Secrets | None = None,
         on_progress: Callable[[str], None] | None = None,
     ) -> Audit:
-        """Return what the page shows.
+        """Return the audit of the page.
 
-        A page that cannot be loaded is a result too. Raises ``ScanFailed`` and ``DependencyMissing``.
+        A page that cannot be loaded also gives a result. Raises ``ScanFailed`` and ``DependencyMissing``.
         """
         ...

@@ -1,8 +1,8 @@
-"""TLS of a scan whose request trusts an authority of its own (``ca``), ended in the scan's proxy and begun there again.
+"""TLS of a scan with its own certificate authority (``ca``), terminated in the scan's proxy and begun again there.
 
-Chromium can't be given an authority for one page. So the page takes any certificate, and the only one it meets is
-shipped with Sightline and used on loopback. Towards the server the proxy begins TLS itself: each connection of the page
-is verified by this machine's authorities and the request's, names included, before a byte of the page's goes out.
+Chromium cannot trust an authority for a single page. So the page accepts any certificate, and the only one it gets is
+shipped with Sightline and used on loopback. The proxy begins TLS with the server itself: each connection of the page is
+verified against this machine's authorities and the request's, including names, before any byte of the page is sent.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _CHUNK_BYTES: Final = 2**16
 _HANDSHAKE: Final = b"\x16"
 """First byte of TLS."""
 _HTTP: Final = ["http/1.1"]
-"""The proxy reads no other."""
+"""The only protocol that the proxy reads."""
 
 T = TypeVar("T")
 
@@ -30,10 +30,10 @@ T = TypeVar("T")
 async def relay_verified(
     host: str, client: Streams, upstream: Streams, count: Counter, *, trusted: ssl.SSLContext
 ) -> None:
-    """Pass a tunnel's bytes both ways, once the server at its end has proved to be ``host``.
+    """Pass a tunnel's bytes both ways once the server at its end is verified as ``host``.
 
-    A tunnel that does not begin with TLS, as of a WebSocket, is passed on as it is. Raises ``ssl.SSLError`` for a
-    server that ``trusted`` does not vouch for.
+    A tunnel that does not begin with TLS, such as a WebSocket's, is passed on unchanged. Raises ``ssl.SSLError`` for a
+    server that ``trusted`` does not accept.
     """
     first = await client[0].read(_CHUNK_BYTES)
     if not first.startswith(_HANDSHAKE):
@@ -50,14 +50,12 @@ async def relay_verified(
 def explain(host: str, error: ssl.SSLError) -> str:
     """Return why ``host`` has no TLS connection."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return (
-            f"the certificate of {host!r} is not valid, also with the authority that was given: {error.verify_message}"
-        )
+        return f"the certificate of {host!r} is not valid, even with the given authority: {error.verify_message}"
     return f"{host!r} does not speak TLS that can be verified: {error.reason or error}"
 
 
 class _BrowsersEnd:
-    """The decrypted browser end of a tunnel: reader and writer, as far as ``relay.py`` needs them."""
+    """The decrypted browser end of a tunnel: a reader and writer, as far as ``relay.py`` needs them."""
 
     def __init__(self, client: Streams, first: bytes) -> None:
         self._reader, self._writer = client
@@ -82,7 +80,7 @@ class _BrowsersEnd:
         self._send()
 
     async def drain(self) -> None:
-        """Wait until the browser has taken what was sent."""
+        """Wait until the browser has received the data sent."""
         await self._writer.drain()
 
     def end(self) -> None:
@@ -110,7 +108,7 @@ class _BrowsersEnd:
 
 
 def set_up(certificates: str) -> ssl.SSLContext:
-    """Return a context that verifies servers by this machine's authorities and ``certificates``. Reads files."""
+    """Return a context that trusts this machine's authorities and ``certificates``. Reads files."""
     context = trusting(certificates)
     context.set_alpn_protocols(_HTTP)
     return context

@@ -1,7 +1,7 @@
 """Decides whether a page counts as scanned, and if not, why. Pure.
 
 ``unreachable``: there is nothing to audit. ``blocked``: the guard refused the page's own address. ``partial``: audited,
-but not whole. Whatever is in doubt is not ``scanned``. Who collects the facts is ``visit.py``.
+but incomplete. A page in doubt is not ``scanned``. ``visit.py`` collects the facts.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _REQUESTS_SHOWN: Final = 3
 _URL_CHARS: Final = 80
 _NO_CONTENT: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT})
 _NET_ERRORS: Final[Mapping[str, str]] = {
-    "ERR_TOO_MANY_REDIRECTS": "it redirects in a circle",
-    "ERR_CONTENT_LENGTH_MISMATCH": "it was cut off: fewer bytes came than were announced",
+    "ERR_TOO_MANY_REDIRECTS": "it redirects in a loop",
+    "ERR_CONTENT_LENGTH_MISMATCH": "it was cut off: fewer bytes arrived than announced",
     "ERR_INCOMPLETE_CHUNKED_ENCODING": "it was cut off in the middle",
-    "ERR_CONNECTION_RESET": "the server broke the connection off",
+    "ERR_CONNECTION_RESET": "the server broke off the connection",
     "ERR_EMPTY_RESPONSE": "the server closed the connection without an answer",
     "ERR_CONTENT_DECODING_FAILED": "its compression is broken",
     "ERR_BLOCKED_BY_CLIENT": "it is on a host that the request blocks",
@@ -40,11 +40,11 @@ _SIGN_IN: Final = re.compile(
     r"|sessions? new|anmelden|anmeldung|einloggen|connexion|inloggen|accedi|accesso|iniciar sesion|acceder)\b"
 )
 """Words in addresses of sign-in pages, separated by one space."""
-_TO_SIGN_IN: Final = "headers, cookies or a storage state that open it are missing, or have expired"
+_TO_SIGN_IN: Final = "headers, cookies or a storage state for it are missing or have expired"
 
 
 class Unread(Exception):
-    """There is nothing to audit; carries the scan's final status, the reason, and the kind of doubt where partial."""
+    """There is nothing to audit; has the scan's final status, the reason, and for ``partial`` the kind of doubt."""
 
     def __init__(self, status: ScanStatus, reason: str, *, doubt: str = "", asks_to_sign_in: bool = False) -> None:
         super().__init__(reason)
@@ -59,7 +59,8 @@ def judge_document(
 ) -> Unread | None:
     """Return why the main document cannot be audited, as far as the network shows, or None.
 
-    ``error`` is what Chromium said of the navigation, ``faults`` what the proxy could or would not reach.
+    ``error`` is Chromium's error for the navigation, ``faults`` are the connections that the proxy could not open or
+    refused.
     """
     if document is None:
         return Unread("unreachable", f"the page was not loaded: {_explain(error)}")
@@ -72,7 +73,7 @@ def judge_document(
         reason = f"the server answered {_status_line(document.status)}: {_TO_SIGN_IN}"
         return Unread("unreachable", reason, asks_to_sign_in=True)
     if document.status >= _FIRST_ERROR and document.challenge:
-        reason = f"the server answered {_status_line(document.status)}: a check for robots ({document.challenge})"
+        reason = f"the server answered {_status_line(document.status)}: a bot check ({document.challenge})"
         return Unread("unreachable", reason, doubt="bot-wall")
     if document.come_again_s is not None:
         asks = f"asks to wait {document.come_again_s:,.0f} s"
@@ -82,7 +83,7 @@ def judge_document(
     if document.status in _NO_CONTENT:
         return Unread("unreachable", f"the server answered {_status_line(document.status)}: there is no page")
     if document.error and not document.is_whole:
-        return Unread("unreachable", f"the page was not read whole: {_explain(document.error)}")
+        return Unread("unreachable", f"the page was not loaded completely: {_explain(document.error)}")
     return None
 
 
@@ -91,7 +92,7 @@ def judge_place(href: str) -> Unread | None:
     if href.startswith(("http:", "https:")):
         return None
     name = href if href.startswith("about:") else f"a {href.partition(':')[0]}: document"
-    return Unread("unreachable", f"the page went to {name}: what was loaded is gone")
+    return Unread("unreachable", f"the page navigated to {name}: the loaded page is gone")
 
 
 def judge_type(content_type: str) -> Unread | None:
@@ -102,20 +103,20 @@ def judge_type(content_type: str) -> Unread | None:
 
 
 def judge_sign_in(*, asked: str, shown: str) -> Unread | None:
-    """Return why a page that asks who comes is not the one ``asked`` for: it led to ``shown``, a sign-in page.
+    """Return why a page that asks to sign in is not the page ``asked`` for: it redirected to ``shown``, a sign-in page.
 
-    A page that only has a field for it, or that was asked for by such a name, is what was wanted.
+    A page that only has a sign-in field, or whose requested address names a sign-in, was wanted.
     """
     if not _is_sign_in(shown) or _is_sign_in(asked):
         return None
-    reason = f"it led to the sign-in page {public_url(shown)}: {_TO_SIGN_IN}; that page is scanned by its own address"
+    reason = f"it led to the sign-in page {public_url(shown)}: {_TO_SIGN_IN}; to scan that page, use its own address"
     return Unread("unreachable", reason, asks_to_sign_in=True)
 
 
 def is_sign_in_page(*, asked: str, title: str, heading: str) -> bool:
-    """Say whether a page that asks who comes calls itself a sign-in, though its address did not.
+    """Return whether a page that asks to sign in calls itself a sign-in page although its address does not.
 
-    It may be what was wanted, such as the front page of an application: no verdict, a remark.
+    It may have been wanted, such as the front page of an application: it is only a remark.
     """
     says_so = any(_names_sign_in(text) or find_phrase("sign-in", text) for text in (title, heading))
     return says_so and not _is_sign_in(asked)
@@ -152,4 +153,4 @@ def _explain(error: str) -> str:
     if code.startswith("ERR_CERT"):
         return f"its certificate is not valid ({code})"
     meaning = _NET_ERRORS.get(code)
-    return f"{meaning} ({code})" if meaning else (code or "no document came")
+    return f"{meaning} ({code})" if meaning else (code or "no document arrived")

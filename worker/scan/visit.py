@@ -96,7 +96,7 @@ class Visit:
         except CallFailed as error:
             if not self._page.watch.crash:
                 await browser.check()
-            return Audit(self._result(browser, "unreachable", self._load.explain(f"the page went away: {error}")))
+            return Audit(self._result(browser, "unreachable", self._load.explain(f"the page is gone: {error}")))
         audit = await self._with_pictures(self._result(browser, "scanned", report=report))
         return await run_live(self._page, self._request, report, audit, left_s=self.left_s())
 
@@ -106,15 +106,15 @@ class Visit:
         await self._journey.run()
 
     async def open(self) -> AxeReport:
-        """Load the page and return what axe-core reports; raises ``Unread``, and what the browser's failure raises."""
+        """Load the page and return axe-core's report; raises ``Unread`` and the browser's errors."""
         await self._load.navigate()
         await self._load.settle()
         return await self._audit()
 
     async def audit_again(self) -> AxeReport:
-        """Return what axe-core reports of the page as it is now, its scripts having run until it came to rest.
+        """Return axe-core's report on the page as it is now, after its scripts have run until it came to rest.
 
-        Raises ``CallFailed`` where the page has gone elsewhere.
+        Raises ``CallFailed`` if the page has navigated away.
         """
         await self._rest.settle(left_s=self._deadline.left_s)
         return await self._run_axe()
@@ -125,11 +125,11 @@ class Visit:
 
     @property
     def href(self) -> str:
-        """The address that the page has come to; '' before it was looked at."""
+        """The page's current address; '' before it was examined."""
         return self._load.facts.href if self._load.facts else ""
 
     async def _audit(self) -> AxeReport:
-        """Run axe-core; a page that goes elsewhere meanwhile is settled and audited again."""
+        """Run axe-core; a page that navigates meanwhile is settled and audited again."""
         watch = self._page.watch
         for _ in range(_AUDIT_TRIES):
             navigations = watch.navigations
@@ -150,14 +150,14 @@ class Visit:
                     self._note_rules_left_out(report)
                     return report
             await self._load.settle()
-        raise Unread("unreachable", "the page went elsewhere each time it was audited")
+        raise Unread("unreachable", "the page navigated away each time it was audited")
 
     async def _bring_to_rest(self) -> None:
-        """Show the page whole and at rest, and look at it again: scrolling may have made more of it."""
+        """Scroll through the page, bring it to rest, and examine it again: scrolling may have added content."""
         if self._request.scroll and await self._rest.scroll(left_s=self._deadline.left_s):
             self._note_feed()
         await self._rest.settle(left_s=self._deadline.left_s)
-        with contextlib.suppress(CallTimedOut):  # too busy to be looked at: axe-core finds out what that means
+        with contextlib.suppress(CallTimedOut):  # too busy to be examined: axe-core finds out how busy
             await self._load.look_again()
 
     async def _measure_contrast(self, browser: Chromium, report: AxeReport) -> None:
@@ -172,7 +172,7 @@ class Visit:
         )
 
     async def _look(self, report: AxeReport) -> None:
-        """Read what the audited page shows; one that cannot be read by now keeps its audit."""
+        """Read the visible content of the audited page; one that can no longer be read keeps its audit."""
         try:
             self._content = await read_content(
                 self._page, self._request, frames=report.worlds[1:], left_s=self._deadline.left_s
@@ -192,7 +192,7 @@ class Visit:
 
     @property
     def _is_page_local(self) -> bool:
-        """Whether the page is on an address that is not public, or was given as HTML."""
+        """Whether the page's address is not public, or it was given as HTML."""
         document = self._page.watch.document
         if self._request.url is None or document is None:
             return True
@@ -200,14 +200,14 @@ class Visit:
 
     def _why_axe_failed(self, error: ScriptFailed) -> str:
         if _NO_PART in str(error):
-            return f"nothing on the page fits {' or '.join(map(repr, self._request.include))}, the part to scan"
+            return f"nothing on the page matches {' or '.join(map(repr, self._request.include))}, the part to scan"
         return f"axe-core failed in the page: {error}"
 
     async def _run_axe(self) -> AxeReport:
         run = AxeRun(
             self._page,
             self._request,
-            left_s=lambda: self._deadline.left_s,
+            deadline=self._deadline,
             frame_limit_s=self._settings.frame_limit_s,
             max_frames=self._settings.max_frames,
         )
@@ -215,14 +215,14 @@ class Visit:
 
     def _note_feed(self) -> None:
         if all(doubt.kind != "endless-feed" for doubt in self._load.doubts):
-            what = "the page went on growing while it was scrolled through: what comes below was not seen"
+            what = "the page kept growing while it was scrolled: the content further down was not scanned"
             self._load.doubts.append(Doubt(kind="endless-feed", what=what))
 
     def _note_unread_frames(self, report: AxeReport) -> None:
         watch = self._page.watch
         for url, error in watch.unread_frames.items():
             if watch.frame_ids.get(url, "") not in {"", *report.frame_ids}:
-                continue  # it is outside of the part to scan, or hidden
+                continue  # it is outside the part to scan, or hidden
             fault = self._proxy.faults.get(origin_of(url))
             report.unread_frames[public_url(url)] = fault.reason if fault else error
         unread = report.unread_frames
@@ -242,7 +242,7 @@ class Visit:
             self._load.doubts.append(Doubt(kind="rules-left-out", what="; ".join(what)))
 
     async def _with_pictures(self, result: ScanResult) -> Audit:
-        """Return the result, with pictures where they were asked for; a page that cannot be drawn is still scanned."""
+        """Return the result, with screenshots if requested; a page that cannot be drawn is still scanned."""
         facts, judged = self._load.facts, judged_wanted(self._names, most=self._settings.max_pictures)
         is_wanted = self._request.screenshot or bool(judged)
         if not is_wanted or facts is None or not await self._journey.mask():

@@ -1,7 +1,7 @@
-"""Waits until a page is ready for the audit: its load event, then a time without network traffic and DOM changes.
+"""Waits until a page is ready for the audit: its load event, then a period without network traffic and DOM changes.
 
-A page that stays empty (an application that renders late) gets more time. Each step is bounded; the result says what
-was reached. ``verdict.py`` judges.
+A page that stays empty (an application that renders late) gets more time. Each step is bounded; the result has the
+outcomes. ``verdict.py`` judges.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _BARE_FACTOR: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The page as our isolated world sees it."""
+    """The page as seen in the isolated world."""
 
     is_still: bool
-    """Whether it is static: no scripts, no frames, no refresh."""
+    """Whether the page is static: no scripts, no frames, no refresh."""
     still_ms: float
     elements: int
     is_bare: bool
@@ -73,7 +73,7 @@ class Waited:
 
 
 async def read_facts(page: Page, *, timeout_s: float = _ANSWER_LIMIT_S) -> Facts:
-    """Return the facts; raise ``CallTimedOut`` if the page is too busy, ``CallFailed`` if it has navigated."""
+    """Return the facts; raises ``CallTimedOut`` if the page is too busy, ``CallFailed`` if it has navigated."""
     world = await page.world(page.session, page.watch.frame_id, timeout_s=timeout_s)
     found = await page.evaluate(page.session, world, script("page_facts"), timeout_s=timeout_s)
     fields = cast("dict[str, Any]", found)
@@ -84,11 +84,11 @@ async def read_facts(page: Page, *, timeout_s: float = _ANSWER_LIMIT_S) -> Facts
 async def wait_for_load(
     page: Page, is_over: Callable[[], bool], *, until: str, timeout_s: float, looks_s: float, frame_s: float
 ) -> bool:
-    """Wait for the load event (or ``domcontentloaded``), a crash, or ``is_over``; False when none came in time.
+    """Wait for the load event (or ``domcontentloaded``), a crash, or ``is_over``; False if none came in time.
 
-    A parsed page is not waited for on account of images, media and fonts that give nothing for ``looks_s``, nor of
-    frames that nobody answers for ``frame_s``. One that is all there and waits for a script or stylesheet that nobody
-    answers is not waited for to the end: it did not come in time.
+    A parsed page does not wait for images, media and fonts that are silent for ``looks_s``, nor for frames that are not
+    answered for ``frame_s``. If a complete page only waits for a script or stylesheet that is not answered, the wait
+    ends early, as not in time.
     """
     watch = page.watch
     silent_s = timeout_s * _SILENT_SHARE
@@ -106,7 +106,7 @@ async def wait_for_load(
 
 
 async def wait_for_selector(page: Page, selector: str, *, timeout_s: float) -> bool:
-    """Wait until the selector matches; raise ``ScriptFailed`` if it is not valid CSS."""
+    """Wait until the selector matches; raises ``ScriptFailed`` if it is not valid CSS."""
     call = f"Document.prototype.querySelector.call(document, {literal(selector)}) !== null"
     end_s = time.monotonic() + timeout_s
     while time.monotonic() < end_s:
@@ -127,8 +127,8 @@ async def wait_until_still(
 ) -> Facts:
     """Wait for network and DOM to be still together, and return the last facts.
 
-    A page that is about to take itself to another is waited for up to ``leave_s`` seconds.
-    Raises as ``read_facts`` does. Returns early when the page navigates: ``watch.navigations`` tells.
+    Waits up to ``leave_s`` seconds for a page that is about to navigate. Raises as ``read_facts`` does. Returns early
+    if the page navigates, which ``watch.navigations`` shows.
     """
     watch, start_s = page.watch, time.monotonic()
     navigations = watch.navigations

@@ -1,7 +1,7 @@
-"""Keeps one browser warm: lends it to scans, replaces it when it dies or has grown, stops the old one when free.
+"""Keeps one browser warm: lends it to scans, replaces it when it dies or has grown, stops the old one when it is free.
 
-A scan that was hit by a crash gets a browser of its own (``alone``), so that a page which kills browsers takes no other
-scan with it twice. Clock-free: recycling goes by count and by memory.
+A scan that was hit by a crash gets a separate browser (``alone``), so that a page that kills browsers does not hit
+other scans twice. Uses no clock: browsers are recycled by count and memory.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class WarmBrowser:
         self._retired: set[Chromium] = set()
         self._starting = asyncio.Lock()
         self.sandbox = ""
-        """Of the browser started last: ``on``, or why it is off; '' before the first."""
+        """The sandbox of the browser started last: ``on``, or why it is off; '' before the first."""
 
     @property
     def current(self) -> Chromium | None:
-        """The browser that the next scan gets, if there is one already."""
+        """The browser for the next scan, if there already is one."""
         return self._current
 
     async def start(self) -> None:
@@ -46,7 +46,7 @@ class WarmBrowser:
 
     @contextlib.asynccontextmanager
     async def lend(self, *, alone: bool = False) -> AsyncGenerator[Chromium]:
-        """Hand out a live browser for one scan; raises ``BrowserGone`` when none starts."""
+        """Lend a live browser to one scan; raises ``BrowserGone`` if none starts."""
         browser = await self._launch() if alone else await self._take()
         browser.users += 1
         try:
@@ -59,7 +59,7 @@ class WarmBrowser:
             await asyncio.shield(self._settle(browser))
 
     async def resident_mb(self) -> int:
-        """Return the resident memory of all browsers that run; one that is gone takes none."""
+        """Return the resident memory of all running browsers."""
         total = 0
         for browser in [*self._retired, *([self._current] if self._current else [])]:
             with contextlib.suppress(BrowserGone):

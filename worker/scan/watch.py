@@ -1,8 +1,8 @@
 """Records a page's CDP events; makes no calls and has no clock.
 
-Authoritative about the main document (which response, whole or not), the redirects that led to it, what is still being
-loaded, and how often the page took itself elsewhere. ``page.py`` feeds it; ``verdict.py`` judges it.
-Event fields: https://chromedevtools.github.io/devtools-protocol/tot/Network/
+Authoritative about the main document (which response, complete or not), the redirects to it, open requests, and the
+page's own navigations. ``page.py`` feeds it; ``verdict.py`` judges it. Event fields:
+https://chromedevtools.github.io/devtools-protocol/tot/Network/
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from worker.scan.losses import Losses, challenge_of, come_again_of
 
 JsonObject = dict[str, Any]
 
-# These stay open as long as the page likes, or nobody waits for them.
+# These stay open as long as the page likes, or are never waited for.
 _NEVER_ENDING: Final = frozenset({"EventSource", "WebSocket", "Ping", "CSPViolationReport", "Prefetch"})
 _STREAM_TYPES: Final = frozenset({"text/event-stream", "multipart/x-mixed-replace"})
 _LOOKS: Final = frozenset({"Image", "Media", "Font"})
-"""Resource types that affect only a page's look, not its elements."""
+"""Resource types that affect only a page's appearance, not its elements."""
 _HOLDS_UP: Final = frozenset({"Script", "Stylesheet"})
 """Resource types that the load event waits for; a page without one of them is incomplete."""
 _MOST_FACTOR: Final = 3
@@ -30,7 +30,7 @@ _TRAFFIC: Final = frozenset(
 )
 MAX_URL_CHARS: Final = 2_000
 BLOCKED_BY_REQUEST: Final = "net::ERR_BLOCKED_BY_CLIENT"
-"""Chromium's error for requests that we block on request."""
+"""Chromium's error for requests that the scan request blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class MainDocument:
 
 @dataclass(slots=True)
 class OpenRequest:
-    """A request that has not ended. ``session`` began it; ``seen_s`` is when it gave its last sign of life."""
+    """A request that has not ended. ``session`` began it; ``seen_s`` is the time of its last activity."""
 
     session: str
     kind: str
@@ -68,7 +68,7 @@ class OpenRequest:
     is_answered: bool = False
 
     def is_stuck(self, now_s: float, *, looks_s: float, frame_s: float) -> bool:
-        """Whether to go on without it: an image, a medium or a font, or a frame's document that nobody answers."""
+        """Return whether to continue without it: an image, medium, font or frame document that is not answered."""
         if self.kind in _LOOKS:
             return now_s - self.seen_s >= looks_s or now_s - self.began_s >= looks_s * _MOST_FACTOR
         return self.kind == "Document" and not self.is_answered and now_s - self.began_s >= frame_s
@@ -78,7 +78,7 @@ class OpenRequest:
 class Watch:
     """State of one page, changed by ``see`` only. Times are the caller's monotonic seconds.
 
-    ``open`` has the requests that have not ended. A frame's document is asked for in its parent's session and ends in
+    ``open`` has the requests that have not ended. A frame's document is requested in its parent's session and ends in
     its own. ``session`` is empty for the page's own, and names the frame's otherwise.
     """
 
@@ -90,22 +90,22 @@ class Watch:
     received_bytes: int = 0
     failed_requests: int = 0
     navigations: int = 0
-    """Documents that came after the first."""
+    """Number of documents after the first."""
     is_loaded: bool = False
-    """The load event came, or never will: the page set out for an address that is no page while it was parsed."""
+    """The load event came, or never will: while it was parsed, the page navigated to something that is not a page."""
     is_parsed: bool = False
     cut_by: str = ""
-    """What the page set out for, in vain, while it was parsed: Chromium parses it no further."""
+    """Address of a failed navigation while the page was parsed: Chromium parses it no further."""
     crash: str = ""
     dialogs: int = 0
     popups: int = 0
     unread_frames: dict[str, str] = field(default_factory=dict[str, str])
     frame_ids: dict[str, str] = field(default_factory=dict[str, str])
-    """The frame that last asked for the document at a URL."""
+    """The frame that last requested the document at a URL."""
     losses: Losses = field(default_factory=Losses)
     departure: Departure = field(default_factory=Departure)
     moved_from: str = ""
-    """Address of the document that had loaded when the page left it, by itself, for the one that is shown."""
+    """Address of the loaded document that the page itself left for the current one."""
     _documents: dict[str, MainDocument] = field(default_factory=dict[str, MainDocument])
     _frame_urls: dict[str, str] = field(default_factory=dict[str, str])
     _given_up: set[str] = field(default_factory=set[str])
@@ -113,19 +113,19 @@ class Watch:
 
     @property
     def inflight(self) -> dict[str, OpenRequest]:
-        """The open requests that are waited for before the page is called still."""
+        """The open requests to wait for before the page counts as still."""
         awaited = self.open.items()
         return {name: one for name, one in awaited if one.kind != "Media" and name not in self._given_up}
 
     @property
     def document(self) -> MainDocument | None:
-        """The document that is shown; the newest one asked for while none is."""
+        """The current document; the newest one requested while there is none."""
         shown = self._documents.get(self.committed_loader)
         return shown or next(reversed(self._documents.values()), None)
 
     @property
     def is_document_lost(self) -> bool:
-        """Whether the shown document broke off; it will not become more."""
+        """Whether the current document broke off, so that no more of it will arrive."""
         shown = self._documents.get(self.committed_loader)
         return shown is not None and bool(shown.error)
 
@@ -162,7 +162,7 @@ class Watch:
         self._note_traffic(method, params, now_s)
 
     def begin_worker(self, event: JsonObject, *, now_s: float) -> None:
-        """Note that a worker runs: its page asked for its script, whose end is known once the script has run."""
+        """Record a running worker: its page requested its script, whose end is known once the script has run."""
         self.last_network_s = now_s
         if (script := self.open.get(str(event["targetInfo"]["targetId"]))) is not None:
             script.kind, script.session = "Worker", str(event["sessionId"])
@@ -175,7 +175,7 @@ class Watch:
             request.seen_s = now_s
 
     def drop_reload(self) -> None:
-        """Forget the hop that a reload of ours has left."""
+        """Drop the hop left by the scan's own reload."""
         if self.document is not None and self.redirects[-1:] == [Redirect(0, self.document.url)]:
             self.redirects.pop()
 
@@ -190,7 +190,7 @@ class Watch:
         self.open = {name: request for name, request in self.open.items() if request.session != session}
 
     def give_up(self, now_s: float, *, looks_s: float, frame_s: float) -> bool:
-        """Stop waiting for what is stuck; say whether the page is parsed and waits for nothing else."""
+        """Stop waiting for stuck requests; returns whether the page is parsed and waits for nothing else."""
         stuck = {
             name
             for name, request in self.open.items()
@@ -202,11 +202,11 @@ class Watch:
         self._given_up |= stuck
         for name in stuck:
             if self.open[name].kind == "Document":
-                self.unread_frames[self.open[name].url] = f"no answer came within {frame_s:.1f} s"
+                self.unread_frames[self.open[name].url] = f"no answer within {frame_s:.1f} s"
         return True
 
     def is_held_up(self, now_s: float, *, looks_s: float, frame_s: float, silent_s: float) -> bool:
-        """Whether a page that is all there waits only for scripts and styles that nobody answers, and what is stuck."""
+        """Return whether a complete page waits only for unanswered scripts and styles, and for stuck requests."""
         silent = {
             name
             for name, request in self.open.items()
@@ -219,7 +219,7 @@ class Watch:
         )
 
     def open_since(self, began_s: float) -> list[OpenRequest]:
-        """Return what has been open since then, except what is said elsewhere or did come: frames, workers."""
+        """Return the requests open since then, except frames and workers, which are reported elsewhere."""
         noted = {"Document", "Worker"}
         long_open = (one for one in self.open.values() if one.began_s <= began_s and one.kind not in noted)
         return [one for one in long_open if one.kind != "Media" or not one.is_answered]
@@ -272,20 +272,20 @@ class Watch:
             self._documents[request_id].error = error or "the request was cancelled"
             hop = Redirect(0, self._documents[request_id].url)
             if request_id != self.committed_loader and self.redirects[-1:] == [hop]:
-                self.redirects.pop()  # it stayed where it was
+                self.redirects.pop()  # it stayed on its page
             return
         if event.get("canceled") or error.startswith(BLOCKED_BY_REQUEST):
             return
         self.failed_requests += 1
-        # What the site itself forbids to embed is unread by everyone, not only by us.
+        # Frames that the site itself forbids to embed are missing for every visitor.
         if request_id in self._frame_urls and "BLOCKED_BY" not in error:
             self.unread_frames[self._frame_urls[request_id]] = error
 
     def _frame_stopped(self, frame_id: str) -> None:
-        """Note that a frame has all it will get.
+        """Record that a frame will get no more content.
 
-        Where the page set out for an app, a download or an answer of 204 while it was parsed, no load event ever comes.
-        The document of a media file has no end in the network's record.
+        If the page navigated to an app, a download or an answer 204 while it was parsed, there is never a load event.
+        The document of a media file never ends in the network events.
         """
         if frame_id != self.frame_id:
             ended = ("Document", frame_id)

@@ -1,8 +1,9 @@
 """Distinguishes authors' words from generated letters in classes, ids and names. Pure.
 
-Build tools write ``css-1q2w3e``, ``sc-bdVaJa`` or ``Card_image__x7Gh2``, newly in each build;
-``card__image`` stays. What is taken for made costs a component a distinction, always the same one; what is wrongly
-taken for a word would give it another identity in each build. So in doubt it is made. The lists are in words.toml.
+Build tools generate ``css-1q2w3e``, ``sc-bdVaJa`` or ``Card_image__x7Gh2``, different in each build; ``card__image``
+stays. A word taken for generated only costs a component a distinction, the same in each build; letters wrongly taken
+for a word would give it a different identity in each build. So in doubt they count as generated. The lists are in
+words.toml.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ _TOOLS, _STATES, _LAYOUT, _KNOWN, _PAIRS, GENERIC = (
 _WORDLIKE: Final = 0.85
 _LONG, _LONG_WORDLIKE = 7, 0.75
 _SHORTEST: Final = 4
-"""Letters from which on the pairs say enough: letters made by chance pass about one time in sixty."""
+"""Number of letters from which the pairs say enough: random letters pass about one time in sixty."""
 
 
 def is_of_templates(word: str) -> bool:
-    """Tell whether ``word`` (lower case) is one of the closed list that templates use."""
+    """Return whether ``word`` (lower case) is in the closed list of words that templates use."""
     return word in _KNOWN
 
 
 def is_word(text: str) -> bool:
-    """Tell whether ``text`` (letters alone) looks like a word, or is one that templates use."""
+    """Return whether ``text`` (only letters) looks like a word, or is one that templates use."""
     word = text.lower()
     if word in _KNOWN or word.removesuffix("s") in _KNOWN:
         return True
@@ -51,9 +52,9 @@ def is_word(text: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def words_of(name: str) -> tuple[str, ...]:
-    """Return the words in a class, id or name, lower case, without numbers and what builds made.
+    """Return the words in a class, id or name, in lower case, without numbers and generated parts.
 
-    A part with capitals inside (``bdVaJa``) or with digits among letters (``x7Gh2``) is made.
+    A part with capitals inside (``bdVaJa``) or with digits among letters (``x7Gh2``) is generated.
     """
     found: list[str] = []
     for part in _PART.split(name[:200]):
@@ -64,12 +65,12 @@ def words_of(name: str) -> tuple[str, ...]:
 
 
 def base_class(classes: str, *, is_container: bool = False) -> str:
-    """Return the class that says what an element is: ``card image`` of ``is-new card__image card__image--wide``.
+    """Return the class that describes an element: ``card image`` of ``is-new card__image card__image--wide``.
 
-    States, modifiers, utilities and made classes say nothing. Of the rest the first one counts, but one that others
+    States, modifiers, utilities and generated classes are ignored. Of the rest the first counts, but one that others
     extend (``btn`` of ``primary btn btn-primary``) takes precedence: further classes change nothing. A generic one
     yields to its extension: ``btn-buy`` of ``btn btn-buy``. A container's layout words (``row``, ``wrapper``,
-    ``product-page``) say nothing either.
+    ``product-page``) are also ignored.
     """
     kept: list[tuple[bool, int, str]] = []
     names = classes.split()[:20]

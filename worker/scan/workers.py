@@ -1,8 +1,8 @@
 """The dedicated workers of one page: intercepted before their first line, prepared, and resumed at once.
 
-A worker is not a frame: it has no document, and none of our scripts run in it. Its requests take the path of its page's
-or frame's requests (the proxy, and ``Fetch`` of their session), so nothing is held here: its session is there to know
-what is still being loaded. ``page.py`` calls this, and closes shared and service workers.
+A worker is not a frame: it has no document, and none of Sightline's scripts run in it. Its requests take the path of
+its page's or frame's requests (the proxy, and ``Fetch`` of their session), so nothing is held here: its session only
+shows what is still being loaded. ``page.py`` calls this, and closes shared and service workers.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from worker.scan.cdp import Connection, JsonObject, Session
 from worker.scan.watch import Watch
 
 MOST: Final = 100
-"""At one time, nested ones included: a worker can start others like itself. Those beyond are not started."""
+"""Maximum number of concurrent workers, including nested ones; further ones are not started."""
 START: Final = "Runtime.runIfWaitingForDebugger"
 _CALLS: Final = frozenset({"Network.enable", "Target.setAutoAttach", "Emulation.setUserAgentOverride"})
-"""What a worker's session knows of the calls that prepare a page's."""
+"""The calls that prepare a page's session and that a worker's session supports."""
 _PAUSE: Final = ("Debugger.enable", "Debugger.pause")
 
 
@@ -68,9 +68,9 @@ class Workers:
             watch.forget_session(name)
 
     def pause(self) -> bool:
-        """Have them stand where they are; say whether any ran until now.
+        """Pause them; returns whether any was running.
 
-        What runs on takes the processor from the page's audit, and a page at rest hears nothing of it.
+        Running workers take the processor from the page's audit, and a page at rest does not receive their messages.
         """
         if self._are_paused or not self._parents:
             return False
@@ -79,7 +79,7 @@ class Workers:
         return True
 
     def resume(self) -> None:
-        """Let them go on; safe to call at any time."""
+        """Resume them; safe to call at any time."""
         if self._are_paused:
             self._are_paused = False
             self._post(("Debugger.disable",))
@@ -90,7 +90,7 @@ class Workers:
                 Session(self._connection, name).post(method)
 
     def _owner(self, name: str) -> str:
-        """Return the session of the page or frame that a worker belongs to, however deep it is nested."""
+        """Return the session of the page or frame that a worker belongs to, however deeply nested."""
         while name in self._parents:
             name = self._parents[name]
         return name

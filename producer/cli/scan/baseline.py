@@ -74,7 +74,7 @@ class Baseline:
         return len(elements) + len(self.components)
 
     def has(self, issue_id: str) -> bool:
-        """Whether the component barrier is known; False for an element without one."""
+        """Return whether the component barrier is known; False for an element without one."""
         return kind_of(issue_id) in self.components
 
 
@@ -114,7 +114,7 @@ class _Seen:
                     add_path(self.components, Component(kind_of(node.issue_id), finding.rule, node.component), path)
 
     def can_tell(self, path: str, rule: str) -> bool:
-        """Whether the absence of a finding of ``rule`` on the page is reliable."""
+        """Return whether the absence of a finding of ``rule`` on the page is reliable."""
         return path in self._read and (path, rule) not in self._trimmed
 
 

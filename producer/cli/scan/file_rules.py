@@ -13,7 +13,7 @@ from producer.contract.waiver import Waiver
 
 @dataclass(frozen=True, slots=True)
 class FileRules:
-    """``waivers`` are by fingerprint; ``shown`` is the file's name."""
+    """The waivers (``waivers`` by fingerprint) and limits of a file named ``shown``."""
 
     waivers: tuple[Waiver, ...] = ()
     rule_waivers: tuple[RuleWaiver, ...] = ()

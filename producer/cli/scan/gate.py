@@ -50,7 +50,7 @@ class RuleWaiver:
     is_others: bool = False
 
     def covers(self, rule: str, url: str) -> bool:
-        """Whether it covers findings of a rule on a page."""
+        """Return whether it covers findings of a rule on a page."""
         if (rule in self.rules) is self.is_others:
             return False
         if not self.match:
@@ -157,7 +157,7 @@ class Gate:
 
 
 def _is_new(node: Node, changes: Changes) -> bool:
-    """Whether an element's component barrier is new on the site; or the element, without a named component."""
+    """Return whether an element's component barrier is new on the site; or the element, without a named component."""
     components = changes.new_components
     if node.issue_id and not node.unnamed and components is not None:
         if any(one.issue_id == node.issue_id for one in components):
@@ -168,7 +168,7 @@ def _is_new(node: Node, changes: Changes) -> bool:
 
 
 def _has_unlisted_new(nodes: Sequence[Node], changes: Changes, known: set[str]) -> bool:
-    """Whether an element beyond the result's limit is new."""
+    """Return whether an element beyond the result's limit is new."""
     listed = {node.issue_id for node in nodes}
     if changes.new_components is not None and "" not in listed:
         return any(one.issue_id not in listed for one in changes.new_components)

@@ -52,7 +52,8 @@ def add_sitemaps(
             note_gaps(listed.pages, part.robots, targets)
         _note_problems(sitemap, listed, refused)
         if not listed.pages:
-            nothing = InputError(f"{sitemap!r} lists nothing to scan: {_summary(listed)}")
+            why = "".join(f"; {one_line(problem)}" for problem in list(part.robots.problems.values())[:1])
+            nothing = InputError(f"{sitemap!r} lists nothing to scan: {_summary(listed)}{why}")
             errors.append(next(iter(listed.problems.values()), nothing))
         unreadable |= dict.fromkeys(part.robots.problems.values())
     targets.remarks += [f"{one_line(why)}, so its site's pages are not scanned" for why in unreadable]

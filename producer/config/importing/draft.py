@@ -25,7 +25,7 @@ class NotCarried:
 
     @property
     def text(self) -> str:
-        """Both on one line."""
+        """The option and the reason on one line."""
         return f"{self.option}: {self.why}"
 
 

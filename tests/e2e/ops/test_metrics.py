@@ -77,7 +77,7 @@ async def test_a_port_in_use_ends_the_start_in_one_line_with_what_to_do(
 
     said = (tmp_path / "workers.log").read_text()
     assert worker.returncode == 64
-    assert f"METRICS_PORT is {taken}: 127.0.0.1:{taken} cannot be listened on" in said
+    assert f"METRICS_PORT is {taken}: 127.0.0.1:{taken} cannot be used" in said
     assert "Traceback" not in said
 
 

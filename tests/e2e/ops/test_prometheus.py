@@ -39,7 +39,7 @@ def panel_queries(environment: str) -> dict[str, str]:
 def quick_rules() -> str:
     """The alerts as they are, but for their patience."""
     text = (OPS / "prometheus/alerts.yml").read_text()
-    return re.sub(r"for: \d+m", "for: 1s", text).replace("offset 15m", "offset 3s")
+    return re.sub(r"for: \d+[sm]", "for: 1s", text).replace("offset 15m", "offset 3s")
 
 
 async def test_each_panel_has_data_under_load_and_two_alerts_are_provoked(

@@ -238,7 +238,7 @@ async def test_a_call_that_breaks_each_time_ends_with_its_reason_and_never_as_a_
         (job_id,) = await scanned(client)
         (result,) = await all_assessed(client, [job_id])
 
-    assert "before its answer was whole" in result.assessment_source
+    assert "before its answer was complete" in result.assessment_source
     assert not result.assessed_by.is_pending
     assert await redis.xlen(keys.dead) == 0
 

@@ -77,10 +77,10 @@ async def test_two_batches_are_compared_by_name_and_of_one_page_if_asked(desk: D
     ("question", "words"),
     [
         ("What changed between nightly-1 and nightly-2?", f"New: “{HEADER}”"),
-        ("Which component should we mend first?", f"Mend first: “{HEADER}”"),
+        ("Which component should we fix first?", f"Fix first: “{HEADER}”"),
         ("Since when is the header broken?", "since 1970-01-01 00:00 UTC, on 3 pages with 3 elements"),
-        ("Since when is the card image broken?", "mended on 1970-01-01 00:00 UTC"),
-        ("How many label barriers are on /1?", f"1 label barrier, in 1 component barrier on {SHOP}/1"),
+        ("Since when is the card image broken?", "fixed on 1970-01-01 00:00 UTC"),
+        ("How many label barriers are on /1?", f"1 element with label barriers, in 1 component barrier on {SHOP}/1"),
     ],
 )
 @pytest.mark.usefixtures("shop")

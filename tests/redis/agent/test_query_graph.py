@@ -31,8 +31,8 @@ async def test_the_builtin_model_answers_and_a_follow_up_knows_what_was_said(sho
     first = await shop.ask(None, WORST, job="q1", thread_id="audit")
     second = await shop.ask(None, "What is wrong with that page?", job="q2", thread_id="audit")
 
-    assert first.answer.startswith("The worst barriers are on \u201cCart\u201d (https://shop.example/cart): 2 barriers")
-    assert second.answer.startswith("\u201cCart\u201d (https://shop.example/cart), last seen so on")
+    assert first.answer.startswith("The worst barriers are on \u201cCart\u201d (https://shop.example/cart): 2 elements")
+    assert second.answer.startswith("\u201cCart\u201d (https://shop.example/cart), last seen in this state on")
     assert (first.sources, second.sources) == (("cart-1", "home-1"), ("cart-1",))
     assert first.model == second.model == "builtin"
     assert first.thread_id == second.thread_id == "audit"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from producer.contract import JsonObject, QueryRequest
-from producer.errors import ModelUnreachable, ThreadBusy
+from producer.errors import ContextExceeded, ModelUnreachable, ThreadBusy
 from tests.redis.agent.asking import SHOP, Desk, ScriptedChat, call
 from tests.redis.agent.scanning import Killed, kill_before_step
 from worker.agent.conversation.citations import NO_SCAN_SAYS
@@ -175,7 +175,7 @@ async def test_one_query_at_a_time_speaks_in_a_thread_and_others_speak_elsewhere
     running = asyncio.create_task(shop.ask(stopped, WORST, job="q1", thread_id="a"))
     await asyncio.wait_for(stopped.stopped.wait(), 20)
 
-    with pytest.raises(ThreadBusy, match="held by query 'q1'"):
+    with pytest.raises(ThreadBusy, match="question 'q1' of the conversation"):
         await shop.ask(None, "What is wrong with that page?", job="q2", thread_id="a", submitted_ms=2)
     elsewhere = await shop.ask(None, WORST, job="q3", thread_id="b", submitted_ms=3)
     running.cancel()
@@ -239,3 +239,26 @@ async def test_a_step_that_a_frozen_worker_writes_when_it_wakes_takes_no_later_t
 
     assert [one.content for one in chat.asked[0] if one.role == "user"] == ["One?", "Two?", "Three?"]
     assert isinstance(answer, ThreadBusy)
+
+
+async def test_a_conversation_that_the_tokenizer_makes_too_long_is_shown_shorter(shop: Desk):
+    for number in range(3):
+        said = ScriptedChat(call("search_scans"), f"The cart [scan cart-1]. {number} " + "It needs a label. " * 90)
+        await shop.ask(said, f"{number}? " + "What of it? " * 150, job=f"q{number}", thread_id="a", use_cache=False)
+    chat = ScriptedChat(ContextExceeded("the server cut it"), "The cart [scan cart-1].")
+
+    result = await shop.ask(chat, WORST, job="q4", thread_id="a", use_cache=False)
+
+    assert result.answer.startswith("The cart")
+    assert len(chat.asked[1]) < len(chat.asked[0])
+    assert chat.asked[1][-1].content == WORST
+    assert any("earlier turns the model was shown" in note for note in result.notes)
+
+
+async def test_a_question_too_long_for_its_context_fails_as_the_server_said(shop: Desk):
+    chat = ScriptedChat(ContextExceeded("the server cut it"))
+
+    with pytest.raises(ContextExceeded, match="the server cut it"):
+        await shop.ask(chat, WORST, job="q1", use_cache=False)
+
+    assert len(chat.asked) == 1

@@ -139,7 +139,9 @@ async def test_without_an_embedding_model_the_findings_are_delivered_and_kept(
 
     await apply(redis, commit)
     assert result.counts.total == 2
-    assert result.notes[0].startswith("not yet searchable by meaning, and not compared with similar pages: nothing answers")
+    assert result.notes[0].startswith(
+        "not yet searchable by meaning, and not compared with similar pages: nothing answers"
+    )
     assert [record.scan_id for record in await history.find()] == ["job-1"]
     assert "vector" not in await hash_of(redis, keys.scan("job-1"))
 

@@ -95,7 +95,7 @@ async def test_a_model_may_ask_for_a_tool_and_go_on_with_its_answer(open_worker:
 @pytest.mark.parametrize(
     ("fault", "error", "said"),
     [
-        (CloudFault("status", 401, "bad key"), errors.ModelRefused, "look at FALLBACK_API_KEY"),
+        (CloudFault("status", 401, "bad key"), errors.ModelRefused, "check FALLBACK_API_KEY"),
         (CloudFault("status", 429, "slow down", "0"), errors.ModelBusy, "(429): "),
         (CloudFault("status", 500, "oops", "0"), errors.ModelError, "failed (500): "),
         (CloudFault("status", 400, "maximum context length is 8192"), errors.ContextExceeded, "too long"),
@@ -104,8 +104,8 @@ async def test_a_model_may_ask_for_a_tool_and_go_on_with_its_answer(open_worker:
         (CloudFault("silence"), errors.ModelTimeout, "did not answer within"),
         (CloudFault("stall"), errors.ModelTimeout, "did not answer within"),
         (CloudFault("drop"), errors.AnswerIncomplete, "dropped the connection"),
-        (CloudFault("mid_error"), errors.ModelError, "in mid-answer"),
-        (CloudFault("nonsense"), errors.AnswerIncomplete, "not the protocol"),
+        (CloudFault("mid_error"), errors.ModelError, "during its answer"),
+        (CloudFault("nonsense"), errors.AnswerIncomplete, "gave an invalid answer"),
         (CloudFault("no_finish"), errors.AnswerIncomplete, "stopped in the middle of its answer"),
         (CloudFault("length"), errors.AnswerTruncated, "CHAT_MAX_OUTPUT"),
         (CloudFault("content_filter"), errors.ModelRefused, "content filter"),
@@ -137,7 +137,7 @@ async def test_arguments_that_are_no_json_are_no_answer(open_worker: OpenModels,
     cloud.faults.append(CloudFault("bad_arguments"))
     models = await open_worker()
 
-    with pytest.raises(errors.AnswerIncomplete, match="no JSON object"):
+    with pytest.raises(errors.AnswerIncomplete, match="not a JSON object"):
         await cloud_of(models).chat(ASK, tools=[REMEMBER])
 
 
@@ -232,7 +232,7 @@ def test_the_key_is_in_no_picture_of_the_settings_and_in_no_complaint():
     [
         ({"fallback_base_url": ""}, "FALLBACK_BASE_URL is not set"),
         ({"fallback_model": "no such name"}, "expected a model's name"),
-        ({"fallback_api_key": "two words"}, "the key alone"),
+        ({"fallback_api_key": "two words"}, "only the key"),
         ({"fallback_api_key_file": "/nowhere"}, "both set"),
         ({"fallback_api_key": "", "fallback_api_key_file": "/nowhere"}, "cannot be read"),
     ],

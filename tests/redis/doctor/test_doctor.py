@@ -140,7 +140,7 @@ async def test_a_large_redis_is_not_walked_whole(redis: Redis, keys: Keys):
 
     assert not sample.is_whole
     assert 0 < sample.seen < 5_000
-    assert "a part of all" in lifetime_line(sample).text
+    assert "a sample" in lifetime_line(sample).text
 
 
 async def test_ollama_and_its_models_are_looked_for(redis_url: str, keys: Keys):

@@ -35,7 +35,7 @@ async def test_a_model_that_is_there_is_well_and_its_share_is_told():
         ({"fallback_api_key": "sk-wrong"}, "refuses the key → correct FALLBACK_API_KEY"),
         ({"fallback_model": "bigger-model"}, "'bigger-model' is not among the 1 models of"),
         ({"fallback_share": 0.0}, "no call may go there → raise FALLBACK_SHARE"),
-        ({"fallback_base_url": "http://127.0.0.1:9/v1"}, "does not answer (ConnectError) → look at FALLBACK_BASE_URL"),
+        ({"fallback_base_url": "http://127.0.0.1:9/v1"}, "does not answer (ConnectError) → check FALLBACK_BASE_URL"),
     ],
 )
 async def test_what_would_make_each_call_fail_is_a_warning(settings: dict[str, Any], said: str):

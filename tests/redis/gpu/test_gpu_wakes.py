@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from producer.keys import Keys
+from tests.support.gpu import DEADLINE_S, QUICK, hold, hold_for_ever, holders, waiting
+from tests.support.ollama_models import OpenPool
 from tests.support.queue import until
+from worker.gpu.pool import GpuPool
+from worker.gpu.scripts import RedisClock, Timing
 from worker.gpu.wakes import WakeListener
+
+RARELY = Timing(renew_s=600.0, lease_s=1800.0, confirm_s=QUICK.confirm_s)
+"""No heartbeat tells a waiter its grant."""
 
 
 async def test_a_message_that_is_no_text_does_not_end_the_listening(redis: Redis, keys: Keys):
@@ -44,3 +52,62 @@ async def test_a_listener_stops_although_redis_py_drops_its_cancellation(
         await is_reading.wait()
 
         await listener.stop()
+
+
+async def test_a_call_begins_on_its_grant_s_message_alone(open_pool: OpenPool, monkeypatch: pytest.MonkeyPatch):
+    pool = await open_pool("w1", timing=Timing(renew_s=600.0, lease_s=1800.0, confirm_s=600.0))
+    async with pool.acquire("chat"):
+        waiter = asyncio.create_task(hold(pool))
+        await waiting(pool, 1)
+        monkeypatch.setattr(pool._scripts, "acquire", _refused)
+        monkeypatch.setattr(pool._scripts, "check", _refused)
+
+    slot = await asyncio.wait_for(waiter, DEADLINE_S)
+
+    assert slot.ended_ms > 0
+
+
+async def test_a_grant_that_is_heard_after_it_has_passed_on_is_not_taken(open_pool: OpenPool, redis: Redis, keys: Keys):
+    frozen, other = await open_pool("w1", timing=RARELY), await open_pool("w2", timing=QUICK)
+    unheard = _unheard(frozen)
+    async with other.acquire("chat"):
+        late = asyncio.create_task(hold(frozen))
+        await waiting(other, 1)
+        next_one = asyncio.create_task(hold_for_ever(other))
+        await waiting(other, 2)
+
+    await until(lambda: bool(unheard), what="the grant to the frozen worker")
+    await waiting(other, 0)  # its grant has passed on
+    frozen._wake(unheard.pop(0))
+    await waiting(other, 1)  # it has asked, and waits again
+
+    assert [token[:2] for token in await holders(redis, keys)] == ["w2"]
+    assert not late.done()
+    next_one.cancel()
+    await asyncio.gather(next_one, return_exceptions=True)
+    await until(lambda: bool(unheard), what="the second grant")
+    frozen._wake(unheard.pop(0))
+    assert (await asyncio.wait_for(late, DEADLINE_S)).ended_ms > 0
+
+
+def test_the_age_of_a_grant_is_bounded_from_above_or_unknown():
+    clock = RedisClock()
+    assert clock.age_s(5_000, now=10.0) is None
+
+    clock.note(100.0, 5_000)  # asked for at 100 s, Redis said 5,000 ms
+
+    assert clock.age_s(5_250, now=100.5) == pytest.approx(0.25)
+    assert clock.age_s(4_000, now=100.5) == pytest.approx(1.5)
+    assert clock.age_s(3_605_250, now=100.5) is None  # Redis' clock was set forward since
+
+
+def _unheard(pool: GpuPool) -> list[str]:
+    """Keep what a pool's channel says from it, as a freeze does."""
+    messages: list[str] = []
+    pool._wakes._on_wake = messages.append
+    return messages
+
+
+async def _refused(*_: Any) -> None:
+    msg = "nobody had to ask"
+    raise AssertionError(msg)

@@ -91,4 +91,4 @@ async def test_models_that_push_each_other_out_of_memory_are_said_to(open_with: 
             while [model.name for model in (await host()).loaded] != [only.name]:
                 pass
 
-    assert "push each other out of its memory" in " ".join((await host()).notes)
+    assert "displace each other from its memory" in " ".join((await host()).notes)

@@ -50,8 +50,8 @@ def fails(*faults: Fault) -> Callable[[OllamaServer], None]:
             "did not answer within 300 s, and then with silences of at most 0.2 s",
             id="stall",
         ),
-        pytest.param(fails(Fault("drop")), {}, "dropped the connection before its answer was whole", id="drop"),
-        pytest.param(fails(Fault("half_line")), {}, "before its answer was whole", id="half_line"),
+        pytest.param(fails(Fault("drop")), {}, "dropped the connection before its answer was complete", id="drop"),
+        pytest.param(fails(Fault("half_line")), {}, "before its answer was complete", id="half_line"),
         pytest.param(
             fails(Fault("silence")), {}, "stopped in the middle of its answer after 0 characters", id="silence"
         ),

@@ -14,7 +14,9 @@ from producer.reports.comparison import Comparison
 from tests.support.recorded_shop import NOW, SHOP, T1, T2, Shop, component
 from tests.support.scans import finding
 from worker.cli.history_text import group_lines
+from worker.memory.history.comparison import compare_moments
 from worker.memory.history.history import History, ScanFilter
+from worker.memory.history.periods import Moment
 from worker.memory.history.trends import group_trends
 from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinEmbedder
@@ -156,3 +158,27 @@ async def test_groups_are_worse_and_better_by_what_changed_and_not_by_sums(shop:
     assert "new       Header › logo has no text alternative: on 4 pages" in shown
     assert "mended    Footer › link has no text: on 4 pages" in shown
     assert [one.verdict for one in before.groups] == ["same", "same"]
+
+
+async def test_two_times_are_compared_alike_by_one_read_and_by_grouping_in_redis(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    for path in ("/1", "/2", "/3"):
+        await shop.scan(path, component("a"), component("b"), at=T1)
+    await shop.scan("/1", component("b"), component("c"), at=T2)
+    await shop.scan("/2", component("a"), at=T2)
+    before, after = Moment("before", "time", T1 + 1, {}), Moment("after", "time", T2 + 1, {})
+    wanted = ScanFilter(host="shop.example")
+
+    at_once = await compare_moments(shop.history, before, after, wanted)
+    more_than_that = await shop.history.states_of_records(wanted, limit=4)
+    monkeypatch.setattr(History, "states_of_records", none)
+    grouped = await compare_moments(shop.history, before, after, wanted)
+
+    assert more_than_that is None
+    assert told(at_once) == {"a": "moved", "b": "moved", "c": "new"}
+    assert at_once == grouped
+
+
+async def none(*_: object, **__: object) -> None:
+    return None

@@ -128,7 +128,7 @@ def test_old_records_are_dropped_and_counted(history: Call):
     done = history("prune", "--older-than", "3 days")
 
     assert done.returncode == 0
-    assert done.stdout == "dropped 1 of 3 records; the newest of each page stay\n"
+    assert done.stdout == "deleted 1 of 3 records; the newest of each page stay\n"
     assert [one["scan_id"] for one in lines(history(CART))] == ["cart-5"]
 
 
@@ -140,7 +140,7 @@ def test_a_person_is_shown_text(redis_url: str, keys: Keys):
 
     shown = drawn.splitlines()
     assert code == 0
-    assert shown[0] == "worse   checkout: 1 barrier (1 critical) then, 2 barriers (2 critical) now, on 1 page"
+    assert shown[0] == "worse   checkout: 1 element (1 critical) then, 2 elements (2 critical) now, on 1 page"
     assert shown[1].split() == ["1", "→", "2", CART]
     assert shown[2].split() == ["scans", "cart-0", "and", "cart-5"]
 
@@ -152,7 +152,7 @@ def test_a_person_is_told_that_the_list_may_go_on(redis_url: str, keys: Keys):
     _, cut = drawn_by_sightline(environment, "history", "--limit", "1")
     _, whole = drawn_by_sightline(environment, "history")
 
-    assert "At most 1 record, as --limit says; there may be more." in cut
+    assert "Only 1 record shown (--limit); there may be more." in cut
     assert "--limit" not in whole
 
 

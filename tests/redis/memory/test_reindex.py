@@ -213,7 +213,7 @@ async def test_without_any_vectors_there_is_nothing_to_move(redis: Redis, keys: 
 
 async def test_a_changed_setting_is_refused_with_the_command_to_type_unless_a_reindex_explains_it(place: Environment):
     place.other.down = 0
-    with pytest.raises(SettingsError, match=r"type: sightline reindex --to other; .*set EMBEDDING_MODEL=builtin"):
+    with pytest.raises(SettingsError, match=r"run: sightline reindex --to other; .*set EMBEDDING_MODEL=builtin"):
         await place.worker(OtherEmbedder()).claim()
     with pytest.raises(ModelError):
         await place.reindex()

@@ -179,7 +179,7 @@ async def test_the_hold_lasts_as_long_as_the_body_and_is_given_back(redis: Redis
 
         await until(is_renewed, what="a lease that began after the first had ended")
         held.check()
-        with pytest.raises(ThreadBusy, match="held by query 'q1'"):
+        with pytest.raises(ThreadBusy, match="question 'q1' of the conversation"):
             await speak(threads, "q2", for_ever)
 
     await speak(threads, "q1", body)
@@ -231,7 +231,7 @@ async def test_without_redis_the_hold_ends_when_its_lease_does_there(redis_serve
         with pytest.raises(ThreadBusy, match="lease expired"):
             await speak(Threads(client, keys, lease_s=0.6), "q1", body)
 
-    assert loop.time() - killed[0] < 2.0
+    assert loop.time() - killed[0] < 6.0
 
 
 async def test_a_cancelled_job_is_cancelled_and_its_conversation_free(redis: Redis, keys: Keys):

@@ -168,17 +168,17 @@ async def test_what_cannot_go_stays_and_is_named(stock: ArqRedis, pool: StreamPo
 
     left = {job_id: job.reason for job_id, job in (await drained(pool)).items()}
 
-    assert "in progress" in left["running"]
-    assert "a job of this id" in left["taken"]
+    assert "running on an arq worker" in left["running"]
+    assert "a job with this id" in left["taken"]
     assert "has expired" in left["expired"]
     assert "unable to deserialize job: UnpicklingError" in left["garbage"]
     assert "abort was requested" in left["aborted"]
-    assert "argument 1 is no JSON" in left["no-json"]
+    assert "argument 1 is not JSON" in left["no-json"]
     assert await stock.zcard(default_queue_name) == 6
     assert await on_the_stream(stock, keys) == ["taken"]
 
 
-@pytest.mark.parametrize(("key", "what"), [(in_progress_key_prefix, "in progress"), (retry_key_prefix, "meanwhile")])
+@pytest.mark.parametrize(("key", "what"), [(in_progress_key_prefix, "running on an arq worker"), (retry_key_prefix, "meanwhile")])
 async def test_a_job_that_an_arq_worker_starts_meanwhile_is_left_to_it(
     stock: ArqRedis, pool: StreamPool, keys: Keys, key: str, what: str
 ):

@@ -41,7 +41,7 @@ def test_its_errors_are_those_of_the_async_client(redis_url: str, keys: Keys):
     with BlockingClient(settings_for(redis_url, keys)) as client:
         job = client.submit("double", {"n": 1})
 
-        with pytest.raises(WaitTimeout, match="it goes on"):
+        with pytest.raises(WaitTimeout, match="it continues"):
             client.wait(job.job_id, timeout_s=0.05)
         with pytest.raises(UnknownJob, match="nobody"):
             client.wait("nobody", timeout_s=DEADLINE_S)

@@ -228,7 +228,7 @@ async def test_limits_written_by_hand_that_are_none_change_nothing(redis: Redis,
 @pytest.mark.parametrize(
     ("wanted", "why"),
     [
-        (HostLimits(), "give --places N, --gap MS or both"),
+        (HostLimits(), "use --places N, --gap MS or both"),
         (HostLimits(places=0), "sightline pause host shop.example"),
         (HostLimits(places=101), "expected 1 to 100"),
         (HostLimits(gap_ms=-1), "expected 0 to 600,000 ms"),
@@ -258,7 +258,7 @@ async def test_a_control_written_by_hand_is_shown_and_holds(client: Client, redi
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "why"), [("lane", "fast", "expected one of interactive, batch"), ("host", "a b", "names no host")]
+    ("kind", "name", "why"), [("lane", "fast", "expected one of interactive, batch"), ("host", "a b", "is not a host")]
 )
 def test_what_cannot_be_paused_is_refused(kind: str, name: str, why: str):
     with pytest.raises(InputError, match=why):

@@ -16,7 +16,7 @@ from producer.settings import ClientSettings
 from tests.support.queue import running_worker, until
 from worker.queue import lane_reader
 
-WAIT_S = 30
+WAIT_S = 60
 
 
 async def nothing(_: dict[Any, Any]) -> None:

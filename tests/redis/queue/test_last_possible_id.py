@@ -36,7 +36,7 @@ async def test_a_lane_at_its_last_id_refuses_submits_by_name_and_takes_them_once
     before = await submitted(client)
     await exhaust(redis, keys.lane("batch"))
 
-    with pytest.raises(RedisUnsuitable, match=f"'{keys.lane('batch')}' takes no more.*redis-cli DEL"):
+    with pytest.raises(RedisUnsuitable, match=f"'{keys.lane('batch')}' accepts no more.*redis-cli DEL"):
         await submitted(client, job_id="refused", batch="night")
 
     assert not await redis.exists(keys.job("refused"), keys.batch("night"))

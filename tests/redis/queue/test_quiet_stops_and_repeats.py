@@ -21,7 +21,7 @@ from worker.queue.delivery import Delivery
 from worker.queue.lane_reader import Claimed
 from worker.queue.stream import JobStream
 
-WAIT_S = 20
+WAIT_S = 60
 PAUSE_S = 0.1
 
 

@@ -139,6 +139,19 @@ async def test_an_operator_may_until_the_account_goes(signed: Browser, client: C
     assert (await client.batch("one")).total == 1
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_password_file_may_have_a_byte_order_mark(file: str, encoding: str) -> None:
+    text = Path(file).read_text()
+    Path(file).write_text(text, encoding=encoding)
+    anna = Accounts(file).signed_in("anna", PASSWORD)
+
+    add_account(file, "ines", "reader", PASSWORD)
+
+    assert anna is not None
+    assert anna.role == "operator"
+    assert Path(file).read_text().startswith(text)
+
+
 async def test_a_forged_or_old_session_is_none(client: Client, file: str) -> None:
     accounts = Accounts(file)
     app = app_over(client, WebSettings(auth=file), accounts=accounts)
@@ -183,6 +196,23 @@ async def test_guessing_a_password_is_slowed_and_tells_nothing(signed: Browser) 
     assert "The name or password is wrong." in unknown.text
     assert "The name or password is wrong." in wrong.text
     assert await sign_in(signed, "anna") == 429
+
+
+async def test_no_forwarded_header_is_believed_by_default(client: Client, file: str) -> None:
+    accounts = Accounts(file)
+    app = app_over(client, WebSettings(auth=file), accounts=accounts)
+    claims = {"X-Forwarded-User": "anna", "X-Remote-User": "anna", "Remote-User": "anna", "X-Forwarded-Prefix": "/evil"}
+    claims |= {"X-Forwarded-Host": "evil.example", "Forwarded": "for=127.0.0.1;host=evil.example", "X-Role": "operator"}
+
+    answer = await browser(app, **claims).get("/")
+    statuses: list[int] = []
+    for number in range(TRIES + 1):
+        some = browser(app, **{"X-Forwarded-For": f"10.0.0.{number}", "X-Real-IP": f"10.0.0.{number}"})
+        fields = {"name": f"guess-{number}", "password": "wrong"}
+        statuses.append((await some.send("/sign-in", of="/sign-in", **fields)).status_code)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/")
+    assert statuses == [401] * TRIES + [429]
 
 
 async def test_signing_in_goes_on_to_pages_of_ours_alone(signed: Browser) -> None:

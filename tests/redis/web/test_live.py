@@ -13,11 +13,12 @@ from redis.asyncio import Redis
 from producer.client.client import Client
 from producer.errors import RedisUnreachable
 from producer.keys import Keys
+from producer.web.batch import ROWS
 from producer.web.live import Live, _offer, message
 from tests.support.queue import running_worker, settings_for, until
 from tests.support.redis_server import StartServer
 from tests.support.scans import scan_result
-from tests.support.web_pages import app_over, at_port
+from tests.support.web_pages import app_over, at_port, browser
 from worker.queue.outcome import Commit
 
 PAGES = 300
@@ -70,7 +71,7 @@ async def test_a_batch_of_300_pages_is_seen_live_with_redis_restarted_in_between
 
         async def watch() -> None:
             address = f"http://127.0.0.1:{port}/batches/live/events"
-            async with httpx.AsyncClient(timeout=120) as browser, browser.stream("GET", address) as answer:
+            async with httpx.AsyncClient(timeout=120) as watcher, watcher.stream("GET", address) as answer:
                 async for _, name, parts in heard(answer):
                     words.append(name)
                     if name == "update":
@@ -87,12 +88,16 @@ async def test_a_batch_of_300_pages_is_seen_live_with_redis_restarted_in_between
             server.start()
             scans.may.set()
             await asyncio.wait_for(watching, 120)
+        last = await browser(app_over(client)).get("/batches/live")
 
     assert f"<b>0</b> of {PAGES} jobs" in seen[0]["progress"]
     assert f"<b>{PAGES}</b> of {PAGES} jobs" in seen[-1]["progress"]
     assert "Ended" in seen[-1]["progress"]
-    rows = "".join(one["rows"] for one in seen)
-    assert {url for url in urls if f">{url}</a>" in rows} == set(urls)
+    shown = [[url for url in urls if f">{url}</a>" in one["rows"]] for one in seen]
+    assert all(rows for rows, one in zip(shown[1:-1], seen[1:-1], strict=True) if one["rows"])
+    assert max(map(len, shown)) <= ROWS
+    assert sum(map(len, shown)) > ROWS  # of what ended at once the newest, as many as a page shows
+    assert len([url for url in urls if f">{url}</a>" in last.text]) == ROWS
 
 
 async def test_a_browser_that_comes_back_hears_what_it_missed(client: Client, redis_url: str, keys: Keys) -> None:
@@ -191,3 +196,68 @@ async def test_a_slow_client_is_sent_the_newest_and_holds_nobody_up(client: Clie
 
     assert newest[-1] == message("update", {"number": "99"})
     assert len(newest) <= 16
+
+
+FLOOD = 5_000
+
+
+def flood_line(number: int, batch: str = "live") -> str:
+    about = {"event": "job.succeeded", "at_ms": number, "job_id": f"j{number}", "kind": "scan", "batch": batch}
+    return json.dumps({**about, "url": f"https://shop.example/{number}", "status": "scanned", "barriers": 0})
+
+
+async def test_a_flood_of_events_is_shown_by_its_newest_beside_a_client_that_takes_nothing(
+    client: Client, redis: Redis
+) -> None:
+    await client.submit("scan", {"url": "https://shop.example/"}, batch="live")
+    async with at_port(app_over(client)) as port:
+        slow = await asyncio.open_connection("127.0.0.1", port, limit=1)
+        slow[1].write(b"GET /batches/live/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        address = f"http://127.0.0.1:{port}/batches/live/events"
+        async with httpx.AsyncClient(timeout=60) as browser, browser.stream("GET", address) as answer:
+            messages = heard(answer)
+            await anext(messages)
+
+            async def flood() -> None:
+                for start in range(0, FLOOD, 500):
+                    async with redis.pipeline(transaction=False) as pipe:
+                        for number in range(start, start + 500):
+                            pipe.xadd(client.keys.events, {"event": flood_line(number)})
+                        await pipe.execute()
+
+            flooding = asyncio.create_task(flood())
+            sizes: list[int] = []
+            async with asyncio.timeout(60):
+                async for _, _, parts in messages:
+                    sizes.append(parts["rows"].count("<li"))
+                    if f"job-j{FLOOD - 1}" in parts["rows"]:
+                        break
+            await flooding
+            page = await browser.get(f"http://127.0.0.1:{port}/batches/live")
+        slow[1].close()
+
+    assert max(sizes) <= ROWS
+    assert page.status_code == 200
+    assert f"job-j{FLOOD - 1}" in page.text
+
+
+async def test_a_browser_that_was_away_for_long_hears_the_newest_of_what_it_missed(
+    client: Client, redis: Redis
+) -> None:
+    rendered: list[list[str]] = []
+
+    async def render(name: str, events: Any) -> dict[str, str]:
+        rendered.append([event.job_id for event in events])
+        return {"name": name}
+
+    async with redis.pipeline(transaction=False) as pipe:
+        for number in range(1_500):
+            pipe.xadd(client.keys.events, {"event": flood_line(number)})
+        await pipe.execute()
+    live = Live(client, render)
+    stream = live.stream("live", since="0-1")
+    await began(stream)
+    await stream.aclose()
+    await live.close()
+
+    assert rendered[0] == [f"j{number}" for number in range(500, 1_500)]

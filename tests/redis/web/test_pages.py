@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import html
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from redis.asyncio import Redis
 
 from producer.client.client import Client
+from producer.contract import Impact
 from producer.contract.waiver import Waiver
 from producer.keys import Keys
 from producer.stored.schedules import Schedules
 from producer.stored.waivers import Waivers
+from producer.web.desk import REPORTS
+from producer.web.settings import WebSettings
+from tests.support.component_scans import Site, component
 from tests.support.queue import settings_for
-from tests.support.web_pages import WORST, Browser, app_over, browser, record_shop
+from tests.support.scans import finding, scan_result
+from tests.support.web_pages import WORST, Browser, app_over, browser, desk_over, record_shop
 from worker.memory.history.history import History
 
 ALL = ("/", "/queue", "/usage", "/compare", "/ask", "/search", "/scan")
@@ -168,13 +175,176 @@ async def test_a_redis_that_is_away_is_a_page_and_so_is_its_return(redis_url: st
 
 async def test_a_batch_is_reported_in_every_format(shop: Browser, redis: Redis, keys: Keys) -> None:
     await shop.send("/scan", urls="https://shop.example/cart", batch="web")
-    kept = await redis.get(keys.result("job-1"))
+    kept = json.loads(await redis.get(keys.result("job-1")) or b"")
     [job] = [name.decode().rpartition(":")[2] async for name in redis.scan_iter(keys.job("web-*"))]
-    await redis.set(keys.result(job), kept.replace(b'"job_id":"job-1"', f'"job_id":"{job}"'.encode()))
+    await redis.set(keys.result(job), json.dumps({**kept, "job_id": job}))
 
     answers = {name: await shop.get(f"/batches/web/report/{name}") for name in ("html", "csv", "junit", "sarif")}
 
-    assert {answer.status_code for answer in answers.values()} == {200}
+    assert {answer.status_code for answer in answers.values()} == {200}, answers["csv"].text
     assert all("image-alt" in answer.text for answer in answers.values())
     assert answers["csv"].headers["content-disposition"] == 'attachment; filename="web-report.csv"'
     assert (await shop.get("/batches/web/report/pdf")).status_code == 400
+
+
+async def test_a_report_that_cannot_be_made_says_why_and_lets_the_next_begin(
+    client: Client, redis: Redis, keys: Keys
+) -> None:
+    some = browser(app_over(client))
+    await redis.execute_command("HSET", keys.batch("gone"), "total", 3, "done", 3, "sealed", 1, "finished_ms", 1)
+
+    answers = [await some.get("/batches/gone/report/csv") for _ in range(3)]
+
+    assert {answer.status_code for answer in answers} == {503}
+    assert "which are no longer kept" in answers[2].text
+
+
+async def test_a_report_waits_for_others_and_is_refused_before_redis_is_blamed(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producer.web.download.WAIT_S", 0.01)
+    app = app_over(client)
+    await browser(app).send("/scan", urls="https://a.example/", batch="web")
+    reports = desk_over(app).reports
+    for _ in range(REPORTS):
+        await reports.acquire()
+
+    refused = await browser(app).get("/batches/web/report/csv")
+    reports.release()
+    made = await browser(app).get("/batches/web/report/csv")
+
+    assert (refused.status_code, made.status_code) == (503, 200)
+    assert "reports are being made now" in refused.text
+
+
+async def test_a_sitemap_is_read_by_a_worker_and_its_batch_says_how_far_that_is(client: Client) -> None:
+    some = browser(app_over(client))
+
+    done = await some.send("/scan", sitemaps="https://a.example/", batch="map", max_pages="250", group="shop")
+    looking = await some.get("/batches/map")
+    job = await client.job("map.pages")
+
+    assert (done.status_code, done.headers["location"]) == (303, "/batches/map")
+    assert "Its pages are being looked for" in looking.text
+    assert job.kind == "find_pages"
+    payload = json.loads(await client.redis.hget(client.keys.job("map.pages"), "payload") or b"")  # pyright: ignore[reportGeneralTypeIssues]
+    assert (payload["sitemaps"], payload["max_pages"]) == (["https://a.example/"], 250)
+    assert (payload["batch"], payload["forms"][0]["group"]) == ("map", "shop")
+
+
+async def test_a_schedule_keeps_its_time_zone_sitemaps_and_gate(client: Client) -> None:
+    some = browser(app_over(client))
+    asked = {"name": "nightly", "cron": "0 3 * * *", "time_zone": "Europe/Berlin", "fail_on": "critical", "strict": "1"}
+
+    await some.send("/schedules", **asked, sitemaps="https://a.example/sitemap.xml")
+    [kept] = await Schedules(client).all()
+    shown = (await some.get("/queue")).text
+
+    assert (kept.time_zone, kept.gate, kept.kind) == (
+        "Europe/Berlin",
+        {"fail_on": "critical", "strict": True},
+        "find_pages",
+    )
+    assert kept.payloads[0]["sitemaps"] == ["https://a.example/sitemap.xml"]
+    assert "Europe/Berlin · pages found at each run · gate critical, strict" in shown
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "word"),
+    [
+        ("/scan", {}, "no address is given"),
+        ("/scan", {"sitemaps": "nonsense"}, "has no scheme"),
+        ("/scan", {"sitemaps": "https://u:p@a.example/"}, "--header-file"),
+        ("/scan", {"sitemaps": "https://a.example/", "max_pages": "0"}, "expected 1 to 10,000"),
+        ("/scan", {"sitemaps": "https://a.example/", "batch": "a b"}, "job id"),
+        ("/scan", {"urls": "https://a.example/", "standard": "wcag3"}, "expected one of"),
+        (
+            "/schedules",
+            {"name": "n", "cron": "0 3 * * *", "urls": "https://a.example/", "time_zone": "Mars"},
+            "not known",
+        ),
+        (
+            "/schedules",
+            {"name": "n", "cron": "0 3 * * *", "urls": "https://a.example/", "fail_on": "x"},
+            "expected one of",
+        ),
+        ("/schedules", {"name": "n", "cron": "soon", "urls": "https://a.example/"}, "expected five fields"),
+    ],
+)
+async def test_what_a_form_lacks_is_said_and_nothing_is_kept(
+    client: Client, path: str, fields: dict[str, str], word: str
+) -> None:
+    answer = await browser(app_over(client)).send(path, **fields)
+
+    assert answer.status_code == 400
+    assert word in html.unescape(answer.text)
+    assert await Schedules(client).all() == []
+    assert (await client.queue()).lanes["batch"].queued == 0
+
+
+async def test_a_component_is_found_by_words_of_its_name(shop: Browser) -> None:
+    found = await shop.json("/search?q=BEEF+header")
+
+    assert [one["issue_id"] for one in found["named"]] == [WORST]
+    assert (await shop.json('/search?q=beef"+\\'))["named"] != []
+    assert (await shop.json("/search?q=beef+footer"))["named"] == []
+
+
+async def test_who_waived_it_is_shown(redis: Redis, keys: Keys, history: History, client: Client) -> None:
+    await record_shop(redis, keys, history)
+    proxied = WebSettings(proxy_header="X-User", operators=("anna",))
+    anna = browser(app_over(client, proxied), **{"X-User": "anna"})
+
+    await anna.send(f"/barriers/{WORST}/waive", of=f"/barriers/{WORST}", reason="new shop")
+
+    assert "waived: new shop (anna). It does not count." in (await anna.get(f"/barriers/{WORST}")).text
+    assert [one.by for one in await Waivers(client).all()] == ["anna"]
+
+
+async def test_a_page_scanned_again_unchanged_shows_the_elements_of_its_last_scan(
+    redis: Redis, keys: Keys, history: History, client: Client
+) -> None:
+    site = Site(redis, keys, history)
+    first = await site.scan(component("beef"), path="/cart")
+    again = await site.recall(component("beef"), path="/cart")
+    await site.commit(again)
+    last = (await history.find())[0].last_job
+    assert (first.scan_id, last) == ("job-1", "job-3")
+    await redis.set(keys.result(last), again.result.model_dump_json() if again.result else "")
+    some = browser(app_over(client))
+
+    page = (await some.get("/pages", params={"url": "https://shop.example/cart"})).text
+    barrier = (await some.get(f"/barriers/{WORST}")).text
+
+    assert ("1 finding" in page, "no longer kept" in page) == (True, False)
+    assert ("&lt;img id=beef-0&gt;" in page, "&lt;img id=beef-0&gt;" in barrier) == (True, True)
+
+
+async def test_a_page_whose_result_is_gone_shows_what_its_record_has(shop: Browser, redis: Redis, keys: Keys) -> None:
+    await redis.delete(*[name async for name in redis.scan_iter(f"{keys.result('')}*")])
+
+    shown = html.unescape((await shop.get("/pages", params={"url": "https://shop.example/cart"})).text)
+    barrier = (await shop.get(f"/barriers/{WORST}")).text
+
+    assert "Its elements are no longer kept (RESULT_TTL_S)" in shown
+    assert "sightline scan https://shop.example/cart" in shown
+    assert "Rules that it failed" in shown
+    assert "image-alt" in shown
+    assert f"/barriers/{WORST}" in shown
+    assert "Its elements are no longer kept (RESULT_TTL_S)" in barrier
+
+
+async def test_of_5000_findings_the_worst_are_shown_and_the_rest_counted(
+    shop: Browser, redis: Redis, keys: Keys
+) -> None:
+    many = tuple(finding(f"rule-{number}", f"n{number}", impact=Impact.MINOR) for number in range(4_999))
+    worst = finding("zz-worst", "w", impact=Impact.CRITICAL)
+    large = scan_result(*many, worst, url="https://shop.example/cart", scan_id="job-1")
+    await redis.set(keys.result("job-1"), large.model_dump_json())
+
+    answer = await shop.get("/pages", params={"url": "https://shop.example/cart"})
+
+    assert "5,000 findings" in answer.text
+    assert "and 4,940 more findings, none of them worse" in answer.text
+    assert answer.text.index("Help of zz-worst") < answer.text.index("Help of rule-")
+    assert len(answer.content) < 300_000

@@ -85,7 +85,7 @@ def asked(question: str, *told: JsonObject, before: str = "") -> list[Message]:
         ("What is new between 2 weeks ago and now?", "compare_scans", {"before": "2 weeks ago", "after": "now"}),
         ("What's new between nightly-1 and nightly-2?", "compare_scans", {"before": "nightly-1", "after": "nightly-2"}),
         ("What is new in nightly-2 compared to nightly-1?", "compare_scans", {"before": "nightly-1"}),
-        ("Which component should we mend first?", "list_components", {"words": None}),
+        ("Which component should we fix first?", "list_components", {"words": None}),
         ("Which component barrier should be fixed first?", "list_components", {"words": None}),
         ("Where should we start?", "list_components", {"words": None}),
         (
@@ -158,9 +158,9 @@ def test_a_count_is_of_its_page_with_its_source():
         answer(asked(question, told)).text for told in (found, none, {"error": "no recorded page has the path '/x'"})
     )
 
-    assert some == "24 image-alt barriers on https://shop.example/category/8.html [scan p8]."
+    assert some == "24 elements with image-alt barriers on https://shop.example/category/8.html [scan p8]."
     assert clean == (
-        "No image-alt barrier was found on https://shop.example/category/8.html that a machine can see, "
+        "No machine-detectable image-alt barrier was found on https://shop.example/category/8.html, "
         "of 1 page looked at [scan p8]."
     )
     assert gone == "That cannot be answered: no recorded page has the path '/x'"
@@ -180,8 +180,8 @@ def test_a_count_over_pages_names_the_worst_and_what_could_not_be_read():
     said = answer(asked(question, found)).text
     pages = answer(asked("How many pages have critical barriers?", found)).text
 
-    assert said.startswith("6 barriers on 5 pages of 9 pages looked at, the worst first: “A” (https://")
-    assert said.endswith("3 further pages not listed. 1 page of these could be read in part only: there may be more.")
+    assert said.startswith("6 elements with barriers on 5 pages of 9 pages looked at, the worst first: “A” (https://")
+    assert said.endswith("3 further pages not listed. 1 page of these could be read only in part: there may be more.")
     assert pages.startswith("5 pages of 9 pages looked at have critical barriers")
 
 
@@ -190,7 +190,7 @@ def test_the_worst_page_is_named_with_its_numbers_and_its_scan():
 
     said = answer(asked("Which page has the worst barriers?", told)).text
 
-    assert said.startswith("The worst barriers are on \u201cCart\u201d (https://shop.example/cart): 3 barriers")
+    assert said.startswith("The worst barriers are on \u201cCart\u201d (https://shop.example/cart): 3 elements")
     assert "(2 critical, 1 minor), most of label (3) [scan cart]" in said
     assert "Then come \u201cHome\u201d (https://shop.example/home) with 1 [scan home]" in said
 
@@ -218,7 +218,7 @@ def test_changes_are_told_page_by_page_with_what_is_uncertain():
 
     said = answer(asked("What changed since Monday?", told)).text
 
-    assert said.startswith("Since Monday (2026-11-16T00:00Z): 2 new barriers, 0 fixed, on 2 of 3 pages.")
+    assert said.startswith("Since Monday (2026-11-16T00:00Z): 2 new failing elements, 0 fixed, on 2 of 3 pages.")
     assert "2 new (label 2), 0 fixed, uncertain for region [scan cart]" in said
     assert "1 further changed page not listed" in said
     assert "not compared: 1, such as https://shop.example/new [scan new]" in said
@@ -241,16 +241,16 @@ def test_what_changed_between_two_batches_is_told_by_component_barriers_worse_an
     said = answer(asked("What changed between nightly-1 and nightly-2?", told)).text
 
     assert said.startswith(
-        "Between batch nightly-1 and batch nightly-2: worse and better. 1 new component barrier, 1 mended"
+        "Between batch nightly-1 and batch nightly-2: worse and better. 1 new component barrier, 1 fixed"
     )
     assert "New: \u201cHeader \u203a search field has no label\u201d (label, 4a1f), on 150 pages [scan s1]." in said
-    assert "Mended: \u201cFooter \u203a link has no text\u201d (label, 4a1f), gone from 150 pages [scan s2]." in said
+    assert "Fixed: \u201cFooter \u203a link has no text\u201d (label, 4a1f), gone from 150 pages [scan s2]." in said
 
 
 def test_the_component_to_mend_first_and_since_when_it_is_broken_have_sources():
     told = {"component_barriers": 2, "components": [component("s1"), component("s2", name="Main \u203a card")]}
 
-    first = answer(asked("Which component should we mend first?", told)).text
+    first = answer(asked("Which component should we fix first?", told)).text
     since = answer(asked("Since when is the header broken?", {**told, "components": [component("s1")]})).text
     nothing = {"component_barriers": 0, "components": []}
     none = answer(asked("Since when is the footer broken?", nothing))
@@ -259,14 +259,14 @@ def test_the_component_to_mend_first_and_since_when_it_is_broken_have_sources():
     never = answer(asked("Since when is the footer broken?", nothing, nothing))
 
     assert first.startswith(
-        "Mend first: \u201cHeader \u203a search field has no label\u201d (label, 4a1f): it is critical"
+        "Fix first: \u201cHeader \u203a search field has no label\u201d (label, 4a1f): it is critical"
     )
     assert "[scan s1]" in first
     assert "since 2026-11-01 02:00 UTC, on 150 pages with 150 elements [scan s1]." in since
     assert none.call is not None
     assert none.call.arguments["mended"] is True
-    assert "mended on 2026-11-09 02:00 UTC, after it had been there since 2026-11-01 02:00 UTC [scan s3]" in mended.text
-    assert never.text == "No component barrier whose name has 'footer' is recorded, and none was mended."
+    assert "fixed on 2026-11-09 02:00 UTC; there since 2026-11-01 02:00 UTC [scan s3]" in mended.text
+    assert never.text == "No component barrier whose name contains 'footer' is recorded, and none was fixed."
 
 
 def test_a_group_named_in_place_of_a_component_is_looked_for_as_one():
@@ -296,7 +296,7 @@ def test_pages_that_are_all_new_are_not_called_unchanged():
 
     some, all_new = (answer(asked("What changed since Monday?", one)).text for one in ({**told, "pages": 4}, told))
 
-    assert some == "Since Monday (2026-11-16T00:00Z): 0 new barriers, 0 fixed, on 1 of 4 pages."
+    assert some == "Since Monday (2026-11-16T00:00Z): 0 new failing elements, 0 fixed, on 1 of 4 pages."
     assert all_new == "Nothing can be compared since Monday (2026-11-16T00:00Z): no page was scanned before."
 
 
@@ -310,8 +310,8 @@ def test_groups_that_were_not_there_before_are_not_called_unchanged():
     )
 
     assert some.startswith("No group got worse since Monday (2026-11-16T00:00Z). Not compared")
-    assert some.endswith("scanned for the first time since: 3 pages.")
-    assert all_new.startswith("Nothing can be compared since Monday (2026-11-16T00:00Z): all of 3 pages were scanned")
+    assert some.endswith("first scanned since then: 3 pages.")
+    assert all_new.startswith("Nothing can be compared since Monday (2026-11-16T00:00Z): 3 pages scanned")
     assert none == "No page has been scanned yet that fits the question."
 
 
@@ -331,7 +331,7 @@ def test_one_page_of_a_name_is_shown_whole_several_are_listed_none_is_said():
 
     assert one.call == ToolCall("get_scan", {"scan": "cart"}, "builtin-1")
     assert named.call == one.call
-    assert several.text.startswith("2 pages fit 'Co', with 6 barriers")
+    assert several.text.startswith("2 pages fit 'Co', with 6 failing elements")
     assert group.call is not None
     assert group.call.arguments["group"] == "teas"
     assert nothing.text.startswith("No scanned page has 'teas'")
@@ -342,7 +342,7 @@ def test_a_scan_is_described_by_its_failed_rules():
 
     said = answer(asked("What about https://shop.example/cart?", page("cart", findings=findings, left_out=3))).text
 
-    assert "Failed rules, the worst first: label (critical, 2 elements), x (unrated, 1 element)" in said
+    assert "Failed rules, worst first: label (critical, 2 elements), x (unrated, 1 element)" in said
     assert "and 3 further rules" in said
 
 
@@ -350,12 +350,9 @@ def test_a_page_without_barriers_is_not_called_accessible():
     clean = page("cart", barriers={"total": 0}, findings=[])
 
     assert (
-        "no barrier was found that a machine can see"
-        in answer(asked("What about https://shop.example/cart?", clean)).text
+        "no machine-detectable barrier was found" in answer(asked("What about https://shop.example/cart?", clean)).text
     )
-    assert (
-        "no barrier was found that a machine can see" in answer(asked("Which page is the worst?", listing(clean))).text
-    )
+    assert "no machine-detectable barrier was found" in answer(asked("Which page is the worst?", listing(clean))).text
 
 
 @pytest.mark.parametrize("told", [{"error": "the index is away"}, {}, {"scans": "x", "pages": "y"}, {"scans": [1]}])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from producer.contract import JsonObject, ScanResult, Usage
-from producer.errors import AnswerTruncated, ModelError, ModelUnreachable
+from producer.errors import AnswerTruncated, ContextExceeded, ModelError, ModelUnreachable
 from tests.support.scans import finding, scan_result
 from worker.agent.assessment.barriers import EXPLAIN_VERSION
 from worker.agent.assessment.explain import MAX_BARRIERS, MAX_CALLS, Explanation, explain_page
@@ -71,7 +71,7 @@ async def test_a_page_is_explained_in_one_call_and_its_summary_costs_none():
 
     assert fixes(verdict) == {"f-image-alt": "mend image-alt", "f-label": "mend label"}
     assert verdict.assessment is not None
-    assert verdict.assessment.summary.startswith("2 rules failed on 3 elements: 3 critical. Mend first: ")
+    assert verdict.assessment.summary.startswith("2 rules failed on 3 elements: 3 critical. Fix first: ")
     assert "mend image-alt" in verdict.assessment.summary
     assert (verdict.assessment.prompt, verdict.assessment.left_out) == (EXPLAIN_VERSION, 0)
     assert (verdict.source.model, verdict.usage.calls, verdict.saved) == ("explains:1b", 1, 0)
@@ -226,3 +226,26 @@ async def test_a_model_is_shown_nothing_that_is_this_page_s():
     shown: Any = json.loads(model.messages[0][1].content)
     assert set(shown) == {"task", "barriers"}
     assert "ecret" not in model.messages[0][1].content
+
+
+async def test_a_question_that_the_tokenizer_makes_too_long_is_asked_in_parts():
+    model = Explains(ContextExceeded("the server cut it"))
+    page = scan_result(*(finding(rule, "a") for rule in FORTY[:8]))
+
+    verdict = await explain_page(model, page, OwnAnswers[Explanation]())
+
+    assert [len(rules) for rules in model.asked] == [8, 4, 4]
+    assert verdict.assessment is not None
+    assert (len(verdict.assessment.priorities), verdict.assessment.left_out, verdict.failure) == (8, 0, None)
+
+
+async def test_a_barrier_too_long_for_the_context_is_left_out_alone():
+    model = Explains(*[ContextExceeded("the server cut it")] * 2)
+    page = scan_result(finding("image-alt", "a"), finding("label", "b"))
+
+    verdict = await explain_page(model, page, OwnAnswers[Explanation]())
+
+    assert [len(rules) for rules in model.asked] == [2, 1, 1]
+    assert verdict.assessment is not None
+    assert (len(verdict.assessment.priorities), verdict.assessment.left_out) == (1, 1)
+    assert "the server cut it" in verdict.notes[0]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from producer.contract import JsonObject, NamedElement, Node, ScanResult, Usage
-from producer.errors import ModelRefused, ModelUnreachable
+from producer.errors import ContextExceeded, ModelRefused, ModelUnreachable
 from tests.support.scans import finding, scan_result
 from worker.agent.assessment.assess import appraise, reason_not_to_ask
 from worker.agent.assessment.meaning import NAMES_VERSION, PICTURES_VERSION, judge_names, names_task
@@ -112,9 +112,36 @@ async def test_a_page_without_names_is_no_call() -> None:
 
 
 def test_what_does_not_fit_the_budget_is_not_asked() -> None:
-    task = names_task(page(*(named(number, name="x" * 150) for number in range(40))), budget_chars=2_000)
+    task = names_task(page(*(named(number, name="x" * 150) for number in range(40))), budget_tokens=1_000)
 
     assert 5 < len(task.shown) < 12
+
+
+async def test_names_that_the_tokenizer_makes_too_long_are_judged_as_far_as_they_fit() -> None:
+    chat = Narrow([says("e1")], most=3)
+
+    verdict = await judged(chat, page(*(named(number) for number in range(12))))
+
+    assert [len(one["elements"]) for one in chat.asked] == [12, 6, 3]
+    assert verdict.assessment is not None
+    assert [one.fingerprint for one in verdict.assessment.reviews] == ["n0"]
+    assert (verdict.failure, verdict.notes) == (None, ())
+
+
+class Narrow(Judges):
+    """Has a context for so many names."""
+
+    def __init__(self, answer: Any, *, most: int) -> None:
+        super().__init__(answer)
+        self.most = most
+
+    async def chat(
+        self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
+    ) -> ChatReply:
+        reply = await super().chat(messages, schema=schema, tools=tools)
+        if len(self.asked[-1]["elements"]) > self.most:
+            raise ContextExceeded("the server cut it")
+        return reply
 
 
 class Blind(Judges):

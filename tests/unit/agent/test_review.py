@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from producer.contract import AssessmentSource, Finding, Impact, JsonObject, ScanResult, Usage
-from producer.errors import ModelUnreachable
+from producer.errors import ContextExceeded, ModelUnreachable
 from tests.support.scans import finding, scan_result
 from worker.agent.assessment.assess import appraise
 from worker.agent.assessment.review import (
     AREAS,
+    BUDGET_TOKENS,
     MAX_ELEMENTS,
     REVIEW_PROMPTS,
     REVIEW_VERSIONS,
@@ -250,3 +251,30 @@ def test_no_rule_is_in_two_areas():
     rules = [rule for area in AREAS.values() for rule in area]
 
     assert len(rules) == len(set(rules))
+
+
+async def test_elements_that_the_tokenizer_makes_too_long_are_asked_about_in_a_smaller_question():
+    chat = Proposes(ContextExceeded("the server cut it"), [proposal("c1"), proposal("c2")])
+
+    appraised = await asked(chat, page(undecided("color-contrast", "c1", "c2", "c3", "c4")))
+
+    assert [len(task["elements"]) for task in chat.asked] == [4, 2]
+    assert appraised.assessment is not None
+    assert [one.fingerprint for one in appraised.assessment.reviews] == ["c1", "c2"]
+    assert (appraised.failure, appraised.assessment.unreviewed) == (None, 2)
+
+
+def test_markup_of_paths_and_ids_is_shown_only_as_far_as_its_tokens_fit():
+    dense = "".join(f"{number * 7919 % 1000}.{number * 104729 % 997}," for number in range(60))
+    elements = undecided("color-contrast", *(f"c{number}" for number in range(MAX_ELEMENTS)))
+    nodes = [
+        node.model_copy(update={"snippet": f'<path d="{dense}">', "selector": (dense,)}) for node in elements.nodes
+    ]
+    result = page(elements.model_copy(update={"nodes": tuple(nodes)}))
+
+    (_, findings), *_ = areas_of(result)
+    task = review_task("contrast", groups_of("contrast", findings, model=""), result)
+
+    digits = sum(char.isdigit() for char in task.messages[1].content)
+    assert 2 <= len(task.shown) < MAX_ELEMENTS
+    assert digits <= BUDGET_TOKENS  # a token each, with Qwen 3 and Gemma 3

@@ -77,7 +77,7 @@ def test_the_same_call_is_run_once_unless_it_failed():
     worked = after(TURN, "search_scans", {"limit": 3}, Answer("{}"))
     failed = after(TURN, "search_scans", {"limit": 3}, Answer("{}", failed=True))
 
-    assert "asked before" in reason_to_refuse(worked, call(limit=3), 0)
+    assert "already asked" in reason_to_refuse(worked, call(limit=3), 0)
     assert reason_to_refuse(worked, call(limit=4), 0) == ""
     assert reason_to_refuse(failed, call(limit=3), 0) == ""
 

@@ -21,14 +21,9 @@ from producer.cli.scan.local import while_it_lives
 from producer.errors import ServiceError
 from tests.support.processes_of import until_within
 from tests.support.small_site import small_site
+from worker.own_redis.server import free_port
 
 PYTHON = shlex.quote(sys.executable)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def answers(port: int) -> bool:

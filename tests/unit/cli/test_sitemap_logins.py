@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -22,7 +23,7 @@ from producer.cli.scan.targets import Targets, read_targets
 from producer.client.submission import prepare
 from producer.contract import JsonObject
 from producer.errors import InputError, PageUnreachable, SightlineError
-from producer.sitemaps import download
+from producer.sitemaps import download, robots
 from producer.sitemaps.site_login import SiteLogin
 from tests.support.site import AUTHORITY, VOUCHED, Site, reply
 from tests.support.small_site import Answer, SmallSite, sitemap_index, small_site, urlset
@@ -256,3 +257,34 @@ def test_what_never_ends_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch, p
 
     with endless(*pieces) as url, pytest.raises(PageUnreachable, match=r"was not complete within 0\.6 s"):
         targets_of(f"{url}/s.xml", ignore_robots=True)
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX-A: ", b"a"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\n\r\nUser-agent: *", b" "),
+    ],
+)
+def test_a_robots_txt_that_never_ends_is_named_and_not_the_sitemap_that_is_open_meanwhile(
+    site: SmallSite, monkeypatch: pytest.MonkeyPatch, first: bytes, again: bytes
+) -> None:
+    over = threading.Event()
+
+    def drip(request: BaseHTTPRequestHandler) -> None:
+        with contextlib.suppress(OSError):
+            for piece in (first, *repeat(again, 400)):
+                request.wfile.write(piece)
+                if over.wait(0.05):
+                    return
+
+    monkeypatch.setattr(download, "HEAD_S", 0.5)
+    monkeypatch.setattr(download, "DEADLINE_S", 5.0)
+    monkeypatch.setattr(robots, "BODY_S", 0.5)
+    site.files = {"/s.xml": urlset(f"{site.url}/a"), "/robots.txt": drip}
+
+    said = r"/s.xml' lists nothing to scan: .*/robots.txt' could not be loaded: it was not complete within 0\.5 s$"
+    with pytest.raises(InputError, match=said):
+        targets_of(f"{site.url}/s.xml")
+    over.set()

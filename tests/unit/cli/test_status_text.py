@@ -71,7 +71,7 @@ def test_an_event_of_a_scan_names_the_page_and_its_barriers() -> None:
         {"event": "job.succeeded", "job_id": "j1", "url": "https://a.example/", "status": "scanned", "barriers": 6}
     )
 
-    assert event_line(event).endswith("job.succeeded     https://a.example/  6 barriers")
+    assert event_line(event).endswith("job.succeeded     https://a.example/  6 elements")
 
 
 def test_an_event_of_an_unscanned_page_does_not_look_like_a_pass() -> None:
@@ -96,9 +96,9 @@ def test_an_event_fits_a_narrow_terminal_without_its_worker_and_the_middle_of_it
 
     wide, narrow = event_line(event), event_line(event, width=80)
 
-    assert wide.endswith(f"{address}  6 barriers  host-1-abc")
+    assert wide.endswith(f"{address}  6 elements  host-1-abc")
     assert len(narrow) == 80
-    assert "tea.html  6 barriers" in narrow
+    assert "tea.html  6 elements" in narrow
 
 
 def test_an_error_is_told_whole_on_a_narrow_terminal() -> None:

@@ -24,8 +24,8 @@ MXBAI = Generation(2, "mxbai", 1024)
     ("facts", "level", "said"),
     [
         (WHOLE, Level.OK, "12 documents"),
-        (None, Level.ERROR, "gone"),
-        (IndexFacts(12, 0, is_building=False, dims=256), Level.ERROR, "256 numbers long"),
+        (None, Level.ERROR, "missing"),
+        (IndexFacts(12, 0, is_building=False, dims=256), Level.ERROR, "256 dimensions"),
         (IndexFacts(12, 3, is_building=False, dims=768), Level.WARNING, "could not index 3"),
         (IndexFacts(12, 0, is_building=True, dims=768), Level.WARNING, "being built"),
     ],

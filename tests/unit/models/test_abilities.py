@@ -135,8 +135,8 @@ def test_doctor_says_what_models_can_and_whether_both_fit_the_card() -> None:
 
     assert {level for level, _ in lines.values()} == {"ok"}
     assert "completion, tools, vision; context" in lines["chat abilities"][1]
-    assert lines["models' memory"][1] == "both models fit the card of gpu1: 4.0 GB"
-    assert "is not known yet" in lines_of("0.40.0", both[0])["models' memory"][1]
+    assert lines["models' memory"][1] == "both models fit on the card of gpu1: 4.0 GB"
+    assert "is not yet known" in lines_of("0.40.0", both[0])["models' memory"][1]
 
 
 def test_doctor_warns_of_what_is_lacking() -> None:
@@ -159,7 +159,7 @@ def test_doctor_warns_of_what_is_lacking() -> None:
     assert said.startswith("'c:1b' on gpu1 has no tools: look-ups")
     assert said.endswith("for better answers name a model with tools in CHAT_MODEL")
     little = ModelFacts(512, 0, frozenset({"completion", "tools"}))
-    assert "reads 512 tokens" in lines_of(chat=little)["chat abilities"][1]
+    assert "has a context of 512" in lines_of(chat=little)["chat abilities"][1]
 
 
 @pytest.mark.parametrize(("capability", "is_shown"), [("vision", True), ("tools", False)])
@@ -174,7 +174,7 @@ def test_doctor_warns_where_pictures_are_to_be_judged_by_a_model_that_does_not_s
 
     (said,) = lacking(host, WorkerSettings(pictures_judged=4))
 
-    assert "does not see" in said
+    assert "has no vision" in said
 
 
 def test_models_that_push_each_other_out_are_said_to_and_a_restart_or_one_that_expires_is_not() -> None:
@@ -191,4 +191,4 @@ def test_models_that_push_each_other_out_are_said_to_and_a_restart_or_one_that_e
     one = LoadedModel("c:1b", 3_000_000_000, 3_000_000_000, 8_192)
     models = {"CHAT_MODEL": ("c:1b", ModelFacts(40_960)), "EMBEDDING_MODEL": ("e", ModelFacts(8_192))}
     (said,) = lacking(HostAbilities("gpu1", "0.40.0", (one,), models, take_turns=True), WorkerSettings())
-    assert said.startswith("the models on gpu1 push each other out of its memory")
+    assert said.startswith("the models on gpu1 displace each other from its memory")

@@ -10,7 +10,7 @@ from producer import errors
 from producer.contract import Lane
 from producer.errors import ContextExceeded, ModelError, SettingsError
 from worker.gpu.hosts import Host, parse_hosts
-from worker.models.context_budget import check_budget, check_evaluated, cut_to, fewest_tokens, most_tokens
+from worker.models.context_budget import check_budget, check_evaluated, cut_to, fewest_tokens, likely_tokens
 from worker.models.job_context import Serving, now_serving, serving
 from worker.models.ollama.embed import unit_vectors
 from worker.models.ollama.embedding_families import family_of
@@ -94,8 +94,8 @@ def test_a_prompt_must_leave_room_for_its_answer():
     "text", ["", "plain words", "画像には代替テキストが必要です", '{"a": [1, 2, 3]}', "<div class='x'>"]
 )
 def test_the_bounds_of_a_text_are_in_order(text: str):
-    assert fewest_tokens(text) <= most_tokens(text)
-    assert most_tokens(text) >= len(text) / 4
+    assert fewest_tokens(text) <= likely_tokens(text)
+    assert likely_tokens(text) >= len(text) / 4
 
 
 def test_a_prompt_that_the_server_cut_is_noticed():
@@ -112,8 +112,8 @@ def test_a_prompt_that_the_server_cut_is_noticed():
 def test_a_text_is_cut_to_what_surely_fits(text: str):
     cut = cut_to(text, 512)
 
-    assert most_tokens(cut) <= 512
-    assert most_tokens(text[: len(cut) + 4]) >= 512
+    assert likely_tokens(cut) <= 512
+    assert likely_tokens(text[: len(cut) + 4]) >= 512
     assert cut_to("short", 512) == "short"
 
 

@@ -13,7 +13,7 @@ import pytest
 import worker.models.ollama.http
 from producer.errors import ModelUnreachable, SettingsError
 from tests.support.site import AUTHORITY, VOUCHED
-from worker.models.ollama.http import OllamaClient
+from worker.models.ollama.http import OllamaClient, read_token
 from worker.settings import WorkerSettings
 
 
@@ -56,10 +56,18 @@ async def test_a_token_is_sent_and_one_that_expired_is_replaced_without_a_restar
     assert "t0ken1" not in str(refused.value)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_token_is_read_from_a_file_with_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "token"
+    file.write_text("t0ken\r\n", encoding=encoding)
+
+    assert read_token(str(file)) == "t0ken"
+
+
 def test_a_token_goes_to_hosts_behind_tls_only() -> None:
     urls = "http://gpu1:11434,https://gpu2.example"
     hosts = WorkerSettings.from_env({"OLLAMA_BASE_URL": urls, "OLLAMA_TOKEN_FILE": "/run/token"}).ollama_hosts
 
     assert [host.token_file for host in hosts] == ["", "/run/token"]
-    with pytest.raises(SettingsError, match="no https:// host: a token is sent by TLS only"):
+    with pytest.raises(SettingsError, match="no https:// host: the token needs TLS"):
         WorkerSettings.from_env({"OLLAMA_TOKEN_FILE": "/run/token"})

@@ -6,7 +6,7 @@ from typing import Any
 
 from worker.queue.run import Deadlines, Run, StopReason
 
-DEADLINE_S = 10
+DEADLINE_S = 60
 
 
 class Named(Run):

@@ -9,7 +9,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from producer.redis.lease import Lease, Renewals, keep, kept
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 class Lost(Exception):

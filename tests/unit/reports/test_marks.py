@@ -81,9 +81,9 @@ def test_remarks_name_what_is_not_counted_and_why() -> None:
     marks = Marks(frozenset({"image-alt-n1"}), {"image-alt-n0": WAIVER}, {"image-alt-n2": expired}, note="a note")
 
     assert remarks([marked(marks, nodes=3), sample.passed()]) == [
-        "1 known barrier not counted",
-        "1 barrier waived until 2027-01-31: the shop is replaced then (image-alt-n0)",
-        "1 barrier no longer waived: the waiver of image-alt-n2 expired on 2001-05-31 (too long ago)",
+        "1 known element not counted",
+        "1 element waived until 2027-01-31: the shop is replaced then (image-alt-n0)",
+        "1 element no longer waived: the waiver of image-alt-n2 expired on 2001-05-31 (too long ago)",
         "1 page: a note",
     ]
 
@@ -110,7 +110,7 @@ def test_the_table_counts_the_new_ones_alone() -> None:
     text = sample.render("table", [page], width=120)
 
     assert "2 new barriers: 2 critical" in text
-    assert "1 known barrier not counted" in text
+    assert "1 known element not counted" in text
 
 
 def test_a_page_of_known_barriers_is_no_pass_in_the_table() -> None:

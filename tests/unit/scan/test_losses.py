@@ -35,7 +35,7 @@ def failed(**more: Any) -> tuple[str, dict[str, Any]]:
     ("events", "lost"),
     [
         ((asked(), answered(404)), Loss("script", URL, "answered 404")),
-        ((asked(), answered(200, mime="text/html")), Loss("script", URL, "came as text/html")),
+        ((asked(), answered(200, mime="text/html")), Loss("script", URL, "was served as text/html")),
         ((asked("Fetch"), answered(500, "Fetch")), Loss("data", URL, "answered 500")),
         ((asked("Font"), failed()), Loss("font", URL, "did not load (ERR_CONNECTION_REFUSED)")),
         (

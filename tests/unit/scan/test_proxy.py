@@ -17,7 +17,7 @@ from worker.scan.settings import ScanSettings
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OPEN = Guard(ScanSettings(allow_private=True))
-LIMIT_S = 5
+LIMIT_S = 60
 
 
 @asynccontextmanager

@@ -44,11 +44,11 @@ def test_no_content_is_no_page(status: int) -> None:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        ("net::ERR_TOO_MANY_REDIRECTS", "redirects in a circle"),
+        ("net::ERR_TOO_MANY_REDIRECTS", "redirects in a loop"),
         ("net::ERR_CERT_AUTHORITY_INVALID", "certificate is not valid"),
-        ("net::ERR_CONNECTION_RESET", "broke the connection off"),
+        ("net::ERR_CONNECTION_RESET", "broke off the connection"),
         ("net::ERR_SOMETHING_NEW", "ERR_SOMETHING_NEW"),
-        ("", "no document came"),
+        ("", "no document arrived"),
     ],
 )
 def test_a_page_that_did_not_load_says_why(error: str, words: str) -> None:
@@ -57,7 +57,7 @@ def test_a_page_that_did_not_load_says_why(error: str, words: str) -> None:
 
 
 def test_a_page_cut_off_is_not_read_whole() -> None:
-    assert "not read whole" in judged(document(200, error="net::ERR_CONTENT_LENGTH_MISMATCH"))
+    assert "not loaded completely" in judged(document(200, error="net::ERR_CONTENT_LENGTH_MISMATCH"))
 
 
 @pytest.mark.parametrize("error", ["net::ERR_TUNNEL_CONNECTION_FAILED", "net::ERR_EMPTY_RESPONSE"])

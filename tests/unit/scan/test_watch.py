@@ -210,4 +210,4 @@ def test_a_frame_that_nobody_answers_is_given_up_as_unread_and_one_that_is_slow_
 
     assert silent.give_up(12.0, **LIMITS)
     assert not slow.give_up(12.0, **LIMITS)
-    assert silent.unread_frames == {"http://b/": "no answer came within 10.0 s"}
+    assert silent.unread_frames == {"http://b/": "no answer within 10.0 s"}

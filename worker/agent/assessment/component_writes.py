@@ -62,7 +62,7 @@ def component_writes(
 
 
 def _is_unsure(rule: str, is_partial: bool, trimmed: set[str]) -> bool:
-    """Whether a component of ``rule`` ('' if unknown) may be on the page although it is not listed."""
+    """Return whether a component of ``rule`` ('' if unknown) may be on the page although it is not listed."""
     return is_partial or rule in trimmed or (not rule and bool(trimmed))
 
 

@@ -18,7 +18,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from producer.contract import IMPACTS, Assessment, AssessmentSource, Changes, Priority, ScanResult
-from producer.errors import AnswerTruncated
+from producer.errors import AnswerTruncated, ContextExceeded
 from producer.reports.plain_text import counted
 from worker.agent.assessment.barriers import EXPLAIN_SYSTEM, EXPLAIN_VERSION, Barrier, barriers_of
 from worker.agent.assessment.shared_answers import Answers, Asked, SharedAnswer, obtain
@@ -149,10 +149,11 @@ async def _ask(chat: ChatModel, done: Explained, wanted: Mapping[str, Barrier]) 
 def _unanswered(done: Explained, answer: NoAnswer, wanted: Mapping[str, Barrier]) -> frozenset[str]:
     """Return the digests that are not asked about again at once.
 
-    If an answer was cut before anything was complete, smaller parts are tried; a single barrier whose answer is cut is
-    left out, and the others are asked about together again.
+    If an answer was cut before anything was complete, or the model's tokenizer makes more of the question than its
+    context holds, smaller parts are tried; a single barrier that is too much is left out, and the others are asked
+    about together again.
     """
-    is_cut = isinstance(answer.failure, AnswerTruncated)
+    is_cut = isinstance(answer.failure, AnswerTruncated | ContextExceeded)
     if is_cut and len(wanted) > 1:
         done.most = len(wanted) // 2
         return frozenset()

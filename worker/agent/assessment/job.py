@@ -45,7 +45,7 @@ from worker.agent.assessment.outage import Outage
 from worker.agent.assessment.site_order import SiteOrders
 from worker.agent.assessment.trim import RECORD_BYTES, trim
 from worker.agent.assessment.verdict import Verdict
-from worker.agent.fixes.queueing import fix_writes, has_mechanical, tries_before
+from worker.agent.fixes.queueing import fix_writes, has_mechanical, scans_go_first, tries_before
 from worker.agent.prompts import clip
 from worker.agent.spread import Spread
 from worker.memory.history.scan_record import cut_summary
@@ -183,7 +183,8 @@ class AssessJobs:
         """Raise ``Busy`` until a host may be back; before that, queue fixes that need no model."""
         await self._note(request.scan, f"retried every {PAUSE_S:g} s until it is available: {outage}", spent)
         pending = await self._pending(request.scan)
-        if pending is not None and pending[1].fixes_state == PENDING and has_mechanical(pending[1]):
+        is_tried = pending is not None and pending[1].fixes_state == PENDING and has_mechanical(pending[1])
+        if pending is not None and is_tried and not await scans_go_first(self.redis, self.keys, request.priority):
             text, result = pending
             first = result.revised(fixes_state=FIRST)
             replaced = ReplaceWrite(self.keys.result(request.scan), text, first.model_dump_json())

@@ -10,15 +10,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from functools import partial
+from typing import Final, Literal, Protocol
 
 from pydantic import BaseModel
 
 from producer.contract import Assessment, AssessmentSource, NamedElement, Node, ReviewProposal, ScanResult, Usage
-from producer.errors import ModelError
+from producer.errors import ContextExceeded, ModelError
 from worker.agent.assessment.verdict import Verdict
 from worker.agent.prompts import REPAIR, clip, load_prompt, version_of
 from worker.agent.structured_reply import MAX_STATEMENT, Answered, NoAnswer, ask_in_form, schema_about
+from worker.models.context_budget import most_tokens
 from worker.models.protocols import ChatModel, Message, add_usage
 
 AREA: Final = "names"
@@ -27,7 +29,7 @@ NAMES_VERSION: Final = version_of(AREA, NAMES_PROMPT, REPAIR)
 PICTURES_PROMPT: Final = load_prompt("pictures")
 PICTURES_VERSION: Final = version_of("pictures", PICTURES_PROMPT, REPAIR)
 _NO_PICTURES: Final[Mapping[str, bytes]] = {}
-BUDGET_CHARS: Final = 9_000
+BUDGET_TOKENS: Final = 5_000
 """Size of the document: 24 names with their context."""
 _SURE: Final = frozenset({"medium", "high"})
 
@@ -53,6 +55,14 @@ class NamesTask:
 
     messages: tuple[Message, ...]
     shown: Mapping[str, NamedElement]
+
+
+class Make(Protocol):
+    """Makes the question about at most so many elements."""
+
+    def __call__(self, *, most: int | None) -> NamesTask:
+        """Return the question."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +93,11 @@ async def judge_names(chat: ChatModel, result: ScanResult, pictures: Mapping[str
     names.
     """
     seen = [one for one in result.names if one.node.fingerprint in pictures]
-    first = await _judge(chat, pictures_task(result.revised(names=tuple(seen)), pictures), what="pictures")
+    shown = partial(pictures_task, result.revised(names=tuple(seen)), pictures)
+    first = await _judge(chat, shown, what="pictures")
     if first.model:
         result = result.revised(names=tuple(one for one in result.names if one not in seen))
-    rest = await _judge(chat, names_task(result), what="names")
+    rest = await _judge(chat, partial(names_task, result), what="names")
     return Judged(
         judgements=(*first.judgements, *rest.judgements),
         usage=add_usage(first.usage, rest.usage),
@@ -97,34 +108,39 @@ async def judge_names(chat: ChatModel, result: ScanResult, pictures: Mapping[str
     )
 
 
-async def _judge(chat: ChatModel, task: NamesTask, *, what: str) -> Judged:
+async def _judge(chat: ChatModel, make: Make, *, what: str, most: int | None = None) -> Judged:
+    """Ask about as many elements as fit; about half of them if the model's tokenizer makes more of the question."""
+    task = make(most=most)
     if not task.shown:
         return Judged()
     schema = schema_about(NamesDraft, "judgements", key="element", known=tuple(task.shown))
     answer = await ask_in_form(chat, task.messages, NamesDraft, schema, entries="judgements")
     if isinstance(answer, NoAnswer):
+        if isinstance(answer.failure, ContextExceeded) and len(task.shown) > 1:
+            fewer = await _judge(chat, make, what=what, most=len(task.shown) // 2)
+            return replace(fewer, usage=add_usage(answer.usage, fewer.usage))
         notes = (f"{what} were not judged: {answer.reason}",)
         return Judged(usage=answer.usage, notes=notes, failure=answer.failure)
     prompts = {what: PICTURES_VERSION if what == "pictures" else NAMES_VERSION}
     return Judged(tuple(_accepted(answer, task)), answer.usage, answer.model, prompts=prompts)
 
 
-def pictures_task(result: ScanResult, pictures: Mapping[str, bytes]) -> NamesTask:
+def pictures_task(result: ScanResult, pictures: Mapping[str, bytes], *, most: int | None = None) -> NamesTask:
     """Return the question about the images of ``result.names``, each with its text."""
-    task = names_task(result)
+    task = names_task(result, most=most)
     images = tuple(pictures[one.node.fingerprint] for one in task.shown.values())
     question = replace(task.messages[1], images=images)
     return NamesTask((Message("system", PICTURES_PROMPT), question), task.shown)
 
 
-def names_task(result: ScanResult, *, budget_chars: int = BUDGET_CHARS) -> NamesTask:
-    """Return the question about as many names of ``result`` as fit the budget."""
+def names_task(result: ScanResult, *, most: int | None = None, budget_tokens: int = BUDGET_TOKENS) -> NamesTask:
+    """Return the question about as many names of ``result``, at most ``most``, as fit the budget."""
     shown: dict[str, NamedElement] = {}
     entries: list[dict[str, str]] = []
-    for number, one in enumerate(result.names, 1):
+    for number, one in enumerate(result.names[:most], 1):
         entry = {"element": f"e{number}", "rule": one.rule, "name": clip(one.name, 160), "context": clip(one.context)}
-        budget_chars -= len(json.dumps(entry, ensure_ascii=False))
-        if budget_chars < 0:
+        budget_tokens -= most_tokens(json.dumps(entry, ensure_ascii=False))
+        if budget_tokens < 0:
             break
         entries.append(entry)
         shown[entry["element"]] = one

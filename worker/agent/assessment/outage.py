@@ -20,7 +20,7 @@ class Outage:
     noted: set[str] = field(default_factory=set[str])
 
     def holds(self, scan: str, now: float) -> bool:
-        """Whether the job of ``scan`` can skip the check."""
+        """Return whether the job of ``scan`` can skip the check."""
         return now < self.ends and scan in self.noted
 
     def met(self, scan: str, error: str, *, until: float) -> None:

@@ -27,16 +27,18 @@ from typing import Final, Literal
 from pydantic import BaseModel
 
 from producer.contract import Finding, JsonObject, Node, ReviewProposal, ScanResult, Usage
-from producer.errors import AnswerTruncated, ModelError
+from producer.errors import AnswerTruncated, ContextExceeded, ModelError
 from worker.agent import prompts
 from worker.agent.assessment.shared_answers import Answers, Asked, OwnAnswers, SharedAnswer, obtain
 from worker.agent.prompts import REPAIR, clip, load_prompt, node_quoted, version_of
 from worker.agent.structured_reply import MAX_STATEMENT, Answered, NoAnswer, ask_in_form, schema_about
+from worker.models.context_budget import most_tokens
 from worker.models.protocols import ChatModel, Message, add_usage
 
 MAX_ELEMENTS: Final = 8
 """Elements shown per area: with more, small models copy ids wrongly and run out of context."""
-BUDGET_CHARS: Final = 8_000
+BUDGET_TOKENS: Final = 5_000
+"""With instructions and answer they fit the 8,192 of small models."""
 MAX_GROUPS: Final = 64
 """Elements looked up per area and page."""
 BY_WORDS: Final = frozenset({"images", "links", "media", "names", "structure", "tables"})
@@ -165,6 +167,9 @@ async def _ask(chat: ChatModel, done: Proposed, area: str, result: ScanResult, g
     done.calls += 1
     done.usage = add_usage(done.usage, answer.usage)
     if isinstance(answer, NoAnswer):
+        if isinstance(answer.failure, ContextExceeded) and len(task.shown) > 1:  # its tokenizer makes more of them
+            half = list(task.shown.values())[: len(task.shown) // 2]
+            return await _ask(chat, done, area, result, {digest: groups[digest] for digest in half})
         done.reason, done.failure = answer.reason, answer.failure
         if answer.failure is None or isinstance(answer.failure, AnswerTruncated):  # it would answer the same again
             done.found |= dict.fromkeys(task.shown.values(), NOT_PROPOSED)
@@ -241,7 +246,7 @@ def review_task(area: str, groups: Groups, result: ScanResult) -> ReviewTask:
     """Return the question about the first element of each group, as many as fit."""
     shown: dict[str, str] = {}
     elements: list[JsonObject] = []
-    left = BUDGET_CHARS
+    left = BUDGET_TOKENS
     for digest, ((finding, node), *_) in groups.items():
         entry = {
             "element": node.fingerprint,
@@ -250,7 +255,7 @@ def review_task(area: str, groups: Groups, result: ScanResult) -> ReviewTask:
             "help": clip(finding.help),
             **node_quoted(node),
         }
-        left -= len(json.dumps(entry, ensure_ascii=False))
+        left -= most_tokens(json.dumps(entry, ensure_ascii=False))
         if left < 0 or len(elements) == MAX_ELEMENTS:
             break
         elements.append(entry)

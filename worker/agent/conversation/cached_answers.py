@@ -69,7 +69,7 @@ class AnswerStore:
 
 
 def _is_for_all(turn: Turn) -> bool:
-    """Whether an answer may be reused: it cites scans, or the model looked nothing up and the answer says so.
+    """Return whether an answer may be reused: it cites scans, or the model looked nothing up and the answer says so.
 
     Questions about WCAG itself need no scan.
     """

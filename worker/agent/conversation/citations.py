@@ -32,7 +32,7 @@ class Grounded:
 
 
 def is_unusable(text: str) -> bool:
-    """Whether ``text`` cannot be shown as an answer: empty, or a tool call written as JSON."""
+    """Return whether ``text`` cannot be shown as an answer: empty, or a tool call written as JSON."""
     bare = text.strip().removeprefix("```json").strip("` \n")
     if not bare:
         return True

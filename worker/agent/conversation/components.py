@@ -37,7 +37,7 @@ async def find_components(
 
 
 def _is_of(one: BarrierRecord, host: str | None) -> bool:
-    """Whether the barrier belongs to the site; a barrier's site has no ``www.``."""
+    """Return whether the barrier belongs to the site; a barrier's site has no ``www.``."""
     return not host or one.host == host.removeprefix("www.")
 
 

@@ -92,7 +92,7 @@ def heard(
 
 
 def _rests_on_something(turn: Turn, text: str, known: frozenset[str]) -> bool:
-    """Whether an answer cites a scan, or follows a tool that returned or did something."""
+    """Return whether an answer cites a scan, or follows a tool that returned or did something."""
     return bool(ground(text, known).sources) or any(one.role == "tool" and not one.failed for one in turn.said)
 
 

@@ -9,6 +9,8 @@ thread (``limits/conversation_hold.py``). ``decisions.py`` decides the step afte
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from time import monotonic
 from typing import Final, cast
@@ -18,7 +20,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
-from producer.contract import QueryRequest, QueryResult
+from producer.contract import QueryRequest, QueryResult, Usage
+from producer.errors import ContextExceeded
 from worker.agent.conversation.cached_answers import AnswerStore
 from worker.agent.conversation.decisions import (
     MAX_ROUNDS,
@@ -30,7 +33,7 @@ from worker.agent.conversation.decisions import (
     result_of,
     told,
 )
-from worker.agent.conversation.prompt import prompt_of
+from worker.agent.conversation.prompt import BUDGET_TOKENS, Prompt, prompt_of
 from worker.agent.conversation.state import (
     FinishedTurn,
     TalkState,
@@ -46,7 +49,7 @@ from worker.agent.state import QueryContext
 from worker.limits.conversation_hold import Threads, thread_tag
 from worker.memory.checkpoints import ConversationSaver
 from worker.models.builtin.models import NAME
-from worker.models.protocols import ChatModel, ToolCall
+from worker.models.protocols import ChatModel, ChatReply, ToolCall, add_usage, spent_on
 from worker.queue.outcome import FieldNeeded
 
 RECURSION_LIMIT: Final = 2 * MAX_ROUNDS + 10
@@ -139,12 +142,30 @@ class QueryGraph:
         turn = Turn.model_validate_json(state["turn"])
         is_last = turn.rounds + 1 >= MAX_ROUNDS
         turns = parse_turns(state["turns"])
-        prompt = prompt_of(turn, turns, is_last=is_last)
-        reply = await self._chat.chat(prompt.messages, tools=() if is_last else TOOLS)
+        prompt, reply = await self._asked(turn, turns, is_last=is_last)
         # The built-in model's answers are fixed sentences about what was looked up or what it cannot do.
         known = None if self._chat.name == NAME else known_scans(turn, turns)
         turn = heard(turn, reply, is_last=is_last, notes=prompt.notes, known=known)
         return self._kept(turn, "think", began, runtime)
+
+    async def _asked(self, turn: Turn, turns: Sequence[FinishedTurn], *, is_last: bool) -> tuple[Prompt, ChatReply]:
+        """Return the model's reply and its prompt: a shorter one if the model's tokenizer makes more of it."""
+        budget, spent = BUDGET_TOKENS, Usage()
+        prompt = prompt_of(turn, turns, is_last=is_last)
+        while True:
+            try:
+                reply = await self._chat.chat(prompt.messages, tools=() if is_last else TOOLS)
+                return prompt, replace(reply, usage=add_usage(spent, reply.usage))
+            except ContextExceeded as error:
+                budget, spent = budget // 2, add_usage(spent, spent_on(error))
+                with suppress(ContextExceeded):
+                    shorter = prompt_of(turn, turns, is_last=is_last, budget_tokens=budget)
+                    if shorter.messages != prompt.messages:
+                        log.info("query.shortened", job_id=turn.job_id, error=str(error))
+                        prompt = shorter
+                        continue
+                error.spent = spent
+                raise
 
     async def act(self, state: TalkState, runtime: Runtime[QueryContext]) -> Update:
         """Run the requested tools one after the other."""
@@ -197,7 +218,7 @@ class QueryGraph:
 
 
 def _is_same(text: str, turn: Turn) -> bool:
-    """Whether the unfinished turn of a killed worker is this one; a later question discards it."""
+    """Return whether the unfinished turn of a killed worker is this one; a later question discards it."""
     if not text:
         return False
     left = Turn.model_validate_json(text)
@@ -205,6 +226,6 @@ def _is_same(text: str, turn: Turn) -> bool:
 
 
 def _is_of(kept: Turn | FinishedTurn, turn: Turn) -> bool:
-    """Whether the stored turn belongs to this job; earlier releases did not store its submission time."""
+    """Return whether the stored turn belongs to this job; earlier releases did not store its submission time."""
     is_named = (kept.job_id, kept.question) == (turn.job_id, turn.question)
     return is_named and kept.submitted_ms in {0, turn.submitted_ms}

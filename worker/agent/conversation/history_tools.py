@@ -235,7 +235,7 @@ def site_filter(site: str, asker: Asker) -> str | None:
 
 
 def fits(page: PageState, args: Pages) -> bool:
-    """Whether the page has the requested words in its address, title or group."""
+    """Return whether the page has the requested words in its address, title or group."""
     named = f"{page.url} {page.title} {page.group}".casefold()
     return all(word in named for word in args.words.casefold().split())
 

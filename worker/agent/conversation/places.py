@@ -59,7 +59,7 @@ def normal_path(url: str) -> str:
 
 
 def _is_at(url: str, path: str) -> bool:
-    """Whether the page has that path and query; a final slash is ignored."""
+    """Return whether the page has that path and query; a final slash is ignored."""
     return path_of(url).rstrip("/") == path.rstrip("/")
 
 

@@ -18,7 +18,7 @@ from worker.agent.conversation.state import FinishedTurn, Turn
 from worker.agent.conversation.tool_args import TOOLS
 from worker.agent.prompts import load_prompt, version_of
 from worker.memory.dates import day_of
-from worker.models.context_budget import MESSAGE_TOKENS, cut_to, most_tokens
+from worker.models.context_budget import MESSAGE_TOKENS, cut_to, likely_tokens
 from worker.models.protocols import Message
 
 ASK_SYSTEM: Final = load_prompt("ask")
@@ -57,7 +57,7 @@ def prompt_of(
     hidden = 0
     while True:
         messages = _messages(turn, shown, len(turns) - len(shown), said)
-        excess = sum(_tokens(message) for message in messages) + most_tokens(_TOOLS_TEXT) - budget_tokens
+        excess = sum(_tokens(message) for message in messages) + likely_tokens(_TOOLS_TEXT) - budget_tokens
         if excess <= 0:
             break
         if shown:
@@ -76,7 +76,7 @@ def _too_long(turn: Turn, excess: int) -> ContextExceeded:
     if turn.said:
         what = f"the question of {length} and what was looked up for it may have {excess:,} tokens more than"
     else:
-        fits = len(cut_to(turn.question, most_tokens(turn.question) - excess))
+        fits = len(cut_to(turn.question, likely_tokens(turn.question) - excess))
         what = f"the question has {length}, and only about {fits:,} of them"
     return ContextExceeded(
         f"{what} fit into the model's input: ask a shorter question, or several, each about one site, group or page"
@@ -116,4 +116,4 @@ def _oldest_answer(said: Sequence[Message]) -> int | None:
 
 def _tokens(message: Message) -> int:
     called = "".join(call.name + json.dumps(call.arguments) for call in message.calls)
-    return most_tokens(message.content + called) + MESSAGE_TOKENS
+    return likely_tokens(message.content + called) + MESSAGE_TOKENS

@@ -138,7 +138,7 @@ def load_questions() -> QuestionSet:
 
 
 def has(pattern: str, text: str) -> bool:
-    """Whether ``pattern`` matches anywhere in ``text``."""
+    """Return whether ``pattern`` matches anywhere in ``text``."""
     return re.search(pattern, text, re.IGNORECASE) is not None
 
 

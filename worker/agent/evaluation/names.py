@@ -57,7 +57,7 @@ class NameCase(Labelled):
         return f'<!doctype html><html lang="{self.language}">{head}<body>{self.body}</body></html>'
 
     def is_meant(self, rule: str, snippet: str) -> bool:
-        """Whether a found element is the one to judge."""
+        """Return whether a found element is the one to judge."""
         return rule == self.rule and (self.kind == "title" or _MARK in snippet)
 
 

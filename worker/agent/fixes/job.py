@@ -2,10 +2,11 @@
 
 It takes one element of each component barrier, looks up earlier tries on the same component, lets the engine open the
 page once for all others, and commits the result with the outcomes: fenced, together with the event
-``scan.fixes_tried``, and only if the result is unchanged. A worker tries fixes on one page at a time; further jobs are
-requeued, so that they hold no slot of model calls. While no model host is available, it precedes the assessment, calls
-no model, and queues the assessment in its commit. Nothing is written to history. The result also gives the reason for
-changes that cannot be tried. Next: ``queueing.py``, ``worker/scan/fixes/trial.py``.
+``scan.fixes_tried``, and only if the result is unchanged. Scans of the batch lane go first, and a worker tries fixes on
+one page at a time; further jobs are requeued, so that they hold no slot of model calls. While no model host is
+available, it precedes the assessment, calls no model, and queues the assessment in its commit. Nothing is written to
+history. The result also gives the reason for changes that cannot be tried. Next: ``queueing.py``,
+``worker/scan/fixes/trial.py``.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from producer.errors import Busy, InvalidJob, RedisUnsuitable
 from producer.keys import Keys
 from worker.agent.assessment.trim import RECORD_BYTES, trim
 from worker.agent.fixes.model import ModelProposer, Said, may_propose
-from worker.agent.fixes.queueing import FixRequest, candidates
+from worker.agent.fixes.queueing import FixRequest, candidates, scans_go_first
 from worker.agent.fixes.tried import Element, Tried, name_of
 from worker.agent.job_secrets import GONE, parse_secrets
 from worker.agent.prompts import clip
@@ -54,9 +55,9 @@ from worker.scan.settings import Secrets
 
 ATTEMPTS: Final = 3
 AGAIN_S: Final = 2.0
-"""Seconds until a job checks again if its worker was busy with another page."""
-GAP_S: Final = 0.25
-"""Seconds between such checks of one worker: a try takes longer, and thousands of waiting jobs would only check."""
+"""Seconds until a job checks again if scans or another page went first."""
+GAP_S: Final = 1.0
+"""Seconds between such checks of one worker: a try takes about as long, and thousands of jobs would only check."""
 CANCELLED: Final = "cancelled"
 """The reason given when a cancelled job is settled."""
 
@@ -79,11 +80,13 @@ class FixJobs:
     async def run(self, ctx: Mapping[str, Any], payload: JsonObject) -> Commit:
         """Try changes on one scan's page: ``payload`` is a ``FixRequest``.
 
-        Raises ``InvalidJob`` for another payload, ``Busy`` while this worker is busy with another page, and the
-        engine's errors.
+        Raises ``InvalidJob`` for another payload, ``Busy`` while scans go first or this worker is busy with another
+        page, and the engine's errors.
         """
-        del ctx
         request = _parse(payload)
+        since_ms = int(ctx.get("score") or 0)
+        if self.is_patient and await scans_go_first(self.redis, self.keys, request.priority, since_ms=since_ms):
+            raise self._later("scans go first")
         pending = await self._pending(request.scan)
         if pending is None:
             return Commit(FunctionResult())
@@ -119,8 +122,7 @@ class FixJobs:
         known = await tried.known(found)
         left = [one for one in found if name_of(one) not in known]
         if left and self._place.locked() and self.is_patient:  # before asking a model in vain
-            pause_s = self._spread.pause_s(monotonic(), at_least_s=AGAIN_S, gap_s=GAP_S)
-            raise Busy("this worker is trying changes on another page", delay_s=pause_s)
+            raise self._later("this worker is trying changes on another page")
         said = await self._said([one for one in left if one[0].rule not in MECHANICAL])
         fixes = {**known, **said.unsaid}
         wanted = [
@@ -133,6 +135,9 @@ class FixJobs:
         await tried.keep(left, fixes)
         shown = (fixes[name_of(one)] for one in found if name_of(one) in fixes)
         return tuple(fix for fix in shown if fix.why != NOTHING), said.usage, is_all
+
+    def _later(self, reason: str) -> Busy:
+        return Busy(reason, delay_s=self._spread.pause_s(monotonic(), at_least_s=AGAIN_S, gap_s=GAP_S))
 
     async def _said(self, elements: Sequence[Element]) -> Said:
         if self.proposer is None or not elements:

@@ -1,12 +1,13 @@
-"""Decides whether to try fixes on a scanned page, and builds the writes that queue the job. Pure."""
+"""Decides whether and when to try fixes on a scanned page, and builds the writes that queue the job."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic import Field
+from redis.asyncio import Redis
 
 from producer.contract import Finding, JsonObject, Lane, Node, ScanRequest, ScanResult
 from producer.contract.fixes import PENDING
@@ -20,6 +21,9 @@ from worker.scan.settings import Secrets
 SECRET_TTL_S: Final = 86_400
 """Lifetime of the login used to open the page again, the same as the client's."""
 
+MOST_PUT_OFF_S: Final = 4 * 3600.0
+"""Longest wait of tries for scans: on a lane that is never empty, logins would expire first."""
+
 
 class FixRequest(Message):
     """The payload: the job id of the scan, and its page.
@@ -31,6 +35,20 @@ class FixRequest(Message):
     priority: Lane = Lane.BATCH
     url: str = ""
     assess: JsonObject = Field(default_factory=dict[str, Any])
+
+
+async def scans_go_first(redis: Redis, keys: Keys, priority: Lane, *, since_ms: int = 0) -> bool:
+    """Whether batch scans wait or run, and tries on a batch's page that wait since ``since_ms`` leave them the CPU.
+
+    A try opens a page again in the browsers that scans use.
+    """
+    if priority is not Lane.BATCH:
+        return False
+    async with cast("Any", redis).pipeline(transaction=False) as pipe:
+        pipe.xlen(keys.lane(Lane.BATCH))
+        pipe.time()
+        scans, (seconds, _) = await pipe.execute()
+    return bool(scans) and (not since_ms or seconds - since_ms / 1000 < MOST_PUT_OFF_S)
 
 
 def are_tried(result: ScanResult, request: ScanRequest, *, is_on: bool) -> bool:

@@ -179,9 +179,9 @@ local function next_for(slot, pass)
   return batch or interactive
 end
 
--- Grants every free slot to the next call and wakes the waiters. `own` is the token of the call that runs this script:
--- it reads its grant in the reply, needs no message and has a full lease at once; the others must confirm within
--- `confirm_ms`.
+-- Grants every free slot to the next call and wakes the waiters with `MS TOKEN HOST`, so that they call without asking
+-- again. `own` is the token of the call that runs this script: it reads its grant in the reply, needs no message and has
+-- a full lease at once; the others must confirm within `confirm_ms`.
 local function dispatch(hosts, now, lease_ms, confirm_ms, own)
   local pass, wake = { hosts = hosts, heard = {}, own = own }, {}
   for _, slot in ipairs({ 'chat', 'embed' }) do
@@ -197,7 +197,7 @@ local function dispatch(hosts, now, lease_ms, confirm_ms, own)
       count('grants', call, 1)
       count('wait_ms', call, math.max(0, now - call.asked_ms))
       hosts[found.host].used[slot] = hosts[found.host].used[slot] + 1
-      if not call.confirmed then wake[#wake + 1] = { call.channel, token } end
+      if not call.confirmed then wake[#wake + 1] = { call.channel, ms(now) .. ' ' .. token .. ' ' .. found.host } end
     end
   end
   for _, message in ipairs(wake) do redis.call('PUBLISH', message[1], message[2]) end

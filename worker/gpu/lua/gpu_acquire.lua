@@ -5,8 +5,8 @@
 --       7 hosts that may serve it, JSON: host → {chat, embed}; unknown ones are registered
 --       8 seq of an earlier wait, which keeps its position, or 0  9 lease ms  10 confirm ms  11 grace ms of hosts down
 --       12 '1': while it holds a slot it may be asked to give way to an interactive call
--- Returns {'granted', host, seq} | {'waiting', '', seq} | {'unserved', '', seq} if all hosts have been down for long:
---       then the call does not wait
+-- Returns {'granted', host, seq, Redis ms} | {'waiting', '', seq, Redis ms} | {'unserved', '', seq, Redis ms} if all hosts
+--       have been down for long: then the call does not wait
 --@include _common.lua
 --@include _gpu.lua
 
@@ -29,7 +29,7 @@ if is_new then
   if seq == 0 then seq = redis.call('HINCRBY', STATE, 'seq', 1) end
   call = { kind = ARGV[2], priority = ARGV[3], worker = ARGV[4], job = ARGV[5], channel = ARGV[6], hosts = names,
     seq = seq, asked_ms = now, gives_way = ARGV[12] == '1' or nil }
-  if nobody_serves(call, hosts, now, tonumber(ARGV[11])) then return { 'unserved', '', seq } end
+  if nobody_serves(call, hosts, now, tonumber(ARGV[11])) then return { 'unserved', '', seq, ms(now) } end
   write_call(token, call)
   redis.call('ZADD', WAITERS, ms(now + lease_ms), token)
   redis.call('ZADD', queue_of(call), seq, token)
@@ -38,6 +38,6 @@ confirm(token, call, now, lease_ms)
 dispatch(hosts, now, lease_ms, confirm_ms, token)
 
 call = read_call(token)
-if call.host then return { 'granted', call.host, call.seq } end
+if call.host then return { 'granted', call.host, call.seq, ms(now) } end
 if is_new and call.priority == 'interactive' then ask_for_way(call, hosts) end
-return { 'waiting', '', call.seq }
+return { 'waiting', '', call.seq, ms(now) }

@@ -1,6 +1,6 @@
 #!lua flags=no-writes
--- Returns a waiter's status. Writes nothing, so that no grant waits for the disk: the worker's next heartbeat
--- (gpu_tend.lua) confirms the holder, whose call has already begun.
+-- Returns the status of a waiter that was woken without its grant, or late. Writes nothing, so that no grant waits for
+-- the disk: the worker's next heartbeat (gpu_tend.lua) confirms the holder, whose call has already begun.
 -- KEYS  as in _gpu.lua
 -- ARGV  1 token
 -- Returns {'granted', host, ms left of its lease} | {'waiting', '', 0} | {'gone', '', 0}: never known, or passed on

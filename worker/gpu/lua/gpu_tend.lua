@@ -6,7 +6,8 @@
 --       5 lifetime of all keys, ms  6 the worker's hosts, JSON: host → {chat, embed}  7 '1': their slots count from now
 --       on
 --       8 number of calls it holds  9… their tokens, then the tokens of waiting calls
--- Returns {ms until the next lease ends or -1, then for each token: 'held' | 'granted' (its waiter does not know yet) |
+-- Returns {ms until the next lease ends or -1, Redis ms, then for each token: 'held' | 'granted' (its waiter does not know
+--         yet) |
 --         'waiting' | 'unserved' (all its hosts are down for long) | 'cut' (its host is down: end the call) | 'gone'}
 --@include _common.lua
 --@include _gpu.lua
@@ -48,7 +49,7 @@ end
 dispatch(hosts, now, lease_ms, confirm_ms, '')
 
 local first = redis.call('ZRANGE', HOLDERS, 0, 0, 'WITHSCORES')
-local reply = { first[2] and math.max(0, tonumber(first[2]) - now) or -1 }
+local reply = { first[2] and math.max(0, tonumber(first[2]) - now) or -1, ms(now) }
 for i = 9, #ARGV do
   local call = read_call(ARGV[i])
   local host = call and call.host and hosts[call.host]

@@ -64,7 +64,7 @@ class BarrierRecord:
         return self.pages == 0
 
     def was_there(self, before_ms: int, *, run: str = "") -> bool:
-        """Whether it was known before a time and is not fixed; one first seen by ``run`` itself was not known."""
+        """Return whether it was known before a time and is not fixed; one first seen by ``run`` was not known."""
         # Also by name: if Redis's clock was set back, the run's own findings seem to predate it.
         return not self.is_mended and self.since_ms < before_ms and not (run and self.run == run)
 

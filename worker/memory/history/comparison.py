@@ -7,6 +7,7 @@ list none. ``producer/reports/comparison.py`` defines and words the result.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,12 +15,15 @@ from typing import Final
 
 from producer.reports.comparison import Change, Comparison, ComponentChange, ordered
 from worker.memory.history.history import EVERYTHING, History, ScanFilter
-from worker.memory.history.pages import MAX_PAGES, PageState
+from worker.memory.history.pages import BRIEF, MAX_PAGES, PICKED, PageState
 from worker.memory.history.periods import Moment
 from worker.memory.history.scan_record import ScanRecord
 
 CHUNK: Final = 500
 """Records per read, about 2 MB."""
+
+COMPARED: Final = ("page", "url", "group_name", "status", "findings", "components")
+"""The fields of a record that tell what changed."""
 
 _Place = tuple[str, str]
 """Address and terms."""
@@ -69,8 +73,7 @@ async def compare_moments(
 
     A page's group is that of the later moment; ``fits`` filters the pages further.
     """
-    then = await states_at(history, before, replace(wanted, group=None), limit=limit)
-    now = await states_at(history, after, wanted, limit=limit)
+    then, now = await _states_at_both(history, before, after, wanted, limit=limit, is_brief=fits is None)
     is_part = limit in {len(then), len(now)}
     if fits is not None:
         now = {place: state for place, state in now.items() if fits(state)}
@@ -107,11 +110,40 @@ async def compare_moments(
     )
 
 
-async def states_at(history: History, moment: Moment, wanted: ScanFilter, *, limit: int = MAX_PAGES) -> States:
+async def _states_at_both(
+    history: History, before: Moment, after: Moment, wanted: ScanFilter, *, limit: int, is_brief: bool
+) -> tuple[States, States]:
+    """Return the states at both moments: of two times from one read of the records, if those are not too many."""
+    if is_brief and not before.hosts and not after.hosts and wanted.group is None:
+        begun_ms = max(before.at_ms, after.at_ms)
+        records = await history.states_of_records(replace(wanted, begun_by_ms=begun_ms), limit=limit)
+        if records is not None:
+            return _newest(records, before.at_ms), _newest(records, after.at_ms)
+    picked = BRIEF if is_brief else PICKED
+    return await asyncio.gather(
+        states_at(history, before, replace(wanted, group=None), limit=limit, picked=picked),
+        states_at(history, after, wanted, limit=limit, picked=picked),
+    )
+
+
+def _newest(records: Sequence[PageState], by_ms: int) -> States:
+    """Return the newest record of each page and terms that had begun by a time."""
+    newest: dict[_Place, PageState] = {}
+    for state in records:
+        held = newest.get((state.page, state.terms))
+        if state.at_ms <= by_ms and (held is None or state.at_ms > held.at_ms):
+            newest[state.page, state.terms] = state
+    recent = sorted(newest.values(), key=lambda state: -state.last_seen_ms)
+    return {(state.url, state.terms): state for state in recent if state.url}
+
+
+async def states_at(
+    history: History, moment: Moment, wanted: ScanFilter, *, limit: int = MAX_PAGES, picked: Sequence[str] = PICKED
+) -> States:
     """Return each page's state at the moment, by address and terms; for a batch or run only its own pages."""
     found: dict[_Place, PageState] = {}
     for within in moment.filters(wanted):
-        states = await history.newest_of_pages(within, by_terms=True, limit=limit)
+        states = await history.newest_of_pages(within, by_terms=True, limit=limit, picked=picked)
         found |= {(state.url, state.terms): state for state in states if state.url}
     return found
 
@@ -154,7 +186,7 @@ def _proves_absence(record: ScanRecord, rule: str) -> bool:
 
 
 async def _records(history: History, scan_ids: Sequence[str]) -> dict[str, ScanRecord]:
-    return {record.scan_id: record for record in await history.get_many(scan_ids)}
+    return {record.scan_id: record for record in await history.get_many(scan_ids, names=COMPARED)}
 
 
 async def _named(history: History, found: Mapping[str, _Component]) -> tuple[ComponentChange, ...]:

@@ -20,7 +20,15 @@ from redisvl.schema import IndexSchema
 
 from producer.keys import Keys
 from worker.memory.history.barriers import Barriers
-from worker.memory.history.pages import MAX_PAGES, MAX_TERMS, PageState, newest_by_state, newest_of_pages
+from worker.memory.history.pages import (
+    MAX_PAGES,
+    MAX_TERMS,
+    PICKED,
+    PageState,
+    newest_by_state,
+    newest_of_pages,
+    states_of_records,
+)
 from worker.memory.history.scan_record import RETURNED, ScanRecord, parse
 from worker.memory.vectors.documents import Documents, index_schema
 from worker.memory.vectors.embeddings import Embeddings, Placed
@@ -207,27 +215,43 @@ class History:
         """Return the rows of a query in the active generation, for readers who need few fields."""
         return await self._documents.run(query)
 
-    async def get_many(self, scan_ids: Sequence[str]) -> list[ScanRecord]:
-        """Return the scans with these ids, in that order, without missing ones."""
+    async def get_many(self, scan_ids: Sequence[str], *, names: Sequence[str] = RETURNED) -> list[ScanRecord]:
+        """Return the scans with these ids, in that order, without missing ones.
+
+        Fields that are not in ``names``, which has the page, are empty.
+        """
         async with self._redis.pipeline(transaction=False) as pipe:
             for scan_id in scan_ids:
-                pipe.hmget(self._keys.scan(scan_id), list(RETURNED))
+                pipe.hmget(self._keys.scan(scan_id), list(names))
             rows = await pipe.execute() if scan_ids else []
-        found = ((scan_id, dict(zip(RETURNED, row, strict=True))) for scan_id, row in zip(scan_ids, rows, strict=True))
+        found = ((scan_id, dict(zip(names, row, strict=True))) for scan_id, row in zip(scan_ids, rows, strict=True))
         return [parse(scan_id, fields) for scan_id, fields in found if fields["page"] is not None]
 
     async def newest_of_pages(
-        self, wanted: ScanFilter = EVERYTHING, *, by_terms: bool = False, limit: int = MAX_PAGES
+        self,
+        wanted: ScanFilter = EVERYTHING,
+        *,
+        by_terms: bool = False,
+        limit: int = MAX_PAGES,
+        picked: Sequence[str] = PICKED,
     ) -> list[PageState]:
         """Return the newest matching record of each page in each of its states, most recently seen first.
 
-        With ``begun_by_ms`` that is the state at that time; ``by_terms`` returns a record for each set of terms.
+        With ``begun_by_ms`` that is the state at that time; ``by_terms`` returns a record for each set of terms. Fields
+        that are not in ``picked`` are empty.
         """
         prefix, within = self._keys.scan_prefix, wanted.expression()
         rows = limit if by_terms else limit * MAX_TERMS
         group = ("page", "terms") if by_terms else ("page", "terms", "page_state")
-        found = await newest_of_pages(self._redis, self._documents, within, group=group, prefix=prefix, limit=rows)
+        found = await newest_of_pages(
+            self._redis, self._documents, within, group=group, prefix=prefix, limit=rows, picked=picked
+        )
         return found if by_terms else newest_by_state(found)[:limit]
+
+    async def states_of_records(self, wanted: ScanFilter, *, limit: int = MAX_PAGES) -> list[PageState] | None:
+        """Return a brief state for each matching record; None for more than ``limit`` of them."""
+        prefix, within = self._keys.scan_prefix, wanted.expression()
+        return await states_of_records(self._redis, self._documents, within, prefix=prefix, limit=limit)
 
     async def search(self, text: str, wanted: ScanFilter = EVERYTHING, *, limit: int = 10) -> list[Neighbour]:
         """Return the scans closest in meaning to ``text``, closest first. Raises ``ModelError``."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final, cast
 
 from redis.asyncio import Redis
@@ -16,6 +17,7 @@ from redisvl.index import AsyncSearchIndex
 from redisvl.query.filter import FilterExpression
 
 from producer.contract import Counts
+from producer.contract.findings import counts_of
 from producer.contract.states import with_state
 from producer.errors import ServiceError
 from producer.redis.scripts import as_text
@@ -26,7 +28,7 @@ MAX_PAGES: Final = 10_000
 MAX_TERMS: Final = 4
 """Average number of terms per page that a search covers."""
 TIMEOUT_MS: Final = 10_000
-_PICKED: Final = (
+PICKED: Final = (
     "__key",
     "page",
     "at_ms",
@@ -41,6 +43,8 @@ _PICKED: Final = (
     "components",
     "page_state",
 )
+BRIEF: Final = ("__key", "page", "at_ms", "terms", "url", "group_name", "last_seen_ms", "components", "page_state")
+"""What a comparison of all pages needs of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +87,18 @@ async def newest_of_pages(
     group: Sequence[str] = ("page",),
     prefix: str,
     limit: int,
+    picked: Sequence[str] = PICKED,
 ) -> list[PageState]:
     """Return up to ``limit`` newest states of each ``group`` of ``within``, most recently seen first.
 
-    Raises ``ServiceError`` when Redis takes longer than ``TIMEOUT_MS``.
+    Fields that are not in ``picked`` are empty: each costs time for each record. Raises ``ServiceError`` when Redis
+    takes longer than ``TIMEOUT_MS``.
     """
     query = "*" if within is None else str(within)
     raw = cast("Any", redis)  # redis-py 5 types its reply as that of a pipeline
 
     async def act(index: AsyncSearchIndex) -> list[Any]:
-        return await raw.execute_command(*_command(index.name, query, group, limit))
+        return await raw.execute_command(*_command(index.name, query, group, limit, picked))
 
     began = time.monotonic()
     rows = await documents.attempt(act)
@@ -100,6 +106,47 @@ async def newest_of_pages(
         msg = f"grouping the history by page took over {TIMEOUT_MS / 1000:g} s: ask about one site or group"
         raise ServiceError(msg)
     return [_parse(row, prefix) for row in rows[1:]]
+
+
+async def states_of_records(
+    redis: Redis, documents: Documents, within: FilterExpression | None, *, prefix: str, limit: int
+) -> list[PageState] | None:
+    """Return the state in each matching record, with the fields of ``BRIEF``; None for more records than ``limit``.
+
+    For up to some thousand records this takes a third of the time of grouping them in Redis twice.
+    """
+    query = "*" if within is None else str(within)
+    names = [name for name in BRIEF if name != "__key"]
+    raw = cast("Any", redis)
+
+    async def act(index: AsyncSearchIndex) -> list[Any]:
+        words = ("FT.SEARCH", index.name, query, "RETURN", len(names), *names)
+        return await raw.execute_command(*words, "LIMIT", 0, limit, "TIMEOUT", TIMEOUT_MS, "DIALECT", 2)
+
+    reply = await documents.attempt(act)
+    keys, rows = reply[1::2], reply[2::2]
+    if len(keys) < int(reply[0]):  # also where the time was over
+        return None
+    return [_brief(as_text(key).removeprefix(prefix), row) for key, row in zip(keys, rows, strict=True)]
+
+
+def _brief(scan_id: str, row: Sequence[Any]) -> PageState:
+    text = dict(zip(map(as_text, row[::2]), map(as_text, row[1::2]), strict=True)).get
+    return PageState(
+        scan_id,
+        terms=text("terms", ""),
+        url=text("url", ""),
+        title="",
+        group=text("group_name", ""),
+        rules=_tags(""),
+        impacts=_tags(""),
+        barriers=counts_of("{}"),
+        last_seen_ms=int(text("last_seen_ms") or 0),
+        components=_tags(text("components", "")),
+        page_state=text("page_state", ""),
+        page=text("page", ""),
+        at_ms=int(text("at_ms") or 0),
+    )
 
 
 def newest_by_state(found: Sequence[PageState]) -> list[PageState]:
@@ -137,35 +184,43 @@ def _merged(states: Sequence[PageState]) -> PageState:
     )
 
 
-def _command(index: str, query: str, group: Sequence[str], limit: int) -> list[str]:
+def _command(index: str, query: str, group: Sequence[str], limit: int, picked: Sequence[str]) -> list[str]:
     """Return FT.AGGREGATE as words; redis-py 5's builder does not support TIMEOUT."""
-    loaded = [f"@{name}" for name in _PICKED]
+    loaded = [f"@{name}" for name in picked]
     words = ["FT.AGGREGATE", index, query, "TIMEOUT", str(TIMEOUT_MS), "LOAD", str(len(loaded)), *loaded]
     words += ["GROUPBY", str(len(group)), *(f"@{name}" for name in group)]
-    for name in _PICKED:
+    for name in picked:
         words += ["REDUCE", "FIRST_VALUE", "4", f"@{name}", "BY", "@at_ms", "DESC", "AS", f"newest_{name.strip('_')}"]
     words += ["SORTBY", "2", "@newest_last_seen_ms", "DESC", "MAX", str(limit), "LIMIT", "0", str(limit)]
     return [*words, "DIALECT", "2"]
 
 
 def _parse(row: Sequence[Any], prefix: str) -> PageState:
-    fields = {as_text(name): as_text(value) for name, value in zip(row[::2], row[1::2], strict=True)}
+    fields = {name: as_text(value) for name, value in zip(_names(tuple(row[::2])), row[1::2], strict=True)}
+    text = fields.get
     return PageState(
         scan_id=fields["newest_key"].removeprefix(prefix),
-        terms=fields.get("newest_terms", ""),
-        url=fields.get("newest_url", ""),
-        title=fields.get("newest_title", ""),
-        group=fields.get("newest_group_name", ""),
-        rules=_tags(fields.get("newest_rules", "")),
-        impacts=_tags(fields.get("newest_impacts", "")),
-        barriers=Counts.model_validate_json(fields.get("newest_barriers") or "{}"),
-        last_seen_ms=int(fields.get("newest_last_seen_ms") or 0),
-        components=_tags(fields.get("newest_components", "")),
-        page_state=fields.get("newest_page_state", ""),
-        page=fields.get("newest_page", ""),
-        at_ms=int(fields.get("newest_at_ms") or 0),
+        terms=text("newest_terms", ""),
+        url=text("newest_url", ""),
+        title=text("newest_title", ""),
+        group=text("newest_group_name", ""),
+        rules=_tags(text("newest_rules", "")),
+        impacts=_tags(text("newest_impacts", "")),
+        barriers=counts_of(text("newest_barriers") or "{}"),
+        last_seen_ms=int(text("newest_last_seen_ms") or 0),
+        components=_tags(text("newest_components", "")),
+        page_state=text("newest_page_state", ""),
+        page=text("newest_page", ""),
+        at_ms=int(text("newest_at_ms") or 0),
     )
 
 
+@lru_cache(maxsize=10)
+def _names(names: Sequence[Any]) -> tuple[str, ...]:
+    """Return the names of a row's fields, which are the same in all rows."""
+    return tuple(map(as_text, names))
+
+
+@lru_cache(maxsize=1_000)
 def _tags(text: str) -> frozenset[str]:
     return frozenset(text.split(",")) - {""}

@@ -56,7 +56,7 @@ class Moment:
 
 
 def _fit(one: str, other: str) -> bool:
-    """Whether two sites overlap; ``localhost:*`` means every port."""
+    """Return whether two sites overlap; ``localhost:*`` means every port."""
     is_any = one.endswith(":*") or other.endswith(":*")
     return one == other or (is_any and without_port(one) == without_port(other))
 
@@ -78,7 +78,7 @@ async def moment_of(redis: Redis, keys: Keys, name: str, *, now_ms: int) -> Mome
 
 
 def parse_hosts(fields: Mapping[bytes, bytes]) -> dict[str, tuple[int, int]]:
-    """Return begin and end of each host, without malformed entries."""
+    """Return begin and end by host; malformed entries are left out."""
     found: dict[str, tuple[int, int]] = {}
     for host, times in fields.items():
         began, _, ended = as_text(times).partition(" ")

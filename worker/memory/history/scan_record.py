@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 
 from producer.contract import Changes, Counts, Finding, Impact, JsonObject, ScanRequest, ScanResult, page_id
 from producer.contract.addresses import any_port, host_of, path_of, site_of, without_port
+from producer.contract.findings import counts_of
 from producer.redis.scripts import as_text
 from worker.memory.vectors.embeddings import Embedded
 from worker.memory.vectors.indexes import exact_tag
@@ -24,7 +25,6 @@ MAX_FINGERPRINTS: Final = 2_000
 """Fingerprints stored per scan, about 55 KB, since documents are kept until pruned; further ones are only counted."""
 MAX_TITLE: Final = 300
 MAX_SUMMARY: Final = 2_000
-
 MAX_TEXT: Final = 8_000
 """Characters embedded, and stored for the next model; about as many as embedding models read."""
 
@@ -61,7 +61,7 @@ class ScanRecord:
     """A document without its vector. Times are Redis ms; ``times_seen`` counts the scans it represents.
 
     ``terms`` is a digest of the scan's rules and view (``terms_of``), ``run`` the pipeline run that first saw this
-    state. ``page_state`` is '' for the default state and in records of releases without states.
+    state. ``page_state`` is '' for the default state, and where a release recorded none. ``last_job`` saw it last.
     """
 
     scan_id: str
@@ -83,6 +83,7 @@ class ScanRecord:
     findings: tuple[RecordedFinding, ...]
     run: str = ""
     page_state: str = ""
+    last_job: str = ""
 
     @property
     def components(self) -> dict[str, int]:
@@ -271,7 +272,7 @@ def _unpack(item: JsonObject, components: Sequence[str]) -> RecordedFinding:
 RETURNED: Final[tuple[str, ...]] = (
     "page", "url", "host_name", "group_name", "title", "status", "summary", "signature", "standard", "terms",
     "at_ms", "last_seen_ms", "times_seen", "counts", "barriers", "findings", "run", "components",
-    "page_state",
+    "page_state", "last_job",
 )  # fmt: skip
 """The fields that ``parse`` reads, without the vector."""
 
@@ -295,9 +296,10 @@ def parse(scan_id: str, fields: Mapping[str, Any]) -> ScanRecord:
         at_ms=int(text["at_ms"] or 0),
         last_seen_ms=int(text["last_seen_ms"] or 0),
         times_seen=int(text["times_seen"] or 0),
-        counts=Counts.model_validate_json(text["counts"] or "{}"),
-        barriers=Counts.model_validate_json(text["barriers"] or "{}"),
+        counts=counts_of(text["counts"] or "{}"),
+        barriers=counts_of(text["barriers"] or "{}"),
         findings=tuple(_unpack(item, text["components"].split(",")) for item in packed),
         run=text["run"],
         page_state=text["page_state"],
+        last_job=text["last_job"] or scan_id,
     )

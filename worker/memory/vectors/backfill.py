@@ -142,7 +142,7 @@ async def _embedded(embeddings: Embeddings, generation: Generation, texts: Seque
 
 
 async def _takes_another(embeddings: Embeddings, generation: Generation) -> bool:
-    """Whether the model embeds a harmless text, so that the failing text must be at fault."""
+    """Return whether the model embeds a harmless text, so that the failing text must be at fault."""
     try:
         await embeddings.embed(generation, [HARMLESS])
     except ModelError:

@@ -152,6 +152,6 @@ async def drop_index(client: Redis, name: str) -> None:
 
 
 def is_missing_index(error: BaseException) -> bool:
-    """Whether a search failed because its index is missing."""
+    """Return whether a search failed because its index is missing."""
     text = str(error).lower()
     return "no such index" in text or "unknown index name" in text

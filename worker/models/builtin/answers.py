@@ -1,8 +1,8 @@
-"""How the builtin model answers questions: it knows a handful of shapes, asks the tools, and restates what they tell.
+"""The builtin model's answers to questions: it knows a few patterns, calls tools, and restates their results.
 
-Nothing is understood and nothing is made up: a question of no known shape gets a plain list of those it can answer. The
-numbers, names and scan ids of an answer all come from the tools' documents of this very turn. ``models.py`` is the
-model; what the tools' documents hold is in ``worker/agent/conversation/history_tools.py`` and ``compare_tool.py``.
+It understands no language and makes nothing up: for a question of no known pattern it lists those it can answer. The
+numbers, names and scan ids of an answer all come from the tools' documents of the same turn. ``models.py`` is the
+model; the tools' documents are described in ``worker/agent/conversation/history_tools.py`` and ``compare_tool.py``.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from worker.models.builtin.sentences import (
 from worker.models.protocols import Message, ToolCall
 
 CAN: Final = (
-    "The builtin model answers only such as: Which page has the worst barriers? What about the checkout page? "
+    "The builtin model answers questions such as: Which page has the worst barriers? What about the checkout page? "
     "How many image-alt barriers are on /cart? What changed since Monday? What changed between nightly-1 and "
-    "nightly-2? Which component should we mend first? Since when is the header broken? Remember that the shop is "
+    "nightly-2? Which component should we fix first? Since when is the header broken? Remember that the shop is "
     "rebuilt in May. "
     "For all other questions set CHAT_MODEL to a language model and OLLAMA_BASE_URL to its server."
 )
@@ -56,12 +56,12 @@ than that the their them there these they thing things third this those time to 
 was we went were what when where which with worse worst you your
 """
 _FILLERS: Final = frozenset(_FILLER_WORDS.split())
-"""Words that change nothing about what a question of these shapes asks for."""
+"""Words that do not change the meaning of a question of these patterns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """What the model was handed: the question, the answers of the tools since, the scans cited before it."""
+    """The model's input: the question, the tools' answers to it, the scans cited before it."""
 
     question: str
     told: tuple[JsonObject, ...]
@@ -70,12 +70,12 @@ class Talk:
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """What the model says next: words, or one call."""
+    """The model's next step: text, or one call."""
 
     text: str = ""
     call: ToolCall | None = None
     refuses: bool = False
-    """Whether part of the question was not understood: another shape may take it."""
+    """Whether part of the question was not understood: another pattern may match it."""
 
 
 def answer(messages: Sequence[Message]) -> Next:
@@ -94,7 +94,7 @@ def answer(messages: Sequence[Message]) -> Next:
 
 
 def read_talk(messages: Sequence[Message]) -> Talk:
-    """Return the question, what the tools told since, and which scans were cited before, the latest answer's first."""
+    """Return the question, the tools' answers to it, and the scans cited before, those of the latest answer first."""
     at = max((place for place, message in enumerate(messages) if message.role == "user"), default=-1)
     question = messages[at].content if at >= 0 else ""
     told = tuple(_document(message.content) for message in messages[at + 1 :] if message.role == "tool")
@@ -111,7 +111,7 @@ def _remember(question: str, talk: Talk) -> Next | None:
 
 
 def _first(question: str, talk: Talk) -> Next | None:
-    """Say what to mend first: of a component of that name, else of a group of that name."""
+    """Say what to fix first: by component name, else by group name."""
     if not is_first(question):
         return None
     scope = scope_of(question)
@@ -126,7 +126,7 @@ def _first(question: str, talk: Talk) -> Next | None:
 
 
 def _since_when(question: str, talk: Talk) -> Next | None:
-    """Say since when a component is broken, or, where no page has it any more, when it was mended."""
+    """Say since when a component is broken, or, if no page has it any more, when it was fixed."""
     thing = since_when_of(question)
     if not thing:
         return None
@@ -155,7 +155,7 @@ def _count(question: str, talk: Talk) -> Next | None:
     if count.unread:
         return _unread(count.unread)
     if talk.told and "words" in count.arguments and talk.told[0].get("pages_looked_at") == 0:
-        # No page of that name: a component may have it.
+        # No page has that name: a component may.
         asked = {name: value for name, value in count.arguments.items() if name != "words"}
         asked["component"] = count.arguments["words"]
         return _ask(talk, "search_scans", asked, lambda told: count_sentence(told, count), after=1)
@@ -173,7 +173,7 @@ def _worst(question: str, talk: Talk) -> Next | None:
         return _unread(left)
     place = str(scope.filters.get("url", ""))
     if re.fullmatch(r"(?:https?://)?[^/]+/?", place):
-        scope.filters["site"] = scope.filters.pop("url")  # the worst page of https://shop.example/ is one of the site
+        scope.filters["site"] = scope.filters.pop("url")  # https://shop.example/ here means the site
     elif place:
         return _about_words(place, talk)
     rank = ORDINALS.index(ordinal) if ordinal else 0
@@ -212,7 +212,7 @@ def _about(question: str, talk: Talk) -> Next | None:
     if target.lower() in PRONOUNS:
         if not talk.cited:
             return Next(
-                "Which page do you mean? No page was spoken of before. Name one by words of its address or title."
+                "Which page do you mean? No page was mentioned before. Name one by words of its address or title."
             )
         return _ask(talk, "get_scan", {"scan": talk.cited[0]}, about_scan)
     place = place_in(target)
@@ -222,7 +222,7 @@ def _about(question: str, talk: Talk) -> Next | None:
 
 
 def _about_words(target: str, talk: Talk) -> Next:
-    """Look for pages of that name or path, then show the one there is, or list several; then look for a group."""
+    """Look for pages with that name or path, then show the only one, or list several; else look for a group."""
     name = re.sub(r"^(?:the|a|our|my) | (?:pages?|group|section|template)$", "", target, flags=re.IGNORECASE)
     name = re.sub(r"^(?:group|page|section|template) ", "", name, flags=re.IGNORECASE).strip(" \"'")
     wanted = "url" if place_in(name) == name else "words"
@@ -230,7 +230,7 @@ def _about_words(target: str, talk: Talk) -> Next:
         return Next(call=_call(talk, "search_scans", {wanted: name, "order": "worst", "limit": 5}))
     first = talk.told[0]
     scans = objects(first.get("scans"))
-    # A shop's name may be in every title: the address tells pages apart.
+    # A shop's name may be in every title: the address distinguishes pages.
     exact = (
         scans
         if len(scans) == 1 or wanted == "url"
@@ -249,7 +249,7 @@ def _about_words(target: str, talk: Talk) -> Next:
 
 
 def _ask(talk: Talk, tool: str, arguments: JsonObject, say: Callable[[JsonObject], str], *, after: int = 0) -> Next:
-    """Call ``tool`` once the first ``after`` tools have answered; then say what it told."""
+    """Call ``tool`` once the first ``after`` tools have answered; then put its answer into words."""
     if len(talk.told) <= after:
         return Next(call=_call(talk, tool, arguments))
     return Next(_say(talk.told[after], say))
@@ -265,18 +265,18 @@ def _call(talk: Talk, tool: str, arguments: JsonObject) -> ToolCall:
 
 
 def _unread(words: str) -> Next:
-    """Say which words of a question were not understood: without them it would be another question."""
-    said = f"The builtin model does not understand {words[:200]!r} here, and gives no answer without it. {CAN}"
+    """Say which words of a question were not understood: without them the question would be different."""
+    said = f"The builtin model does not understand {words[:200]!r} here, and does not answer without it. {CAN}"
     return Next(said, refuses=True)
 
 
 def _left(scope: Scope) -> str:
-    """Return the words of the question that nothing was made of."""
+    """Return the words of the question that were not understood."""
     return " ".join(word for word in re.findall(r"[\w-]+", scope.rest) if word.lower() not in _FILLERS)
 
 
 def _named(scope: Scope) -> str:
-    """Return what the question is limited to, in words."""
+    """Return the scope of the question, in words."""
     return ", ".join(f"{name} {value!r}" for name, value in scope.filters.items())
 
 

@@ -1,6 +1,6 @@
-"""Questions about component barriers: what to mend first, since when it is broken, what changed from A to B. Pure.
+"""Questions about component barriers: what to fix first, since when it is broken, what changed from A to B. Pure.
 
-The sentences restate what ``list_components`` and ``compare_scans`` tell, and cite the scans that they name.
+The sentences restate the results of ``list_components`` and ``compare_scans``, and cite the scans they name.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _CLOSING: Final = ".,;:!?"
 
 
 def is_first(question: str) -> bool:
-    """Whether the question is which component barrier to mend first."""
+    """Return whether the question is which component barrier to fix first."""
     return bool(_FIRST.search(question))
 
 
@@ -58,7 +58,7 @@ def since_when_of(question: str) -> str:
 
 
 def two_times_of(question: str) -> tuple[str, str, str] | None:
-    """Return the two names that a question compares, and the question without them; None for none."""
+    """Return the two names that a question compares, and the question without them; None if there are none."""
     begun = _COMPARES.search(question)
     found = _AGAINST.search(question) or (_FROM_TO.search(question, begun.start()) if begun else None)
     if found is None:
@@ -68,13 +68,13 @@ def two_times_of(question: str) -> tuple[str, str, str] | None:
 
 
 def mend_first(told: JsonObject, about: str) -> str:
-    """Say which component barrier to mend first, why, and which come next."""
+    """Say which component barrier to fix first, why, and which come next."""
     listed = objects(told.get("components"))
     if not listed:
         return nothing(about)
     first = listed[0]
     impact = first.get("impact") or "unrated"
-    said = f"Mend first: {named_component(first)}: it is {impact}, on {_where(first)} {cite_one(first)}."
+    said = f"Fix first: {named_component(first)}: it is {impact}, on {_where(first)} {cite_one(first)}."
     if listed[1:]:
         following = "; ".join(
             f"{named_component(one)}, {one.get('impact')}, on {_where(one)} {cite_one(one)}" for one in listed[1:3]
@@ -85,22 +85,22 @@ def mend_first(told: JsonObject, about: str) -> str:
 
 
 def since_when(told: JsonObject, about: str) -> str:
-    """Say since when each component barrier of a name is there, or when it was mended."""
+    """Say since when each component barrier of a name has existed, or when it was fixed."""
     listed = objects(told.get("components"))
     if not listed:
-        return f"No component barrier whose name has {about!r} is recorded, and none was mended."
+        return f"No component barrier whose name contains {about!r} is recorded, and none was fixed."
     said = [f"{named_component(one)}: {_since(one)} {cite_one(one)}." for one in listed]
     left = number_of(told, "left_out")
     return " ".join([*said, *([f"{counted(left, 'further component barrier')} not listed."] if left else [])])
 
 
 def between(told: JsonObject) -> str:
-    """Say what changed between two times, by component barrier; worse and better may both be so."""
+    """Say what changed between two times, by component barrier; some may be worse and others better."""
     names = cast("list[object]", told.get("between") or ["then", "now"])
     counts = cast("JsonObject", told.get("component_barriers") or {})
     when = f"Between {names[0]} and {names[-1]}"
     if not number_of(told, "pages"):
-        return f"{when}: no page was scanned that fits the question."
+        return f"{when}: no page that fits the question was scanned."
     if number_of(told, "pages") == number_of(told, "first_scanned_since") and not counts.get("mended"):
         return f"{when} nothing can be compared: no page was scanned at both."
     said = [f"{when}: {told.get('verdict')}. {component_sums(counts)}."]
@@ -110,16 +110,16 @@ def between(told: JsonObject) -> str:
 
 
 def component_sums(counts: JsonObject) -> str:
-    """Return how many component barriers are new, on other pages and mended."""
+    """Return how many component barriers are new, on other pages and fixed."""
     new = counted(number_of(counts, "new"), "new component barrier")
     moved = f", {counts['moved']} on other pages than before" if number_of(counts, "moved") else ""
-    return f"{new}, {number_of(counts, 'mended')} mended{moved}"
+    return f"{new}, {number_of(counts, 'mended')} fixed{moved}"
 
 
 def nothing(about: str) -> str:
     """Say that no component barrier has that name."""
-    named = f" whose name has {about!r}" if about else ""
-    return f"No page has a component barrier{named} now, as far as scans are recorded."
+    named = f" whose name contains {about!r}" if about else ""
+    return f"According to the recorded scans, no page currently has a component barrier{named}."
 
 
 def _where(one: JsonObject) -> str:
@@ -129,12 +129,12 @@ def _where(one: JsonObject) -> str:
 def _since(one: JsonObject) -> str:
     since = _time(one.get("since"))
     if one.get("mended_on"):
-        return f"mended on {_time(one['mended_on'])}, after it had been there since {since}"
+        return f"fixed on {_time(one['mended_on'])}; there since {since}"
     first = _time(one.get("first_seen"))
-    before = f", after it had been there from {first} on and was mended" if first else ""
+    before = f" again, first seen {first} and fixed in between" if first else ""
     return f"since {since}{before}, on {_where(one)}"
 
 
 def _time(told: object) -> str:
-    """Return a tool's time as people write it: ``2026-11-01 02:00 UTC``."""
+    """Return a tool's time in readable form: ``2026-11-01 02:00 UTC``."""
     return re.sub(r"T(\d\d:\d\d)Z$", r" \1 UTC", str(told or ""))

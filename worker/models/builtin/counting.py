@@ -1,6 +1,6 @@
-"""``How many image-alt barriers are on /cart?``: what is counted, on which pages, and the sentence. Pure.
+"""``How many image-alt barriers are on /cart?``: what to count, on which pages, and the answer. Pure.
 
-Only a question that is understood to its last word is answered: whatever is left over would have changed the number.
+Only a question that is understood completely is answered: any word left over might have changed the number.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _FILLERS: Final = frozenset(_FILLER_WORDS.split())
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What to count: ``arguments`` of ``search_scans``; ``unread`` are words that nothing was made of."""
+    """What to count: ``arguments`` of ``search_scans``; ``unread`` are words that were not understood."""
 
     subject: Subject
     what: str
@@ -45,7 +45,7 @@ class Count:
 
 
 def count_of(question: str) -> Count | None:
-    """Return what ``question`` asks to be counted; None for one that asks for no number."""
+    """Return what ``question`` asks to count; None if it does not ask for a number."""
     asked = _ASKS.search(question)
     if asked is None:
         return None
@@ -71,7 +71,7 @@ def count_of(question: str) -> Count | None:
 
 
 def count_sentence(told: JsonObject, count: Count) -> str:
-    """Say how many there are, on which pages, and with which scans that can be checked."""
+    """Say how many there are and on which pages, and cite the scans."""
     looked, pages, scans = number_of(told, "pages_looked_at"), number_of(told, "pages"), objects(told.get("scans"))
     when = (
         f" as of {told['as_of']}" if told.get("as_of") else f" seen since {told['since']}" if told.get("since") else ""
@@ -82,11 +82,11 @@ def count_sentence(told: JsonObject, count: Count) -> str:
     kind = f"{count.what} " if count.what else ""
     of = f"of {counted(looked, 'page')} looked at{when}"
     partly = sum(one.get("status") == "partial" for one in scans)
-    doubt = f" {counted(partly, 'page')} of these could be read in part only: there may be more." if partly else ""
+    doubt = f" {counted(partly, 'page')} of these could be read only in part: there may be more." if partly else ""
     if not total:
         seen = objects(told.get("looked_at"))
         where = f" on {seen[0].get('url')}" if looked == 1 and seen else ""
-        return f"No {kind}barrier was found{where} that a machine can see, {of} {cite(seen)}.{doubt}"
+        return f"No machine-detectable {kind}barrier was found{where}, {of} {cite(seen)}.{doubt}"
     if count.subject == "pages":
         return (
             f"{counted(pages, 'page')} {of} have {kind}barriers, the worst first: {list_of(scans)}.{_more(told)}{doubt}"
@@ -101,7 +101,7 @@ def count_sentence(told: JsonObject, count: Count) -> str:
         return f"{said} {cite(scans)}.{_more(told)}{doubt}"
     same = number_of(told, "component_barriers")
     parts = f", in {counted(same, 'component barrier')}" if same else ""
-    said = f"{total:,} {kind}{'barrier' if total == 1 else 'barriers'}{parts}"
+    said = f"{counted(total, 'element')} with {kind}barriers{parts}"
     if looked == 1 and scans:
         return f"{said} on {scans[0].get('url')}{when} {cite(scans)}.{doubt}"
     return f"{said} on {counted(pages, 'page')} {of}, the worst first: {list_of(scans)}.{_more(told)}{doubt}"
@@ -111,18 +111,18 @@ def _scope_words(count: Count) -> str:
     named = [
         f"{name} {value!r}" for name, value in count.arguments.items() if name in {"url", "site", "group", "words"}
     ]
-    return ", ".join(named) or "nothing is scanned yet"
+    return ", ".join(named) or "nothing has been scanned yet"
 
 
 def _more(told: JsonObject) -> str:
     left = number_of(told, "left_out")
     said = f" {counted(left, 'further page')} not listed." if left else ""
     summed = number_of(told, "rules_are_summed_over_pages")
-    return f"{said} Rules were summed over {counted(summed, 'page')} only." if summed else said
+    return f"{said} Rules were summed over only {counted(summed, 'page')}." if summed else said
 
 
 def _named(form: str, text: str, taken: set[str]) -> re.Match[str] | None:
-    """Find a noun; ``label`` in ``label barriers`` is a rule and no noun."""
+    """Find a noun; ``label`` in ``label barriers`` is a rule and not a noun."""
     found = re.search(rf"\b(?:{form})\b", text, re.IGNORECASE)
     return None if found is not None and found[0].lower() in taken else found
 

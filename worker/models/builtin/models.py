@@ -1,10 +1,10 @@
 """The builtin models: for machines without a model server, and for tests. Deterministic; no network, no GPU.
 
-``BuiltinChat`` is no language model. It restates the findings it is handed, worst first, with what axe-core says
-about them and whom such barriers hold up by axe's category, and answers a handful of questions by asking the tools
-(``citations.py``); it invents nothing, and what it wrote is marked with its name. ``BuiltinEmbedder`` hashes
-words and their trigrams: texts that share words are near, synonyms are not. Both are chosen by setting, never fallen
-back to. The task it can read is made in ``worker/agent/prompts``.
+``BuiltinChat`` is not a language model. It restates the given findings, worst first, with axe-core's text about them
+and whom such barriers affect by axe's category, and answers a few kinds of questions with the tools (``citations.py``);
+it invents nothing, and its texts are marked with its name. ``BuiltinEmbedder`` hashes words and their trigrams: texts
+that share words are close, synonyms are not. Both are used only if selected in the settings, never as a fallback. The
+task it can read is built in ``worker/agent/prompts``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from worker.models.protocols import ChatReply, EmbedReply, Message, Tool, Vector
 
 NAME: Final = "builtin"
 DIMS: Final = 256
-"""Enough that two unrelated words rarely share a place; a vector costs 1 KB in Redis."""
+"""Enough that two unrelated words rarely collide; a vector takes 1 KB in Redis."""
 MAX_TEXT: Final = 20_000
 """Characters of one text that are embedded: about 10 ms."""
 MAX_WORD: Final = 64
@@ -55,21 +55,21 @@ WHO: Final[Mapping[str, str]] = {
     "text-alternatives": "people who cannot see the image, and hear or feel its text instead",
     "time-and-media": "people who cannot see or hear the media, or need time to take them in",
 }
-"""Whom a barrier holds up, by axe-core's category of the rule."""
+"""Whom a barrier affects, by axe-core's category of the rule."""
 ANYONE: Final = "people who use assistive technology"
 
 
 class BuiltinChat:
-    """Orders and restates findings, and what tools tell. Implements ``ChatModel``."""
+    """Orders and restates findings, and tool results. Implements ``ChatModel``."""
 
     name: str = NAME
 
     async def chat(
         self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
     ) -> ChatReply:
-        """Answer an assessment task with JSON, questions of a few shapes by ``tools``, all else by what it can do.
+        """Answer an assessment task with JSON, known questions with ``tools``, and others with what it can do.
 
-        Raises ``ModelError`` for JSON asked for on a task it does not know.
+        Raises ``ModelError`` if JSON is requested for an unknown task.
         """
         if tools:
             step = answer(messages)
@@ -77,7 +77,7 @@ class BuiltinChat:
             return ChatReply(text=step.text, model=NAME, usage=Usage(calls=1), calls=calls)
         task = _task(messages)
         if task is not None:
-            # Of what axe-core left undecided it proposes nothing: it judges nothing.
+            # It proposes no verdicts on what axe-core left undecided: it does not judge.
             answer_to = assess(task) if task["task"] == "assess" else {"proposals": []}
             text = json.dumps(answer_to, ensure_ascii=False)
         elif schema is None:
@@ -103,7 +103,7 @@ class BuiltinEmbedder:
         return EmbedReply(vectors, Usage(calls=1))
 
     async def embed_queries(self, texts: Sequence[str]) -> EmbedReply:
-        """Embed as ``embed_documents`` does: hashing makes no difference between them."""
+        """Embed as ``embed_documents`` does: hashing does not distinguish them."""
         return await self.embed_documents(texts)
 
 
@@ -120,7 +120,7 @@ def assess(task: JsonObject) -> JsonObject:
 
 
 def _task(messages: Sequence[Message]) -> JsonObject | None:
-    """Return the first user message, if it is a task; later ones are complaints about an answer."""
+    """Return the first user message, if it is a task; later ones are requests to correct an answer."""
     first = next((message.content for message in messages if message.role == "user"), "")
     try:
         task: object = json.loads(first)
@@ -147,7 +147,7 @@ def _summary(task: JsonObject, findings: list[JsonObject]) -> str:
     shares = [f"{impacts[name]} {name}" for name in (*reversed(IMPACTS), "unrated") if impacts[name]]
     parts = [f"{counted(len(findings), 'rule')} failed on {counted(elements, 'element')}: {', '.join(shares)}."]
     if findings:
-        parts.append(f"Begin with {findings[0].get('rule')}: {_sentence(str(findings[0].get('help', '')))}")
+        parts.append(f"Start with {findings[0].get('rule')}: {_sentence(str(findings[0].get('help', '')))}")
     changes = task.get("changes")
     if isinstance(changes, dict):
         since = cast("JsonObject", changes)
@@ -185,12 +185,12 @@ def _sentence(text: str) -> str:
 
 
 def hash_text(text: str) -> Vector:
-    """Return the text's ``float32[DIMS]`` of unit length; a text without words gets a vector of its own."""
+    """Return the text's ``float32[DIMS]`` of unit length; a text without words gets a special vector."""
     words = Counter(_WORD.findall(unicodedata.normalize("NFKC", text[:MAX_TEXT]).casefold()))
     vector = np.zeros(DIMS, dtype=np.float64)
     for word, times in words.items():
         places, weights = _features(word[:MAX_WORD])
-        # Each further mention counts less: a word repeated by a menu must not drown the rest.
+        # Each further occurrence counts less: a word repeated in a menu must not dominate.
         np.add.at(vector, places, weights * np.sqrt(times))
     length = float(np.linalg.norm(vector))
     if length == 0.0:
@@ -200,7 +200,7 @@ def hash_text(text: str) -> Vector:
 
 @lru_cache(maxsize=20_000)
 def _features(word: str) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return the places of a word and of its trigrams, and what each adds there."""
+    """Return the indexes of a word and its trigrams, and the weight of each."""
     marked = f"^{word}$"
     grams = sorted({marked[start : start + 3] for start in range(len(marked) - 2)})
     features = [(_hash(f"w:{word}"), 1.0), *((_hash(f"g:{gram}"), GRAM_WEIGHT) for gram in grams)]
@@ -210,5 +210,5 @@ def _features(word: str) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
 
 
 def _hash(feature: str) -> int:
-    """64 bits, the same on every machine and in every process, unlike ``hash``."""
+    """Return a 64-bit hash that is the same on every machine and in every process, unlike ``hash``."""
     return int.from_bytes(blake2b(feature.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")

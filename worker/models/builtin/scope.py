@@ -1,7 +1,7 @@
-"""What a question is about: the page, site, group and time that it names, and the words that are left. Pure.
+"""The scope of a question: the page, site, group and time that it names, and the remaining words. Pure.
 
-A part of a question that is not understood is never dropped: an answer about the whole site would look like one about
-the page that was asked about. ``Scope.rest`` is what no part here has taken.
+No part of a question that is not understood is dropped: an answer about the whole site would look like one about the
+page in question. ``Scope.rest`` is what was not recognised.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ everything, any, things, groups, templates, sections, we, they, you, i, a page, 
 any barriers, anything new, what
 """
 _GENERAL: Final = frozenset(word.strip() for word in _GENERAL_WORDS.split(","))
-"""Words that name everything there is."""
+"""Words that refer to everything."""
 PRONOUNS: Final = frozenset({"it", "that", "this", "there", "that page", "this page", "the page", "that one", "them"})
 _CLOSING: Final = ".,;:!?)]}\"'\u201d"
 
@@ -82,7 +82,7 @@ class Scope:
 
 
 def scope_of(question: str) -> Scope:
-    """Return what the question is about."""
+    """Return the scope of the question."""
     filters: JsonObject = {}
     rest = question
     if place := _PLACE.search(rest):
@@ -109,13 +109,13 @@ def _found(text: str) -> re.Match[str] | None:
 
 
 def place_in(text: str) -> str:
-    """Return the address or path that ``text`` names, '' for none."""
+    """Return the address or path that ``text`` names, '' if there is none."""
     found = _PLACE.search(text)
     return (found[1].rstrip(_CLOSING) or "/") if found else ""
 
 
 def _time_of(text: str) -> tuple[str, str]:
-    """Return the time that ``text`` begins or ends with, '' for none, and the text without it."""
+    """Return the time at the beginning or end of ``text``, '' if there is none, and the text without it."""
     match = _SINCE.search(text) or _IN.search(text) or _ON.search(text) or _ENDING.search(text)
     return (next(filter(None, match.groups()), ""), _without(text, match)) if match else ("", text)
 

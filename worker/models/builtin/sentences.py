@@ -1,7 +1,7 @@
-"""The sentences of the builtin model: tools' documents put into words, nothing added. Pure.
+"""The sentences of the builtin model: tools' documents in words, with nothing added. Pure.
 
-Each takes one document as ``worker/agent/conversation/history_tools.py`` or ``compare_tool.py`` makes it, and cites the
-scans it speaks of.
+Each takes one document of ``worker/agent/conversation/history_tools.py`` or ``compare_tool.py``, and cites the scans it
+mentions.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ MAX_LISTED: Final = 5
 
 
 def worst(told: JsonObject, rank: int, about: str = "") -> str:
-    """Say which page is the worst, or the ``rank``-th after it, and which come next; of all that ``about`` names."""
+    """Say which page in the scope ``about`` is the worst, or the ``rank``-th after it, and which come next."""
     scans = [one for one in objects(told.get("scans")) if _total(one) > 0]
     looked = counted(number_of(told, "pages"), "page")
     if not scans:
         return (
-            f"{looked} looked at, and no barrier was found that a machine can see."
+            f"{looked} looked at, and no machine-detectable barrier was found."
             if number_of(told, "pages")
             else none_of(about)
         )
@@ -48,7 +48,7 @@ def changes(told: JsonObject, since: str, about: str = "", *, is_assumed: bool) 
         return none_of(about)
     new, fixed, later = (number_of(told, name) for name in ("new_barriers", "fixed_barriers", "first_scanned_since"))
     compared = f"{looked - later} of {counted(looked, 'page')}" if later else counted(looked, "page")
-    said = [f"{when[0].upper()}{when[1:]}: {counted(new, 'new barrier')}, {fixed} fixed, on {compared}."]
+    said = [f"{when[0].upper()}{when[1:]}: {counted(new, 'new failing element')}, {fixed} fixed, on {compared}."]
     if later == looked:
         said = [f"Nothing can be compared {when}: no page was scanned before."]
     else:
@@ -62,7 +62,7 @@ def changes(told: JsonObject, since: str, about: str = "", *, is_assumed: bool) 
     first = objects(told.get("first_scanned"))
     if first:
         listed = ", ".join(f"{one.get('url')} {cite([one])}" for one in first)
-        said.append(f"Scanned for the first time in that time, so not compared: {later}, such as {listed}.")
+        said.append(f"First scanned in that period, so not compared: {later}, such as {listed}.")
     if number_of(told, "pages_not_compared"):
         said.append(
             f"{counted(number_of(told, 'pages_not_compared'), 'page')} could not be compared: too many at once."
@@ -72,7 +72,7 @@ def changes(told: JsonObject, since: str, about: str = "", *, is_assumed: bool) 
 
 def component_sentences(told: JsonObject) -> list[str]:
     """Return a sentence for each component barrier that changed: by name, with its pages and a scan."""
-    words = {"new": "New", "mended": "Mended", "moved": "On other pages", "uncertain": "Uncertain"}
+    words = {"new": "New", "mended": "Fixed", "moved": "On other pages", "uncertain": "Uncertain"}
     return [
         f"{words.get(str(one.get('change')), 'Changed')}: {named_component(one)}, {one.get('where')} {cite_one(one)}."
         for one in objects(told.get("components"))
@@ -80,7 +80,7 @@ def component_sentences(told: JsonObject) -> list[str]:
 
 
 def cite_one(one: JsonObject) -> str:
-    """Return the scan of an entry as an answer cites it; '' where none is kept."""
+    """Return the scan of an entry as cited in an answer; '' if none is kept."""
     return cite([one]) if one.get("scan") else ""
 
 
@@ -90,7 +90,7 @@ def named_component(one: JsonObject) -> str:
 
 
 def groups(told: JsonObject, since: str) -> str:
-    """Say which groups got worse and which better since a time, each with the scan of its most changed page."""
+    """Say which groups got worse and which got better since a time, each with the scan of its most changed page."""
     if not number_of(told, "pages"):
         return NONE
     listed = objects(told.get("groups"))
@@ -98,23 +98,23 @@ def groups(told: JsonObject, since: str) -> str:
     parts = ["; ".join(_group(one) for one in listed if _is(one, is_worse=is_worse)) for is_worse in (True, False)]
     first = number_of(told, "first_scanned_since")
     if first == number_of(told, "pages"):
-        return f"Nothing can be compared {when}: all of {counted(first, 'page')} were scanned for the first time since."
+        return f"Nothing can be compared {when}: {counted(first, 'page')} scanned, all for the first time."
     said = [f"Worse {when}: {parts[0]}." if parts[0] else f"No group got worse {when}."]
     if parts[1]:
         said.append(f"Better: {parts[1]}.")
     if first:
-        said.append(f"Not compared, for they were scanned for the first time since: {counted(first, 'page')}.")
+        said.append(f"Not compared because first scanned since then: {counted(first, 'page')}.")
     return " ".join(said)
 
 
 def _is(group: JsonObject, *, is_worse: bool) -> bool:
-    """Whether a group got worse, or better: by component barriers where it gained or lost any, else by elements."""
+    """Return whether a group got worse, or better: by component barriers if any changed, else by elements."""
     gained, lost = bool(group.get("new_components")), bool(group.get("mended_components"))
     step = number_of(group, "new") - number_of(group, "fixed")
     if gained or lost:
         return gained if is_worse else lost
     if step == 0:
-        return number_of(group, "new") > 0  # as many were fixed: it is both
+        return number_of(group, "new") > 0  # as many were fixed: both worse and better
     return step > 0 if is_worse else step < 0
 
 
@@ -131,37 +131,36 @@ def _group(group: JsonObject) -> str:
 def about_scan(told: JsonObject) -> str:
     """Say what one scan found."""
     findings = objects(told.get("findings"))
-    head = f"{_named(told)}, last seen so on {told.get('seen')}"
+    head = f"{_named(told)}, last seen in this state on {told.get('seen')}"
     if told.get("status") == "partial":
-        head += ", read in part only"
+        head += ", read only in part"
     if not findings:
-        return f"{head}: no barrier was found that a machine can see {cite([told])}."
+        return f"{head}: no machine-detectable barrier was found {cite([told])}."
     listed = [
         f"{one.get('rule')} ({one.get('impact') or 'unrated'}, {counted(number_of(one, 'elements'), 'element')})"
         for one in findings
     ]
     more = f", and {counted(number_of(told, 'left_out'), 'further rule')}" if number_of(told, "left_out") else ""
-    return f"{head}: {_barriers(told)} {cite([told])}. Failed rules, the worst first: {', '.join(listed)}{more}."
+    return f"{head}: {_barriers(told)} {cite([told])}. Failed rules, worst first: {', '.join(listed)}{more}."
 
 
 def pages(told: JsonObject, name: str) -> str:
     """List the pages of a name or group."""
     scans = objects(told.get("scans"))
     total = number_of(cast("JsonObject", told.get("barriers_of_all_pages") or {}), "total")
-    said = (
-        f"{counted(number_of(told, 'pages'), 'page')} fit {name!r}, with {counted(total, 'barrier')}: {list_of(scans)}."
-    )
+    fitting, failing = counted(number_of(told, "pages"), "page"), counted(total, "failing element")
+    said = f"{fitting} fit {name!r}, with {failing}: {list_of(scans)}."
     left = number_of(told, "left_out")
     return f"{said} {counted(left, 'further page')} not listed." if left else said
 
 
 def no_page(name: str) -> str:
-    """Say that nothing has that name."""
-    return f"No scanned page has {name!r} in its address or title, and no group is named so."
+    """Say that no page or group has that name."""
+    return f"No scanned page has {name!r} in its address or title, and no group has that name."
 
 
 def remembered(told: JsonObject) -> str:
-    """Say what is kept."""
+    """Say what is remembered."""
     return f"Remembered: {told.get('remembered')}"
 
 
@@ -169,7 +168,7 @@ NONE: Final = "No page has been scanned yet that fits the question."
 
 
 def none_of(about: str) -> str:
-    """Say that no page fits, and what it was to fit."""
+    """Say that no page fits, and which scope was asked for."""
     return f"{NONE[:-1]}: {about}." if about else NONE
 
 
@@ -181,7 +180,7 @@ def _named(page: JsonObject) -> str:
 def _barriers(page: JsonObject) -> str:
     counts = cast("JsonObject", page.get("barriers") or {})
     shares = [f"{counts[impact.value]} {impact.value}" for impact in reversed(IMPACTS) if counts.get(impact.value)]
-    said = counted(_total(page), "barrier")
+    said = counted(_total(page), "element")
     return f"{said} ({', '.join(shares)})" if shares else said
 
 
@@ -206,13 +205,13 @@ def _total(page: JsonObject) -> int:
 
 
 def cite(scans: Iterable[JsonObject]) -> str:
-    """Return the scans as an answer cites them."""
+    """Return the scans as cited in an answer."""
     ids = [str(one.get("scan")) for one in scans]
     return f"[scan {', '.join(ids)}]" if ids else "(no scan)"
 
 
 def number_of(fields: JsonObject, name: str) -> int:
-    """Return the number that ``fields`` have of that name; 0 for none."""
+    """Return the number of that name in ``fields``; 0 if there is none."""
     value = fields.get(name)
     return value if isinstance(value, int) else 0
 

@@ -1,1 +1,1 @@
-"""A cloud model for what the local one cannot do: chat, limits of use, fallback."""
+"""A cloud model for what the local one cannot do: chat, limits on use, fallback."""

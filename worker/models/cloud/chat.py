@@ -1,8 +1,8 @@
 """A chat model behind any endpoint that speaks OpenAI's protocol, through langchain-openai: only this file imports it.
 
-``routing.py`` imports this file only where FALLBACK_MODEL is set; the extra ``cloud`` brings what it needs. A call
-takes no GPU slot. No answer is believed unchecked, as in ``ollama/chat.py``, and the key is in no error, log or
-result, not even where the endpoint sends it back. Neither temperature nor seed is sent: newer models refuse them.
+``routing.py`` imports this file only if FALLBACK_MODEL is set; the extra ``cloud`` installs its packages. A call takes
+no GPU slot. Every answer is checked, as in ``ollama/chat.py``, and the key appears in no error, log or result, even if
+the endpoint sends it back. Neither temperature nor seed is sent: newer models refuse them.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from worker.models.usage import UsageLedger
 from worker.settings import WorkerSettings
 
 KIND: Final = "cloud"
-"""Of these calls in ``usage:<day>``."""
+"""The kind of these calls in ``usage:<day>``."""
 RETRIES: Final = 1
-"""Of the library, on 408, 409, 429, 5xx and lost connections, after what the endpoint says or half a second."""
+"""Retries by the library, on 408, 409, 429, 5xx and lost connections, after the endpoint's Retry-After or 0.5 s."""
 OPENAI_HOST: Final = "api.openai.com"
 
 log = structlog.get_logger()
@@ -41,16 +41,16 @@ log = structlog.get_logger()
 class PlainChatOpenAI(BaseChatOpenAI):
     """LangChain's client without its callbacks, which would send prompts to a tracer (see ``ollama/chat.py``).
 
-    The base class sends ``max_tokens``, which every endpoint but OpenAI's own takes.
+    The base class sends ``max_tokens``, which every endpoint except OpenAI's accepts.
     """
 
     def pieces(self, messages: list[BaseMessage], **options: Any) -> AsyncIterator[ChatGenerationChunk]:
-        """Yield the answer as it comes."""
+        """Yield the answer as it arrives."""
         return self._astream(messages, **options)
 
 
 class CloudChat:
-    """The model FALLBACK_MODEL. Implements ``ChatModel``. Close after use."""
+    """The model of FALLBACK_MODEL. Implements ``ChatModel``. Close after use."""
 
     def __init__(self, settings: WorkerSettings, usage: UsageLedger, *, api_key: str) -> None:
         self.name = settings.fallback_model
@@ -60,13 +60,13 @@ class CloudChat:
         self._stall_s = settings.chat_stall_s
         self._max_output = settings.chat_max_output
         self._host = urlsplit(settings.fallback_base_url).netloc
-        # No redirects: the key is for this endpoint.
+        # No redirects: the key is only for this endpoint.
         self._http = httpx.AsyncClient(timeout=self._stall_s, follow_redirects=False)
         is_openai = self._host == OPENAI_HOST
         self._client = PlainChatOpenAI(
             model=self.name,
             base_url=settings.fallback_base_url,
-            # Without a key the library would look for one in the environment.
+            # Without one, the library would look for a key in the environment.
             api_key=SecretStr(api_key or "none"),
             http_async_client=self._http,
             max_retries=RETRIES,
@@ -88,7 +88,8 @@ class CloudChat:
         options: dict[str, Any] = {"tools": [tool_offer(tool) for tool in tools]} if tools else {}
         if schema is not None:
             form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
-            # As `response_format` the library would parse the stream itself, and fail where the caller repairs.
+            # With `response_format`, the library would parse the stream itself, and fail on answers that the caller
+            # repairs.
             options["extra_body"] = {"response_format": form}
         began = monotonic()
         spent = Usage(calls=1)
@@ -104,7 +105,7 @@ class CloudChat:
         return reply
 
     async def _ask(self, messages: Sequence[Message], options: dict[str, Any]) -> ChatGenerationChunk:
-        """Return the answer put together; the whole call and each silence in it are bounded."""
+        """Return the assembled answer; the duration of the call and of each silence in it is limited."""
         whole: ChatGenerationChunk | None = None
         limit = f"{self._timeout_s:g} s, with silences of at most {self._stall_s:g} s"
         with cloud_errors(self._host, self.name, secret=self._key, limit=limit):
@@ -113,7 +114,7 @@ class CloudChat:
                     stall.reschedule(asyncio.get_running_loop().time() + self._stall_s)
                     whole = chunk if whole is None else whole + chunk
         if whole is None:
-            msg = f"{self.name!r} at {self._host!r} answered nothing"
+            msg = f"{self.name!r} at {self._host!r} gave no answer"
             raise AnswerIncomplete(msg)
         return whole
 
@@ -132,7 +133,7 @@ class CloudChat:
             raise AnswerIncomplete(msg)
         calls = tuple(_call(call, who) for call in message.tool_call_chunks)
         if not text.strip() and not calls:
-            msg = f"{who} answered nothing (it ended with {words_without(self._key, str(reason))!r})"
+            msg = f"{who} gave no answer (it ended with {words_without(self._key, str(reason))!r})"
             raise AnswerIncomplete(msg)
         return ChatReply(text, self.name, cost, calls)
 
@@ -151,12 +152,12 @@ class CloudChat:
 
 
 def _call(chunk: ToolCallChunk, who: str) -> ToolCall:
-    """Return the call, its arguments read strictly: the library completes JSON that was cut off."""
+    """Return the call with its arguments parsed strictly: the library would complete truncated JSON."""
     try:
         arguments: object = json.loads(chunk["args"] or "{}")
     except ValueError:
         arguments = None
     if not isinstance(arguments, dict) or not chunk["name"]:
-        msg = f"{who} called a tool without a name, or with arguments that are no JSON object"
+        msg = f"{who} called a tool without a name, or with arguments that are not a JSON object"
         raise AnswerIncomplete(msg)
     return ToolCall(chunk["name"], cast("JsonObject", arguments), chunk["id"] or "")

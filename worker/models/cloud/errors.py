@@ -1,4 +1,4 @@
-"""Every way in which a call to an OpenAI-compatible endpoint fails, as an error of our tree, and without the key."""
+"""Every failure of a call to an OpenAI-compatible endpoint, as a ``ModelError`` without the key."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from worker.models.ollama.errors import one_line
 
 _OVER_CONTEXT: Final = ("context_length", "context length", "maximum context", "too many tokens")
 _MISSHAPEN: Final = (ValueError, KeyError, TypeError, AttributeError, IndexError)
-"""What parsing an answer of the wrong shape ends in."""
+"""Exceptions from parsing an answer of the wrong form."""
 _UNAUTHORISED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY = 401, 403, 404, 429
 
 
 @contextmanager
 def cloud_errors(host: str, model: str, *, secret: str, limit: str) -> Generator[None]:
-    """Raise our errors in place of the libraries'; ``secret`` is in no message, nor a part of it where one is cut."""
+    """Raise ``ModelError`` instead of the libraries' errors; no message contains ``secret``, nor a part of it."""
     try:
         yield
     except (openai.OpenAIError, httpx.HTTPError, TimeoutError, *_MISSHAPEN) as error:
@@ -38,7 +38,7 @@ def cloud_errors(host: str, model: str, *, secret: str, limit: str) -> Generator
 
 
 def words_without(secret: str, text: str) -> str:
-    """Return an endpoint's words on one line, ``secret`` taken out of them before they are cut."""
+    """Return an endpoint's words on one line, with ``secret`` removed before they are cut."""
     return one_line(text.replace(secret, "…") if secret else text)
 
 
@@ -49,25 +49,25 @@ def _ours(error: Exception, who: str, limit: str, secret: str) -> ModelError:
         case openai.APIStatusError():
             return _of_status(error, who, secret)
         case openai.APIConnectionError() if isinstance(error.__cause__, httpx.ConnectError):
-            return ModelUnreachable(f"{who} cannot be reached: look at FALLBACK_BASE_URL and the network")
+            return ModelUnreachable(f"{who} cannot be reached: check FALLBACK_BASE_URL and the network")
         case openai.APIConnectionError() | httpx.HTTPError():
-            return AnswerIncomplete(f"{who} dropped the connection before its answer was whole")
+            return AnswerIncomplete(f"{who} dropped the connection before its answer was complete")
         case openai.APIError():
-            return ModelError(f"{who} failed in mid-answer: {words_without(secret, error.message)}")
+            return ModelError(f"{who} failed during its answer: {words_without(secret, error.message)}")
         case _:
-            return AnswerIncomplete(f"{who} answered what is not the protocol: {words_without(secret, str(error))}")
+            return AnswerIncomplete(f"{who} gave an invalid answer: {words_without(secret, str(error))}")
 
 
 def _of_status(error: openai.APIStatusError, who: str, secret: str) -> ModelError:
     status, said = error.status_code, words_without(secret, error.message)
     if status in {_UNAUTHORISED, _FORBIDDEN}:
-        return ModelRefused(f"{who} refuses the key ({status}): look at FALLBACK_API_KEY or FALLBACK_API_KEY_FILE")
+        return ModelRefused(f"{who} refuses the key ({status}): check FALLBACK_API_KEY or FALLBACK_API_KEY_FILE")
     if any(words in said.lower() for words in _OVER_CONTEXT):
         return ContextExceeded(f"{who} finds the prompt too long: {said}")
     if status == _NOT_FOUND:
-        return ModelMissing(f"{who} is not there (404): look at FALLBACK_MODEL and FALLBACK_BASE_URL")
+        return ModelMissing(f"{who} was not found (404): check FALLBACK_MODEL and FALLBACK_BASE_URL")
     if status == _TOO_MANY:
-        return ModelBusy(f"{who} takes no more calls now (429): {said}")
+        return ModelBusy(f"{who} accepts no more calls now (429): {said}")
     if status >= 500:  # noqa: PLR2004  the server-error statuses of RFC 9110
         return ModelError(f"{who} failed ({status}): {said}")
     return ModelRefused(f"{who} refuses the request ({status}): {said}")

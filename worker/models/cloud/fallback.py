@@ -1,10 +1,11 @@
-"""Which of two models a call goes to: the local one, or the cloud for what is too much for it, or while it is away.
+"""Chooses the model of a call: the local one, or the cloud if that is overtaxed or unreachable.
 
-The rule, whole: a call goes to the cloud when its question is complex (``worker/agent/conversation/complexity.py``
-says so, by ``job_context``), when no Ollama answers or none has the model, or when the prompt does not fit the local
-context; and only while the day's share lasts. In an outage the share is for batch work: jobs of the interactive lane,
-which a person waits for, go there whatever is left of it, unless FALLBACK_SHARE is 0. Nothing else does: a busy GPU, a
-slow or a wrong answer stay local. Every answer says why. The share is counted in Redis, over all workers.
+The complete rule: a call goes to the cloud when its question is complex (``worker/agent/conversation/complexity.py``
+decides this, via ``job_context``), when no Ollama answers or none has the model, or when the prompt does not fit the
+local context; and only while the day's share lasts. In an outage the share limits batch work: jobs of the interactive
+lane, for which a person waits, go to the cloud even beyond it, unless FALLBACK_SHARE is 0. Nothing else does: a busy
+GPU, or a slow or wrong answer, is no reason. Every answer from the cloud says why. The share is counted in Redis, over
+all workers.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from producer.redis.scripts import load_script, run_script
 from worker.models.job_context import now_serving
 from worker.models.protocols import ChatModel, ChatReply, Message, Tool, add_usage, spent_on
 
-SPENT = "the cloud's share of today is spent (FALLBACK_SHARE)"
+SPENT = "today's share of the cloud is used up (FALLBACK_SHARE)"
 SHARE: Final = load_script("worker.models.cloud", "cloud_share")
 PARTS: Final = 1_000_000
 
@@ -33,16 +34,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class CloudShare:
-    """How many of a day's chat calls may go to the cloud: ``share`` of them, from 0 to 1 (FALLBACK_SHARE)."""
+    """Limits the part of a day's chat calls that may go to the cloud to ``share``, 0 to 1 (FALLBACK_SHARE)."""
 
     redis: Redis
     keys: Keys
     share: float
 
     async def grant(self, *, is_new: bool, is_wanted: bool) -> bool:
-        """Return whether a chat call gets the cloud, if it ``is_wanted``; one that ``is_new`` is counted first.
+        """Return whether a chat call may go to the cloud, if it ``is_wanted``; one that ``is_new`` is counted first.
 
-        Where Redis does not answer, it is not granted.
+        If Redis does not answer, it is not granted.
         """
         args = (round(self.share * PARTS), int(is_new), int(is_wanted))
         try:
@@ -62,13 +63,13 @@ class FallbackChat:
 
     @property
     def name(self) -> str:
-        """Return the local model's name: it is the one that was chosen."""
+        """Return the name of the local model, which is the one in the settings."""
         return self.local.name
 
     async def chat(
         self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
     ) -> ChatReply:
-        """Return the answer of one of the two, with the reason where it is not simply the local one's."""
+        """Return the answer of one of the two, with the reason if it is not the local one's."""
         why = now_serving().complex_because
         aside, spent = "", Usage()
         if await self.share.grant(is_new=True, is_wanted=bool(why)):
@@ -93,7 +94,7 @@ class FallbackChat:
     async def _instead(
         self, error: ModelError, messages: Sequence[Message], schema: JsonObject | None, tools: Sequence[Tool]
     ) -> ChatReply:
-        """Ask the cloud after the local model's ``error``; raises that error, with what else went wrong."""
+        """Ask the cloud after the local model's ``error``; raises that error, with the cloud's, if that fails too."""
         is_free = _is_awaited(error) and self.share.share > 0
         if not is_free and not await self.share.grant(is_new=False, is_wanted=True):
             raise _again(error, f"{error}; {SPENT}", spent_on(error)) from error
@@ -107,7 +108,7 @@ class FallbackChat:
 
 
 def _is_awaited(error: ModelError) -> bool:
-    """Whether somebody waits for an answer while no local model can give one: a job of the interactive lane."""
+    """Return whether a person waits for an answer while no local model can give one: a job of the interactive lane."""
     return now_serving().lane is Lane.INTERACTIVE and isinstance(error, ModelUnreachable | ModelMissing)
 
 

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Adds one model call to its day's sums, once: a call whose reply was lost is sent again, and adds nothing then.
+-- Adds one model call to its day's sums, once: if it is sent again after a lost reply, it adds nothing.
 -- KEYS  1 the day's hash  2 mark of this call
 -- ARGV  1 seconds the hash is kept  2 seconds the mark is kept  3… field, number to add
 -- Returns 1, or 0 when the call was counted before

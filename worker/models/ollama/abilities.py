@@ -1,9 +1,9 @@
-"""What a model and its server can do, and a chat model that makes up for what they cannot. Facts: ``http.py``.
+"""A chat model that compensates for what a model or its server cannot do. Facts: ``http.py``.
 
-Two things are made up for. A model without tools gets its look-ups made for it, by the rules of the builtin model, and
-answers from what they told; the answer says so. A server that drops the schema of an answer in silence (0.17 to 0.31.1,
-for models that can think, where they are asked not to) gets it in the prompt, too. To be removed where no such server
-is about any more.
+It compensates for two things. For a model without tools, look-ups are made by the rules of the builtin model, and the
+model answers from their results; the answer says so. For a server that silently drops the schema of an answer (0.17 to
+0.31.1, for models that can think but are asked not to), the schema is also put in the prompt. To be removed once no
+such server is in use any more.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class LookUps(Protocol):
     """Chooses the next look-up for a question: the builtin model."""
 
     async def chat(self, messages: Sequence[Message], *, tools: Sequence[Tool] = ()) -> ChatReply:
-        """Return the calls to make, or text where there are none."""
+        """Return the calls to make, or text if there are none."""
         ...
 
 
 class AbleChat:
-    """A chat model on a fleet's hosts, made up for where it or they lack something. Implements ``ChatModel``."""
+    """A chat model on a fleet's hosts that compensates for missing abilities. Implements ``ChatModel``."""
 
     def __init__(self, chat: ChatModel, fleet: OllamaFleet, *, thinks: bool, look_ups: LookUps | None = None) -> None:
         self.name = chat.name
@@ -72,11 +72,11 @@ class AbleChat:
         return await self._answer_for(messages, tools)
 
     async def sees(self) -> bool:
-        """Whether a host says that the model takes images."""
+        """Return whether a host says that the model takes images."""
         return "vision" in (await self._fleet.facts(self.name)).capabilities
 
     async def _answer_for(self, messages: Sequence[Message], tools: Sequence[Tool]) -> ChatReply:
-        """Return the next look-up, or the model's answer from those that were made."""
+        """Return the next look-up, or the model's answer from the results so far."""
         if tools:
             chosen = await self._look_ups.chat(messages, tools=tools)
             calls = chosen.calls or (() if _told(messages) else _by_meaning(messages, tools))
@@ -104,19 +104,19 @@ class AbleChat:
 
 
 def _with_form(messages: Sequence[Message], schema: JsonObject) -> list[Message]:
-    """Return the messages with the schema at the end of the first one, where instructions stand."""
+    """Return the messages with the schema at the end of the first one, which has the instructions."""
     first, *rest = messages
     return [replace(first, content=f"{first.content}\n\n{_FORM}{json.dumps(schema, ensure_ascii=False)}"), *rest]
 
 
 def _told(messages: Sequence[Message]) -> bool:
-    """Whether something was looked up since the last question."""
+    """Return whether something was looked up since the last question."""
     last = max((place for place, message in enumerate(messages) if message.role == "user"), default=-1)
     return any(message.role == "tool" for message in messages[last + 1 :])
 
 
 def _by_meaning(messages: Sequence[Message], tools: Sequence[Tool]) -> tuple[ToolCall, ...]:
-    """Return a search for what the question is about; none where there is no such tool."""
+    """Return a search for the subject of the question; none without such a tool."""
     questions = [message.content for message in messages if message.role == "user"]
     if not questions or all(tool.name != "search_scans" for tool in tools):
         return ()
@@ -124,7 +124,7 @@ def _by_meaning(messages: Sequence[Message], tools: Sequence[Tool]) -> tuple[Too
 
 
 def _without_calls(messages: Sequence[Message]) -> list[Message]:
-    """Return the messages as a model without tools reads them: what was looked up stands in a message of the user."""
+    """Return the messages for a model without tools: look-up results are in a user message."""
     kept: list[Message] = []
     for message in messages:
         if message.role == "tool":

@@ -1,9 +1,9 @@
 """Chat on Ollama, through langchain-ollama; behind ``ChatModel`` of ``protocols.py``.
 
-No answer is believed unchecked: a stream that ends without its last chunk, an answer cut at its limit and a prompt that
-the server cut are each a ``ModelError``. The libraries' client objects are made once a host and shared. Importing this
-file takes most of a second; ``routing.py`` does it only when Ollama is asked for. Who calls when is decided in
-``slot_calls.py``; embeddings: ``embed.py``.
+Every answer is checked: a stream that ends without its last chunk, an answer cut at its limit and a prompt cut by the
+server are each a ``ModelError``. The libraries' client objects are created once per host and shared. Importing this
+file takes most of a second; ``routing.py`` does it only if Ollama is used. ``slot_calls.py`` decides who calls when;
+embeddings: ``embed.py``.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from worker.settings import WorkerSettings
 class PlainChatOllama(ChatOllama):
     """ChatOllama without LangChain's callbacks.
 
-    They would send prompts to a tracer that some variable of the environment turns on, and put the whole answer
-    together a second time while the slot is held.
+    They would send prompts to a tracer that an environment variable may turn on, and assemble the whole answer a second
+    time while the slot is held.
     """
 
     def pieces(self, messages: list[BaseMessage], **options: Any) -> AsyncIterator[ChatGenerationChunk]:
-        """Yield the answer as it comes; the last piece has the server's counts in ``generation_info``."""
+        """Yield the answer as it arrives; the last piece has the server's counts in ``generation_info``."""
         return self._astream(messages, **options)
 
 
@@ -62,18 +62,18 @@ class OllamaChat:
     ) -> ChatReply:
         """Return the whole answer.
 
-        Temperature 0: the same findings get the same words. Ollama ties a tool's answer to its call by their order.
-        Raises ``ContextExceeded`` before the call where the prompt may not fit, and every other ``ModelError``.
+        The temperature is 0: the same findings get the same words. Ollama matches tool answers to calls by their order.
+        Raises ``ContextExceeded`` before the call if the prompt may not fit, and every other ``ModelError``.
         """
         offered = [tool_offer(tool) for tool in tools]
         texts = [*(_whole_text(message) for message in messages), *map(json.dumps, offered)]
         options: dict[str, Any] = {"tools": offered} if offered else {}
         if schema is not None:
-            options["format"] = schema  # a grammar for the answer, no part of the prompt
+            options["format"] = schema  # a grammar for the answer, not part of the prompt
         context = (await self._fleet.facts(self.name)).context_of(self._num_ctx)
         images = sum(len(message.images) for message in messages)
         check_budget(texts, model=self.name, context=context, max_output=self._max_output, images=images)
-        prompt = [sent(message) for message in messages]  # made before the slot is held: others wait for it
+        prompt = [sent(message) for message in messages]  # built before the slot is taken: others wait for it
         contents = [message.content for message in messages]
         ask = partial(self._ask, prompt=prompt, texts=contents, options=options, context=context)
         done, usage = await self._calls.call("chat", self.name, ask)
@@ -90,7 +90,7 @@ class OllamaChat:
             reasoning=settings.chat_think,
             keep_alive=settings.model_keep_alive_s,
             async_client_kwargs={"transport": client.transport},
-            sync_client_kwargs={"verify": trusted()},  # never used, but always made
+            sync_client_kwargs={"verify": trusted()},  # never used, but always created
         )
 
     async def _ask(
@@ -103,11 +103,11 @@ class OllamaChat:
         options: dict[str, Any],
         context: int,
     ) -> Done[tuple[str, tuple[ToolCall, ...]]]:
-        """Ask one host; the time to the first piece of the answer and each silence after it are bounded.
+        """Ask one host; the time to the first piece of the answer and each silence after it are limited.
 
-        Its length is ``CHAT_MAX_OUTPUT``'s affair: a slow card's answer is no failure while tokens flow. Ollama counts
-        tokens in its last piece alone; of a call that breaks before, ``spent`` has a piece a token, and of the prompt,
-        once it was read, no more tokens than it has.
+        Its length is limited by ``CHAT_MAX_OUTPUT`` only: a slow card's answer is not a failure while tokens flow.
+        Ollama reports token counts only in its last piece; for a call that breaks before it, ``spent`` counts a token
+        per piece and, once the prompt was read, the lower bound of its tokens.
         """
         adapter = self._on[host.name]
         if adapter.num_ctx != context:
@@ -137,7 +137,7 @@ class OllamaChat:
     def _check(self, host: str, text: str, calls: Sequence[ToolCall], last: dict[str, Any]) -> None:
         reason = last.get("done_reason")
         if reason == "length":
-            what = "its answer" if text.strip() else "thinking, and answered nothing"
+            what = "its answer" if text.strip() else "thinking, and gave no answer"
             msg = (
                 f"{self.name!r} on {host!r} used all of its {self._max_output} tokens for {what}: "
                 f"ask for less at a time, or raise CHAT_MAX_OUTPUT"
@@ -147,7 +147,7 @@ class OllamaChat:
             msg = f"{self.name!r} on {host!r} stopped in the middle of its answer after {len(text)} characters"
             raise AnswerIncomplete(msg)
         if not text.strip() and not calls:
-            msg = f"{self.name!r} on {host!r} answered nothing (it ended with {reason!r})"
+            msg = f"{self.name!r} on {host!r} gave no answer (it ended with {reason!r})"
             raise AnswerIncomplete(msg)
 
 

@@ -1,7 +1,7 @@
 """Embeddings on Ollama, through langchain-ollama; behind ``Embedder`` of ``protocols.py``.
 
-Vectors of another shape are a ``ModelError``, and so is a text that the server refuses however short. What was said of
-``chat.py`` is true here, too: client objects are shared, and importing this file takes most of a second.
+Vectors of another shape are a ``ModelError``, and so is a text that the server refuses at any length. As in
+``chat.py``, client objects are shared, and importing this file takes most of a second.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from worker.models.slot_calls import Done, GpuCalls, Spent
 from worker.settings import WorkerSettings
 
 LEAST_CHARS: Final = 64
-"""A text so short that a model refuses it for its length fits no model."""
+"""Characters of the shortest text that is still halved: a model that refuses it takes no text."""
 EMBED_BATCH: Final = 32
-"""Texts of one call: enough to use the card, few enough that others get their turn."""
+"""Texts per call: enough to use the card, few enough that others get their turn."""
 
 log = structlog.get_logger()
 
@@ -50,7 +50,7 @@ class CountedEmbeddings(OllamaEmbeddings):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The vectors of texts, how many characters of each were embedded, and what the calls cost."""
+    """The vectors of texts, the number of characters embedded of each, and the cost of the calls."""
 
     vectors: Vectors
     lengths: tuple[int, ...]
@@ -65,8 +65,8 @@ class Taken:
 class OllamaEmbedder:
     """An embedding model on the hosts of a fleet. Implements ``Embedder``.
 
-    A text that the model does not take whole is shortened until it does, and the reply says so.
-    Raises ``SettingsError`` when nobody knows how long its vectors are: neither setting, nor host, nor this release.
+    A text that is too long for the model is shortened until it fits, and the reply says so. Raises ``SettingsError`` if
+    the length of its vectors is unknown: neither the setting, nor a host, nor this release has it.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class OllamaEmbedder:
         self.dims = settings.embedding_dims or facts.dims or family_of(name).dims
         if not self.dims:
             msg = (
-                f"EMBEDDING_MODEL is {name!r}, and no host of OLLAMA_BASE_URL tells how long its vectors are: "
-                f"start Ollama and type: ollama pull {name}; or set EMBEDDING_DIMS"
+                f"EMBEDDING_MODEL is {name!r}, and no host of OLLAMA_BASE_URL reports the length of its vectors: "
+                f"start Ollama and run: ollama pull {name}; or set EMBEDDING_DIMS"
             )
             raise SettingsError(msg)
         self._num_ctx = settings.embed_num_ctx
@@ -88,11 +88,11 @@ class OllamaEmbedder:
         self._on = {host.name: self._adapter(fleet.clients[host.name], settings) for host in fleet.hosts}
 
     async def embed_documents(self, texts: Sequence[str]) -> EmbedReply:
-        """Embed texts that are kept, ``EMBED_BATCH`` a call. Raises ``ModelError``."""
+        """Embed texts to store, ``EMBED_BATCH`` per call. Raises ``ModelError``."""
         return await self._embed(texts, before=self._family.document)
 
     async def embed_queries(self, texts: Sequence[str]) -> EmbedReply:
-        """Embed texts that are looked up. Raises ``ModelError``."""
+        """Embed texts to search for. Raises ``ModelError``."""
         return await self._embed(texts, before=self._family.query)
 
     def _adapter(self, client: OllamaClient, settings: WorkerSettings) -> CountedEmbeddings:
@@ -106,7 +106,7 @@ class OllamaEmbedder:
         )
 
     async def _embed(self, texts: Sequence[str], *, before: str) -> EmbedReply:
-        """Embed ``texts``, each with the words ``before`` it that the model wants."""
+        """Embed ``texts``, each with the model's prefix ``before`` it."""
         context = (await self._fleet.facts(self.name)).context_of(self._num_ctx)
         sent = [cut_to(before + text, context - 2) for text in texts]  # 2: the marks around every text
         taken = Taken(np.zeros((0, self.dims), dtype=np.float32), (), Usage())
@@ -119,9 +119,9 @@ class OllamaEmbedder:
         return EmbedReply(taken.vectors, taken.usage, shortened)
 
     async def _batch(self, texts: Sequence[str], context: int) -> Taken:
-        """Embed the texts of one call. One that the host finds too long after all is halved until it is taken.
+        """Embed the texts of one call. One that is still too long for the host is halved until it is accepted.
 
-        Only the model's tokenizer knows how long a text is: of hex, a token may be one character.
+        Only the model's tokenizer knows the length of a text: in hexadecimal text, a token may be one character.
         """
         try:
             done, usage = await self._calls.call("embed", self.name, partial(self._ask, texts=texts, context=context))
@@ -153,7 +153,7 @@ class OllamaEmbedder:
 def unit_vectors(rows: Sequence[Sequence[float]]) -> Vectors:
     """Return ``rows`` as ``float32[n, dims]`` of unit length; raise ``ValueError`` for rows of different lengths.
 
-    Ollama's vectors have unit length but for rounding; zeros and NaNs stay what they are and are found by the check.
+    Ollama's vectors have unit length except for rounding; zeros and NaNs are kept and found by the check.
     """
     vectors = np.asarray(rows, dtype=np.float32)
     if vectors.ndim != 2:  # noqa: PLR2004  rows and columns

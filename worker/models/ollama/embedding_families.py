@@ -1,4 +1,4 @@
-"""What embedding models of a family want: prefixes by task, and the length of their vectors. No model, no network."""
+"""Requirements of embedding models by family: prefixes by task, and the vectors' length. No model, no network."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingFamily:
-    """What a family of models wants before a text, by its task; ``dims`` of its vectors, 0 where its sizes differ.
+    """The prefixes that a family of models needs, by task; ``dims`` of its vectors, 0 if its sizes differ.
 
-    Sources: the models' own cards. Others get their texts as they are.
+    Sources: the models' cards. Other models get no prefix.
     """
 
     document: str = ""
@@ -32,5 +32,5 @@ FAMILIES: Final[dict[str, EmbeddingFamily]] = {
 
 
 def family_of(model: str) -> EmbeddingFamily:
-    """Return the family of ``model``, a name as Ollama has it, with or without namespace and tag."""
+    """Return the family of ``model``, Ollama's name with or without namespace and tag."""
     return FAMILIES.get(model.rpartition("/")[2].partition(":")[0], EmbeddingFamily())

@@ -1,9 +1,9 @@
-"""Every way in which a call to Ollama fails, as an error of our tree. The only place that knows the libraries' errors.
+"""Every failure of a call to Ollama, as a ``ModelError``. The only place that knows the libraries' errors.
 
-What was seen with langchain-ollama 1.1 and ollama 0.6: an error status is ``ResponseError`` with that status, an error
-in mid-stream one with -1; a refused connection is ``httpx.ConnectError`` from chat and ``ConnectionError`` from embed;
-a dropped one ``httpx.RemoteProtocolError``; half a line of JSON is a ``ValueError``; a line that is JSON of another
-shape comes up as whatever the parsing stumbled over.
+Observed with langchain-ollama 1.1 and ollama 0.6: an error status is a ``ResponseError`` with that status, an error
+within a stream one with -1; a refused connection is ``httpx.ConnectError`` from chat and ``ConnectionError`` from
+embed; a dropped one ``httpx.RemoteProtocolError``; half a line of JSON is a ``ValueError``; a line that is JSON of
+another shape is whatever exception its parsing raises.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from producer.errors import (
 )
 
 _OVER_CONTEXT: Final = ("context length", "context size", "exceed_context", "n_ctx")
-"""Words of the servers' messages about a prompt that is too long; the wording changed from release to release."""
+"""Words in the servers' messages about a prompt that is too long; the wording differs between releases."""
 _MISSHAPEN: Final = (ValueError, KeyError, TypeError, AttributeError)
-"""What parsing an answer of the wrong shape ends in."""
+"""Exceptions from parsing an answer of the wrong form."""
 _UNAUTHORISED: Final = frozenset({401, 403})
 _NOT_FOUND, _TOO_MANY, _BAD_GATEWAY, _UNAVAILABLE, _GATEWAY_TIMEOUT = 404, 429, 502, 503, 504
 
 
 @contextmanager
 def model_errors(host: str, model: str, *, limit: str = "the time given") -> Generator[None]:
-    """Raise our errors in place of the libraries'; ``limit`` says which bound a ``TimeoutError`` ran into."""
+    """Raise ``ModelError`` instead of the libraries' errors; ``limit`` is the exceeded limit of a ``TimeoutError``."""
     try:
         yield
     except httpx.HTTPStatusError as error:
@@ -46,16 +46,16 @@ def model_errors(host: str, model: str, *, limit: str = "the time given") -> Gen
     except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
         raise unreachable(host) from error
     except (httpx.TimeoutException, TimeoutError) as error:
-        msg = f"{_named(model)}{host!r} did not answer within {limit}: look at the host's load and log"
+        msg = f"{_named(model)}{host!r} did not answer within {limit}: check the host's load and log"
         raise ModelTimeout(msg) from error
     except httpx.TransportError as error:
-        msg = f"{_named(model)}{host!r} dropped the connection before its answer was whole ({type(error).__name__})"
+        msg = f"{_named(model)}{host!r} dropped the connection before its answer was complete ({type(error).__name__})"
         raise AnswerIncomplete(msg) from error
     except (httpx.InvalidURL, RequestError) as error:
         msg = f"{_named(model)}{host!r} cannot be asked: {one_line(str(error))}"
         raise ModelRefused(msg) from error
     except _MISSHAPEN as error:
-        msg = f"{_named(model)}{host!r} answered what is not the protocol: {one_line(str(error))}"
+        msg = f"{_named(model)}{host!r} gave an invalid answer: {one_line(str(error))}"
         raise AnswerIncomplete(msg) from error
 
 
@@ -67,20 +67,20 @@ def unreachable(host: str) -> ModelUnreachable:
 
 
 def missing(host: str, model: str) -> ModelMissing:
-    """Return the error of a model that is not on the host, with what to type."""
+    """Return the error of a model that is not on the host, with the command to run."""
     return ModelMissing(f"model {model!r} is not on {host!r}; run there: ollama pull {model}")
 
 
 def one_line(text: str, *, limit: int = 300) -> str:
     """Return a server's words on one line, cut."""
-    return " ".join(text.split())[:limit] or "it said nothing"
+    return " ".join(text.split())[:limit] or "no message"
 
 
 def _of_status(status: int, said: str, host: str, model: str) -> ModelError:
     said = one_line(said)
     if any(words in said.lower() for words in _OVER_CONTEXT):
         return ContextExceeded(f"{_named(model)}{host!r} finds the text too long for its context: {said}")
-    if status in _UNAUTHORISED:  # its token may have expired: whoever waits is tried again with the next one
+    if status in _UNAUTHORISED:  # its token may have expired: waiting calls are retried with the next one
         return ModelUnreachable(
             f"{_named(model)}{host!r} refuses the login ({status}): {said}; renew the token in OLLAMA_TOKEN_FILE, "
             f"which is read for each call"
@@ -93,7 +93,7 @@ def _of_status(status: int, said: str, host: str, model: str) -> ModelError:
         return ModelUnreachable(f"{_named(model)}{host!r} has no Ollama behind its proxy ({status})")
     if 400 <= status < 500:  # noqa: PLR2004  the client-error statuses of RFC 9110
         return ModelRefused(f"{_named(model)}{host!r} refuses the request ({status}): {said}")
-    where = "in mid-answer" if status < 0 else f"({status})"
+    where = "during its answer" if status < 0 else f"({status})"
     return ModelError(f"{_named(model)}{host!r} failed {where}: {said}; its log says more")
 
 

@@ -1,7 +1,7 @@
 """The Ollama hosts of one worker, and which of them have which model. Calls are made in ``slot_calls.py``.
 
-Ollama being away, or a model not being there, ends nothing: it is logged with what to type, looked for again, and calls
-fail meanwhile.
+An unreachable Ollama or a missing model does not stop the worker: it is logged with the command to run, looked for
+again, and calls fail meanwhile.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from worker.models.ollama.turnover import Turnover
 from worker.settings import WorkerSettings
 
 LOOK_AGAIN_S: Final = 30.0
-"""Between looks for a model that was missing or could not be looked for."""
+"""Seconds between looks for a model that was missing or could not be looked for."""
 FACTS_S: Final = 60.0
-"""Until a model's facts are asked for again: a host that comes back may have another model of that name."""
+"""Seconds until a model's facts are requested again: a host that comes back may have another model of that name."""
 UNKNOWN_S: Final = 5.0
-"""Until they are where no host answered."""
+"""The same if no host answered."""
 
 log = structlog.get_logger()
 
@@ -63,9 +63,9 @@ class OllamaFleet:
         self._facts_unknown: set[str] = set()
 
     async def open(self, models: Iterable[str] = ()) -> None:
-        """Enrol the hosts and look for ``models``; what is missing is logged with what to type, and looked for again.
+        """Register the hosts and look for ``models``; missing ones are logged with a command, and looked for again.
 
-        Raises redis-py's errors; nothing that Ollama does or does not do.
+        Raises redis-py's errors, but none because of Ollama.
         """
         self._models = tuple(models)
         await self.pool.open()
@@ -73,14 +73,14 @@ class OllamaFleet:
         self._looking = asyncio.create_task(self._keep_looking(), name="ollama-look")
 
     async def seek(self, models: Iterable[str]) -> None:
-        """Look for ``models`` too, from now on."""
+        """From now on, look for ``models`` too."""
         new = tuple(model for model in models if model not in self._models)
         if new:
             self._models += new
             await self.look()
 
     async def close(self) -> None:
-        """Give up all slots and connections. Safe to call twice."""
+        """Release all slots and connections. Safe to call twice."""
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
@@ -88,26 +88,26 @@ class OllamaFleet:
         await self.pool.close()
         await asyncio.gather(*(client.close() for client in self.clients.values()))
 
-    # ------------------------------------------------------------------------------------------ what is where
+    # ------------------------------------------------------------------------------------------ models by host
 
     async def look(self) -> None:
         """Look on every host for the models, and log what changed. A host that does not answer counts as having all."""
         await asyncio.gather(*(self._look_on(host) for host in self.hosts))
 
     def hosts_with(self, model: str) -> tuple[Host, ...]:
-        """Return the hosts that may have ``model``; raise ``ModelMissing`` when none has."""
+        """Return the hosts that may have ``model``; raises ``ModelMissing`` if none has."""
         hosts = tuple(host for host in self.hosts if (host.name, model) not in self._lacking)
         if not hosts:
             raise missing(self.hosts[0].name, model)
         return hosts
 
     async def facts(self, model: str) -> ModelFacts:
-        """Return what is known of ``model``: asked for now and then, and after a call that broke.
+        """Return the facts about ``model``: requested from time to time, and after a failed call.
 
-        It is what the first host that answers says; where none does, what was known before.
+        They come from the first host that answers; if none does, they are the last known ones.
         """
         if monotonic() >= self._facts_due.get(model, 0.0):
-            self._facts_due[model] = monotonic() + UNKNOWN_S  # others take what is known meanwhile
+            self._facts_due[model] = monotonic() + UNKNOWN_S  # other calls use the known facts meanwhile
             found = await self._ask_facts(model)
             if found is not None:
                 self._facts_due[model] = monotonic() + FACTS_S
@@ -116,7 +116,7 @@ class OllamaFleet:
         return self._facts.get(model, ModelFacts())
 
     def doubt_facts(self) -> None:
-        """Have the facts of all models asked for before the next call: a host may have come back with others."""
+        """Request the facts of all models before the next call: a host may have come back with others."""
         self._facts_due.clear()
 
     async def _ask_facts(self, model: str) -> ModelFacts | None:
@@ -134,7 +134,7 @@ class OllamaFleet:
         return None
 
     def note_missing(self, host: str, model: str) -> None:
-        """Take note that ``host`` does not have ``model``; it is not asked for it until a look finds it there."""
+        """Note that ``host`` does not have ``model``; the host is not asked until a look finds it there."""
         if (host, model) not in self._lacking:
             self._lacking.add((host, model))
             log.warning("model.missing", host=host, model=model, type=f"ollama pull {model}")
@@ -175,7 +175,7 @@ class OllamaFleet:
     async def _notes(
         self, host: Host, version: str, loaded: tuple[LoadedModel, ...], missing_here: tuple[str, ...]
     ) -> tuple[str, ...]:
-        """Return what the host and its models lack of what the settings ask for; what is new is logged."""
+        """Return the abilities that the settings need and the host or its models lack; new ones are logged."""
         wanted = {CHAT: self._settings.chat_model, EMBED: self._settings.embedding_model}
         there = {setting: name for setting, name in wanted.items() if name in self._models and name not in missing_here}
         models = {setting: (name, await self.facts(name)) for setting, name in there.items()}

@@ -1,6 +1,6 @@
-"""What a host's Ollama and the models on it can do, against what the settings ask of them. Pure.
+"""Compares the abilities of a host's Ollama and its models with the needs of the settings. Pure.
 
-``doctor`` prints it; a worker logs what is lacking when it starts, and reports it for ``status`` with each check.
+``doctor`` prints it; a worker logs missing abilities when it starts, and reports them for ``status`` with each check.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _GB: Final = 1e9
 
 @dataclass(frozen=True, slots=True)
 class HostAbilities:
-    """One host: its ``version``, what is loaded, and the facts of the models it has, by setting.
+    """One host: its ``version``, the loaded models, and the facts of its models, by setting.
 
-    ``take_turns``: its models were seen to push each other out of its memory.
+    ``take_turns``: its models were observed to displace each other from its memory.
     """
 
     host: str
@@ -39,7 +39,7 @@ class HostAbilities:
 
 @dataclass(frozen=True, slots=True)
 class Ability:
-    """What was found about ``subject``; ``todo`` where something is lacking, ``is_unfit`` where it cannot work."""
+    """A result about ``subject``; ``todo`` if something is missing, ``is_unfit`` if it cannot work."""
 
     subject: str
     text: str
@@ -48,18 +48,18 @@ class Ability:
 
 
 def drops_schema(version: str, *, can_think: bool, thinks: bool) -> bool:
-    """Whether a server of ``version`` drops the schema of an answer; a build from source (0.0.0) is taken for new."""
+    """Return whether a server drops the schema of an answer; a build from source (``version`` 0.0.0) counts as new."""
     number = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
     return can_think and not thinks and _SCHEMA_LOST <= number < SCHEMA_FROM
 
 
 def lacking(host: HostAbilities, settings: WorkerSettings) -> tuple[str, ...]:
-    """Return a sentence for each thing that the host or its models lack, with what to do."""
+    """Return a sentence for each ability that the host or its models lack, with what to do."""
     return tuple(f"{one.text}: {one.todo}" for one in abilities_of(host, settings) if one.todo)
 
 
 def abilities_of(host: HostAbilities, settings: WorkerSettings) -> Iterator[Ability]:
-    """Yield what one host's abilities mean. Pure."""
+    """Yield the results for one host. Pure."""
     yield _version_line(host, settings)
     for setting, (name, facts) in host.models.items():
         yield _model_line(host.host, setting, name, facts, settings)
@@ -72,9 +72,9 @@ def _version_line(host: HostAbilities, settings: WorkerSettings) -> Ability:
     _, facts = host.models.get(CHAT, ("", None))
     can_think = facts is not None and "thinking" in facts.capabilities
     if drops_schema(host.version, can_think=can_think, thinks=settings.chat_think):
-        text = f"{host.host} is {host.version}, which drops the schema of answers: prompts say it instead"
-        return Ability(subject, text, f"{UPDATE} to {first} or later: fewer answers will have to be repaired")
-    return Ability(subject, f"{host.host} is {host.version or 'of a version that it does not say'}")
+        text = f"{host.host} is {host.version}, which drops the schema of answers: prompts contain it instead"
+        return Ability(subject, text, f"{UPDATE} to {first} or later: fewer answers will need repair")
+    return Ability(subject, f"{host.host} is {host.version or 'of an unknown version'}")
 
 
 def _model_line(host: str, setting: str, name: str, facts: ModelFacts, settings: WorkerSettings) -> Ability:
@@ -84,17 +84,17 @@ def _model_line(host: str, setting: str, name: str, facts: ModelFacts, settings:
         text = f"{name!r} on {host} is made for {', '.join(sorted(able))}, not for {needed}"
         return Ability(subject, text, f"name another model in {setting}", is_unfit=True)
     if setting == CHAT and able and "tools" not in able:
-        text = f"{name!r} on {host} has no tools: look-ups for questions are made for it by rule, and answers say so"
+        text = f"{name!r} on {host} has no tools: look-ups for questions are made by rule, and answers say so"
         return Ability(subject, text, "for better answers name a model with tools in CHAT_MODEL")
     if setting == CHAT and settings.pictures_judged and "vision" not in able:
-        text = f"{name!r} on {host} does not see: texts of pictures are judged by their words alone"
+        text = f"{name!r} on {host} has no vision: text alternatives are judged without seeing the images"
         return Ability(subject, text, "name a model with vision in CHAT_MODEL, or set PICTURES_JUDGED=0")
     asked = settings.chat_num_ctx if setting == CHAT else settings.embed_num_ctx
     name_of = "CHAT_NUM_CTX" if setting == CHAT else "EMBED_NUM_CTX"
-    what = ", ".join(sorted(able)) or "it does not say what"
+    what = ", ".join(sorted(able)) or "abilities unknown"
     if facts.context and facts.context < asked:
-        text = f"{name!r} on {host} ({what}) reads {facts.context:,} tokens, fewer than {name_of} ({asked:,})"
-        return Ability(subject, text, "longer prompts are shortened: name a model with more, or lower the setting")
+        text = f"{name!r} on {host} ({what}) has a context of {facts.context:,}, less than {name_of} ({asked:,})"
+        return Ability(subject, text, "longer prompts are shortened: use another model, or lower the setting")
     context = f"{asked:,} of {facts.context:,} tokens" if facts.context else f"{asked:,} tokens"
     return Ability(subject, f"{name!r} on {host}: {what}; context {context}")
 
@@ -105,11 +105,12 @@ def _memory_line(host: HostAbilities) -> Ability:
     on_card = sum(one.vram_bytes for one in loaded) / _GB
     size = sum(one.size_bytes for one in loaded) / _GB
     if host.take_turns:
-        text = f"the models on {host.host} push each other out of its memory: each change loads one again"
+        text = f"the models on {host.host} displace each other from its memory: each change loads one again"
         return Ability(subject, text, "use a smaller model, or lower CHAT_NUM_CTX")
     if len(loaded) < len(names):
         text = (
-            f"{len(loaded)} of {counted(len(names), 'model')} loaded on {host.host}: whether both fit is not known yet"
+            f"{len(loaded)} of {counted(len(names), 'model')} loaded on {host.host}: it is not yet known whether "
+            f"both fit"
         )
         return Ability(subject, text)
     if not on_card:
@@ -119,4 +120,4 @@ def _memory_line(host: HostAbilities) -> Ability:
             f"both models are loaded on {host.host}, only {on_card:.1f} of {size:.1f} GB on the card: the rest is slow"
         )
         return Ability(subject, text, "use a smaller model, or lower CHAT_NUM_CTX")
-    return Ability(subject, f"both models fit the card of {host.host}: {size:.1f} GB")
+    return Ability(subject, f"both models fit on the card of {host.host}: {size:.1f} GB")

@@ -1,8 +1,8 @@
-"""HTTP to one Ollama host: what is asked of it beside model calls, and a transport that knows when a call is over.
+"""HTTP to one Ollama host: requests besides model calls, and a transport that knows when a call is over.
 
-A slot may be given back only when its HTTP response is closed, since Ollama goes on until then. Async generators close
-theirs when the garbage collector finds them; ``responses_closed`` does it at a known moment, whatever happened above.
-Environment proxies are not used: a model host is on the own network.
+A slot may be released only when its HTTP response is closed, since Ollama continues until then. Async generators close
+theirs when the garbage collector finds them; ``responses_closed`` does it at a known moment, whatever happens in the
+block. Proxies of the environment are not used: a model host is on the local network.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, Final, cast
 
 import httpx
 
 from producer.client.gpu_view import LoadedModel
 from producer.errors import AnswerIncomplete, ModelUnreachable
+from producer.text_file import read_text
 from worker.gpu.hosts import Host
 from worker.models.ollama.errors import model_errors
 
 CONNECT_TIMEOUT_S: Final = 3.0
 LOOK_TIMEOUT_S: Final = 3.0
-"""For questions that need no GPU: a host that takes longer is not fit for work."""
+"""Seconds for requests that need no GPU: a host that takes longer is not fit for work."""
 
 _OPEN: Final[ContextVar[list[TrackedStream] | None]] = ContextVar("open_responses", default=None)
 
 
 @cache
 def trusted() -> ssl.SSLContext:
-    """Return the certificates this process trusts: one set for all clients, since loading one takes 40 ms."""
+    """Return the certificates that this process trusts: one set for all clients, since loading it takes 40 ms."""
     return httpx.create_ssl_context()
 
 
@@ -49,14 +49,14 @@ class TrackedStream(httpx.AsyncByteStream):
             yield part
 
     async def aclose(self) -> None:
-        """Close the connection, or leave it to the next call if the body was read to its end. Safe to call twice."""
+        """Close the connection, or keep it for the next call if the body was read to its end. Safe to call twice."""
         if not self._is_closed:
             self._is_closed = True
             await self._inner.aclose()
 
 
 class TrackedTransport(httpx.AsyncBaseTransport):
-    """httpx's own transport, noting each response in the ``responses_closed`` around its call.
+    """httpx's transport, which registers each response in the surrounding ``responses_closed``.
 
     ``token_file`` holds a bearer token. It is read for each request: one that expires is replaced without a restart.
     """
@@ -68,7 +68,7 @@ class TrackedTransport(httpx.AsyncBaseTransport):
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request; return the response once its head is there."""
+        """Send the request; return the response once its header has arrived."""
         if self._token_file:
             request.headers["Authorization"] = f"Bearer {await asyncio.to_thread(read_token, self._token_file)}"
         response = await self._inner.handle_async_request(request)
@@ -86,19 +86,19 @@ class TrackedTransport(httpx.AsyncBaseTransport):
 
 
 def read_token(file: str) -> str:
-    """Return the token in ``file``; raises ``ModelUnreachable`` where there is none: it may be there in a moment."""
+    """Return the token in ``file``; raises ``ModelUnreachable`` if there is none: it may appear in a moment."""
     try:
-        token = Path(file).read_text(encoding="ascii").strip()
+        token = read_text(file).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ModelUnreachable(f"OLLAMA_TOKEN_FILE is {file!r}, which cannot be read: {type(error).__name__}") from None
-    if not token or not token.isprintable() or " " in token:
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise ModelUnreachable(f"OLLAMA_TOKEN_FILE is {file!r}, which holds no token: expected one word")
     return token
 
 
 @asynccontextmanager
 async def responses_closed() -> AsyncGenerator[None]:
-    """At the end, close every response that was opened inside, in this task or one started by it."""
+    """On exit, close every response opened in the block, by this task or one started by it."""
     opened: list[TrackedStream] = []
     token = _OPEN.set(opened)
     try:
@@ -111,7 +111,7 @@ async def responses_closed() -> AsyncGenerator[None]:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What a host knows of a model; 0, '' and none where it does not say.
+    """A host's facts about a model; 0, '' and empty if it does not say.
 
     ``capabilities`` are Ollama's words (``completion``, ``tools``, ``embedding``, …), ``tokenizer`` the kind of its
     tokenizer (``bert``, ``gpt2``, …).
@@ -123,12 +123,12 @@ class ModelFacts:
     tokenizer: str = ""
 
     def context_of(self, wanted: int) -> int:
-        """Return the context to load the model with: ``wanted``, but no more than it has, where that is known."""
+        """Return the context to load the model with: ``wanted``, but no more than it has, if that is known."""
         return min(wanted, self.context or wanted)
 
 
 class OllamaClient:
-    """Asks one host about itself. Raises ``ModelError`` and its kin for everything that goes wrong."""
+    """Asks one host about itself. Raises ``ModelError`` or a subclass for every failure."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -141,13 +141,13 @@ class OllamaClient:
         await self._http.aclose()
 
     async def check(self) -> tuple[str, tuple[LoadedModel, ...]]:
-        """Return the server's version and the models in the host's memory, if it answers at all."""
+        """Return the server's version and the models in the host's memory, if it answers."""
         version = await self.version()
         fields = await self._ask("GET", "/api/ps")
         return version, tuple(_loaded(model) for model in _list(fields.get("models")))
 
     async def version(self) -> str:
-        """Return the server's version, '' where it does not say; a build from source says 0.0.0."""
+        """Return the server's version, '' if it does not say; a build from source says 0.0.0."""
         return str((await self._ask("GET", "/api/version")).get("version") or "")
 
     async def names(self) -> frozenset[str]:
@@ -156,7 +156,7 @@ class OllamaClient:
         return frozenset(str(model.get("model") or model.get("name") or "") for model in _list(fields.get("models")))
 
     async def facts(self, model: str) -> ModelFacts:
-        """Return what the host knows of ``model``."""
+        """Return the host's facts about ``model``."""
         fields = await self._ask("POST", "/api/show", model=model, json={"model": model})
         said: object = fields.get("model_info")
         info = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
@@ -176,13 +176,13 @@ class OllamaClient:
             response.raise_for_status()
             fields: object = response.json()
         if not isinstance(fields, dict):
-            msg = f"{self.host.name!r} answered {path} with no JSON object: is it an Ollama?"
+            msg = f"{self.host.name!r} did not answer {path} with a JSON object: is it an Ollama?"
             raise AnswerIncomplete(msg)
         return cast("dict[str, Any]", fields)
 
 
 def full_name(model: str) -> str:
-    """Return ``model`` with the tag Ollama takes where none is given."""
+    """Return ``model`` with the tag that Ollama assumes if none is given."""
     return model if ":" in model.rpartition("/")[2] else f"{model}:latest"
 
 

@@ -1,7 +1,7 @@
-"""Notices models that push each other out of a host's memory, by what is loaded at each check. Pure.
+"""Detects models that displace each other from a host's memory, by the models loaded at each check. Pure.
 
-Ollama unloads a model when its keep-alive has ended, or to make room. Where two models take turns at being the only
-one, each call loads gigabytes first. A restart changes the model once, so it takes several changes.
+Ollama unloads a model when its keep-alive has ended, or to make room. If two models take turns as the only loaded one,
+each call first loads gigabytes. A restart changes the model once, so several changes are needed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Turnover:
     _changes: deque[float] = field(default_factory=lambda: deque[float](maxlen=CHANGES))
 
     def is_seen(self, loaded: Collection[str], *, now: float) -> bool:
-        """Take note of which of two models are ``loaded`` at ``now``, s; return whether they take turns."""
+        """Note which of two models are ``loaded`` at ``now``, s; return whether they take turns."""
         if len(loaded) > 1:
             self._only = ""
             self._changes.clear()

@@ -8,8 +8,8 @@
 local verdicts = {}
 for i = 2, #KEYS do
   local entry, fence = ARGV[2 * i - 1], ARGV[2 * i]
-  local held = redis.pcall('HMGET', KEYS[i], 'fence', 'cancel_ms') -- an error has no fence, so it does not end other
-  leases local pending = held[1] == fence and redis.call('XPENDING', KEYS[1], ARGV[1], entry, entry, 1, ARGV[2]) or {}
+  local held = redis.pcall('HMGET', KEYS[i], 'fence', 'cancel_ms') -- an error has no fence, and ends no other lease
+  local pending = held[1] == fence and redis.call('XPENDING', KEYS[1], ARGV[1], entry, entry, 1, ARGV[2]) or {}
   if #pending == 0 then
     verdicts[i - 1] = 0
   else

@@ -19,9 +19,9 @@ local function named_by(row)
 end
 
 local function restore(job, job_id)
-  local held = redis.pcall('HMGET', job, 'state', 'lane', 'entry', 'kind') -- an error has no lane, so it does not stop
-  other jobs if held[2] ~= ARGV[2] or (held[1] ~= 'queued' and held[1] ~= 'running') then return 'kept' end if
-  string.match(held[3] or '', '^%d+-%d+$') then
+  local held = redis.pcall('HMGET', job, 'state', 'lane', 'entry', 'kind') -- an error has no lane: other jobs go on
+  if held[2] ~= ARGV[2] or (held[1] ~= 'queued' and held[1] ~= 'running') then return 'kept' end
+  if string.match(held[3] or '', '^%d+-%d+$') then
     local row = redis.call('XRANGE', lane, held[3], held[3])[1]
     if row and named_by(row) == job_id then return 'kept' end
     local pending = redis.pcall('XPENDING', lane, ARGV[1], held[3], held[3], 1) -- an error means that there is no group

@@ -16,12 +16,12 @@ class Icon(TypedDict):
 
 
 class Facts(TypedDict):
-    """``markup`` is the element's, or its opening tag where it is long; ``near`` the words right beside a field.
+    """``markup`` is the element's, or its opening tag if it is long; ``near`` the words right beside a field.
 
-    ``in_named``: an image in a link or button that has text; ``in_hidden``: under aria-hidden; ``is_spacer``: of two
-    pixels at most. ``frame_title`` is the title of the page in a frame of the same site, ``heading`` the page's first,
-    ``language`` what its root says, ``text`` a sample of the element's (of the root: the page's), ``same_ids`` how many
-    elements have its id.
+    ``in_named``: an image in a link or button that has text; ``in_hidden``: under aria-hidden; ``is_spacer``: at most
+    two pixels. ``frame_title`` is the title of the page in a frame of the same site, ``heading`` the page's first,
+    ``language`` the root's, ``text`` a sample of the element's text (for the root: the page's), ``same_ids`` the number
+    of elements with its id.
     """
 
     markup: str

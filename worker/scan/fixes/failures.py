@@ -43,13 +43,13 @@ class Failures:
         )
 
     def is_removed_in(self, after: Failures, failure: Failure) -> bool:
-        """Return whether the element failed here, and neither fails there nor has become undecided."""
+        """Return whether the element failed in this audit, and in ``after`` neither fails nor is undecided."""
         is_left = after.listed[failure] > 0 or failure in after.undecided - self.undecided
         is_fewer = after.totals[failure[0]] < self.totals[failure[0]]
         return self.listed[failure] > 0 and not is_left and is_fewer
 
     def added_in(self, after: Failures) -> list[str]:
-        """Return the rules that fail there for more elements, or for others, than here."""
+        """Return the rules that fail in ``after`` for more or other elements than in this audit."""
         trimmed = self.trimmed | after.trimmed
         fresh = {rule for rule, _ in after.listed - self.listed if rule not in trimmed}
         return sorted(fresh | {rule for rule in trimmed if after.totals[rule] > self.totals[rule]})

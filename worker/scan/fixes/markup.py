@@ -15,7 +15,7 @@ _CUT: Final = " … "
 
 
 def attributes(markup: str) -> dict[str, str]:
-    """Return the attributes of the first tag in ``markup``, names in lower case; the first of two alike counts."""
+    """Return the attributes of the first tag in ``markup``, names in lower case; of duplicates, the first counts."""
     found: dict[str, str] = {}
     for match in _found(markup):
         found.setdefault(match[1].lower(), unescape(next((value for value in match.groups()[1:] if value), "")))
@@ -23,13 +23,13 @@ def attributes(markup: str) -> dict[str, str]:
 
 
 def tag_of(markup: str) -> str:
-    """Return the first tag's name in lower case; '' for what begins with none."""
+    """Return the first tag's name in lower case; '' if ``markup`` does not begin with one."""
     match = _OPENING.match(markup)
     return match[1].lower() if match else ""
 
 
 def with_attributes(markup: str, changes: Mapping[str, str | None]) -> str:
-    """Return ``markup`` with attributes of its first tag set, or removed (None); all else stays to the letter."""
+    """Return ``markup`` with attributes of its first tag set, or removed (None); everything else is unchanged."""
     left = dict(changes)
     start = _OPENING.match(markup)
     if start is None:

@@ -17,7 +17,7 @@ from worker.scan.words import words_of
 
 MAX_NAME: Final = 80
 _ACTIONS: Final = frozenset(WORDS["actions"].split())
-"""Words of an icon that describe its button's action; the others describe its look."""
+"""Words of an icon that describe its button's action; others describe its appearance."""
 _DATA: Final = (
     "title",
     "data-title",
@@ -46,7 +46,7 @@ def field_name(facts: Facts) -> str:
 
 
 def name_of(facts: Facts) -> str:
-    """Return the name of a button or link: by what it or its icon is called; '' for none."""
+    """Return the name of a button or link, derived from its own or its icon's names; '' for none."""
     given = attributes(facts["markup"])
     said = [icon["title"] or icon["text"] for icon in facts["icons"]]
     for text in (*said, *(given.get(name, "") for name in _DATA)):
@@ -56,7 +56,7 @@ def name_of(facts: Facts) -> str:
 
 
 def _by_icon(facts: Facts, given: dict[str, str]) -> str:
-    """Return what the icon's class or file, or the control's own, says that it does."""
+    """Return the action named by the class or file of the icon, or of the control itself."""
     places = [text for icon in facts["icons"] for text in (icon["reference"], icon["classes"]) if text]
     places += [given.get(name, "") for name in ("id", "name", "class", "data-icon", "data-action", "src", "href")]
     for place in places:

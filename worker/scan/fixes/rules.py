@@ -1,8 +1,8 @@
-"""Proposes fixes that need no judgement: for some of axe-core's rules the markup says what is missing. Pure.
+"""Proposes fixes that need no judgement: for some of axe-core's rules, the markup tells what is missing. Pure.
 
 A proposal is the element's markup with other attributes; for a page without a title, the title. If the page does not
-say what to write, there is no proposal: a wrong name is worse than none. ``trial.py`` tests whether a proposal helps,
-so it need only be likely, not right. Next: ``names.py``.
+contain the right words, there is no proposal: a wrong name is worse than none. ``trial.py`` tests whether a proposal
+helps, so it need only be likely, not right. Next: ``names.py``.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _frame(facts: Facts) -> str:
 
 
 def _zoom(facts: Facts) -> str:
-    """Remove what forbids zooming from the viewport."""
+    """Remove settings that forbid zooming from the viewport."""
     kept = [part.strip() for part in attributes(facts["markup"]).get("content", "").replace(";", ",").split(",")]
     kept = [part for part in kept if part and not _forbids_zoom(part)]
     return _changed(facts, content=", ".join(kept) or "width=device-width")

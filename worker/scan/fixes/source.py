@@ -1,4 +1,4 @@
-"""Finds where the served source of a page has an element, so that a tool can change it there. Pure."""
+"""Finds the position of an element in the served source of a page, so that a tool can change it there. Pure."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Tries changes on the page itself: loads it again, applies one change at a time, audits, and reverts it.
 
-The page is loaded as the scan loaded it, but nothing may be written: ``engine.py`` sees to that. A change is applied
-while the page's scripts run, so that a page which takes it back is found out. Judged is the whole page: a change
-``removes`` its barrier only if nothing else fails afterwards. Where something does, the page is audited once more
-without the change: what fails then, too, was not its doing. Everything is bounded by the deadline of the visit; what
-was not reached says so. Next: ``rules.py``, ``js/fixes.js``.
+The page is loaded as in the scan, but ``engine.py`` blocks all writes. A change is applied while the page's scripts
+run, so that a page that reverts it is detected. The whole page is judged: a change ``removes`` its barrier only if
+nothing else fails afterwards. If something does, the page is audited once more without the change: failures that are
+also there then were not caused by it. Everything is bounded by the deadline of the visit; changes that were not reached
+say so. Next: ``rules.py``, ``js/fixes.js``.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from worker.scan.visit import Visit
 _CALL_LIMIT_S: Final = 5.0
 _LEAST_LEFT_S: Final = 1.0
 _REACTION_S: Final = 0.3
-"""For a script of the page that looks at the changed element by a timer, before the page is brought to rest."""
+"""Time for a script of the page that checks the changed element by a timer, before the page is brought to rest."""
 GONE: Final = "no element of this component failed when the page was loaded again"
 
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """One proposal for one element that is held in the page under ``key``."""
+    """A proposal for an element that is stored in the page under ``key``."""
 
     key: int
     wanted: Wanted
@@ -64,16 +64,16 @@ class Trial:
             report = await self._visit.open()
             changes = [change async for change in self._changes(report, wanted[:MOST_TRIED])]
         except Unread as end:
-            return tuple(self._not_tried(one, f"the page could not be read again: {end.reason}") for one in wanted)
+            return tuple(self._not_tried(one, f"the page could not be loaded again: {end.reason}") for one in wanted)
         except (CallFailed, ScriptFailed) as error:
-            return tuple(self._not_tried(one, f"the page could not be read again: {error}") for one in wanted)
+            return tuple(self._not_tried(one, f"the page could not be loaded again: {error}") for one in wanted)
         tried = [change for change in changes if isinstance(change, TriedFix)]
         left = [change for change in changes if isinstance(change, _Change)]
         for number, change in enumerate(left):
             try:
                 tried.append(await self._try(change))
             except (CallFailed, ScriptFailed, Unread) as error:
-                why = f"the page could not be audited any more: {error}"
+                why = f"the page could no longer be audited: {error}"
                 return (*tried, *(self._not_tried(one.wanted, why) for one in left[number:]))
         return tuple(tried)
 
@@ -116,7 +116,7 @@ class Trial:
         return next((raw for raw in found if raw["html"] == wanted.snippet), found[0] if found else None)
 
     async def _read_source(self) -> str:
-        """Return the page's source as it was served; '' where the browser does not have it any more."""
+        """Return the page's source as it was served; '' if the browser no longer has it."""
         frame = self._page.watch.frame_id
         document = self._page.watch.document
         try:
@@ -144,23 +144,23 @@ class Trial:
 
     def _failed(self, wanted: Wanted, why: str) -> TriedFix:
         if why == "gone":
-            return self._not_tried(wanted, "a script of the page has taken the element away")
+            return self._not_tried(wanted, "a script of the page removed the element")
         return self._tried(wanted, "refused", why=why.removeprefix("refused: "))
 
     async def _judge(self, change: _Change, applied: JsonObject) -> TriedFix:
         wanted = change.wanted
         if applied["outside"]:
-            return self._tried(wanted, "refused", why="with it, other parts of the page changed at once")
+            return self._tried(wanted, "refused", why="other parts of the page changed with it at once")
         if not applied["is_changed"]:
             return self._tried(wanted, "no_effect", why="it changes nothing")
         await asyncio.sleep(_REACTION_S)
         after = await self._failures()
         if not await self._call(await self._top(), f"sightlineFixes.isStill({change.key})"):
-            return self._tried(wanted, "no_effect", why="a script of the page took the change back")
+            return self._tried(wanted, "no_effect", why="a script of the page reverted the change")
         if not self._before.is_removed_in(after, change.failure):
-            return self._tried(wanted, "no_effect", why="the rule still fails, or cannot decide any more")
+            return self._tried(wanted, "no_effect", why="the rule still fails, or can no longer decide")
         if (added := self._before.added_in(after)) and (added := await self._added(change, after)):
-            return self._tried(wanted, "adds_others", why=f"then fails: {', '.join(added)}")
+            return self._tried(wanted, "adds_others", why=f"new failures: {', '.join(added)}")
         before, text = str(applied["before"]), str(applied["after"])
         diff = diff_of(before, text)
         return self._tried(wanted, "removes", diff=diff, replacement=replacement_in(self._source, before, text))
@@ -183,7 +183,7 @@ class Trial:
     async def _call(self, world: World, call: str) -> Any:
         return await self._page.evaluate(world.session, world.context, call, timeout_s=_CALL_LIMIT_S)
 
-    # ------------------------------------------------------------------------------------------ saying
+    # ------------------------------------------------------------------------------------------ results
 
     def _not_tried(self, wanted: Wanted, why: str) -> TriedFix:
         return self._tried(wanted, "not_tried", why=why)

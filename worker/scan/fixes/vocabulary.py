@@ -1,4 +1,4 @@
-"""The words of ``fixes.toml``: what ARIA and HTML know, and which of them a misspelt one was meant to be. Pure."""
+"""The words of ``fixes.toml``, defined by ARIA and HTML, and the intended word for a misspelt one. Pure."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ROLES: Final = frozenset(WORDS["roles"].split())
 AUTOCOMPLETE: Final = frozenset(WORDS["autocomplete"].split())
 _LIKE: Final = 0.84
 _LEAD: Final = 0.04
-"""Letters alone must be nearer to one word than to any other by this."""
+"""Margin by which a word's letters must be closer to one known word than to any other."""
 
 
 def nearest(word: str, known: Collection[str]) -> str:
-    """Return the only one of ``known`` that ``word`` can have been meant to be; '' where it is none, or not alone."""
+    """Return the only one of ``known`` that ``word`` can stand for; '' if there is none, or several."""
     if word in WORDS["meant"]:
         meant = str(WORDS["meant"][word])
         return meant if meant in known else ""

@@ -12,9 +12,9 @@ from producer.contract.terms import BY_RULE
 from worker.scan.settings import Secrets
 
 MAX_PROPOSAL_BYTES: Final = 8_000
-"""Of one proposal; an element that needs more is a part of the page."""
+"""Maximum bytes of a proposal; an element that needs more is a large part of the page."""
 NOTHING: Final = "nothing is proposed"
-"""The reason given if neither the page nor a model says what to write."""
+"""The reason given if neither the page nor a model has a proposal."""
 MOST_TRIED: Final = 20
 """Maximum number of component barriers tried per page; each costs an audit."""
 
@@ -23,7 +23,7 @@ MOST_TRIED: Final = 20
 class Wanted:
     """A component barrier for which a change is to be tried.
 
-    ``markup`` is what ``by``, a model, proposes for the element with ``snippet``; '' where our own rules propose.
+    ``markup`` is the proposal of ``by``, a model, for the element with ``snippet``; '' if Sightline's rules propose.
     """
 
     issue_id: str
@@ -34,7 +34,7 @@ class Wanted:
 
 
 class FixEngine(Protocol):
-    """Tries changes; ``engine.py`` is the one."""
+    """Tries changes; implemented in ``engine.py``."""
 
     async def try_fixes(
         self, request: ScanRequest, wanted: Sequence[Wanted], *, secrets: Secrets | None = None

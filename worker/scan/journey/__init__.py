@@ -1,1 +1,1 @@
-"""Steps before a scan: finding elements, real input, and errors that say what was found instead."""
+"""Steps before a scan: finding elements, real input, and errors that name what was found instead."""

@@ -1,7 +1,7 @@
 """Performs steps in the page: waits for the element, then sends real mouse and keyboard input.
 
-Lists, dates and colours cannot be entered in a headless browser: their value is set, and the events are sent. A step
-that fails raises ``StepFailed`` with what was seen instead; ``journey.py`` adds the step and the page.
+Lists, dates and colours cannot be entered in a headless browser: their value is set, and the events are sent. A failed
+step raises ``StepFailed``, which describes what was found instead; ``journey.py`` adds the step and the page.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SCROLLS: Final = 10
 
 
 class StepFailed(Exception):
-    """A step could not be done; the message says what was seen instead."""
+    """A step failed; the message describes what was found instead."""
 
 
 class Actions:
@@ -50,7 +50,7 @@ class Actions:
         self._limit_s = 0.0
         self.notes: list[str] = []
 
-    async def do(self, step: Step, *, limit_s: float) -> None:  # noqa: C901  a case an action
+    async def do(self, step: Step, *, limit_s: float) -> None:  # noqa: C901  one case per action
         """Perform one step within ``limit_s``; raises ``StepFailed``."""
         self._limit_s, self._end_s = limit_s, time.monotonic() + limit_s
         match step.action:
@@ -76,7 +76,7 @@ class Actions:
             case "consent":
                 await self._consent(step.consent or True)
             case "scan":
-                pass  # a state on the way, which another request scans
+                pass  # an intermediate state, which another request scans
             case _:
                 assert_never(step.action)
 
@@ -86,7 +86,7 @@ class Actions:
         here = str(await self._asked("location.href"))
         url = urljoin(here, text)
         if origin_of(url) not in self._origins:
-            raise StepFailed(f"it leads to {origin_of(url) or 'no page'}: a journey stays on {self._allowed}")
+            raise StepFailed(f"it leads to {origin_of(url) or 'no page'}: a journey must stay on {self._allowed}")
         answer = await self._page.session.call("Page.navigate", {"url": url}, timeout_s=self._left_s)
         if answer.get("isDownload"):
             raise StepFailed("the address is a download, not a page")
@@ -135,7 +135,7 @@ class Actions:
         place = await self._ready(selector)
         state = await self._elements.ask("isChecked()")
         if state is None:
-            raise StepFailed(f"{place.what} is nothing that can be checked")
+            raise StepFailed(f"{place.what} cannot be checked")
         if state is wanted:
             return
         await self._press_at(place)
@@ -145,7 +145,7 @@ class Actions:
 
     async def _is_checked(self, selector: StepSelector, *, wanted: bool) -> bool:
         found = await self._elements.find(selector)
-        return not found.count or await self._elements.ask("isChecked()") is wanted  # it may be gone by being checked
+        return not found.count or await self._elements.ask("isChecked()") is wanted  # it may disappear when checked
 
     async def _press(self, keys: str, on: str | None) -> None:
         if on:
@@ -198,7 +198,7 @@ class Actions:
             return (await look).is_visible and await self._still_place() is not None
 
         if not await self._until(is_there):
-            self.notes.append(f"consent: no banner came within {self._limit_s:g} s")
+            self.notes.append(f"consent: no banner appeared within {self._limit_s:g} s")
             return
         place = await self._elements.place()
         if place is not None:
@@ -208,7 +208,7 @@ class Actions:
     # ------------------------------------------------------------------------------------------ waiting
 
     async def _ready(self, selector: StepSelector, *, needs_enabled: bool = True, needs_place: bool = True) -> Place:
-        """Wait until the element is visible, enabled, uncovered and at rest; raises ``StepFailed`` saying which not."""
+        """Wait until the element is visible, enabled, uncovered and at rest; raises ``StepFailed`` if it is not."""
         found: Found | None = None
         place: Place | None = None
 
@@ -240,17 +240,17 @@ class Actions:
 
     async def _why_not(self, selector: StepSelector, found: Found | None) -> str:
         if found is None:
-            return "the page was too busy to be looked at"
+            return "the page was too busy to answer"
         if found.hidden:
-            number = "an element fits" if found.count == 1 else f"{found.count} elements fit"
-            return f"{number}, and none is visible ({', '.join(found.hidden)})"
+            number = "one element matches" if found.count == 1 else f"{found.count} elements match"
+            return f"{number}, but none is visible ({', '.join(found.hidden)})"
         if found.count:
-            return "it fits and does not stand still"
+            return "it matches but keeps moving"
         instead = await self._elements.instead(selector)
-        return "nothing fits" + (f"; seen instead: {instead}" if instead else "")
+        return "nothing matches" + (f"; found instead: {instead}" if instead else "")
 
     async def _still_place(self) -> Place | None:
-        """Return the position of the found element once it is stable for two looks."""
+        """Return the position of the found element once it is the same in two checks."""
         first = await self._elements.place()
         if first is None:
             return None
@@ -259,7 +259,7 @@ class Actions:
         return second if second is not None and (first.x, first.y) == (second.x, second.y) else None
 
     async def _until(self, is_reached: Callable[[], Awaitable[bool]]) -> bool:
-        """Poll until it is reached or the step's time is over; repeated if the page navigates meanwhile."""
+        """Poll until the condition holds or the step's time is over; continues if the page navigates meanwhile."""
         while True:
             try:
                 if await is_reached():

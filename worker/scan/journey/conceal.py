@@ -1,7 +1,7 @@
 """Removes variables' values from a scan's result: a page may show what was entered.
 
-Pictures are taken of a page that draws them as dots (``js/journey.js``, ``mask``). Ids and fingerprints stay as they
-are: they are digests, made before.
+Screenshots show the values as dots (``js/journey.js``, ``mask``). Ids and fingerprints are unchanged: they are digests,
+computed before.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _KEPT: Final = frozenset({"fingerprint", "issue_id", "rule", "url", "help_url", 
 
 
 def forms_of(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return what stands for each variable in text, HTML and addresses, the longest first, and what takes its place."""
+    """Return the forms of each variable's value in text, HTML and addresses, longest first, with their replacements."""
     forms: dict[str, str] = {}
     for name, value in variables.items():
         if len(value) >= SHORTEST:

@@ -1,7 +1,6 @@
 """Consent banners that ``{"consent": true}`` accepts: buttons of the common platforms, then buttons by their words.
 
-Accepting is what most visitors do, and what leaves the page as they see it. A banner of another kind is named by a
-selector.
+Most visitors accept, and then see the page without the banner. For other kinds of banners, a step names a selector.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ KNOWN_BUTTONS: Final = (
     "#axeptio_btn_acceptAll",  # Axeptio
     ".cc-window .cc-allow, .cc-window .cc-dismiss",  # Cookie Consent
 )
-WORDS: Final = "|".join(  # noqa: FLY002  a language a line
+WORDS: Final = "|".join(  # noqa: FLY002  one language per line
     (
         r"(?:i )?(?:accept|agree|allow)(?: and (?:close|continue))?(?: all)?(?: (?:cookies|optional cookies))?",
         r"accept all|allow all|got it|ok|okay|yes, i agree|i understand",
@@ -39,4 +38,4 @@ WORDS: Final = "|".join(  # noqa: FLY002  a language a line
     )
 )
 WAIT_S: Final = 3.0
-"""For a banner, in a step that names no time: most come with the page, some a moment later."""
+"""Default time to wait for a banner: most appear with the page, some a moment later."""

@@ -1,6 +1,6 @@
 """Finds a step's element in the page as people see it: visible, enabled, uncovered, and stable.
 
-CSS, labels and texts are looked for by ``js/journey.js`` in our isolated world, open shadow roots included; roles and
+CSS, labels and texts are searched by ``js/journey.js`` in the isolated world, including open shadow roots; roles and
 accessible names by the browser itself (``Accessibility.queryAXTree``). Frames are not entered.
 """
 
@@ -19,7 +19,7 @@ _MOST_RESOLVED: Final = 50
 _SHOWN: Final = 5
 _NAME_CHARS: Final = 60
 _AX_ROLES: Final = {"img": ("img", "image"), "none": ("none", "presentation")}
-"""Roles that the browser calls otherwise."""
+"""Roles for which the browser has other names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Found:
 
     @property
     def is_visible(self) -> bool:
-        """Whether there is one to act on."""
+        """Whether there is an element to act on."""
         return self.count > 0 and not self.hidden
 
 
@@ -65,12 +65,12 @@ class Elements:
         return _found(await self.ask(f"findConsent({literal(known)}, {literal(words)})"))
 
     async def place(self) -> Place | None:
-        """Scroll the found element into the window and return where it is; None where it is no longer to be seen."""
+        """Scroll the found element into the window and return its position; None if it is no longer visible."""
         place = await self.ask("place()")
         return None if place is None else Place(**cast("JsonObject", place))
 
     async def instead(self, selector: StepSelector) -> str:
-        """Return what there is in place of what was looked for, such as ``3 buttons: 'Cancel', 'Help', 'Close'``."""
+        """Return a description of similar elements found instead, such as ``3 buttons: 'Cancel', 'Help', 'Close'``."""
         try:
             if selector.kind == "role":
                 names = [f"'{name[:_NAME_CHARS]}'" for name, _ in await self._with_role(selector.value)]
@@ -84,7 +84,7 @@ class Elements:
         return _list_of(str(seen["what"]), int(seen["count"]), list(map(str, seen["shown"])))
 
     async def ask(self, call: str) -> Any:
-        """Return what a function of ``js/journey.js`` answers."""
+        """Return the value of a function of ``js/journey.js``."""
         world = await self._world()
         expression = f"{script('journey')}\nsightlineJourney.{call}"
         return await self._page.evaluate(self._page.session, world, expression, timeout_s=ANSWER_LIMIT_S)
@@ -95,7 +95,7 @@ class Elements:
     async def _find_role(self, selector: StepSelector) -> Found:
         fit = [node for name, node in await self._with_role(selector.value) if _is_named(name, selector)]
         session, world = self._page.session, await self._world()
-        await self.ask("take()")  # the script is there for the call by name
+        await self.ask("take()")  # makes sure that the script is loaded for the call by name
         objects: list[JsonObject] = []
         for node in fit[:_MOST_RESOLVED]:
             asked: JsonObject = {"backendNodeId": node, "executionContextId": world}
@@ -111,7 +111,7 @@ class Elements:
         return _found(answer["result"].get("value") or {"count": 0, "hidden": []})
 
     async def _with_role(self, role: str) -> list[tuple[str, int]]:
-        """Return name and node of each element of a role that is not hidden from assistive technology."""
+        """Return name and node of each element with a role, without those hidden from assistive technology."""
         session, world = self._page.session, await self._world()
         root = await self._page.evaluate(session, world, "document", timeout_s=ANSWER_LIMIT_S, by_value=False)
         found: list[tuple[str, int]] = []

@@ -1,4 +1,4 @@
-"""Keeps a journey on its site: a document of another origin is refused before it is asked for. Pure."""
+"""Keeps a journey on its site: a document of another origin is refused before it is requested. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from producer.contract.addresses import origin_of
 
 @dataclass(slots=True)
 class Fence:
-    """The origins that the page may show; ``left_for`` is the last other one that a step set out for."""
+    """The origins that the page may show; ``left_for`` is the last other origin that a step navigated to."""
 
     origins: frozenset[str]
     left_for: str = ""
 
     def refuses(self, paused: dict[str, Any], *, frame_id: str) -> bool:
-        """Note and refuse a held request for the page's own document where it is of another origin."""
+        """Record and refuse a held request for the page's own document if it has another origin."""
         if paused.get("resourceType") != "Document" or paused.get("frameId") != frame_id:
             return False
         origin = origin_of(paused["request"]["url"])

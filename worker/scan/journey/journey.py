@@ -1,8 +1,8 @@
 """Performs a request's steps in a loaded page; the resulting page is audited.
 
-A step that cannot be done ends the visit as ``unreachable``: the page it leads to was not seen, and must not pass. The
-reason names the step, what it looked for, what was there instead, and where. Each step has its own deadline within the
-scan's. Values of variables are in nothing that leaves here. What steps do: ``actions.py``.
+A failed step ends the visit as ``unreachable``: the page that it leads to was not scanned, and must not pass. The
+reason names the step, its target, what was found instead, and the page. Each step has its own deadline within the
+scan's. No output contains values of variables. ``actions.py`` performs the steps.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from worker.scan.waiting import Waited, read_facts, wait_for_load, wait_until_st
 _SHARE: Final = 0.8
 """Maximum share of the scan's remaining time for one step."""
 _MEANT_LIMIT_S: Final = 2.0
-"""For a navigation that was announced to ask for its document."""
+"""Time for an announced navigation to request its document."""
 _FLUSH: Final = "0"
 
 
@@ -65,7 +65,7 @@ class Journey:
         self._has_failed = False
 
     async def run(self) -> None:
-        """Do the steps, and settle the page that they lead to; raises ``Unread`` for one that cannot be done."""
+        """Perform the steps, and settle the page that they lead to; raises ``Unread`` for a failed one."""
         if not self._request.steps:
             return
         self._asked, self._fence = self._request.url or "", Fence(self._origins())
@@ -78,7 +78,7 @@ class Journey:
         await self._load.settle()
 
     async def pictures(self) -> dict[str, bytes]:
-        """Return a picture of the page in which a step failed, where pictures were asked for; nothing otherwise."""
+        """Return a screenshot of the page in which a step failed, if screenshots were requested."""
         if not (self._has_failed and self._request.screenshot and await self.mask()):
             return {}
         left_s = self._deadline.left_s
@@ -87,7 +87,7 @@ class Journey:
         ).shots
 
     async def mask(self) -> bool:
-        """Have the page draw the variables' values as dots; False where no picture may be taken."""
+        """Let the page draw the variables' values as dots; False if no screenshot may be taken."""
         secrets = [value for value in self._variables.values() if len(value) >= SHORTEST]
         try:
             if secrets:
@@ -97,7 +97,7 @@ class Journey:
         return True
 
     def finish(self, result: ScanResult) -> ScanResult:
-        """Return the result with the steps' notes and the last of them, and without the variables' values."""
+        """Return the result with the steps' notes and the last step, without the variables' values."""
         if self._actions:
             notes = (*result.notes, *self._actions.notes)
             result = result.revised(notes=notes, reached_by="" if self._has_failed else self._last_step())
@@ -117,19 +117,19 @@ class Journey:
             if navigations != self._page.watch.navigations:
                 self._judge()
         except CallTimedOut:
-            late = "the page was too busy to answer" if limit_s == own_s else "the scan's time (deadline_s) is over"
+            late = "the page was too busy to answer" if limit_s == own_s else "the scan's time (deadline_s) has run out"
             await self._fail(number, step, f"{late}, after {limit_s:.3g} s")
         except CallFailed as error:
-            await self._fail(number, step, self._load.explain(f"the page went away: {error}"))
+            await self._fail(number, step, self._load.explain(f"the page is gone: {error}"))
         except (StepFailed, ScriptFailed, Unread) as error:
             await self._fail(number, step, str(error))
         if step.goto is not None:
             self._asked = urljoin(href or self._request.url or "", step.goto)
         elif self._load.facts and self._load.facts.href != href:
-            self._asked = ""  # whoever clicks a way to it wants to see it
+            self._asked = ""  # a page reached by a click is a page that was asked for
 
     def _judge(self) -> None:
-        """Raise ``StepFailed`` for a document that is an error of the server."""
+        """Raise ``StepFailed`` if the document is a server error."""
         unread = judge_document(self._page.watch.document, error="", faults=self._faults)
         if unread is not None:
             raise StepFailed(unread.reason)
@@ -153,7 +153,7 @@ class Journey:
     # ------------------------------------------------------------------------------------------ waiting
 
     async def _settle(self) -> None:
-        """Wait for what a step began: a document, its load, stillness; raises ``StepFailed`` where it leaves."""
+        """Wait for the effects of a step: document, load, stillness; raises ``StepFailed`` if it leaves the site."""
         await self._wait_for_departure()
         watch, load = self._page.watch, self._load
         while True:
@@ -161,10 +161,10 @@ class Journey:
             await self._page.until(lambda: not watch.departure.is_under_way or self._is_stopped, timeout_s=self._left_s)
             if self._fence.left_for:
                 allowed = " and ".join(sorted(self._fence.origins))
-                raise StepFailed(f"it leads to {self._fence.left_for}: a journey stays on {allowed}")
+                raise StepFailed(f"it leads to {self._fence.left_for}: a journey must stay on {allowed}")
             load.end_if_lost()
             if watch.departure.is_under_way:
-                raise StepFailed("the page that it leads to did not come in time")
+                raise StepFailed("the page that it leads to did not load in time")
             looks_s, frame_s = load.settle_limit_s, self._settings.frame_limit_s
             await wait_for_load(
                 self._page, load.is_over, until="load", timeout_s=self._left_s, looks_s=looks_s, frame_s=frame_s
@@ -188,7 +188,7 @@ class Journey:
                 return
 
     async def _wait_for_departure(self) -> None:
-        """Have the page handle the input first: only then is it known whether it sets out for another document."""
+        """Let the page handle the input first: only then is it known whether it navigates to another document."""
         watch = self._page.watch
         try:
             world = await self._page.world(self._page.session, watch.frame_id, timeout_s=ANSWER_LIMIT_S)
@@ -207,13 +207,13 @@ class Journey:
         return max(0.0, self._end_s - time.monotonic())
 
     def _origins(self) -> frozenset[str]:
-        """Return the origins the journey may show: that of the page as asked for, and as it has loaded."""
+        """Return the origins that the journey may show: those of the requested page and of the loaded one."""
         shown = self._load.facts.href if self._load.facts else ""
         return frozenset(filter(None, map(origin_of, (self._request.url or "", shown))))
 
 
 def _shown(number: int, step: Step) -> str:
-    """Return a step as messages name it: ``step 3 'save it' (click text=Save)``; values of ``fill`` are not shown."""
+    """Return a step as named in messages: ``step 3 'save it' (click text=Save)``; values of ``fill`` are not shown."""
     waits = step.wait_for and (step.wait_for.text or step.wait_for.address)
     what = f"{step.action} {step.selector or step.goto or step.press or waits or ''}".strip()
     name = f" {step.name!r}" if step.name else ""

@@ -1,6 +1,6 @@
 """A batch's login for one scan: already stored by another scan, or to be done by this one. Plain records, no I/O.
 
-Who keeps it: ``worker/limits/batch_login.py``; who logs in: ``sign_in.py``.
+``worker/limits/batch_login.py`` stores it; ``sign_in.py`` logs in.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class LoginKeeper(Protocol):
     """Stores the login of a batch."""
 
     async def take(self, *, lost: int) -> KeptLogin | None:
-        """Return a login newer than ``lost``; None where the caller is to log in. Raises ``LoginFailed``, ``Busy``."""
+        """Return a login newer than ``lost``; None if the caller must log in. Raises ``LoginFailed``, ``Busy``."""
         ...
 
     async def keep(self, state: Mapping[str, Any]) -> int:
@@ -49,9 +49,9 @@ class NoKeeper:
         self._logins = 0
 
     async def take(self, *, lost: int) -> KeptLogin | None:
-        """Tell the caller to log in; raises ``LoginFailed`` the third time."""
+        """Return None, so that the caller logs in; raises ``LoginFailed`` the third time."""
         if lost > 1:
-            raise LoginFailed("the page asks to sign in after 2 logins")
+            raise LoginFailed("the page still asks to sign in after 2 logins")
         return None
 
     async def keep(self, state: Mapping[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""Keys as the browser's input takes them: name, code and Windows' virtual key code. Pure.
+"""Keys in the form of the browser's input: name, code and Windows' virtual key code. Pure.
 
 https://chromedevtools.github.io/devtools-protocol/tot/Input/#method-dispatchKeyEvent
 """

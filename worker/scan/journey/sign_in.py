@@ -1,8 +1,8 @@
 """Logs in by a request's steps before its page is opened: once per batch, and again if the login was lost.
 
-Whether a login is kept for others is its keeper's business (``worker/limits/batch_login.py``); a scan without a batch
-has none and logs in itself. A login that fails ends the scan as ``unreachable``: a page seen as a stranger must not
-pass. What is kept is what Playwright calls a storage state: cookies, and the local storage of where the login ended.
+The keeper stores a login for others (``worker/limits/batch_login.py``); a scan without a batch has none and logs in
+itself. A failed login ends the scan as ``unreachable``: a page scanned without login must not pass. A kept login is a
+storage state as in Playwright: cookies, and the local storage of the page where the login ended.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Way:
     secrets: Secrets
 
     def of(self, request: ScanRequest) -> tuple[Load, Journey]:
-        """Return what loads the request's page, and what does its steps."""
+        """Return the load and the journey of a request."""
         page, settings, deadline = self.page, self.settings, self.deadline
         load = Load(request, page=page, proxy=self.proxy, settings=settings, deadline=deadline, downtime=self.downtime)
         return load, Journey(
@@ -70,7 +70,7 @@ class SignIn:
         self._way = way
 
     async def arrive(self, go: Callable[[], Awaitable[None]]) -> None:
-        """Log in if requested, then ``go`` to the page; log in again if the page says the login is lost.
+        """Log in if requested, then ``go`` to the page; log in again if the page shows that the login is lost.
 
         Raises ``Unread``, and ``Busy`` while another scan of the batch logs in.
         """
@@ -135,7 +135,7 @@ class SignIn:
             raise LoginFailed(conceal_text(reason, forms_of(self._variables)))
 
     async def _why_not(self, load: Load, url: str) -> str:
-        """Return how the page shows that nobody is signed in after the steps, or ''."""
+        """Return how the page shows that the login failed after the steps, or ''."""
         facts = load.facts
         if facts is None or not facts.asks_who:
             return ""
@@ -156,11 +156,11 @@ class SignIn:
             items = [{"name": name, "value": value} for name, value in cast("list[list[str]]", found["entries"])]
             origins = [{"origin": found["origin"], "localStorage": items}] if items else []
         except (CallFailed, ScriptFailed):
-            pass  # a page may forbid it: the cookies are the login then
+            pass  # a page may forbid it: then the login is only the cookies
         return {"cookies": cookies, "origins": origins}
 
     async def _start_over(self) -> None:
-        """Have the page's own load begin as on a blank page."""
+        """Let the page's own load start as on a blank page."""
         await self._page.keep_to(None)
         self._page.watch.restart()
         self._load.doubts.clear()

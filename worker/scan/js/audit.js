@@ -92,14 +92,18 @@
       fromFrame: true,
     }),
   });
-  const nameOf = (i) => {
-    const [selector, ancestry] = [elements[i].selector[0], ancestryOf(elements[i].element)];
+  // A short selector is searched for in the whole page. Past `end`, the element's path is its selector.
+  const nameOf = (i, end = Infinity) => {
+    const ancestry = ancestryOf(elements[i].element);
+    const selector = performance.now() < end ? elements[i].selector[0] : ancestry;
     return [i, { target: cutAll(selector), ancestry: cutAll(ancestry), place: sightlinePlace(elements[i].element) }];
   };
-  const names = (numbers) => {
+  // Half of the time left is for naming, the rest for what follows.
+  const names = (numbers, leftMs = Infinity) => {
+    const end = performance.now() + leftMs / 2;
     axe._selectorData = selectorData;
     try {
-      return sightlineShadowing.within(() => numbers.map(nameOf));
+      return sightlineShadowing.within(() => numbers.map((i) => nameOf(i, end)));
     } finally {
       axe._selectorData = undefined;
     }
@@ -119,9 +123,10 @@
   // elements with each other.
   const SLOWEST = ["link-in-text-block", "target-size", "color-contrast-enhanced", "color-contrast"];
   axe._audit.rules.sort((a, b) => SLOWEST.indexOf(a.id) - SLOWEST.indexOf(b.id));
-  // Of the time left when the rules begin; the rest is for frames, merging and naming.
-  const SHARE = 0.75, SHARE_BESIDE_FRAMES = 0.6;
-  let until = 0, end = 0, rulesToRun = 0, isSkipped = false;
+  // Of the time left when the rules begin; the rest is for frames, merging and naming. Merging a page of many failing
+  // elements takes about MERGE times as long as reading the page took before the rules, on a fast machine and a slow one.
+  const SHARE = 0.75, SHARE_BESIDE_FRAMES = 0.6, MERGE = 3, LEAST_SHARE = 0.5;
+  let begun = 0, until = 0, end = 0, rulesToRun = 0, isSkipped = false;
   const leftOut = new Set(), cutShort = new Set();
   const { isLate } = sightlineClock;
   const Rule = Object.getPrototypeOf(axe._audit.rules[0]);
@@ -172,7 +177,9 @@
       const record = selectorData._nodeRecords[selectorData._elmToIdx.get(field)];
       if (record) record.featureAttrs = record.featureAttrs.filter((name) => !name.includes(sightlineShadowing.mark));
     }
-    end = performance.now() + (until - performance.now()) * (frames.length > 0 ? SHARE_BESIDE_FRAMES : SHARE);
+    const now = performance.now(), left = until - now;
+    const forRules = Math.min(left * (frames.length > 0 ? SHARE_BESIDE_FRAMES : SHARE), left - MERGE * (now - begun));
+    end = now + Math.max(left * LEAST_SHARE, forRules);
     rulesToRun = this.rules.filter((rule) => axe.utils.ruleShouldRun(rule, context, options)).length;
     return runAudit.call(this, context, options, ...rest);
   };
@@ -181,7 +188,8 @@
     await ready;
     [number, elements] = [frame, []];
     for (const known of [positions, paths, leftOut, cutShort]) known.clear();
-    until = performance.now() + leftMs;
+    begun = performance.now();
+    until = begun + leftMs;
     sightlineKnown = new WeakMap();
     sightlineShadowing.lift();
     let partial;
@@ -269,17 +277,19 @@
       return {
         ...about(partial),
         partial: JSON.stringify(partial),
-        names: names([...new Set(nodes.map((node) => node.selector[0][1]))]),
+        names: names([...new Set(nodes.map((node) => node.selector[0][1]))], until - performance.now()),
       };
     },
     receive: (partial) => { partials.push(partial); },
-    finish: async (options, maxNodes, withBoxes) => {
+    finish: async (options, maxNodes, withBoxes, leftMs) => {
+      const limit = performance.now() + leftMs;
       const report = await axe.finishRun(partials, options);
       const pack = (rule) => packRule(rule, maxNodes, withBoxes);
       const packed = sightlineShadowing.within(() =>
         ({ violations: report.violations.map(pack), incomplete: report.incomplete.map(pack) }));
       const nodes = Object.values(packed).flat().flatMap((rule) => rule.nodes);
-      return JSON.stringify({ ...packed, names: names([...new Set(nodes.map((node) => node.target[0][1]))]) });
+      const numbers = [...new Set(nodes.map((node) => node.target[0][1]))];
+      return JSON.stringify({ ...packed, names: names(numbers, limit - performance.now()) });
     },
   };
 })()

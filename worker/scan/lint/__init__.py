@@ -1,1 +1,1 @@
-"""Lint of names: rules of our own that axe-core runs beside its own, in the page (``js/lint.js``)."""
+"""Lint of names: Sightline's rules, which axe-core runs in the page beside its own (``js/lint.js``)."""

@@ -21,7 +21,7 @@ def finding_of(rule: str, nodes: Sequence[JsonObject], *, page: str = "") -> Fin
 
 
 def with_nodes(findings: Iterable[Finding], further: Iterable[tuple[str, Node]]) -> tuple[Finding, ...]:
-    """Return the findings that need review with further elements, each under its rule; none is listed twice."""
+    """Return the findings that need review with further elements, each under its rule and only once."""
     by_rule = {finding.rule: finding for finding in findings}
     for rule, node in further:
         finding = by_rule.get(rule) or finding_of(rule, ())

@@ -1,7 +1,7 @@
-"""The program text of the lint, its words (``words.toml``) and rules (``js/lint*.js``), for our world of a document.
+"""The program text of the lint, its words (``words.toml``) and rules (``js/lint*.js``), for the isolated world.
 
-The rules are given to axe-core, which names elements, hides what is hidden, keeps to the part that was asked for and to
-the time. What they find needs review: none of them can fail a page. Their names are in ``producer/contract/rules.py``.
+The rules are added to axe-core, which names elements, ignores hidden ones, and respects the requested part and the time
+limit. Their findings need review: none of them can fail a page. Their names are in ``producer/contract/rules.py``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PARTS: Final = ("lint_words", "lint_context", "lint", "lint_open")
 
 @cache
 def lint_script() -> str:
-    """Return the script that adds the rules to an axe-core that is loaded already."""
+    """Return the script that adds the rules to a loaded axe-core."""
     given = [f"const sightline{name} = {json.dumps(table, ensure_ascii=False)}" for name, table in _tables().items()]
     return ";\n".join((*given, *((_HERE.parent / "js" / f"{part}.js").read_text(encoding="utf-8") for part in _PARTS)))
 

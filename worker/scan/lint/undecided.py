@@ -17,9 +17,9 @@ _LIMIT_S: Final = 2.0
 
 
 async def read_names(page: Page, report: AxeReport, *, most: int, url: str, left_s: float) -> tuple[NamedElement, ...]:
-    """Return up to ``most`` elements of the top document; none where the page does not answer any more.
+    """Return up to ``most`` elements of the top document; none if the page no longer answers.
 
-    ``url`` is the address that the page has come to.
+    ``url`` is the current address of the page.
     """
     if not most or not report.worlds:
         return ()

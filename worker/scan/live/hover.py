@@ -83,7 +83,7 @@ CHECK: Final = Check(
     rules=(RULE,),
     needs="the pointer over what may show something, and Escape",
     most_s=4.0,
-    proves="what appears on hover goes before it is read, or cannot be closed",
+    proves="what appears on hover disappears before it is read, or cannot be closed",
     run=run,
     disturbs="use",
 )

@@ -220,7 +220,7 @@ CHECK: Final = Check(
     rules=(TRAP, KEYBOARD, ORDER, VISIBLE, COVERED),
     needs="real Tab presses, frames and shadow trees included, and pictures of stops",
     most_s=12.0,
-    proves="the keyboard is trapped, misses something, goes back, or its focus is not seen",
+    proves="the keyboard is trapped, misses something, goes back, or its focus is not visible",
     run=run,
     disturbs="use",
 )

@@ -27,7 +27,7 @@ async def run(hand: Hand) -> Outcome:
 CHECK: Final = Check(
     name="spacing",
     rules=(RULE,),
-    needs="a style sheet of ours in the page",
+    needs="an added style sheet in the page",
     most_s=3.0,
     proves="text is lost with line height 1.5, letter spacing 0.12 em and word spacing 0.16 em",
     run=run,

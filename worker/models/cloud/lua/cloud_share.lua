@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- Counts one chat call of today (UTC, Redis time), and grants it the cloud while the cloud's share is kept:
+-- Counts one chat call of today (UTC, Redis time), and lets it go to the cloud within the cloud's share:
 -- granted calls never exceed share × calls, rounded up. All workers share the count.
 -- KEYS  1 hash: day, calls, granted
 -- ARGV  1 share in parts per million  2 1 for a call that was not counted yet  3 1 to ask for the cloud
 -- Returns 1 if it is granted, else 0
--- A grant is spent whatever becomes of its call. Sent again after a lost reply, a call counts twice.
+-- A grant is used up even if its call fails. Sent again after a lost reply, a call counts twice.
 --@include _common.lua
 
 local share = KEYS[1]

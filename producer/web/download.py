@@ -1,0 +1,124 @@
+"""A batch's report in every format, made by ``sightline result`` in a process of its own and sent on as it comes.
+
+A report of 10,000 pages takes a processor for a minute, and the pages of the batch must stay live: so not in here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import tempfile
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import IO, Final
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from producer.errors import ServiceError
+from producer.reports.formats import FORMATS, load_report
+from producer.reports.plain_text import one_line
+from producer.settings import ClientSettings
+from producer.web.desk import REPORTS, Desk
+from producer.web.names import batch_asked
+
+CHUNK: Final = 64 * 1024
+WAIT_S: Final = 3.0
+FIRST_S: Final = 15.0
+"""Wait for a first byte or a failure, which is then said on a page; what takes longer is sent once it comes."""
+_PROGRAM: Final = "from producer.cli.main import main; main()"
+_TYPES: Final = {"html": "text/html", "json": "application/json", "csv": "text/csv", "junit": "application/xml"}
+
+
+async def report(desk: Desk, request: Request) -> Response:
+    """Return the batch's report in one of the formats."""
+    name, form = batch_asked(request), str(request.path_params["format"])
+    load_report(form)
+    await desk.client.batch(name)
+    kind = _TYPES.get(form, "text/plain")
+    headers = {"Content-Disposition": f'attachment; filename="{name}-{FORMATS[form]}"'}
+    media = f"{kind}; charset=utf-8"
+    if request.method == "HEAD":
+        return Response(media_type=media, headers=headers)
+    made = await _begin(desk, name, form)
+    return StreamingResponse(made.chunks(), media_type=media, headers=headers)
+
+
+@dataclass(slots=True)
+class _Made:
+    """A report on its way: the process that makes it, and the first of what it wrote."""
+
+    process: Process
+    said: IO[bytes]
+    slots: asyncio.Semaphore
+    first: asyncio.Task[bytes]
+
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        """Yield the report; ends the process if nobody takes it any longer."""
+        try:
+            chunk = await self.first
+            while chunk:
+                yield chunk
+                chunk = await self._read()
+        finally:
+            await self.end()
+
+    async def _read(self) -> bytes:
+        return await self.process.stdout.read(CHUNK) if self.process.stdout else b""
+
+    async def end(self) -> None:
+        """End the process, unless it has ended, and let the next report begin."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+        self.said.close()
+        self.slots.release()
+
+
+async def _begin(desk: Desk, name: str, form: str) -> _Made:
+    """Start the report; raises ``ServiceError`` if it fails before its first byte."""
+    try:
+        async with asyncio.timeout(WAIT_S):
+            await desk.reports.acquire()
+    except TimeoutError:
+        raise ServiceError(f"{REPORTS} reports are being made now: load this one again in a minute") from None
+    said = tempfile.TemporaryFile()  # noqa: SIM115  closed by ``_Made.end``
+    words = ("result", name, "--format", form, "--no-config", "--fail-on", "never")
+    try:
+        environment = environment_of(desk.client.settings)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", _PROGRAM, *words, stdin=DEVNULL, stdout=PIPE, stderr=said, env=environment
+        )  # fmt: skip
+    except BaseException:
+        said.close()
+        desk.reports.release()
+        raise
+    assert process.stdout is not None  # noqa: S101  a pipe was asked for
+    made = _Made(process, said, desk.reports, asyncio.create_task(process.stdout.read(CHUNK)))
+    try:
+        await asyncio.wait([made.first], timeout=FIRST_S)
+    except BaseException:
+        made.first.cancel()
+        await made.end()
+        raise
+    if made.first.done() and not made.first.result():
+        raise ServiceError(await _why(made))
+    return made
+
+
+async def _why(made: _Made) -> str:
+    """Return why there is no report; the process has ended."""
+    await made.process.wait()
+    made.said.seek(0)
+    why = one_line(made.said.read(4_000).decode("utf-8", "replace"), limit=1_000)
+    await made.end()
+    return why or "the report could not be written: 'sightline result' says why"
+
+
+def environment_of(settings: ClientSettings) -> dict[str, str]:
+    """Return this process' environment with the Redis that it uses."""
+    own = {"REDIS_URL": settings.redis_url, "ENVIRONMENT": settings.environment, "COLUMNS": "120", "NO_COLOR": "1"}
+    return {**os.environ, **own}

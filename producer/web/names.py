@@ -1,0 +1,12 @@
+"""Names in addresses, checked before anything is read by them."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from producer.contract import check_job_id
+
+
+def batch_asked(request: Request) -> str:
+    """Return the batch in the address; raises ``InvalidJob`` for what is no name of one."""
+    return check_job_id(str(request.path_params["batch"]))
