@@ -31,7 +31,6 @@ from producer.client.cancellation import cancel_jobs
 from producer.client.durability import check_durable, run_durably
 from producer.client.event_stream import NoReply, Waiters, follow, not_ended, outlasting
 from producer.client.given import check_timeout
-from producer.client.queue_view import batch_info, ended_of, job_info, jobs_of_batch, queue_info, unknown
 from producer.client.submission import SUBMIT, Submission, Submitted, doubt_of_many, prepare, read_answer
 from producer.contract import JobState, JsonObject, Lane
 from producer.errors import QueueFull, ResultExpired
@@ -70,7 +69,7 @@ class Client:
         self._redis = redis or open_redis(self.settings, gives_up=True)
         self._owns_redis = redis is None
         self._scripts = ScriptPipe(cast("ConnectionPool", self._redis.connection_pool))
-        self._waiters = Waiters(self._redis, self.keys.events, check=partial(ended_of, self._redis, self.keys))
+        self._waiters = Waiters(self._redis, self.keys.events, check=self._ended_of)
         self._memory_due_at = 0.0
         self._is_durable = False
 
@@ -259,6 +258,11 @@ class Client:
                         elif result is not None:
                             yield result
 
+    async def _ended_of(self, job_ids: Iterable[str]) -> list[str]:
+        from producer.client.queue_view import ended_of  # noqa: PLC0415  lazy: not needed to submit
+
+        return await ended_of(self._redis, self.keys, job_ids)
+
     async def _ended(self, job_id: str) -> Result:
         result = await self.result(job_id)
         if result is not None:
@@ -270,6 +274,8 @@ class Client:
 
     async def job(self, job_id: str) -> JobInfo:
         """Return a job's fields and its position in the queue; raises ``UnknownJob``."""
+        from producer.client.queue_view import job_info  # noqa: PLC0415  lazy: not needed to submit
+
         return await self._read(job_info(self._redis, self.keys, job_id))
 
     async def cancel(self, job_id: str) -> JobState:
@@ -279,6 +285,8 @@ class Client:
         """
         states = await self._cancel([job_id])
         if not states:
+            from producer.client.queue_view import unknown  # noqa: PLC0415  lazy: not needed to submit
+
             raise unknown(f"job {job_id!r}", self.keys)
         return states[job_id]
 
@@ -287,6 +295,8 @@ class Client:
 
         Jobs submitted to the batch in the meantime are not cancelled: stop the submitter first.
         """
+        from producer.client.queue_view import jobs_of_batch  # noqa: PLC0415  lazy: not needed to submit
+
         await self.batch(batch_id)
         jobs = await self._read(jobs_of_batch(self._redis, self.keys, batch_id))
         states = await self._cancel(job_id for job_id, state in jobs.items() if state is not JobState.DEAD)
@@ -299,6 +309,8 @@ class Client:
 
     async def batch(self, batch_id: str) -> BatchInfo:
         """Return a batch's counters; raises ``UnknownJob``."""
+        from producer.client.queue_view import batch_info  # noqa: PLC0415  lazy: not needed to submit
+
         return await self._read(batch_info(self._redis, self.keys, batch_id))
 
     async def seal_batch(self, batch_id: str, *, create: bool = False) -> BatchInfo:
@@ -311,6 +323,8 @@ class Client:
         with redis_errors(self.settings, lambda: f"batch {batch_id!r} may be sealed; seal it again to be sure"):
             state = await run_script(self._redis, SEAL, keys, args)
         if state == b"unknown":
+            from producer.client.queue_view import unknown  # noqa: PLC0415  lazy: not needed to submit
+
             raise unknown(f"batch {batch_id!r}", self.keys)
         return await self.batch(batch_id)
 
@@ -325,6 +339,8 @@ class Client:
 
     async def queue(self) -> QueueInfo:
         """Return lane depths, scheduled and dead-lettered jobs, and workers with a heartbeat in the last 30 s."""
+        from producer.client.queue_view import queue_info  # noqa: PLC0415  lazy: not needed to submit
+
         return await self._read(queue_info(self._redis, self.keys))
 
     async def gpu(self) -> GpuView:

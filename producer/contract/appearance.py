@@ -5,13 +5,15 @@ States: ``states.py``. Devices: ``devices.toml``. Browser settings: ``worker/sca
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from producer.contract.devices import DESKTOP, Device, find_device
 from producer.contract.message import Message
 from producer.contract.states import check_state, join_states
+
+if TYPE_CHECKING:
+    from producer.contract.devices import Device
 
 _LEAST_PX: Final = 200
 APPEARANCE: Final = ("device", "color_scheme", "forced_colors", "reduced_motion", "zoom", "text_size", "page_state")
@@ -52,7 +54,9 @@ class Appearance(Message):
     @field_validator("device")
     @classmethod
     def _device_is_known(cls, name: str) -> str:
-        return "" if name.strip().casefold() in {"", DESKTOP} else find_device(name).name
+        from producer.contract.devices import DESKTOP  # noqa: PLC0415  lazy: most pages are shown on no device
+
+        return "" if name.strip().casefold() in {"", DESKTOP} else _device(name).name
 
     @field_validator("page_state")
     @classmethod
@@ -77,18 +81,18 @@ class Appearance(Message):
     @property
     def emulated(self) -> Device | None:
         """The device whose browser is emulated; None for a desktop browser."""
-        return find_device(self.device) if self.device else None
+        return _device(self.device) if self.device else None
 
     @property
     def window(self) -> Viewport:
         """The window as the page sees it."""
-        width, height = find_device(self.device).window if self.device else _zoomed(self.viewport, self.zoom)
+        width, height = _device(self.device).window if self.device else _zoomed(self.viewport, self.zoom)
         return Viewport(width=width, height=height)
 
     @property
     def pixel_ratio(self) -> float:
         """Device pixels per CSS pixel."""
-        return find_device(self.device).pixel_ratio if self.device else self.zoom / 100
+        return _device(self.device).pixel_ratio if self.device else self.zoom / 100
 
     @property
     def state(self) -> str:
@@ -102,6 +106,12 @@ class Appearance(Message):
             "forced colours" if self.forced_colors else "",
             "" if self.reduced_motion else "full motion",
         )
+
+
+def _device(name: str) -> Device:
+    from producer.contract.devices import find_device  # noqa: PLC0415  as above
+
+    return find_device(name)
 
 
 def _zoomed(window: Viewport, zoom: int) -> tuple[int, int]:

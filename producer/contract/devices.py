@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -39,6 +38,8 @@ class Device:
 @cache
 def all_devices() -> dict[str, Device]:
     """Return the devices by name, upright."""
+    import tomllib  # noqa: PLC0415  needed only for named devices
+
     read = tomllib.loads((files(__package__ or "") / "devices.toml").read_text("utf-8"))
     return {
         name: Device(name, tuple(fields.pop("window")), tuple(fields.pop("screen")), **fields)

@@ -13,10 +13,10 @@ from typing import Final, Literal
 
 from producer.contract.selectors import MAX_SELECTOR_CHARS, check_selector
 
-_KIND: Final = re.compile(r"(role|label|text|css)\s*=\s*(.*)", re.DOTALL)
-_UNKNOWN: Final = re.compile(r"(xpath|id|data-testid|placeholder|alt|title|aria|pierce)\s*=|//|xpath/|\(//")
-_QUOTED: Final = re.compile(r"([\"'])(.*)\1", re.DOTALL)
-_ROLE: Final = re.compile(r"([a-z]+)\s*(?:\[\s*name\s*=\s*([\"'])(.+?)\2\s*(i?)\s*\])?", re.DOTALL)
+_KIND: Final = r"(?s:(role|label|text|css)\s*=\s*(.*))"
+_UNKNOWN: Final = r"(xpath|id|data-testid|placeholder|alt|title|aria|pierce)\s*=|//|xpath/|\(//"
+_QUOTED: Final = r"(?s:([\"'])(.*)\1)"
+_ROLE: Final = r"(?s:([a-z]+)\s*(?:\[\s*name\s*=\s*([\"'])(.+?)\2\s*(i?)\s*\])?)"
 EXPECTED: Final = "expected CSS such as '#save', or role=button[name=\"Save\"], label=E-mail, text=Sign in"
 
 
@@ -41,8 +41,8 @@ def read_step_selector(text: str) -> StepSelector:
     if len(text) > MAX_SELECTOR_CHARS:
         msg = f"the selector {text[:60]!r}… has {len(text):,} characters: expected at most {MAX_SELECTOR_CHARS:,}"
         raise ValueError(msg)
-    found = _KIND.fullmatch(text)
-    if found is None and _UNKNOWN.match(text):
+    found = re.fullmatch(_KIND, text)
+    if found is None and re.match(_UNKNOWN, text):
         raise ValueError(f"{text[:200]!r} is not a selector for a step: {EXPECTED}")
     kind, value = (found[1], found[2].strip()) if found else ("css", text)
     if not value:
@@ -51,7 +51,7 @@ def read_step_selector(text: str) -> StepSelector:
         return _read_role(text, value)
     if kind == "css":
         return StepSelector("css", check_selector(value))
-    quoted = _QUOTED.fullmatch(value)
+    quoted = re.fullmatch(_QUOTED, value)
     words = " ".join((quoted[2] if quoted else value).split())
     if not words:
         raise ValueError(f"there are no words after {kind}= in {text!r}: {EXPECTED}")
@@ -59,7 +59,7 @@ def read_step_selector(text: str) -> StepSelector:
 
 
 def _read_role(text: str, value: str) -> StepSelector:
-    found = _ROLE.fullmatch(value)
+    found = re.fullmatch(_ROLE, value)
     if found is None:
         raise ValueError(f'{text[:200]!r} is not a role: expected one such as role=button, or role=button[name="Save"]')
     name = " ".join((found[3] or "").split())

@@ -198,6 +198,8 @@ class QueueModel:
             self.commits += state is JobState.SUCCEEDED
             if state is JobState.DEAD:
                 self.dead.append(job.job_id)
+            else:
+                job.progress = ""
             self._end(job, state)
             return
         job.state, job.progress = state, ""

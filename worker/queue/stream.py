@@ -290,15 +290,14 @@ class JobStream:
     def _event_head(self, name: str, delivery: Delivery, state: JobState, extra: Mapping[str, Any]) -> str:
         """Return the event's JSON without its closing brace: Lua adds the time. Avoids json.dumps on a hot path."""
         about = (
-            f'"v": 1, "event": "{name}", "job_id": "{delivery.job_id}", "kind": {json.dumps(delivery.kind)}, '
-            f'"lane": "{delivery.lane}", "state": "{state}", "attempt": {delivery.attempt}, '
-            f'"worker": {self._worker_json}'
+            f'"v":1,"event":"{name}","job_id":"{delivery.job_id}","kind":{json.dumps(delivery.kind)},'
+            f'"lane":"{delivery.lane}","state":"{state}","attempt":{delivery.attempt},"worker":{self._worker_json}'
         )
         if delivery.batch:
-            about += f', "batch": {json.dumps(delivery.batch)}'
+            about += f',"batch":{json.dumps(delivery.batch)}'
         if extra:
-            more = json.dumps({name: value for name, value in extra.items() if f'"{name}": ' not in about})[1:-1]
-            about = f"{about}, {more}" if more else about
+            more = {name: value for name, value in extra.items() if f'"{name}":' not in about}
+            about = f"{about},{json.dumps(more, separators=(',', ':'))[1:-1]}" if more else about
         return "{" + about
 
 

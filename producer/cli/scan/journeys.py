@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -198,7 +197,12 @@ def _list_in(file: str, where: str) -> list[Any]:
     except UnicodeDecodeError:
         raise InputError(f"{where} is not a text file in UTF-8") from None
     try:
-        value: object = tomllib.loads(text) if file.lower().endswith(".toml") else json.loads(text)
+        if file.lower().endswith(".toml"):
+            import tomllib
+
+            value: object = tomllib.loads(text)
+        else:
+            value = json.loads(text)
     except (ValueError, RecursionError) as error:
         kind = "TOML" if file.lower().endswith(".toml") else "JSON"
         raise InputError(f"{where} is not {kind}: {error}") from None

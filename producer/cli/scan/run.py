@@ -19,7 +19,6 @@ from producer.cli.job_log import say_nothing_was_tested
 from producer.cli.scan.appearance import states_of
 from producer.cli.scan.by_file import Start, Wanted, combined
 from producer.cli.scan.file_journeys import FileJourney, check_variables, file_journeys
-from producer.cli.scan.gate import NOT_SCANNED
 from producer.cli.scan.journeys import led
 from producer.cli.scan.options import ScanOptions, groups_of, request_options
 from producer.cli.scan.pages import Asked, asked_pages
@@ -220,7 +219,11 @@ def _submit_only(plan: ScanPlan, targets: Targets, queued: Queued, *, as_lines: 
     if not as_lines:
         click.echo(_queued_line(queued))
     say_nothing_was_tested(queued.batch or next(iter(queued.urls), ""))
-    return NOT_SCANNED if targets.refused else 0
+    if not targets.refused:
+        return 0
+    from producer.cli.scan.gate import NOT_SCANNED  # the gate itself is needed only for results
+
+    return NOT_SCANNED
 
 
 def _queued_line(queued: Queued) -> str:

@@ -10,13 +10,16 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
+from typing import TYPE_CHECKING
 
 from producer.cli.scan.appearance import state_names
 from producer.client.client import Client
 from producer.contract import JsonObject, Lane, encode_payload
 from producer.contract.addresses import stateless
 from producer.errors import InvalidJob, UnknownJob, WaitTimeout
-from producer.reports.page import Page, page_of, waiting_page
+
+if TYPE_CHECKING:
+    from producer.reports.page import Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,8 @@ async def pages_as_completed(
     client: Client, queued: Queued, *, timeout_s: float | None, left_s: float | None
 ) -> AsyncIterator[Page]:
     """Yield the pages as their jobs end; after ``left_s`` seconds, the rest, as not done within ``timeout_s``."""
+    from producer.reports.page import page_of, waiting_page
+
     left = dict(queued.urls)
     try:
         async for result in client.as_completed(list(left), timeout_s=left_s):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from producer.contract.addresses import join_user_info, normal_url, origin_of, split_user_info
-from producer.reports.page import Page
+
+if TYPE_CHECKING:
+    from producer.reports.page import Page
 
 
 @dataclass(slots=True)

@@ -12,13 +12,13 @@ import click
 from producer.cli.scan.target_list import Targets
 from producer.contract.addresses import hide_user_info
 from producer.errors import InputError, SightlineError
-from producer.reports.page import Page, refused_page
 from producer.reports.plain_text import middle_cut, one_line
 from producer.text_file import decoded
 
 if TYPE_CHECKING:
     from producer.cli.scan.options import ScanOptions
     from producer.contract import JsonObject
+    from producer.reports.page import Page
 
 
 def check_choice(options: ScanOptions) -> None:
@@ -48,6 +48,8 @@ def read_targets(
         try:
             urls[targets.address(text)] = None
         except ValueError as error:
+            from producer.reports.page import refused_page
+
             shown = one_line(hide_user_info(text), limit=500)
             refused[text] = refused_page(shown, middle_cut(one_line(str(error)), 600))
     errors: list[SightlineError] = []

@@ -72,11 +72,12 @@ async def test_html_scans_that_have_ended_leave_little_behind(
 ):
     await leave_finished_scans(redis_url, redis, history, count=20)
 
-    sizes = {name: await bytes_of(redis, keys, name) / 20 for name in ("job", "scan", "events")}
+    sizes = {name: await bytes_of(redis, keys, name) / 20 for name in ("job:", "scan:", "components:", "events")}
 
-    assert sizes["job"] < 500
-    assert sizes["scan"] < 1_600  # a third of it the vector
-    assert sum(sizes.values()) < 2_500
+    assert sizes["job:"] <= 320
+    assert sizes["scan:"] <= 1_400  # a third of it the vector
+    assert sizes["components:"] <= 250
+    assert sizes["events"] < 500
 
 
 async def bytes_of(redis: Redis, keys: Keys, name: str) -> int:

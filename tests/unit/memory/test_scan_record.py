@@ -49,6 +49,28 @@ def test_a_document_keeps_what_history_needs():
     ]
 
 
+def test_a_document_leaves_out_the_default_standard_and_counts_of_0():
+    page = scan_result(finding("image-alt", "a", "b"))
+
+    usual = document(page, page="p1", at_ms=1, seen_ms=1, embedded=Embedded("", {}))
+    other = document(
+        page.model_copy(update={"standard": "wcag21aa"}), page="p1", at_ms=1, seen_ms=1, embedded=Embedded("", {})
+    )
+
+    assert (usual["counts"], usual["barriers"]) == ('{"critical":1}', '{"critical":2}')
+    assert ("standard" in usual, other["standard"]) == (False, "wcag21aa")
+    assert (parse("j", usual).standard, parse("j", other).standard) == ("wcag22aa", "wcag21aa")
+    assert (parse("j", usual).counts, parse("j", usual).barriers) == (page.counts, page.barriers)
+
+
+def test_a_record_of_an_earlier_release_is_read_with_its_standard_and_counts():
+    zeros = '{"critical":1,"serious":0,"moderate":0,"minor":0}'
+
+    record = parse("j", {"standard": "wcag22aa", "counts": zeros, "barriers": zeros})
+
+    assert (record.standard, record.counts.critical, record.barriers.total) == ("wcag22aa", 1, 1)
+
+
 def test_a_document_without_a_vector_has_no_vector_field():
     without = document(scan_result(), page="p", at_ms=1, seen_ms=1, embedded=Embedded("x", {}))
     with_two = document(scan_result(), page="p", at_ms=1, seen_ms=1, embedded=Embedded("x", {1: b"old", 3: b"new"}))

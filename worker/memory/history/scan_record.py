@@ -31,6 +31,10 @@ MAX_TEXT: Final = 8_000
 Fields = dict[str, str | bytes | int | float]
 
 
+DEFAULT_STANDARD: Final = "wcag22aa"
+"""The standard of a record without one."""
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedFinding:
     """A finding as stored in the history. ``nodes`` are the elements' fingerprints, all unless ``is_trimmed``.
@@ -181,7 +185,8 @@ def document(
 
     ``result.scan_id`` names it; ``at_ms`` is when this state was first seen, ``seen_ms`` when it was last seen.
     Without a vector, the document is not found by meaning. Fields that do not apply are omitted, because an empty tag
-    is not indexed. ``times_seen`` is incremented separately.
+    is not indexed, and so are the default standard and counts of 0, because each record is kept until pruned.
+    ``times_seen`` is incremented separately.
     """
     findings = recorded_findings(result.findings)
     components = sorted({issue_id for finding in findings for issue_id in finding.components})
@@ -191,7 +196,7 @@ def document(
         "page": page,
         "terms": terms,
         "run": run,
-        "standard": result.standard,
+        "standard": result.standard if result.standard != DEFAULT_STANDARD else "",
         "status": result.status,
         "host": site_tags(site),
         "group": exact_tag(result.group) if result.group else "",
@@ -211,8 +216,8 @@ def document(
         "at_ms": at_ms,
         "last_seen_ms": seen_ms,
         "signature": signature(result),
-        "counts": result.counts.model_dump_json(),
-        "barriers": result.barriers.model_dump_json(),
+        "counts": result.counts.model_dump_json(exclude_defaults=True),
+        "barriers": result.barriers.model_dump_json(exclude_defaults=True),
         "findings": json.dumps([_pack(finding, places) for finding in findings], separators=(",", ":")),
     }
     return kept | embedded.fields()
@@ -286,7 +291,7 @@ def parse(scan_id: str, fields: Mapping[str, Any]) -> ScanRecord:
         status=text["status"],
         summary=text["summary"],
         signature=text["signature"],
-        standard=text["standard"],
+        standard=text["standard"] or DEFAULT_STANDARD,
         terms=text["terms"],
         at_ms=int(text["at_ms"] or 0),
         last_seen_ms=int(text["last_seen_ms"] or 0),

@@ -137,7 +137,7 @@ local function finish(k, a)
   local lane, job, result = KEYS[k], KEYS[k + 1], KEYS[k + 2]
   local entry, state, ttl_s, batch_id = ARGV[a + 2], ARGV[a + 4], ARGV[a + 6], ARGV[a + 8]
   local first_write = batch_id == '' and k + 4 or k + 5
-  local held, had_error = standing(lane, job, ARGV[1], ARGV[2], entry, ARGV[a + 3], state)
+  local held, had_error, had_progress = standing(lane, job, ARGV[1], ARGV[2], entry, ARGV[a + 3], state)
   if held ~= 'ok' then return held end
   local wrong = full or obstacle(k, a, first_write)
   if wrong then return wrong end
@@ -149,7 +149,7 @@ local function finish(k, a)
     redis.call('SET', result, ARGV[a + 5], 'EX', ttl_s)
   end
   redis.call('HSET', job, 'state', state, 'finished_ms', now_text)
-  if had_error then redis.call('HDEL', job, 'error') end
+  if had_error or had_progress then redis.call('HDEL', job, 'error', 'progress') end
   if ARGV[3] ~= 'result' then
     redis.call('EXPIRE', job, ARGV[3])
   elseif ttl_s ~= '0' then
