@@ -28,6 +28,8 @@ from worker.settings import WorkerSettings
 ROOT: Final = Path(__file__).parents[2]
 SECCOMP: Final = "ops/seccomp.json"
 VARIABLE: Final = re.compile(r"\$\{[A-Z_]+:-([^}]*)\}")
+METRIC: Final = re.compile(r"\b(?:sightline|process)_\w+|\bup\b")
+"""A metric in an expression of Prometheus."""
 RUNBOOK: Final = "{{ $externalURL }}/user/runbook.html"
 """As Prometheus serves it with --web.user-assets."""
 Tree = dict[str, Any]
@@ -300,7 +302,7 @@ def closed(rules: Tree) -> Tree:
 
 
 def alerts(root: Path) -> Iterator[str]:
-    """Give the alerts without a test or without an entry in the runbook, and the entries without an alert."""
+    """Give the alerts without a test, a panel or an entry in the runbook, and the entries without an alert."""
     rules = [
         rule for tree in load(root / "ops/prometheus/alerts.yml") for group in tree["groups"] for rule in group["rules"]
     ]
@@ -311,7 +313,10 @@ def alerts(root: Path) -> Iterator[str]:
     yield from (f"alert {name}: no test makes it fire" for name in named - fired)
     yield from (f"alert {name}: ops/runbook.md has no entry '### {name}'" for name in named - entries)
     yield from (f"ops/runbook.md: {name} is no alert" for name in entries - named)
+    panels = set(METRIC.findall((root / "ops/grafana/sightline.json").read_text()))
     for rule in rules:
+        for metric in sorted(set(METRIC.findall(rule["expr"])) - panels):
+            yield f"alert {rule['alert']}: no panel of ops/grafana/sightline.json shows {metric}"
         if rule["annotations"]["runbook_url"] != f"{RUNBOOK}#{rule['alert'].lower()}":
             yield f"alert {rule['alert']}: its runbook_url does not point at its entry"
 

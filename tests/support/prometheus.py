@@ -70,8 +70,11 @@ class Prometheus:
 
 
 @contextmanager
-def running_prometheus(folder: Path, rules: str, ports: Sequence[int]) -> Generator[Prometheus]:
-    """A Prometheus that asks ``ports`` every second and evaluates ``rules``; it serves the runbook as in Compose."""
+def running_prometheus(folder: Path, rules: str, ports: Sequence[int], *, every_s: int = 1) -> Generator[Prometheus]:
+    """A Prometheus that scrapes ``ports`` and evaluates ``rules``; it serves the runbook as in Compose.
+
+    A scrape may take as long as the time between two: workers take 4 s to say that Redis does not answer.
+    """
     port = free_port()
     (folder / "rules.yml").write_text(rules)
     (folder / "user").mkdir()
@@ -79,7 +82,7 @@ def running_prometheus(folder: Path, rules: str, ports: Sequence[int]) -> Genera
         shutil.copy(page, folder / "user")
     targets = ", ".join(f'"127.0.0.1:{number}"' for number in ports)
     (folder / "prometheus.yml").write_text(
-        "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n"
+        f"global: {{scrape_interval: {every_s}s, scrape_timeout: {every_s}s, evaluation_interval: 1s}}\n"
         "rule_files: [rules.yml]\n"
         f"scrape_configs: [{{job_name: sightline, static_configs: [{{targets: [{targets}]}}]}}]\n"
     )

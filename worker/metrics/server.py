@@ -22,6 +22,8 @@ PICKUP_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15,
 RUN_BUCKETS_S: Final = (0.001, 0.01, 0.1, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 900)
 CALL_BUCKETS_S: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
 KINDS: Final = frozenset({"scan", "query"})
+ALERTED: Final = ("job.lease_lost", "job.no_function")
+"""Events that alerts read. They are counted from 0: ``increase()`` ignores the first value of a new series."""
 
 Event = MutableMapping[str, Any]
 
@@ -42,6 +44,8 @@ class EventCounts:
             return cache(lambda *values: family.labels(environment, *values))
 
         self._events = counter("events", "Events logged, by name; the catalogue is in worker/telemetry.py", "event")
+        for event in ALERTED:
+            self._events(event)
         self._ended = counter("deliveries", "Deliveries that ended", "kind", "lane", "outcome")
         self._pickup = histogram("job_pickup_seconds", "Time from a job's entry to its start", PICKUP_BUCKETS_S, "lane")
         self._run = histogram("job_run_seconds", "Time from a delivery's start to its commit", RUN_BUCKETS_S, "kind")

@@ -21,6 +21,10 @@ from worker.own_redis.server import free_port
 
 OPS = Path(__file__).parents[3] / "ops"
 WAIT_S = 90
+TLS_PANELS = ("Certificate of Redis A",)
+NIGHT_PANELS = ("Late schedules and age of the backup A", "Late schedules and age of the backup B")
+NOT_UNDER_LOAD = TLS_PANELS + NIGHT_PANELS
+"""Panels without data here: no TLS, no schedule, no backup. ``test_alerts.py`` has them."""
 
 
 def panel_queries(environment: str) -> dict[str, str]:
@@ -56,7 +60,7 @@ async def test_each_panel_has_data_under_load_and_two_alerts_are_provoked(
         workers = [start_worker(METRICS_PORT=str(port), KIND_WAIT_S="0", **models) for port in ports]
         with running_prometheus(tmp_path, quick_rules(), ports) as prometheus:
             load = asyncio.create_task(keep_busy(client, site))
-            queries = panel_queries(keys.environment)
+            queries = {name: one for name, one in panel_queries(keys.environment).items() if name not in NOT_UNDER_LOAD}
 
             without = await wait_for_data(prometheus, queries)
 
@@ -112,7 +116,9 @@ async def keep_busy(client: Client, site: SmallSite) -> None:
     number = 0
     while True:
         number += 1
-        jobs: list[Any] = [await client.submit("scan", {"url": f"{site.url}/guilty?{number}"}) for _ in range(4)]
+        page, batch = {"url": f"{site.url}/guilty?{number}"}, f"load-{number}"
+        jobs: list[Any] = [await client.submit("scan", page, batch=batch) for _ in range(4)]
+        await client.seal_batch(batch)
         jobs.append(await client.submit("query", {"question": "Which page has the worst barriers?"}))
         await client.submit("no such kind", {})
         for job in jobs:

@@ -70,6 +70,7 @@ def test_the_files_as_they_are_have_no_problem(deployment: ModuleType, copy: Pat
         ("ops/runbook.md", "### SightlineRedisDown", "### SightlineRedisAway", "ops/runbook.md has no entry"),
         ("ops/runbook.md", "| `QueueFull` |", "| QueueFull |", "no row for the error QueueFull"),
         ("ops/prometheus/alerts.test.yml", "SightlineRedisDisk", "Other", "no test makes it fire"),
+        ("ops/grafana/sightline.json", "sightline_redis_up", "sightline_up", "shows sightline_redis_up"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named(deployment: ModuleType, copy: Path, file: str, old: str, new: str, expected: str) -> None:
