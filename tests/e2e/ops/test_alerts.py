@@ -89,7 +89,8 @@ async def test_alerts_of_models_and_browsers_fire(
         start_worker(METRICS_PORT=str(port), SCAN_SANDBOX="off", **models)
         with running_prometheus(tmp_path, rules, [port]) as prometheus:
             for number in range(3):
-                site.files[f"/guilty-{number}"] = site.files["/guilty"].replace(b"cup", b"cup%d" % number)
+                guilty = cast("bytes", site.files["/guilty"])
+                site.files[f"/guilty-{number}"] = guilty.replace(b"cup", b"cup%d" % number)
                 await client.submit("scan", {"url": f"{site.url}/guilty-{number}"})
             await client.submit("query", {"question": "Which page has the worst barriers?"})
             await all_fire(prometheus, OF_MODELS)
@@ -166,9 +167,9 @@ def trouble_in_the_queue(redis: Redis, keys: Keys, url: str, site: SmallSite, fo
     # A page with a login: what a release before such pages were refused may have left.
     schedule = Schedule("nightly", "* * * * *", "scan", ({"url": "http://ada:secret@shop.test/"},))
     fired_ms = now_ms - 3_600_000
-    redis.hset(keys.schedules, mapping={"nightly": json.dumps(schedule.document), "nightly" + FIRED: fired_ms})
+    redis.hset(keys.schedules, mapping={"nightly": json.dumps(schedule.document), "nightly" + FIRED: str(fired_ms)})
     call("backup", str(folder / "backup"))
-    redis.hset(keys.backup, "made_ms", now_ms - 30 * 3_600_000)
+    redis.hset(keys.backup, "made_ms", str(now_ms - 30 * 3_600_000))
     site.gate.clear()
     call("scan", *(f"{site.url}/guilty?{number}" for number in range(PAGES)), "--batch", "hangs", "--no-assess")
 
