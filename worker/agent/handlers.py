@@ -178,7 +178,7 @@ def scan_commit(
     # A state seen before, as in a repeated pipeline run, is new only to the run's gate.
     news = result.revised(changes=None) if is_same else result
     writes: list[Write] = [
-        HashWrite(keys.scan(scan_id), {**fields, "last_job": job_id}),
+        HashWrite(keys.scan(scan_id), fields if scan_id == job_id else {**fields, "last_job": job_id}),
         CounterWrite(keys.scan(scan_id), "times_seen", 1),
         *site_counters(news, keys, seen_ms),
     ]
