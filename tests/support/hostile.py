@@ -48,7 +48,7 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("/broken-off", UNREACHABLE, "not loaded completely"),
     Hostile("/empty", UNREACHABLE, "without an answer"),
     Hostile("/not-http", UNREACHABLE),
-    Hostile("/redirects", UNREACHABLE, "circle"),
+    Hostile("/redirects", UNREACHABLE, "loop"),
     Hostile("/redirect-to-file", UNREACHABLE),
     Hostile("/pages/reload_loop.html", UNREACHABLE, "times"),
     Hostile("/pages/location_flood.html", UNREACHABLE, "times"),
