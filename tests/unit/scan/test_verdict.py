@@ -133,6 +133,12 @@ def test_a_sign_in_page_asked_for_and_a_page_that_merely_offers_it_were_read(ask
         ("https://shop.example/account", "Sign in \u2013 Shop", "", True),
         ("https://shop.example/account", "Shop", "Log in to your account", True),
         ("https://shop.example/login", "Sign in", "Sign in", False),
+        ("https://shop.example/de/users/sign_in/?next=/account", "Sign in", "Sign in", False),
+        ("https://shop.example/wp-login.php", "Log in", "", False),
+        ("https://login.shop.example/start", "Sign in", "Sign in", False),
+        ("https://shop.example/app#/login", "Sign in", "Sign in", False),
+        ("https://shop.example/login/code", "Sign in", "Enter your code", True),
+        ("https://shop.example/login-help", "Shop", "Sign in", True),
         ("https://shop.example/blog", "The author signs the book", "Blog", False),
     ],
 )
