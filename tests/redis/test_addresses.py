@@ -88,7 +88,7 @@ async def test_commands_are_packed_as_redis_py_packs_them(redis_url: str) -> Non
     theirs = PooledRedis.from_url(redis_url).connection_pool.make_connection()
 
     for command in (("GET", "schlüssel"), ("CONFIG GET", "maxmemory"), ("SET", b"\x00\xff", 12, "PX", 1.5), ("PING",)):
-        assert b"".join(ours.pack_command(*command)) == b"".join(theirs.pack_command(*command))
+        assert b"".join(ours.pack_command(*command) or ()) == b"".join(theirs.pack_command(*command) or ())
     with pytest.raises(DataError):
         ours.pack_command("SET", "name", None)
 
