@@ -257,7 +257,7 @@ async def test_a_server_that_starts_late_is_waited_for_and_the_result_says_so(
         result = await scan(patient, f"http://127.0.0.1:{port}/")
 
     assert (result.status, result.reason) == ("scanned", "")
-    assert "the server was not up for" in result.waited["start"]
+    assert "the server was unreachable for" in result.waited["start"]
     assert result.redirects == ()
 
 
@@ -268,5 +268,5 @@ async def test_a_server_that_stays_down_is_waited_for_once(settings: ScanSetting
         first, second = await scan(engine, url), await scan(engine, url)
 
     assert {first.status, second.status} == {"unreachable"}
-    assert "connection refused; the server was not up for " in first.reason
+    assert "connection refused; the server was unreachable for " in first.reason
     assert second.reason.endswith("connection refused")
