@@ -1,4 +1,4 @@
-"""What the live checks find of a page in use, and what they leave alone: wrong pages and their right twins."""
+"""The live checks on pairs of wrong and correct pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loads that never end do not cost the page: what is there is scanned, and what is missing is named."""
+"""Endless loads do not fail the page: loaded content is scanned, and missing content is named."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def kinds_of(result: ScanResult) -> set[str]:
 
 
 async def hang(_: Request, writer: asyncio.StreamWriter) -> None:
-    """Answer nothing until the other side gives up."""
+    """Send no reply until the other side gives up."""
     await writer.wait_closed()
 
 
 def endless(content_type: str, part: bytes) -> Reply:
-    """Send a part ten times a second until the reader has had enough."""
+    """Send a part ten times a second until the reader disconnects."""
 
     async def answer(_: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n\r\n".encode())

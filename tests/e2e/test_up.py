@@ -1,4 +1,4 @@
-"""``sightline up``: workers on a Redis that answers, ended by one signal with nothing left."""
+"""``sightline up``: workers on a Redis that answers, stopped by one signal with nothing left behind."""
 
 from __future__ import annotations
 

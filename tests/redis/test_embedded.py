@@ -1,4 +1,4 @@
-"""The embedded Redis: what it promises while it runs, when it is killed, and where it cannot run."""
+"""The embedded Redis: its promises while it runs, when it is killed, and if it cannot run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Crawls of a small site over real HTTP: which pages are found, and what is never asked for."""
+"""Crawls of a small site over real HTTP: found pages, and addresses that are never requested."""
 
 from __future__ import annotations
 

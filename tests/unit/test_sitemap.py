@@ -1,4 +1,4 @@
-"""Sitemaps as they are found in the wild: nested, packed, looping, broken, hostile. Over real HTTP on loopback."""
+"""Real-world sitemaps: nested, compressed, looping, broken, hostile. Over real HTTP on loopback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tries open pages again: on a batch's pages they leave the processor to scans that wait or run."""
+"""Tries load pages again; on a batch's pages they give way to waiting or running scans."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from worker.models.protocols import ChatReply
 
 
 class Away:
-    """A model whose host is away."""
+    """A model whose host is unreachable."""
 
     name = "away"
 

@@ -1,4 +1,4 @@
-"""What a user sees of a model call that goes wrong: the scan's findings, and in words why nobody assessed them."""
+"""The user's view of a failed model call: the scan's findings, and the reason for the missing assessment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notices reach real receivers: signed, once, again after a refusal, given up in the end; mails with a login."""
+"""Notices reach real receivers: signed, once, retried after a refusal, finally given up; mails with a login."""
 
 from __future__ import annotations
 

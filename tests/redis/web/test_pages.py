@@ -1,4 +1,4 @@
-"""What the pages of ``sightline web`` show and do, without JavaScript, over a real Redis."""
+"""The pages and actions of ``sightline web``, without JavaScript, over a real Redis."""
 
 from __future__ import annotations
 

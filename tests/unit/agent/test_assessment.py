@@ -16,7 +16,7 @@ from worker.models.protocols import ChatReply, Message, Tool
 
 
 class Scripted:
-    """A model that gives these answers in turn; an exception among them is raised."""
+    """A model that returns these answers in turn and raises exceptions among them."""
 
     name = "scripted"
 

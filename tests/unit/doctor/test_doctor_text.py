@@ -12,7 +12,7 @@ LONG: Final = warning("lifetimes", "so many words " * 12, "type this and that: "
 
 
 def lines_of(line: Line) -> list[str]:
-    return list(doctor._text(line))  # pyright: ignore[reportPrivateUsage]  # what a person sees
+    return list(doctor._text(line))  # pyright: ignore[reportPrivateUsage]  # shown to a person
 
 
 def test_for_a_person_long_lines_are_folded_under_themselves(monkeypatch: pytest.MonkeyPatch):

@@ -1,4 +1,4 @@
-"""What is made up for where a model or its server lacks something, and what doctor says of it."""
+"""Compensation for missing abilities of a model or its server, and the doctor's lines about them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ASKED = [Message("system", "You answer."), Message("user", "Which page has the w
 
 
 class Says:
-    """Keeps what it is asked; refuses tools where it cannot take them."""
+    """A model that records its calls and refuses tools if it lacks them."""
 
     name = "small:1b"
 

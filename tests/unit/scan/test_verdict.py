@@ -1,4 +1,4 @@
-"""What may be called scanned, decided on plain values."""
+"""Which pages count as scanned, on plain values."""
 
 from __future__ import annotations
 
