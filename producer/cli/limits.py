@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MOST_PLACES = 100
 MOST_GAP_MS = 600_000
-"""As HOST_PLACES and HOST_GAP_MS of a worker."""
+"""The same bounds as a worker's HOST_PLACES and HOST_GAP_MS."""
 
 
 @click.group(short_help="Limit the scans of a host across all workers.")

@@ -1,4 +1,4 @@
-"""That a page is seen whole and at rest: what appears on scrolling is audited, what moves is audited where it ends."""
+"""A page is audited completely and at rest: content that appears on scrolling, and animations at their end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hostile pages through a real worker, two at a time: each in its right status, and nothing left behind."""
+"""Hostile pages in a real worker, two at a time: each has the right status, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.scan_worker import StartScanWorker
 from tests.support.scans import passes
 from tests.support.site import Site
 
-# Alone: memory and deadlines are those of a machine that nobody else uses.
+# Alone, since memory and deadlines assume an idle machine.
 pytestmark = [pytest.mark.timeout(240), pytest.mark.alone]
 
 HEAVY = frozenset({"/bomb-image", "/pages/memory_heap.html", "/pages/memory_buffers.html", "/pages/many_sites.html"})

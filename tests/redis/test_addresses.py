@@ -1,4 +1,4 @@
-"""What a wrong REDIS_URL is told, by a real server: in seconds, and with the server that was meant."""
+"""Errors for a wrong REDIS_URL, from a real server: within seconds, and naming the server."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _NET_ERRORS: Final[Mapping[str, str]] = {
     "ERR_TOO_MANY_REDIRECTS": "it redirects in a loop",
     "ERR_CONTENT_LENGTH_MISMATCH": "it was cut off: fewer bytes arrived than announced",
     "ERR_INCOMPLETE_CHUNKED_ENCODING": "it was cut off in the middle",
-    "ERR_CONNECTION_RESET": "the server broke off the connection",
+    "ERR_CONNECTION_RESET": "the server dropped the connection",
     "ERR_EMPTY_RESPONSE": "the server closed the connection without an answer",
     "ERR_CONTENT_DECODING_FAILED": "its compression is broken",
     "ERR_BLOCKED_BY_CLIENT": "it is on a host that the request blocks",
@@ -80,9 +80,9 @@ def judge_document(
         asks = f"asks to wait {document.come_again_s:,.0f} s"
         return Unread("unreachable", f"the server answered {_status_line(document.status)} and {asks}")
     if document.status >= _FIRST_ERROR:
-        return Unread("unreachable", f"the server answered {_status_line(document.status)}: that is not the page")
+        return Unread("unreachable", f"the server answered {_status_line(document.status)}: an error, not the page")
     if document.status in _NO_CONTENT:
-        return Unread("unreachable", f"the server answered {_status_line(document.status)}: there is no page")
+        return Unread("unreachable", f"the server answered {_status_line(document.status)}: it has no page to scan")
     if document.error and not document.is_whole:
         return Unread("unreachable", f"the page was not loaded completely: {_explain(document.error)}")
     return None

@@ -1,6 +1,6 @@
 """One visit to a page: load, settle, scroll, rest, audit, screenshots, result. Each step may raise ``Unread``.
 
-Its proxy and page are closed at its end. ``engine.py`` assigns the browser and handles its death. Loading is in
+Its proxy and page are closed at its end. ``engine.py`` assigns the browser and replaces one that died. Loading is in
 ``load.py``, axe-core in ``axe.py``.
 """
 

@@ -18,7 +18,10 @@ from producer.cli.scan.limits import Limits
 from producer.cli.scan.options import ScanOptions
 
 _CONFIG = click.option(
-    "--config", type=click.Path(), metavar="F", help="Settings file.  [default: sightline.toml, here or above]"
+    "--config",
+    type=click.Path(),
+    metavar="F",
+    help="Settings file.  [default: sightline.toml, here or in a parent folder]",
 )
 _NO_CONFIG = click.option("--no-config", is_flag=True, help="Read no settings file.")
 

@@ -1,4 +1,4 @@
-"""What may be called scanned, decided on plain values."""
+"""Which pages count as scanned, on plain values."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_an_error_page_is_not_the_page(status: int) -> None:
 
 @pytest.mark.parametrize("status", [204, 205])
 def test_no_content_is_no_page(status: int) -> None:
-    assert "there is no page" in judged(document(status))
+    assert "it has no page to scan" in judged(document(status))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_no_content_is_no_page(status: int) -> None:
     [
         ("net::ERR_TOO_MANY_REDIRECTS", "redirects in a loop"),
         ("net::ERR_CERT_AUTHORITY_INVALID", "certificate is not valid"),
-        ("net::ERR_CONNECTION_RESET", "broke off the connection"),
+        ("net::ERR_CONNECTION_RESET", "dropped the connection"),
         ("net::ERR_SOMETHING_NEW", "ERR_SOMETHING_NEW"),
         ("", "no document arrived"),
     ],

@@ -86,7 +86,7 @@ class FixJobs:
         request = _parse(payload)
         since_ms = int(ctx.get("score") or 0)
         if self.is_patient and await scans_go_first(self.redis, self.keys, request.priority, since_ms=since_ms):
-            raise self._later("scans go first")
+            raise self._later("scans have priority")
         pending = await self._pending(request.scan)
         if pending is None:
             return Commit(FunctionResult())
