@@ -57,7 +57,7 @@ ATTEMPTS: Final = 3
 AGAIN_S: Final = 2.0
 """Seconds until a job checks again if scans or another page went first."""
 GAP_S: Final = 1.0
-"""Seconds between such checks of one worker: a try takes about as long, and thousands of jobs would only check."""
+"""Seconds between such checks by one worker: about the time of a try, or thousands of jobs would only check."""
 CANCELLED: Final = "cancelled"
 """The reason given when a cancelled job is settled."""
 
