@@ -18,7 +18,10 @@ from typing import Final
 
 from worker.scan.component import Step, component_of
 
-STYLES: Final = ("semantic", "bem", "modules", "utility", "random", "bare", "div")
+STYLES: Final = (
+    "semantic", "bem", "modules", "next", "vite", "styled", "emotion", "svelte", "utility", "tailwind", "random",
+    "bare", "div",
+)  # fmt: skip
 TEMPLATES: Final = ("home", "category", "product", "article")
 _WORDS: Final = ("green", "black", "white", "kettle", "spring", "summer", "farm", "river", "leaf", "mountain", "blend")
 _LANDMARKS: Final = frozenset(
@@ -26,25 +29,14 @@ _LANDMARKS: Final = frozenset(
 )
 _PARTS: Final = frozenset(
     {
-        "li",
-        "tr",
-        "th",
-        "td",
-        "dt",
-        "dd",
-        "table",
-        "ul",
-        "ol",
-        "dl",
-        "fieldset",
-        "figure",
-        "label",
-        "a",
-        "button",
-        "summary",
+        "li", "tr", "th", "td", "dt", "dd", "table", "ul", "ol", "dl", "fieldset", "figure", "label", "a", "button",
+        "summary", "details", "h1", "h2", "h3", "h4", "h5", "h6",
     }
-    | {"details", "h1", "h2", "h3", "h4", "h5", "h6"}
-)
+)  # fmt: skip
+_UTILITIES: Final = (
+    "translate-x-1", "select-none", "animate-pulse", "place-items-center", "line-clamp-2", "hover:underline", "size-4",
+    "from-blue-500", "backdrop-blur", "outline-none", "pointer-events-none", "[&>svg]:size-3", "basis-1/2", "px-4",
+)  # fmt: skip
 _VOID: Final = frozenset({"img", "input", "br", "hr", "meta", "link"})
 
 
@@ -69,13 +61,22 @@ class Renderer:
 
     def classes(self, name: str, *, further: bool = True) -> str:
         """Return the class attribute of a component called ``name``, as the site's build writes it on this page."""
-        made = self.made()
+        made, letters = self.made(), self.letters()
+        block, _, part = name.replace("-", "_").partition("__")
+        some = " ".join(self.random.sample(_UTILITIES, 3))
         names = {
             "semantic": name.replace("__", "-"), "div": name.replace("__", "-"), "bem": name,
-            "modules": f"{name.replace('-', '_')}__{made}", "random": made,
-            "utility": "mt-4 flex text-sm md:grid", "bare": "",
+            "modules": f"{block}_{part or 'root'}__{made}", "random": made, "bare": "",
+            "next": f"{block.title()}_{part or 'root'}__{letters[:5]}",
+            "vite": f"_{part or block}_{made[:5]}_{self.random.randrange(90)}",
+            "styled": f"sc-{letters} {self.letters()}", "emotion": f"css-{letters.lower()}",
+            "svelte": f"{name} svelte-{letters.lower()}",
+            "utility": "mt-4 flex text-sm md:grid", "tailwind": f"mt-4 {some}",
         }[self.style]  # fmt: skip
-        variants = {"bem": f"{name}--{self.word()}", "utility": "px-2", "random": self.made(), "bare": ""}
+        variants = {
+            "bem": f"{name}--{self.word()}", "utility": "px-2", "tailwind": "italic", "random": self.made(), "bare": "",
+            "emotion": "is-active", "styled": self.letters(),
+        }  # fmt: skip
         if further and self.random.random() < 0.4:  # noqa: PLR2004
             extra = variants.get(self.style, self.random.choice(["is-active", self.word(), "wide"]))
             names = f"{names} {extra}"
@@ -84,6 +85,10 @@ class Renderer:
     def made(self) -> str:
         """Return letters that a build makes."""
         return "".join(self.random.choices("bcdfghjkmnpqrstvwxzaeiou0123456789", k=6))
+
+    def letters(self) -> str:
+        """Return letters without a number, as some tools make them: words by chance, now and then."""
+        return "".join(self.random.choices("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", k=6))
 
     def word(self) -> str:
         """Return a word of a text."""
@@ -100,7 +105,14 @@ class Renderer:
 
     def page(self, template: str, number: int) -> str:
         """Return a page of the template."""
-        return f"<body>{self.header(number)}{self.body(template, number)}{self.footer()}</body>"
+        return f"<body>{self.header(number)}{self.body(template, number)}{self.footer()}{self.banner(number)}</body>"
+
+    def banner(self, number: int) -> str:
+        """Return a cookie banner, at the end of most pages."""
+        close = self.tag("button", "<svg></svg>", of="consent__close", planted="button-name|consent-close",
+                         more=f' id="b-{self.made()}"')  # fmt: skip
+        note = self.tag("p", self.word(), of="consent__note", planted="color-contrast|consent-note")
+        return self.tag("div", note + close, role="dialog", of="consent") if number % 3 else ""
 
     def header(self, number: int) -> str:
         """Return the header, the same on every page but for what moves around in it."""
@@ -158,7 +170,11 @@ class Renderer:
         """Return the footer."""
         note = self.tag("p", f"2026 {self.word()}", of="legal", planted="color-contrast|legal")
         seal = self.tag("img", "", of="seal", planted="image-alt|seal", more=' src="/img/seal.png"')
-        return self.tag("footer", note + seal, of="site-footer")
+        links = [
+            f"<li>{self.tag('a', '<svg></svg>', of='social__link', planted='link-name|social', more=f' href={w}')}</li>"
+            for w in self.random.sample(_WORDS, 3)
+        ]
+        return self.tag("footer", f"<ul>{''.join(links)}</ul>{note}{seal}", of="site-footer")
 
 
 @dataclass(slots=True)
