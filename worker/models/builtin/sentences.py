@@ -74,7 +74,9 @@ def component_sentences(told: JsonObject) -> list[str]:
     """Return a sentence for each component barrier that changed: by name, with its pages and a scan."""
     words = {"new": "New", "mended": "Fixed", "moved": "On other pages", "uncertain": "Uncertain"}
     return [
-        f"{words.get(str(one.get('change')), 'Changed')}: {named_component(one)}, {one.get('where')} {cite_one(one)}."
+        f"{words.get(str(one.get('change')), 'Changed')}: "
+        f"{named_component(one)}, {one.get('where')} {cite_one(one)}".rstrip()
+        + "."
         for one in objects(told.get("components"))
     ]
 
