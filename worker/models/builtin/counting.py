@@ -91,7 +91,10 @@ def count_sentence(told: JsonObject, count: Count) -> str:
     if not looked:
         return f"No scanned page fits: {_scope_words(count)}{when}."
     total = number_of(cast("JsonObject", told.get("barriers_of_all_pages") or {}), "total")
-    worst = list_of(scans, str(count.arguments.get("rule", "")))
+    rule = str(count.arguments.get("rule", ""))
+    # A page's entry counts by rule, not by component or impact.
+    is_part = not rule and count.arguments.keys() & {"component", "impact"}
+    worst = list_of(scans, rule, of_all=" elements in all" if is_part else "")
     kind = f"{count.what} " if count.what else ""
     of = f"of {counted(looked, 'page')} looked at{when}"
     partly = sum(one.get("status") == "partial" for one in scans)

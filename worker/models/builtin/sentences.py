@@ -191,9 +191,9 @@ def _mostly(page: JsonObject) -> str:
     return f", most of {', '.join(f'{rule} ({number})' for rule, number in rules)}" if rules else ""
 
 
-def list_of(scans: Sequence[JsonObject], rule: str = "") -> str:
-    """Return the first pages with their barriers, of one rule if given, and scans."""
-    return ", ".join(f"{_named(one)} with {_total(one, rule)} {cite([one])}" for one in scans[:MAX_LISTED])
+def list_of(scans: Sequence[JsonObject], rule: str = "", *, of_all: str = "") -> str:
+    """Return the first pages with their barriers, of one rule if given, and scans; ``of_all`` follows each number."""
+    return ", ".join(f"{_named(one)} with {_total(one, rule)}{of_all} {cite([one])}" for one in scans[:MAX_LISTED])
 
 
 def _side(change: JsonObject, name: str) -> str:
