@@ -186,8 +186,8 @@ def _identity(element: _Element, steps: Sequence[Step], landmarks: Sequence[str]
         return ["page", element.tag, name.lower()]
     parts = [element.tag, element.role, element.type, element.base, element.field]
     if element.is_named:
-        # An id counts only without a class or a field's name: several elements of one class have different ids.
-        return parts if element.base or element.field else [*parts, element.id]
+        # An id counts only without a class: several elements of one class have different ids.
+        return parts if element.base else [*parts, element.id]
     if element.tag in {"a", "button", "svg", "i"}:
         parts.append(element.icon)
     around, is_repeated, _ = _around(steps, has_landmarks=bool(landmarks))

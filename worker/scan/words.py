@@ -46,6 +46,7 @@ _TOOLS, _STATES, _LAYOUT, _KNOWN, _FREQUENT, _PAIRS, _SHORT, GENERIC = (
     frozenset(str(_LISTS[name]).split())
     for name in ("tools", "states", "layout", "known", "frequent", "pairs", "short", "generic")
 )
+_WORDS: Final = _KNOWN | _FREQUENT
 _SURE: Final = frozenset(word for word in _KNOWN | _STATES | _LAYOUT | _FREQUENT if word not in {"id", "ad"})
 _WORDLIKE: Final = 0.85
 _LONG, _LONG_WORDLIKE = 7, 0.75
@@ -61,9 +62,9 @@ def is_of_templates(word: str) -> bool:
 
 
 def is_word(text: str) -> bool:
-    """Return whether ``text`` (only letters) looks like a word, or is one that templates use."""
+    """Return whether ``text`` (only letters) looks like a word, or is a frequent one."""
     word = text.lower()
-    if word in _KNOWN or word.removesuffix("s") in _KNOWN:
+    if not _WORDS.isdisjoint({word, word.removesuffix("s")}):
         return True
     if not word.isalpha() or (word.isascii() and len(word) < _SHORTEST):
         return False
