@@ -157,7 +157,8 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """The totals in words."""
-        parts = [f"{len(self.of(name)):,} {name}" for name in ORDER[:3]]
+        listed: list[Change] = [name for name in ORDER if name != "uncertain" or self.of(name)]
+        parts = [f"{len(self.of(name)):,} {'fixed' if name == 'mended' else name}" for name in listed]
         said = f"{', '.join(parts)}, {counted(self.unchanged, 'component barrier')} unchanged"
         return f"{said}; on {counted(self.compared, 'page')} known at both times"
 

@@ -13,7 +13,7 @@ from producer.reports.plain_text import counted, middle_cut, one_line
 HEADINGS: Final[tuple[tuple[Change, str], ...]] = (
     ("new", "New"),
     ("moved", "On other pages"),
-    ("mended", "Mended"),
+    ("mended", "Fixed"),
     ("uncertain", "Uncertain, so neither new nor fixed"),
 )
 MAX_PAGES: Final = {"table": 3, "markdown": 5, "html": 100}

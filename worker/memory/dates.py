@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from calendar import day_name, month_name
+from calendar import day_name, month_name, monthrange
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
@@ -40,6 +40,27 @@ def parse_when(text: str, *, now_ms: int) -> int:
         msg = f"{text[:60]!r} is not a time: {EXPECTED}"
         raise ValueError(msg)
     return round(found.timestamp() * 1000)
+
+
+def parse_until(text: str, *, now_ms: int) -> int:
+    """Return the end of the day, month or year that ``text`` names, not after now: last night is in ``yesterday``.
+
+    Other times are points in time, as ``parse_when`` returns them; raises ``ValueError``.
+    """
+    at_ms = parse_when(text, now_ms=now_ms)
+    start = datetime.fromtimestamp(at_ms / 1000, tz=UTC)
+    words = text.lower().strip(" .?!").removeprefix("on ").removeprefix("last ")
+    if words.startswith("this "):
+        return now_ms
+    if start.time() != time() or ":" in words or "beginning" in words:
+        return at_ms
+    if re.fullmatch(r"\d{4}", words):
+        end = start.replace(year=start.year + 1)
+    elif re.fullmatch(r"\d{4}-\d{2}|[a-z]+\.?(?: \d{4})?", words) and words not in {*WEEKDAYS, "today", "yesterday"}:
+        end = start + timedelta(days=monthrange(start.year, start.month)[1])
+    else:
+        end = start + timedelta(days=1)
+    return min(round(end.timestamp() * 1000) - 1, now_ms)
 
 
 def day_of(at_ms: int) -> str:

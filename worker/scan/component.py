@@ -26,7 +26,7 @@ from producer.contract.addresses import site_name
 from producer.contract.advice import problem_of
 from worker.scan.fingerprint import Ancestry, normal_address
 from worker.scan.markup import first_elements
-from worker.scan.words import GENERIC, base_class, words_of
+from worker.scan.words import GENERIC, base_class, sure_words_of, words_of
 
 Step = Sequence[str]
 """Tag, role, classes and id of an ancestor, as written by ``js/place.js``."""
@@ -69,6 +69,8 @@ _NOUNS: Final = {
 _SAME: Final = GENERIC | {"select", "area"}
 """Class words omitted from a name because its noun already says the same."""
 _TAGS: Final = _REPEATED | {"table", "label"}
+_BUILD_HASH: Final = re.compile(r"(?<=\w)[-.](?=[\w-]*(?:\d|[a-z][A-Z]|[A-Z]{2}))[\w-]{8}(?=\.[a-z\d]+(?:\?|$))")
+"""Letters that a build adds to a file's name, such as ``logo-B_kAbanX.svg``."""
 _ICON: Final = re.compile(r"icon|glyph|(?:^|\s)(?:fa|bi|mdi)-", re.IGNORECASE)
 
 
@@ -116,12 +118,12 @@ class _Element:
         self.role = attributes.get("role", "").split(" ")[0].lower()
         self.type = attributes.get("type", "").lower() if self.tag in {"input", "button"} else ""
         self.base = base_class(attributes.get("class", ""))
-        self.id = " ".join(words_of(attributes.get("id", "")))
+        self.id = " ".join(sure_words_of(attributes.get("id", "")))
         self.field = _field_name(attributes.get("name", "")) if self.tag in _FIELDS else ""
         self.icon = _icon(found[1:])
         address = attributes.get("src") or attributes.get("href") or ""
         is_file = bool(address) and not address.startswith("data:")
-        self.address = normal_address(address, page=page) if is_file else ""
+        self.address = normal_address(_BUILD_HASH.sub("", address), page=page) if is_file else ""
 
     @property
     def is_named(self) -> bool:

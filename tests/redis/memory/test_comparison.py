@@ -91,7 +91,22 @@ async def test_records_of_a_release_without_components_make_nothing_new(shop: Sh
     await shop.scan("/1", finding("image-alt", "x"), at=T1)
     await shop.scan("/1", component("a"), component("b", rule="label"), at=T2)
 
-    assert told(await shop.compare("nightly-1", "nightly-2")) == {"a": "uncertain", "b": "new"}
+    found = await shop.compare("nightly-1", "nightly-2")
+
+    assert told(found) == {"a": "uncertain", "b": "new"}
+    assert "0 fixed, 1 uncertain, " in found.sentence
+
+
+async def test_a_record_of_a_release_without_components_has_those_whose_elements_are_still_the_same(shop: Shop):
+    known = component("a")
+    old = known.revised(nodes=tuple(node.model_copy(update={"issue_id": ""}) for node in known.nodes))
+    await shop.scan("/1", old, at=T1)
+    await shop.scan("/1", known, component("b", rule="label"), at=T2)
+
+    found = await shop.compare("nightly-1", "nightly-2")
+
+    assert told(found) == {"b": "new"}
+    assert found.unchanged == 1
 
 
 async def test_pages_of_one_time_alone_are_counted_and_compared_with_nothing(shop: Shop):

@@ -269,6 +269,46 @@ def test_the_component_to_mend_first_and_since_when_it_is_broken_have_sources():
     assert never.text == "No component barrier whose name contains 'footer' is recorded, and none was fixed."
 
 
+@pytest.mark.parametrize(
+    ("question", "tool", "arguments"),
+    [
+        ("Where should we start fixing?", "list_components", {}),
+        ("Which component has the highest priority?", "list_components", {}),
+        ("Which barrier would bring the most if we fixed it?", "list_components", {}),
+        ("When was the menu button first seen without a name?", "list_components", {"words": "menu button"}),
+        ("Since when does the search field in the header lack a label?", "list_components",
+         {"words": "search field header"}),
+        ("How long has the email field been missing a label?", "list_components", {"words": "email field"}),
+        ("Which barriers are new since nightly-1 in nightly-2, and which were fixed?", "compare_scans",
+         {"before": "nightly-1", "after": "nightly-2"}),
+        ("What changed since May in the shop?", "compare_scans", {"since": "May", "words": "shop"}),
+        ("On how many pages is the header search field broken?", "search_scans", {"component": "header search field"}),
+        ('How many elements does the component "card price" have?', "search_scans", {"component": "card price"}),
+        ("How many image-alt barriers does the card image component have?", "search_scans",
+         {"component": "card image", "rule": "image-alt"}),
+    ],
+)  # fmt: skip
+def test_the_same_question_in_other_words_looks_up_the_same(
+    question: str, tool: str, arguments: dict[str, str]
+) -> None:
+    step = answer(asked(question))
+
+    assert step.call is not None, step.text
+    assert step.call.name == tool
+    given = {name: value for name, value in step.call.arguments.items() if name not in {"limit", "order"}}
+    assert given == arguments
+
+
+def test_a_count_of_one_rule_lists_the_pages_with_that_rule_alone():
+    page = {"url": "/8", "title": "", "barriers": {"total": 51}, "rules": {"image-alt": 24, "label": 27}, "scan": "s1"}
+    told = {"pages_looked_at": 2, "pages": 1, "barriers_of_all_pages": {"total": 24}, "scans": [page]}
+
+    said = answer(asked("How many image-alt barriers are there?", told)).text
+
+    assert "24 elements with image-alt barriers" in said
+    assert "with 24 [scan s1]" in said
+
+
 def test_a_group_named_in_place_of_a_component_is_looked_for_as_one():
     step = answer(asked("What should we mend first in the checkout?", {"component_barriers": 0, "components": []}))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.memory.dates import parse_when, time_of
+from worker.memory.dates import parse_until, parse_when, time_of
 
 MONDAY_NOON = round(datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp() * 1000)
 
@@ -77,3 +77,24 @@ def test_no_text_makes_it_stumble(text: str):
         parse_when(text, now_ms=MONDAY_NOON)
     except ValueError as error:
         assert "expected a date" in str(error)  # noqa: PT017  most texts are no times
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("today", "2026-11-23T12:00Z"),
+        ("yesterday", "2026-11-22T23:59Z"),
+        ("2026-11-01", "2026-11-01T23:59Z"),
+        ("2026-11-01T10:30Z", "2026-11-01T10:30Z"),
+        ("last Friday", "2026-11-20T23:59Z"),
+        ("the 12th of May 2024", "2024-05-12T23:59Z"),
+        ("May", "2026-05-31T23:59Z"),
+        ("the beginning of May", "2026-05-01T00:00Z"),
+        ("2026-10", "2026-10-31T23:59Z"),
+        ("2025", "2025-12-31T23:59Z"),
+        ("this week", "2026-11-23T12:00Z"),
+        ("3 days ago", "2026-11-20T12:00Z"),
+    ],
+)
+def test_until_a_day_month_or_year_means_its_end(text: str, time: str) -> None:
+    assert time_of(parse_until(text, now_ms=MONDAY_NOON)) == time

@@ -24,7 +24,7 @@ from worker.agent.conversation.sums import counted, elements_of, sums
 from worker.agent.conversation.tool_args import GetScan, ListComponents, Pages, SearchScans
 from worker.agent.conversation.user_words import Asker
 from worker.agent.prompts import clip
-from worker.memory.dates import parse_when, time_of
+from worker.memory.dates import parse_until, parse_when, time_of
 from worker.memory.history.history import History, ScanFilter
 from worker.memory.history.pages import PageState, one_a_page
 from worker.memory.history.scan_record import ScanRecord
@@ -131,7 +131,7 @@ class LookUp:
             rule=args.rule or None,
             impact=args.impact.value if args.impact else None,
             since_ms=parse_when(args.since, now_ms=asker.now_ms) if args.since else None,
-            begun_by_ms=parse_when(args.until, now_ms=asker.now_ms) if args.until else None,
+            begun_by_ms=parse_until(args.until, now_ms=asker.now_ms) if args.until else None,
         )
 
     async def scan(self, args: GetScan, asker: Asker) -> Told:
@@ -248,8 +248,8 @@ def _has(page: PageState, args: SearchScans, components: frozenset[str] | None) 
 
 
 def _times(args: SearchScans, asker: Asker) -> JsonObject:
-    given = (("since", args.since), ("as_of", args.until))
-    return {name: time_of(parse_when(text, now_ms=asker.now_ms)) for name, text in given if text}
+    given = (("since", args.since, parse_when), ("as_of", args.until, parse_until))
+    return {name: time_of(parse(text, now_ms=asker.now_ms)) for name, text, parse in given if text}
 
 
 def _listing(scans: Iterable[JsonObject], *, more: bool) -> Told:

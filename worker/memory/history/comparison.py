@@ -2,7 +2,7 @@
 
 A page's state at a time is its newest record that had begun by then; pages are compared under the same terms. A partial
 scan, or a record that does not list all elements of a rule, proves no absence. Records of releases without components
-list none. ``producer/reports/comparison.py`` defines and words the result.
+get those of the rules whose elements are still the same. ``producer/reports/comparison.py`` defines the result.
 """
 
 from __future__ import annotations
@@ -90,6 +90,9 @@ async def compare_moments(
         for place in places:
             old, new = records.get(then[place].scan_id), records.get(now[place].scan_id)
             if old is not None and new is not None:
+                old = _with_components(old, new)
+                for issue_id in old.components:
+                    found[issue_id].before.add(old.url)
                 _take_pair(found, old, new)
     for one in found.values():
         one.settle()
@@ -161,6 +164,18 @@ def _take_presence(found: defaultdict[str, _Component], then: States, now: State
 
 def _is_partial(old: PageState, new: PageState) -> bool:
     return old.scan_id != new.scan_id and {old.status, new.status} != {"scanned"}
+
+
+def _with_components(old: ScanRecord, new: ScanRecord) -> ScanRecord:
+    """Return a record of an earlier release with the components of the rules whose elements ``new`` still has."""
+    by_rule = {one.rule: one for one in new.findings if not one.is_trimmed}
+    findings = tuple(
+        replace(one, components=by_rule[one.rule].components)
+        if not one.components and one.rule in by_rule and set(one.nodes) == set(by_rule[one.rule].nodes)
+        else one
+        for one in old.findings
+    )
+    return replace(old, findings=findings)
 
 
 def _take_pair(found: defaultdict[str, _Component], old: ScanRecord, new: ScanRecord) -> None:

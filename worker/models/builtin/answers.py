@@ -46,14 +46,15 @@ _CHANGES: Final = re.compile(
 _GROUPS: Final = re.compile(r"\b(?:groups|templates|sections)\b", re.IGNORECASE)
 _FILLER_WORDS: Final = """
 a about accessibility all an and any anything are as at barrier barriers batch batches be became become been
-begin best better between big biggest broke broken by can change changed changes compare compared comparison
-component components could did different do does done error errors every fifth first fix fixed for fourth from
-get gets getting got gotten group groups had happened has have how i important improved improvement
-improvements improving in is issue issues it list many me mend mended more most much my new newly next now of
-on one or our page pages please problem problems regressed regression regressions repair rule rules run runs
-second section sections should show since site sites so some something start tackle tell template templates
-than that the their them there these they thing things third this those time to top up us violation violations
-was we went were what when where which with worse worst you your
+begin best better between big biggest bring brings broke broken by can change changed changes compare compared
+comparison component components could did different do does done error errors every fifth first fix fixed fixing
+for fourth from get gets getting got gotten group groups had happened has have highest how i if important
+improved improvement improvements improving in is issue issues it list many me mend mended mending more most
+much my new newly next now of on one or our page pages please prioritise prioritize priority problem problems
+regressed regression regressions repair repairing rule rules run runs second section sections should show since
+site sites so some something start tackle tell template templates than that the their them there these they
+thing things third this those time to top up urgent us violation violations was we went were what when where
+which with worse worst would you your
 """
 _FILLERS: Final = frozenset(_FILLER_WORDS.split())
 """Words that do not change the meaning of a question of these patterns."""

@@ -16,7 +16,8 @@ from worker.models.builtin.sentences import cite_one, component_sentences, named
 _FIRST: Final = re.compile(
     r"\b(?:mend(?:ed)?|fix(?:ed)?|repair(?:ed)?|tackle|begin with|start with|do)\b.*\bfirst\b"
     r"|\bfirst\b.*\b(?:mend|fix|repair)\b|\bwhere (?:should|do|shall) (?:we|i) (?:start|begin)\b"
-    r"|\b(?:begin|start) with\b|\bworst components?\b|\bmost important\b",
+    r"|\b(?:begin|start) (?:with|(?:mend|fix|repair)ing)\b|\bworst components?\b|\bmost (?:important|urgent)\b"
+    r"|\b(?:highest|top) priority\b|\bprioriti[sz]e\b|\bbrings? (?:the |us )?most\b",
     re.IGNORECASE,
 )
 _SINCE_WHEN: Final = re.compile(
@@ -25,6 +26,14 @@ _SINCE_WHEN: Final = re.compile(
     r"(?:broken|break|wrong|bad|inaccessible|a barrier|have a barrier|have barriers|there|failing|fail)\s*[?.!]*$",
     re.IGNORECASE,
 )
+_SEEN: Final = re.compile(
+    r"^(?:when was|when were|since when (?:is|are|has|have)|how long (?:is|are|has|have)) (?:the |our |my )?(.+?) "
+    r"(?:(?:first |been )+(?:seen|found|reported|recorded|missing|without|lacking)\b.*?|without .*?)[?.!]*$"
+    r"|^(?:since when|how long) (?:does|do|did|has|have) (?:the |our |my )?(.+?) "
+    r"(?:lack(?:ed)?|miss(?:ed)?|need(?:ed)?|had? no|have no) .*?[?.!]*$",
+    re.IGNORECASE,
+)
+"""The same by what is wrong: ``Since when does the search field lack a label?``"""
 _UNIT: Final = "minutes?|hours?|days?|weeks?|months?|years?"
 _NAME: Final = (
     rf"(?:the )?\d{{1,2}}(?:st|nd|rd|th)? (?:of )?(?:{MONTHS})(?:,? \d{{4}})?|(?:{MONTHS}) \d{{1,2}}(?:,? \d{{4}})?"
@@ -39,6 +48,12 @@ _AGAINST: Final = re.compile(
     rf"(?:\bin )?(?:(?:batch|run) )?(?P<b>{_NAME}) compared (?:to|with) (?:(?:batch|run) )?(?P<a>{_NAME})",
     re.IGNORECASE,
 )
+_NUMBERED: Final = r"[\w.-]*[a-z][\w.-]*\d[\w.-]*"
+_SINCE_IN: Final = re.compile(
+    rf"\bsince (?:(?:batch|run) )?(?P<a>{_NUMBERED}) in (?:(?:batch|run) )?(?P<b>{_NUMBERED})",
+    re.IGNORECASE,
+)
+"""Both are names with a number: in ``since 2026-11-01 in the shop`` the second is no batch."""
 _COMPARES: Final = re.compile(r"\b(?:between|from|compare[ds]?|versus|vs\.?)\b", re.IGNORECASE)
 _LITTLE: Final = {"a", "an", "at", "in", "of", "on", "our", "the"}
 _CLOSING: Final = ".,;:!?"
@@ -51,8 +66,9 @@ def is_first(question: str) -> bool:
 
 def since_when_of(question: str) -> str:
     """Return the thing in ``since when is the header broken``; '' for another question."""
-    found = _SINCE_WHEN.match(question)
-    thing = re.sub(r"^(?:component|barrier) |\s+(?:component|barrier)$", "", found[1]) if found else ""
+    found = _SINCE_WHEN.match(question) or _SEEN.match(question)
+    named = next(filter(None, found.groups()), "") if found else ""
+    thing = re.sub(r"^(?:component|barrier) |\s+(?:component|barrier)$", "", named)
     words = re.sub(r"['\u2019]s\b", "", thing).split()
     return " ".join(word for word in words if word.lower() not in _LITTLE).strip(" \"'\u201c\u201d")
 
@@ -60,7 +76,11 @@ def since_when_of(question: str) -> str:
 def two_times_of(question: str) -> tuple[str, str, str] | None:
     """Return the two names that a question compares, and the question without them; None if there are none."""
     begun = _COMPARES.search(question)
-    found = _AGAINST.search(question) or (_FROM_TO.search(question, begun.start()) if begun else None)
+    found = (
+        _AGAINST.search(question)
+        or _SINCE_IN.search(question)
+        or (_FROM_TO.search(question, begun.start()) if begun else None)
+    )
     if found is None:
         return None
     rest = f"{question[: found.start()]} {question[found.end() :]}"

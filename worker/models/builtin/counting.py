@@ -25,6 +25,14 @@ _SUBJECTS: Final[dict[Subject, str]] = {
 }
 _NOUNS: Final = {"accessibility", "component", "components"}
 _SINCE_WORD: Final = re.compile(r"\b(?:since|after|from)\b", re.IGNORECASE)
+_COMPONENT: Final = re.compile(
+    r"\b(?:the )?component [\"\u201c](?P<quoted>[^\"\u201d]+)[\"\u201d]"
+    r"|\b(?:the|our) (?P<named>[\w-]+(?: [\w-]+){0,5}?) component\b(?! barriers?\b)"
+    r"|\b(?:is|are|was|were) (?:the |our )(?P<broken>[\w-]+(?: [\w-]+){0,5}?)"
+    r" (?=(?:broken|failing|wrong|inaccessible)\b)",
+    re.IGNORECASE,
+)
+"""A component by its name: ``On how many pages is the search field broken?``"""
 _FILLER_WORDS: Final = """
 how many number of count the a an is are was were there be do does did has have had with that which what and
 any all on in of at for it its this our my we you i please can could tell me show give now currently today
@@ -49,8 +57,12 @@ def count_of(question: str) -> Count | None:
     asked = _ASKS.search(question)
     if asked is None:
         return None
-    scope = scope_of(question)
+    named = _COMPONENT.search(question)
+    rest = f"{question[: named.start()]} {question[named.end() :]}" if named else question
+    scope = scope_of(re.sub(r"\b(?:on|in|of|for) (?=how many)", "", rest, flags=re.IGNORECASE))
     arguments: JsonObject = {"order": "worst", "limit": MAX_LISTED, **scope.filters}
+    if named:
+        arguments["component"] = next(filter(None, named.groups()))
     if scope.time:
         arguments["since" if _SINCE_WORD.search(question) else "until"] = scope.time
     words = re.findall(r"[\w-]+", scope.rest)
@@ -79,6 +91,10 @@ def count_sentence(told: JsonObject, count: Count) -> str:
     if not looked:
         return f"No scanned page fits: {_scope_words(count)}{when}."
     total = number_of(cast("JsonObject", told.get("barriers_of_all_pages") or {}), "total")
+    rule = str(count.arguments.get("rule", ""))
+    # A page's entry counts by rule, not by component or impact.
+    is_part = not rule and count.arguments.keys() & {"component", "impact"}
+    worst = list_of(scans, rule, of_all=" elements in all" if is_part else "")
     kind = f"{count.what} " if count.what else ""
     of = f"of {counted(looked, 'page')} looked at{when}"
     partly = sum(one.get("status") == "partial" for one in scans)
@@ -88,12 +104,10 @@ def count_sentence(told: JsonObject, count: Count) -> str:
         where = f" on {seen[0].get('url')}" if looked == 1 and seen else ""
         return f"No machine-detectable {kind}barrier was found{where}, {of} {cite(seen)}.{doubt}"
     if count.subject == "pages":
-        return (
-            f"{counted(pages, 'page')} {of} have {kind}barriers, the worst first: {list_of(scans)}.{_more(told)}{doubt}"
-        )
+        return f"{counted(pages, 'page')} {of} have {kind}barriers, the worst first: {worst}.{_more(told)}{doubt}"
     if count.subject == "components":
         number = counted(number_of(told, "component_barriers"), f"{kind}component barrier")
-        return f"{number} on {counted(pages, 'page')} {of}, the worst first: {list_of(scans)}.{_more(told)}{doubt}"
+        return f"{number} on {counted(pages, 'page')} {of}, the worst first: {worst}.{_more(told)}{doubt}"
     if count.subject == "rules":
         rules = cast("JsonObject", told.get("rules") or {})
         number = len(rules) + number_of(told, "rules_left_out")
@@ -104,12 +118,14 @@ def count_sentence(told: JsonObject, count: Count) -> str:
     said = f"{counted(total, 'element')} with {kind}barriers{parts}"
     if looked == 1 and scans:
         return f"{said} on {scans[0].get('url')}{when} {cite(scans)}.{doubt}"
-    return f"{said} on {counted(pages, 'page')} {of}, the worst first: {list_of(scans)}.{_more(told)}{doubt}"
+    return f"{said} on {counted(pages, 'page')} {of}, the worst first: {worst}.{_more(told)}{doubt}"
 
 
 def _scope_words(count: Count) -> str:
     named = [
-        f"{name} {value!r}" for name, value in count.arguments.items() if name in {"url", "site", "group", "words"}
+        f"{name} {value!r}"
+        for name, value in count.arguments.items()
+        if name in {"url", "site", "group", "words", "component"}
     ]
     return ", ".join(named) or "nothing has been scanned yet"
 

@@ -99,7 +99,7 @@ def scope_of(question: str) -> Scope:
         named = words[1].strip(" \"'\u201c\u201d")
         rest = _without(rest, words)
         time, rest = (time, rest) if time else _time_of(rest)
-        if named.lower() not in _GENERAL | PRONOUNS:
+        if named and named.lower() not in _GENERAL | PRONOUNS:
             filters["words"] = named
     return Scope(filters, time, " ".join(rest.split()))
 

@@ -74,7 +74,9 @@ def component_sentences(told: JsonObject) -> list[str]:
     """Return a sentence for each component barrier that changed: by name, with its pages and a scan."""
     words = {"new": "New", "mended": "Fixed", "moved": "On other pages", "uncertain": "Uncertain"}
     return [
-        f"{words.get(str(one.get('change')), 'Changed')}: {named_component(one)}, {one.get('where')} {cite_one(one)}."
+        f"{words.get(str(one.get('change')), 'Changed')}: "
+        f"{named_component(one)}, {one.get('where')} {cite_one(one)}".rstrip()
+        + "."
         for one in objects(told.get("components"))
     ]
 
@@ -121,7 +123,7 @@ def _is(group: JsonObject, *, is_worse: bool) -> bool:
 def _group(group: JsonObject) -> str:
     names = [
         f"{word} {', '.join(map(str, cast('list[object]', group[field])))}"
-        for word, field in (("new:", "new_components"), ("mended:", "mended_components"))
+        for word, field in (("new:", "new_components"), ("fixed:", "mended_components"))
         if group.get(field)
     ]
     about = "; ".join([f"{group.get('new')} new, {group.get('fixed')} fixed", *names])
@@ -189,9 +191,9 @@ def _mostly(page: JsonObject) -> str:
     return f", most of {', '.join(f'{rule} ({number})' for rule, number in rules)}" if rules else ""
 
 
-def list_of(scans: Sequence[JsonObject]) -> str:
-    """Return the first pages with their barriers and scans."""
-    return ", ".join(f"{_named(one)} with {_total(one)} {cite([one])}" for one in scans[:MAX_LISTED])
+def list_of(scans: Sequence[JsonObject], rule: str = "", *, of_all: str = "") -> str:
+    """Return the first pages with their barriers, of one rule if given, and scans; ``of_all`` follows each number."""
+    return ", ".join(f"{_named(one)} with {_total(one, rule)}{of_all} {cite([one])}" for one in scans[:MAX_LISTED])
 
 
 def _side(change: JsonObject, name: str) -> str:
@@ -200,7 +202,10 @@ def _side(change: JsonObject, name: str) -> str:
     return f"{number_of(sums, 'total')} {name}" + (f" ({rules})" if rules else "")
 
 
-def _total(page: JsonObject) -> int:
+def _total(page: JsonObject, rule: str = "") -> int:
+    of_rules = cast("JsonObject", page.get("rules") or {})
+    if rule in of_rules:
+        return number_of(of_rules, rule)
     return number_of(cast("JsonObject", page.get("barriers") or {}), "total")
 
 
