@@ -35,7 +35,7 @@ class Start(NamedTuple):
     timeout_s: float = START_TIMEOUT_S
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Wanted:
     """One run. ``options`` apply to the run; ``for_page`` returns those of a page.
 

@@ -28,7 +28,7 @@ LANES: Final = ("interactive", "batch")
 _Given = TypeVar("_Given", str, "str | None", tuple[str, ...])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ScanOptions:
     """The options as given; ``None`` and empty mean not given."""
 
