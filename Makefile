@@ -23,7 +23,7 @@ up: setup ## Run a Redis of its own, if REDIS_URL names none, and workers, until
 	@$(BIN)/sightline up
 
 test: $(READY) ## Run all tests; PYTEST_ARGS="tests/unit -k name" runs some
-	@ops/setup/programs.sh tests || echo "setup: going on without it; tests that need it are skipped, or fail where CI is set"
+	@ops/setup/programs.sh tests || echo "setup: continuing without it; tests that need it are skipped, or fail if CI is set"
 	@ops/setup/tests.sh $(PYTEST_ARGS)
 
 check: $(READY) ## Lint, format, types, import contracts, shell, deployment files, no addresses in lock and build files

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes the passwords that docker-compose.yml reads, once: those that are there stay. ops/rotate.sh replaces them.
+# Writes the passwords that docker-compose.yml reads, once; existing ones stay. ops/rotate.sh replaces them.
 # They and the mounted configuration are made readable by all users of this machine, because the containers' users are
 # not yours; the folder need not be. Run it again after an update of a clone that was made with a umask of 077.
 set -eu
@@ -8,10 +8,10 @@ for name in redis worker producer reader exporter-user grafana; do
   [ -s "$name-password" ] || head -c 24 /dev/urandom | od -An -vtx1 | tr -d ' \n' >"$name-password"
   chmod 644 "$name-password"
 done
-# Of the mail server that alerts go through; put it there where that server wants a login.
+# Password of the mail server for alerts; write it there if that server requires a login.
 [ -e alert-smtp-password ] || : >alert-smtp-password
 chmod 644 alert-smtp-password
-# Accounts of the pages: none until somebody adds one (docs/board.md).
+# Accounts of the pages; none until one is added (docs/board.md).
 : >>web-password
 chmod 644 web-password
 # quoted FILE: its password inside a JSON string.

@@ -25,7 +25,7 @@ FILES = (
     "docs/arq.md",
     "docs/cloud.md",
 )
-"""What names the version. ``make check`` compares the deployment files with ``pyproject.toml``."""
+"""Files that contain the version. ``make check`` compares the deployment files with ``pyproject.toml``."""
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 NAMED = re.compile(
     r'((?:^version = "|^VERSION: Final = "|image\.version="|newTag: |kubernetes\.io/version: |'
@@ -40,7 +40,7 @@ class CannotRelease(Exception):
 
 
 def git(root: Path, *words: str) -> str:
-    """Return what git prints; raises ``CannotRelease`` with its error."""
+    """Return git's output; raises ``CannotRelease`` with its error."""
     done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)
     if done.returncode:
         raise CannotRelease(f"git {words[0]}: {done.stderr.strip()}")
@@ -59,7 +59,7 @@ def current(root: Path) -> str:
 
 
 def notes(changelog: str) -> str:
-    """Return what the changelog says under Unreleased."""
+    """Return the changelog's text under Unreleased."""
     _, found, rest = changelog.partition(UNRELEASED)
     if not found:
         raise CannotRelease("CHANGELOG.md: expected a section '## Unreleased'")
@@ -72,7 +72,7 @@ def dated(changelog: str, version: str, day: str) -> str:
 
 
 def problems(root: Path, version: str) -> Iterator[str]:
-    """Give what keeps ``version`` from being released."""
+    """Yield the problems that prevent a release of ``version``."""
     if not VERSION.fullmatch(version):
         yield f"VERSION is {version!r}: expected three numbers, such as 0.2.0"
         return

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Rolls the workers of Compose to the image that is built or pulled now: new ones first, until they are healthy, then the old
-# ones are stopped one by one. No job is handed back that can finish in the time of SHUTDOWN_GRACE_S.
+# Rolls the workers of Compose to the image that is now built or pulled: starts new ones, waits until they are healthy, then
+# stops the old ones one by one. Jobs that finish within SHUTDOWN_GRACE_S are not requeued.
 # usage: ops/roll.sh [option of docker compose, such as -f FILE …]
 set -eu
 cd "$(dirname "$0")/.."
 compose() { docker compose "$@"; }
 within_s=${ROLL_WITHIN_S:-180}
 
-# healthy CONTAINER…: whether all of them say so.
+# healthy CONTAINER…: whether all of them are healthy.
 healthy() {
   for id in "$@"; do
     [ "$(docker inspect --format '{{.State.Health.Status}}' "$id" 2>/dev/null)" = healthy ] || return 1
@@ -22,14 +22,14 @@ compose "$@" up --detach --no-deps --no-recreate --scale "worker=$((count * 2))"
 
 waited_s=0
 new=$(compose "$@" ps --quiet worker | grep -vF "$old") || {
-  echo "roll: no new worker was started; the old ones go on" >&2
+  echo "roll: no new worker was started; the old ones continue" >&2
   exit 1
 }
-# Words of ids, each an argument.
+# Each id is a separate argument.
 # shellcheck disable=SC2086
 until healthy $new; do
   if [ "$waited_s" -ge "$within_s" ]; then
-    echo "roll: the new workers are not healthy after $within_s s; the old ones go on, the new ones are removed:" >&2
+    echo "roll: the new workers are not healthy after $within_s s; the old ones continue, the new ones are removed:" >&2
     docker logs --tail 20 "$(printf '%s\n' "$new" | head -n 1)" >&2 || true
     docker rm --force $new >/dev/null
     exit 1

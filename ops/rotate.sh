@@ -1,12 +1,12 @@
 #!/bin/sh
-# Gives Redis' users new passwords while everything runs: Redis takes old and new ones, the files that the containers read
-# are written, then the old ones are refused. Workers read theirs for each connection and go on; the exporter is restarted.
+# Changes the passwords of Redis' users while everything runs: Redis accepts old and new ones, the containers' files are
+# written, then the old ones are refused. Workers read theirs for each connection and continue; the exporter is restarted.
 # usage: ops/rotate.sh [USER …]   of worker, producer, reader, exporter and default; without, all of them
 set -eu
 cd "$(dirname "$0")/.."
 users=${*:-worker producer reader exporter default}
 
-# file_of USER: where its password is.
+# file_of USER: the file with its password.
 file_of() {
   case $1 in
     default) echo redis-password ;;
@@ -19,9 +19,9 @@ for user in $users; do file_of "$user" >/dev/null; done
 
 # as_admin WORD…: a command on Redis, as its administrator.
 as_admin() { docker compose exec -T --env "REDISCLI_AUTH=$admin" redis redis-cli --no-auth-warning "$@"; }
-# sum FILE: a password's hash. Arguments are seen by others, so that the password itself is none.
+# sum FILE: a password's hash. Others can see arguments, so the password itself is never one.
 sum() { printf '%s' "$(cat "$1")" | sha256sum | cut -d ' ' -f 1; }
-# A run that was interrupted is finished by the next, with the passwords of the first.
+# An interrupted run is completed by the next one, with the same passwords.
 for admin in "$(cat redis-password)" "$(cat redis-password.new 2>/dev/null)" ''; do
   [ -z "$admin" ] || [ "$(as_admin PING 2>/dev/null)" != PONG ] || break
 done
@@ -43,7 +43,7 @@ if [ -n "$(docker compose --profile monitoring ps --quiet redis-exporter)" ]; th
 fi
 for id in $(docker compose ps --quiet worker); do
   docker exec "$id" sightline worker --check >/dev/null || {
-    echo "rotate: worker $id does not report with the new password; both are taken until this is run again" >&2
+    echo "rotate: worker $id does not report with the new password; both passwords are accepted until this is run again" >&2
     exit 1
   }
 done

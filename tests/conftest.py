@@ -1,4 +1,4 @@
-"""Fixtures of all tests: a real Redis, keys of a test's own, no settings from outside, and no network."""
+"""Fixtures of all tests: a real Redis, separate keys for each test, no outside settings, and no network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from worker.settings import WorkerSettings
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Run two processes more than there are cores: many tests wait for leases and dead-lines, not for a processor."""
+    """Run two processes more than there are cores, since many tests wait for leases and deadlines."""
     del config
     return len(os.sched_getaffinity(0)) + 2 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 2
 
@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Keep the garbage collector from what collecting makes: nearly all of it stays to the end."""
+    """Exclude collected test objects from garbage collection, since nearly all live until the end."""
     gc.disable()
     try:
         return (yield)
@@ -62,7 +62,7 @@ def no_network() -> Generator[None]:
 def no_settings() -> Generator[None]:
     """No setting of the developer's shell reaches the tests: a REDIS_URL there may be one that people rely on.
 
-    Nor does the CI system that runs them, since commands write for its log.
+    The same holds for variables of the CI system, since commands write to its log.
     """
     with pytest.MonkeyPatch.context() as patch:
         for name in (*setting_names(WorkerSettings), "CI", "GITHUB_ACTIONS", "GITLAB_CI", "JENKINS_URL", "TF_BUILD"):
@@ -81,7 +81,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
 
 @pytest.fixture
 def keys(redis_url: str) -> Generator[Keys]:
-    """Keys of an environment that only this test has; they are deleted after it."""
+    """Keys of an environment used only by this test; they are deleted after it."""
     keys = Keys(environment=f"t{secrets.token_hex(8)}")
     yield keys
     delete_environment(redis_url, keys)
@@ -102,7 +102,7 @@ async def client(redis_url: str, keys: Keys) -> AsyncGenerator[Client]:
 
 @pytest.fixture
 def children() -> Generator[list[subprocess.Popen[bytes]]]:
-    """Processes that are killed after the test, whatever happens."""
+    """Processes that are always killed after the test."""
     processes: list[subprocess.Popen[bytes]] = []
     yield processes
     for process in processes:

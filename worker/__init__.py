@@ -1,4 +1,4 @@
-"""The worker: claims jobs from the stream, runs the agent, commits what came out. Start at ``__main__.py``."""
+"""The worker: claims jobs from the stream, runs the agent, commits the results. Start at ``__main__.py``."""
 
 from __future__ import annotations
 

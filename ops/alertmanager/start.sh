@@ -1,12 +1,12 @@
 #!/bin/sh
 # Starts Alertmanager with receivers made from variables: ALERT_MAIL_TO (with ALERT_MAIL_FROM, ALERT_SMTP as host:port, and
-# ALERT_SMTP_USER and the file ALERT_SMTP_PASSWORD_FILE where the server wants a login) and ALERT_WEBHOOK. With none of them
-# alerts are kept and shown, and nobody is sent anything. start.sh --print shows the configuration instead.
+# ALERT_SMTP_USER and the file ALERT_SMTP_PASSWORD_FILE where the server wants a login) and ALERT_WEBHOOK. Without
+# these, alerts are kept and shown but not sent. start.sh --print shows the configuration instead.
 set -eu
 fail() { echo "alertmanager: $*" >&2; exit 64; }
 case "${ALERT_MAIL_TO:-}${ALERT_MAIL_FROM:-}${ALERT_SMTP:-}${ALERT_SMTP_TLS:-}${ALERT_SMTP_USER:-}${ALERT_WEBHOOK:-}" in *"
 "*) fail "a setting holds a line break, which would be another setting" ;; esac
-# quoted TEXT: as YAML reads it back.
+# quoted TEXT: TEXT as a quoted YAML string.
 quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/''/g")"; }
 if [ -n "${ALERT_MAIL_TO:-}" ] && { [ -z "${ALERT_MAIL_FROM:-}" ] || [ -z "${ALERT_SMTP:-}" ]; }; then
   fail "ALERT_MAIL_TO is set: set ALERT_MAIL_FROM and ALERT_SMTP (host:port), too"
@@ -19,7 +19,7 @@ route:
   group_wait: 10s
   group_interval: 5m
   repeat_interval: 12h
-# While nobody works, what follows from it is no news.
+# Without workers, alerts that follow from this are suppressed.
 inhibit_rules:
   - source_matchers: [alertname = SightlineRedisDown]
     target_matchers: [severity = warning]

@@ -1,7 +1,7 @@
-"""Takes the place of ``conftest.py`` of arq's tests: their fixtures, with ``StreamPool`` and ``ArqWorker`` behind them.
+"""Replaces ``conftest.py`` of arq's tests: the same fixtures, on ``StreamPool`` and ``ArqWorker``.
 
-``run.py`` copies it there. What a test's module has imported from arq is exchanged for ours under the same name, as a
-program that switches does.
+``run.py`` copies it there. Names that a test module imported from arq are replaced by ours, as in a program that
+switches.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PORT: Final = int(os.environ["ARQ_SUITE_REDIS_PORT"])
 OUTCOMES: Final = Path(os.environ["ARQ_SUITE_OUTCOMES"])
 EXCHANGED: Final = ("ArqRedis", "Worker", "create_pool", "create_worker", "run_worker")
 
-# `RedisSettings()` in a test is the Redis of the suite.
+# `RedisSettings()` in a test means the suite's Redis.
 RedisSettings.__init__.__defaults__ = tuple(
     {"localhost": HOST, 6379: PORT}.get(value, value) if isinstance(value, str | int) else value
     for value in RedisSettings.__init__.__defaults__ or ()
@@ -36,7 +36,7 @@ RedisSettings.__init__.__defaults__ = tuple(
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Write how a test ended; a set-up or a teardown that fails counts, too."""
+    """Record a test's outcome; a failed set-up or teardown counts, too."""
     if report.when == "call" or not report.passed:
         test = report.nodeid.removeprefix("tests/").replace(".py::", "::")
         with OUTCOMES.open("a", encoding="utf-8") as file:
@@ -45,7 +45,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 @pytest.fixture(autouse=True)
 def exchanged(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exchange what the test's module imports from arq."""
+    """Replace the names that the test module imports from arq."""
     for name in EXCHANGED:
         if hasattr(request.module, name):
             monkeypatch.setattr(request.module, name, getattr(ours, name))
@@ -57,7 +57,7 @@ async def _loop() -> asyncio.AbstractEventLoop:
 
 
 async def opened(**options: Any) -> AsyncGenerator[ours.StreamPool]:
-    """A pool over an empty Redis, until the test has ended."""
+    """Yield a pool over an empty Redis for one test."""
     pool = ours.StreamPool(host=HOST, port=PORT, encoding="utf-8", **options)
     await pool.flushall()
     yield pool
@@ -88,7 +88,7 @@ Create = Callable[..., ours.StreamWorker]
 
 
 async def workers(over: ours.StreamPool) -> AsyncGenerator[Create]:
-    """What makes a worker over the pool; the last one is closed after the test."""
+    """Yield a function that makes a worker over the pool; the last one is closed after the test."""
     made: list[ours.StreamWorker] = []
 
     def create(

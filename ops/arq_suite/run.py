@@ -1,10 +1,9 @@
 """Runs arq's own tests on ``StreamPool`` and ``ArqWorker``: ``python ops/arq_suite/run.py``, or ``make arq-suite``.
 
-arq's sdist comes by pip, checked by the hashes of requirements.lock, into ``.cache/arq-suite``. Its tests are not
-changed: ``overlay.py`` replaces their ``conftest.py`` and exchanges what they import from arq, as a program that
-switches does; ``stand_ins`` has what they need of libraries that are not installed. They run on a Redis that
-nobody else uses. Exit code 1 unless exactly the tests that ``expected.toml`` names fail, each for a reason that
-``docs/arq.md`` has.
+pip fetches arq's sdist, checked against the hashes in requirements.lock, into ``.cache/arq-suite``. Its tests are
+unchanged: ``overlay.py`` replaces their ``conftest.py`` and the names they import from arq; ``stand_ins`` replaces the
+parts of missing libraries that they need. They run on a separate Redis. The exit code is 1 unless exactly the tests in
+``expected.toml`` fail, each for a reason documented in ``docs/arq.md``.
 """
 
 from __future__ import annotations
@@ -32,20 +31,20 @@ from worker.own_redis.server import EmbeddedRedis  # noqa: E402  the project's r
 
 CACHE: Final = ROOT / ".cache" / "arq-suite"
 MUST_PASS: Final = 63
-"""Of the 98 that touch code of ours; 26 of these use arq's keys or the inside of its loop."""
+"""Out of 98 tests that use Sightline's code; 26 of these use arq's keys or the internals of its loop."""
 TESTED: Final = ("__init__.py", "test_cron.py", "test_jobs.py", "test_main.py", "test_worker.py")
-"""test_cli.py and test_utils.py touch no code of ours."""
+"""test_cli.py and test_utils.py use none of Sightline's code."""
 FETCH_WITHIN_S: Final = 300
 RUN_WITHIN_S: Final = 600
 
 
 class NoSuite(Exception):
-    """arq's tests cannot be had, or did not run."""
+    """arq's tests could not be fetched or run."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What ``expected.toml`` says: why a test fails, under which heading that stands, which are not ours or either."""
+    """The contents of ``expected.toml``: why a test fails, under which heading, and which use no Sightline code."""
 
     why: Mapping[str, str]
     headings: Mapping[str, str]
@@ -54,19 +53,19 @@ class Expected:
 
     @classmethod
     def read(cls, path: Path) -> Expected:
-        """Read the list; raises ``KeyError`` or ``TOMLDecodeError`` where it is none."""
+        """Read the list; raises ``KeyError`` or ``TOMLDecodeError`` for an invalid one."""
         told = tomllib.loads(path.read_text("utf-8"))
         why = {test: about["why"] for about in told["difference"] for test in about["tests"]}
         headings = {test: about["documented"] for about in told["difference"] for test in about["tests"]}
         return cls(why, headings, tuple(told["untouched"]["tests"]), tuple(told["either"]["tests"]))
 
     def is_untouched(self, test: str) -> bool:
-        """Whether the test touches no code of ours; a pattern that ends with ``*`` names all that begin so."""
+        """Whether the test uses none of Sightline's code; a pattern that ends with ``*`` matches by prefix."""
         return any(test == name or (name.endswith("*") and test.startswith(name[:-1])) for name in self.untouched)
 
 
 def differences(outcomes: Mapping[str, str], expected: Expected) -> list[str]:
-    """Return what does not agree with the list, a line each; none where all does."""
+    """Return a line for each difference from the list."""
     failed = {test for test, outcome in outcomes.items() if outcome == "failed"} - {*expected.either}
     found = [f"{test} fails, for a reason said nowhere" for test in sorted(failed - expected.why.keys())]
     found += [
@@ -116,7 +115,7 @@ def fetch() -> Path:
 
 
 def run_tests(sources: Path, folder: Path, options: list[str]) -> dict[str, str]:
-    """Run arq's tests in ``folder`` on a Redis of their own; returns outcome by test, as ``file::test[parameters]``."""
+    """Run arq's tests in ``folder`` on a separate Redis; returns the outcome by test, as ``file::test[parameters]``."""
     (folder / "tests").mkdir()
     for name in TESTED:
         shutil.copy(sources / "tests" / name, folder / "tests")

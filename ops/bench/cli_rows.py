@@ -1,4 +1,4 @@
-"""What people feel of the command line: how soon a command begins, and how soon a long list of pages is in."""
+"""The speed of the command line: how soon a command begins, and how soon a long list of pages is queued."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RUN: Final = ("-m", "producer.cli.main")
 
 
 def start(bench: Bench) -> list[Row]:
-    """Each command's whole life beside the imports it cannot do without, taking turns; processes from nothing."""
+    """Measure each command from start to exit beside its unavoidable imports, in turns; each run is a new process."""
     took_ms: dict[str, list[float]] = {name: [] for name in ("floor", *COMMANDS)}
     for _ in range(STARTS):
         took_ms["floor"].append(_timed(bench.url, FLOOR))
@@ -56,7 +56,7 @@ def start(bench: Bench) -> list[Row]:
 
 
 def pages(bench: Bench) -> list[Row]:
-    """From the call to its end: `scan --file` of many pages, Python's start included, and the program's memory."""
+    """Measure `scan --file` of many pages from start to exit, including Python's start, and its memory."""
     bench.fresh()
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.writelines(f"https://shop.example/{number}\n" for number in range(PAGES))

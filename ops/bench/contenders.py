@@ -1,7 +1,7 @@
-"""The libraries that are measured: where each lives, how its processes start, when its queue is drained.
+"""The libraries that are measured: where each is installed, how its processes start, when its queue is drained.
 
-Each peer has an environment of its own under ``.cache/bench``, since they need different versions of redis-py. It is
-made at the first run, with pip and pinned versions, and again whenever the pins change.
+Each peer has a separate virtual environment under ``.cache/bench``, since they need different versions of redis-py. It
+is created by pip with pinned versions at the first run, and again when the pins change.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Contender:
 
     @property
     def python(self) -> Path:
-        """The interpreter of its environment; ours is the one that runs this."""
+        """The interpreter of its environment; for Sightline the one that runs this."""
         return CACHE / self.name / "bin" / "python" if self.pins else Path(sys.executable)
 
     def install(self) -> None:
-        """Make its environment, unless it is there with these pins."""
+        """Create its environment unless it exists with these pins."""
         stamp = CACHE / self.name / "pins.txt"
         wanted = "\n".join(self.pins)
         if not self.pins or (stamp.is_file() and stamp.read_text() == wanted):
@@ -60,7 +60,7 @@ class Contender:
 
     @contextmanager
     def worker(self, url: str) -> Generator[subprocess.Popen[bytes]]:
-        """A worker process, in a process group of its own, killed at the end."""
+        """Yield a worker process in a new process group, killed at the end."""
         call = [self.python, PROGRAMS / f"{self.name}_program.py", "work", url]
         process = subprocess.Popen(call, cwd=PROGRAMS, env=self._environment(url), start_new_session=True)
         try:

@@ -1,8 +1,8 @@
-"""How busy the GPU is while anyone waits for it, and how long a hand-over takes: ``python ops/bench/run.py gpu``.
+"""Measures how busy the GPU is while calls wait, and how long a hand-over takes: ``python ops/bench/run.py gpu``.
 
 Jobs of one model call each wait in the queue; worker processes run them against one stub of an Ollama with one chat
 slot. All numbers come from the stub's own journal. Busy share: the part of the time during which calls ran, from the
-first call's arrival to the last one's, since somebody waits all that while. Hand-over: from the end of one call to the
+first call's arrival to the last one's, since calls wait all that time. Hand-over: from the end of one call to the
 arrival of the next.
 """
 
@@ -36,7 +36,7 @@ TITLE: Final = f"GPU busy while anyone waits, {WORKERS} workers, {JOBS} jobs of 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the journal of one run tells."""
+    """The measurements from the journal of one run."""
 
     calls: int
     most_at_once: int
@@ -46,7 +46,7 @@ class Measured:
 
 
 def measure(journal: Sequence[Call]) -> Measured:
-    """Return the numbers of a run in which somebody waited until the last call began. Pure."""
+    """Return the measurements of a run in which calls waited until the last one began. Pure."""
     calls = sorted(journal, key=lambda call: call.arrived)
     gaps = [after.arrived - before.ended for before, after in pairwise(calls)]
     return Measured(
@@ -59,7 +59,7 @@ def measure(journal: Sequence[Call]) -> Measured:
 
 
 def gpu(bench: Bench) -> list[Row]:
-    """One run, whatever the rounds: its medians are over hundreds of hand-overs."""
+    """Measure once, regardless of the rounds: the medians are over hundreds of hand-overs."""
     bench.fresh()
     return [row_of(measure(asyncio.run(_run(bench))))]
 

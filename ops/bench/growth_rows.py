@@ -1,4 +1,4 @@
-"""The rows about what scans leave in Redis, and what their commits cost, with the component barriers that pages have.
+"""The rows about the data that scans leave in Redis, and the cost of their commits, with component barriers.
 
 Scans are committed by the worker's own writes through finish.lua; nothing is scanned. Methods in words: README.md.
 """
@@ -23,24 +23,24 @@ from worker.models.builtin.models import BuiltinEmbedder
 
 DAY_MS: Final = 86_400_000
 FIRST_MS: Final = 1_790_000_000_000
-"""In mid-month, so that no night is another month's."""
+"""In mid-month, so that all nights are in one month."""
 NIGHTS: Final = 30
 PAGES: Final = 100
 COMPONENTS: Final = 12
 ELEMENTS: Final = 5
-"""Of each component on a page: 60 barriers, a page worse than most."""
+"""Elements of each component on a page: 60 barriers, more than on most pages."""
 GROWTH_MUST: Final = 1.2
 KEPT: Final = {"scan", "site", "components", "barrier", "period"}
 """Kinds of keys that outlive their job and its result."""
 ENDED: Final = 2_000
 WARM_UP: Final = 200
-"""Scans before the first reading: scripts and indexes are made at their first use."""
+"""Scans before the first reading, since scripts and indexes are created on first use."""
 ENDED_MUST: Final = 3_000
 COMMITS: Final = 500
 
 
 def growth(bench: Bench) -> list[Row]:
-    """What a page of 60 elements of 12 component barriers, one of its site's 100, takes after 30 unchanged scans."""
+    """Measure the memory of one of 100 pages with 60 elements of 12 component barriers, after 30 unchanged scans."""
     bench.fresh()
     one, many, of_keys = asyncio.run(_nights(bench.url))
     row = Row(
@@ -53,7 +53,7 @@ def growth(bench: Bench) -> list[Row]:
 
 
 def finished(bench: Bench) -> list[Row]:
-    """What an HTML scan takes in Redis once it has ended and its result has expired: job, event, record and index."""
+    """Measure the memory of an ended HTML scan whose result has expired: job, event, record and index."""
     bench.fresh()
     taken, of_keys = asyncio.run(_finished(bench.url))
     row = Row(
@@ -69,7 +69,7 @@ def finished(bench: Bench) -> list[Row]:
 
 
 def commits(bench: Bench) -> list[Row]:
-    """The commit of a scan that found what the page had, one after the other: without and with component barriers."""
+    """Measure commits of scans without changes, one after the other, without and with component barriers."""
     bench.fresh()
     without, with_them = asyncio.run(_commits(bench.url))
     row = Row(f"commit of an unchanged scan of 60 elements: plain; of {COMPONENTS} component barriers", "p50 ms")

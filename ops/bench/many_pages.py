@@ -1,7 +1,7 @@
-"""Scans thousands of pages for real and says what that took: ``python ops/bench/many_pages.py [PAGES]``.
+"""Scans thousands of real pages and prints the costs: ``python ops/bench/many_pages.py [PAGES]``.
 
 The sample shop under as many addresses, two workers with their browsers, and the command line as people use it: submit
-and wait, Ctrl-C when a tenth is done, wait again, with the reports. Told are the seconds to submit, the client's peak
+and wait, Ctrl-C when a tenth is done, wait again, write reports. It prints the seconds to submit, the client's peak
 memory, the seconds from the first submit to the last result, the events of the batch, and the size of the report. 5,000
 pages keep two cores busy for a quarter of an hour.
 """
@@ -38,11 +38,11 @@ KEYS: Final = Keys(environment="bench")
 WORKERS: Final = 2
 LOOK_S: Final = 0.05
 STOP_AT: Final = 10
-"""Ctrl-C when one page in so many is done."""
+"""Ctrl-C when this fraction of the pages is done."""
 
 
 async def main(pages: int) -> int:
-    """Run it; the exit code is 1 unless all pages were scanned and one event told the end."""
+    """Run it; the exit code is 1 unless all pages were scanned and the end had one event."""
     with tempfile.TemporaryDirectory() as text, served_site() as site:
         folder = Path(text)
         urls = addresses(site, -(-pages // len(PAGES)))[:pages]
@@ -110,13 +110,13 @@ async def _is_done(redis: Redis, number: int) -> bool:
 
 
 async def _ends(redis: Redis) -> int:
-    """Return how many events tell the end of the batch."""
+    """Return the number of completion events of the batch."""
     rows: Any = await redis.xrange(KEYS.events)
     return sum(json.loads(fields[b"event"])["event"] == "batch.finished" for _, fields in rows)
 
 
 async def _peak_mb(process: subprocess.Popen[bytes]) -> int:
-    """Return the most memory a program had, looked at until its end; Linux alone tells."""
+    """Return a program's peak memory, sampled until it exits; Linux only."""
     peak_kb = 0
     while process.poll() is None:
         with contextlib.suppress(OSError, StopIteration):

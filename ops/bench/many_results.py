@@ -1,8 +1,8 @@
 """Results of many pages, made from a template instead of by scanning: a shop of four templates with planted barriers.
 
 Six component barriers are planted: two of the header and one of the footer on every page, and one each of cards, of the
-list and of the product. With ``more``, each template has so many others besides, as real sites do; a page's JSON is
-then as large as those of ``make demo``. Used by the rows about reports, and by their tests.
+list and of the product. ``more`` adds further ones to each template, as on real sites; a page's JSON is then as large
+as those of ``make demo``. Used by the rows about reports, and by their tests.
 """
 
 from __future__ import annotations

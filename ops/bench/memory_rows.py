@@ -1,4 +1,4 @@
-"""The rows about the memories: search among 100,000 scans, cache hits. What a scan takes: growth_rows.py.
+"""The rows about the memories: search among 100,000 scans, cache hits. A scan's memory: growth_rows.py.
 
 The vectors are synthetic: unit vectors of 768 numbers in clusters, as pages of one template are, since no embedding
 model runs here and the time of a search depends on their number and length. Methods in words: README.md.
@@ -35,7 +35,7 @@ SPREAD: Final = 0.6
 QUERIES: Final = 200
 FEWER: Final = 50
 PAUSE_S: Final = 0.02
-"""Between searches that do not follow each other: a CPU that idled, and caches that others have used."""
+"""Pause before separate searches, after which the CPU has idled and its caches hold other data."""
 NEAREST: Final = 10
 SEARCH_MUST_MS: Final = 5.0
 RECALL_MUST: Final = 0.95
@@ -46,7 +46,7 @@ Matrix = NDArray[np.float32]
 
 
 class Synthetic:
-    """An embedder that gives one vector for every text."""
+    """An embedder that returns the same vector for every text."""
 
     name = GENERATION.model
     dims = DIMS
@@ -61,7 +61,7 @@ class Synthetic:
 
 
 def history(bench: Bench) -> list[Row]:
-    """The ten scans nearest to a vector, among 100,000, without a filter and on one site; beside an exact search."""
+    """Measure searches for the ten nearest of 100,000 scans, unfiltered and on one site, beside an exact search."""
     bench.fresh()
     found = asyncio.run(_search(bench.url))
     row = Row(f"history search over {SCANS:,} scans, {DIMS} dimensions", "p50 / p99 ms")
@@ -77,7 +77,7 @@ def history(bench: Bench) -> list[Row]:
 
 
 def cache(bench: Bench) -> list[Row]:
-    """An answer that is in the cache, among 1,000: look-up and count, without the embedding of the question."""
+    """Measure cache hits among 1,000 answers: look-up and count, without embedding the question."""
     bench.fresh()
     took_ms = asyncio.run(_hits(bench.url))
     row = Row("cache hit among 1,000 answers, without the embedding", "p50 / p99 ms")
@@ -98,7 +98,7 @@ async def _search(url: str) -> dict[str, float]:
         before = (await redis.info("memory"))["used_memory"]
         await _seed(redis, vectors)
         taken = (await redis.info("memory"))["used_memory"] - before
-        # Before any is timed: 307 MB read between two searches leave nothing of the graph in the CPU's cache.
+        # Before any search is timed, since reading 307 MB in between would evict the graph from the CPU's cache.
         exact = [np.argpartition(-(vectors @ query), NEAREST)[:NEAREST] for query in wanted]
 
         async def timed(query: NDArray[np.float32], within: ScanFilter = EVERYTHING) -> tuple[float, set[str]]:
@@ -125,7 +125,7 @@ async def _search(url: str) -> dict[str, float]:
 
 
 def clustered(chance: np.random.Generator, count: int, *, centres: Matrix | None = None) -> Matrix:
-    """Return unit vectors around ``centres``, or around some of our own."""
+    """Return unit vectors around ``centres``, or around new ones."""
     if centres is not None:
         middles = centres
     else:

@@ -1,4 +1,4 @@
-"""Draws the rows that have a peer: how many times as fast as the fastest peer we are. SVG, light and dark."""
+"""Draws the rows with peers: Sightline's speed relative to the fastest peer. SVG, light and dark."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Bar:
 
 
 def bars(rows: Sequence[Row]) -> list[Bar]:
-    """Return a bar for each row in which we and a peer have a number: fewer ms are faster, and more jobs/s."""
+    """Return a bar for each row with numbers for Sightline and a peer: fewer ms or more jobs/s are faster."""
     made: list[Bar] = []
     for row in rows:
         numbers = {name: n for name, text in row.values.items() if (n := _number(text)) is not None}
@@ -55,7 +55,7 @@ def bars(rows: Sequence[Row]) -> list[Bar]:
 
 
 def svg(made: Sequence[Bar]) -> str:
-    """Return the picture; it says in words what it shows, for those who do not see it."""
+    """Return the picture, with a text alternative."""
     most = max([bar.times for bar in made] + [2.0])
     scale = (WIDTH - LEFT - RIGHT) / most
     height = TOP + STEP * len(made) + 24

@@ -1,7 +1,7 @@
-"""The rows about reports of many pages: how long `result BATCH` takes, its memory, the size, and how soon it opens.
+"""The rows about reports of many pages: time and memory of `result BATCH`, the report's size, and how soon it opens.
 
-The results are made (``many_results.py``) and committed by the queue's own scripts, nothing is scanned. What the
-browser took is its own: the navigation's ``loadEventEnd``, after which the page answers, and its first paint.
+The results are made (``many_results.py``) and committed by the queue's own scripts, nothing is scanned. The browser's
+times are its own measurements: the navigation's ``loadEventEnd``, after which the page responds, and its first paint.
 """
 
 from __future__ import annotations

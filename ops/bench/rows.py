@@ -1,7 +1,7 @@
 """One function per row about the queue: each measures all its contenders, round by round.
 
-Every measurement begins on an empty Redis; the contenders take turns within a round, so that a noisy minute hurts all
-of them. What is compared are medians over the rounds. Methods in words: README.md.
+Every measurement begins on an empty Redis; the contenders take turns within a round, so that a noisy minute affects all
+of them. Medians over the rounds are compared. Methods in words: README.md.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STARTED, HOLDS = "bench:started", "bench:holds:"
 POLL_S: Final = 0.002
 DEADLINE_S: Final = 120.0
 RECOVERY_WAIT_S: Final = 20.0
-"""How long the peers' recovery is waited for; their defaults are minutes, and quoted."""
+"""Longest wait for the peers' recovery; their defaults, which are minutes, are quoted instead."""
 RECOVERY_MUST_S: Final = 15.0
 MEMORY_JOBS: Final = 100_000
 WARM_UP_JOBS: Final = 20_000
@@ -56,7 +56,7 @@ class Bench:
         self.redis.flushall()
 
     def each(self, contenders: Iterable[Contender], measure: Callable[[Contender], Any]) -> dict[str, list[Any]]:
-        """Return what ``measure`` gave in each round, by contender."""
+        """Return the results of ``measure`` in each round, by contender."""
         found: dict[str, list[Any]] = {contender.name: [] for contender in contenders}
         for _ in range(self.rounds):
             for contender in contenders:
@@ -65,7 +65,7 @@ class Bench:
         return found
 
     def until(self, holds: Callable[[], bool], *, what: str, deadline_s: float = DEADLINE_S) -> float:
-        """Return the monotonic time at which ``holds`` came true."""
+        """Return the monotonic time at which ``holds`` became true."""
         deadline = time.monotonic() + deadline_s
         while time.monotonic() < deadline:
             if holds():
@@ -75,7 +75,7 @@ class Bench:
         raise TimeoutError(msg)
 
     def noted(self, name: str) -> list[float]:
-        """What workers noted."""
+        """Return the workers' notes."""
         return [float(row) for row in cast("list[bytes]", self.redis.lrange(name, 0, -1))]
 
     def await_workers(self, count: int) -> None:
@@ -84,7 +84,7 @@ class Bench:
 
 
 def pickup(bench: Bench) -> list[Row]:
-    """From the call of enqueue to the first line of the job, one job at a time, one idle worker."""
+    """Measure from the call of enqueue to the first line of the job, one job at a time, one idle worker."""
 
     def measure(contender: Contender) -> list[float]:
         contender.produce(bench.url, "submit", 1)
@@ -109,7 +109,7 @@ def pickup(bench: Bench) -> list[Row]:
 
 
 def drain(bench: Bench) -> list[Row]:
-    """No-op jobs that wait, one worker process, 32 at a time, results kept: from its start to the last commit."""
+    """Measure one worker on waiting no-op jobs, 32 at a time, results kept, from its start to the last commit."""
 
     def measure(contender: Contender) -> float:
         count = 1_500 if contender is ARQ else 5_000
@@ -132,7 +132,7 @@ def drain(bench: Bench) -> list[Row]:
 
 
 def submit(bench: Bench) -> list[Row]:
-    """Jobs a second that one producer gets in: one await a job, and as fast as the library can."""
+    """Measure the jobs per second of one producer: one await per job, and as fast as the library can."""
     singly = bench.each(ALL, lambda contender: 3_000 / contender.produce(bench.url, "submit", 3_000))
     many = bench.each(ALL, lambda contender: 5_000 / contender.produce(bench.url, "submit_many", 5_000))
     one = {name: statistics.median(rounds) for name, rounds in singly.items()}
@@ -151,7 +151,7 @@ def submit(bench: Bench) -> list[Row]:
 
 
 def recovery(bench: Bench) -> list[Row]:
-    """From the SIGKILL of a worker that runs a job to the job's next run, another worker being idle. All at once."""
+    """Measure from the SIGKILL of a worker to the next run of its job on an idle worker, for all contenders at once."""
     bench.fresh()
     killed_at: dict[str, float] = {}
     with ExitStack() as stack:
@@ -182,7 +182,7 @@ def recovery(bench: Bench) -> list[Row]:
 
 
 def memory(bench: Bench) -> list[Row]:
-    """Redis memory after many finished jobs through two workers, less job, result and event keys; lane streams."""
+    """Measure Redis's memory after many jobs of two workers, without job, result and event keys; and the streams."""
     bench.fresh()
     with SIGHTLINE.worker(bench.url), SIGHTLINE.worker(bench.url):
         bench.await_workers(2)
@@ -202,7 +202,7 @@ def memory(bench: Bench) -> list[Row]:
 
 
 def switched(bench: Bench) -> list[Row]:
-    """Redis memory after many jobs of a program written for arq, whose results are not kept: no key is deleted."""
+    """Measure Redis's memory after many jobs of an arq program that keeps no results; no key is deleted."""
     bench.fresh()
     with SWITCHED.worker(bench.url), SWITCHED.worker(bench.url):
         bench.await_workers(2)

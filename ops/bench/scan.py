@@ -1,10 +1,10 @@
-"""Scans a minute beside pa11y-ci (axe runner) and @axe-core/cli: same pages, same rules, same cores, in one run.
+"""Measures scans per minute beside pa11y-ci (axe runner) and @axe-core/cli: same pages, rules and cores, in one run.
 
-The sample shop is served on loopback by a process of its own. Each tool scans the same addresses, two at a time: ours
-through the queue (submit to last result, one worker already up), pa11y-ci with ``concurrency: 2``, @axe-core/cli as
-two processes with half of the addresses each. The peers come from npm, pinned, into ``.cache/bench/node``; their
-Chromium is Debian's, driven by chromium-driver. Rules: tags wcag2a, wcag2aa, wcag21a, wcag21aa, the most that pa11y's
-WCAG2AA asks of axe-core. Tools that are missing are said to be missing, never guessed.
+The sample shop is served on loopback by a separate process. Each tool scans the same addresses, two at a time: ours
+through the queue (submit to last result, one worker already up), pa11y-ci with ``concurrency: 2``, @axe-core/cli as two
+processes with half of the addresses each. The peers come from npm, pinned, into ``.cache/bench/node``; their Chromium
+is Debian's, driven by chromium-driver. Rules: tags wcag2a, wcag2aa, wcag21a, wcag21aa, as in pa11y's WCAG2AA for
+axe-core. Missing tools are reported as missing, never estimated.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ WORKER_MUST_MB: Final = 130
 
 @contextmanager
 def served_site() -> Generator[str]:
-    """Serve the shop from a process of its own; give its address."""
+    """Serve the shop from a separate process; yield its address."""
     process = subprocess.Popen([sys.executable, "-c", SERVER, str(SITE)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None  # noqa: S101  piped above
     try:
@@ -74,7 +74,7 @@ def addresses(base: str, copies: int) -> list[str]:
 
 @contextmanager
 def our_worker(folder: Path) -> Generator[tuple[ClientSettings, float, int]]:
-    """Run one worker on a Redis of its own; give the client's settings, the cold start in s, and the worker's pid."""
+    """Run one worker on a separate Redis; yield the client's settings, the cold start in s, and the worker's pid."""
     with EmbeddedRedis(folder / "redis", die_with_parent=True) as server:
         settings = ClientSettings(redis_url=server.url, environment="bench")
         models = {"CHAT_MODEL": "builtin", "EMBEDDING_MODEL": "builtin", "TRY_FIXES": "0", "SCAN_ALLOW_PRIVATE": "1"}
@@ -97,7 +97,7 @@ async def _until_ready(settings: ClientSettings) -> None:
 
 
 async def scan_ours(settings: ClientSettings, urls: list[str]) -> tuple[float, int]:
-    """Return the seconds from submit to the last result, and how many pages were scanned whole."""
+    """Return the seconds from submit to the last result, and the number of completely scanned pages."""
     payloads = ({"url": url, "standard": "wcag21aa", "assess": False} for url in urls)
     began = time.perf_counter()
     async with Client(settings) as client:
@@ -108,9 +108,9 @@ async def scan_ours(settings: ClientSettings, urls: list[str]) -> tuple[float, i
 
 
 def install_peers() -> None:
-    """Install the pinned peers, unless they are there, and as root Debian's driver of @axe-core/cli's browser.
+    """Install the pinned peers unless they exist and, as root, Debian's driver for @axe-core/cli's browser.
 
-    The peers' own browser downloads are not wanted.
+    The peers' own browser downloads are skipped.
     """
     if shutil.which("chromedriver") is None and os.geteuid() == 0 and shutil.which("apt-get"):
         subprocess.run(["apt-get", "update", "-q"], check=True)
@@ -187,7 +187,7 @@ def resident_mb(pid: int, *, generations: int = 6) -> float:
 
 
 def scans(bench: Bench) -> list[Row]:
-    """Scans a minute; cold start and one warm scan of ours, and memory: of the worker alone, and with its browser."""
+    """Measure scans per minute; Sightline's cold start, a warm scan, and its memory without and with browser."""
     install_peers()
     took: dict[str, list[float]] = {SIGHTLINE.name: [], "pa11y-ci": [], "@axe-core/cli": []}
     with tempfile.TemporaryDirectory() as folder, served_site() as base, our_worker(Path(folder)) as ours:

@@ -1,4 +1,4 @@
-"""Browsers on the live page of a batch, for ``web_rows.py``: 199 that listen, a real one, and scans beside them."""
+"""Browsers on the live page of a batch, for ``web_rows.py``: 199 listeners, a real browser, and concurrent scans."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ new MutationObserver(() => requestAnimationFrame(() => setTimeout(() => {
 
 @contextmanager
 def pages_at(redis_url: str) -> Generator[tuple[int, int]]:
-    """Run ``sightline web``; give its port and its process id."""
+    """Run ``sightline web``; yield its port and its process id."""
     settings = {"REDIS_URL": redis_url, "ENVIRONMENT": KEYS.environment, "EMBEDDING_MODEL": "builtin"}
     command = [sys.executable, "-m", "sightline", "web", "--port", "0"]
     environment = {**os.environ, **settings, "CHAT_MODEL": "builtin"}
@@ -59,7 +59,7 @@ def pages_at(redis_url: str) -> Generator[tuple[int, int]]:
 
 
 async def listened(redis_url: str, port: int) -> tuple[list[float], list[float]]:
-    """Return how long each event took to the last of the listeners, and until the real browser drew it, ms."""
+    """Return the time in ms until the last listener got each event, and until the real browser drew it."""
     readers = [await _listen(port, LIVE) for _ in range(CLIENTS - 1)]
     heard: list[float] = []
     sent_ms: list[float] = []
@@ -82,7 +82,7 @@ async def listened(redis_url: str, port: int) -> tuple[list[float], list[float]]
 
 
 def scans_beside() -> tuple[float, float, float]:
-    """Return scans a minute: alone, beside the pages with one browser on the batch, and with all; medians in turns."""
+    """Return scans per minute: alone, with one browser on the batch's page, and with all; medians of rounds."""
     rates: dict[int, list[float]] = {-1: [], 1: [], CLIENTS: []}
     with tempfile.TemporaryDirectory() as folder, served_site() as base, our_worker(Path(folder)) as (settings, _, _):
         asyncio.run(_scan(settings, [f"{base}/kettle.html?warm"], "warm", port=0, clients=0))
@@ -100,7 +100,7 @@ def scans_beside() -> tuple[float, float, float]:
 
 
 async def _scan(settings: ClientSettings, urls: list[str], batch: str, *, port: int, clients: int) -> float:
-    """Return how long the scans take with so many browsers on their batch's page."""
+    """Return the duration of the scans with this number of browsers on their batch's page."""
     payloads: list[dict[str, Any]] = [{"url": url, "standard": "wcag21aa", "assess": False} for url in urls]
     async with Client(settings) as client:
         began = time.perf_counter()

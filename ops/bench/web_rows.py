@@ -26,7 +26,7 @@ _TOOK: Final = re.compile(r"dur=([\d.]+)")
 
 
 def web(bench: Bench) -> list[Row]:
-    """Return what its pages take, what 200 browsers on the live page do, and what that does to scans beside them."""
+    """Return the pages' times, the delays for 200 browsers on the live page, and their effect on concurrent scans."""
     bench.fresh()
     asyncio.run(seed(bench.url))
     with pages_at(bench.url) as (port, pid):
@@ -75,7 +75,7 @@ def _beside(alone: float, one: float, all_of_them: float) -> Row:
 
 
 def paths(number: int = 7) -> dict[str, str]:
-    """Return the addresses that are measured, by name; each ``number`` has a site that nobody looked at before."""
+    """Return the addresses that are measured, by name; each ``number`` has a site that was not requested before."""
     site = number % SITES
     return {
         "overview": "/",

@@ -1,7 +1,7 @@
-"""What ``web_rows.py`` looks at: 100,000 recorded scans of 80,000 pages, as a year of nightly scans leaves them.
+"""The data for ``web_rows.py``: 100,000 recorded scans of 80,000 pages, as after a year of nightly scans.
 
 Fifty sites of 1,600 pages: one component barrier on all pages of a site, 99 on 16 pages each. A fourth of the pages
-changed 20 days ago and has two records. Each twentieth has a vector. Besides: a year of daily sums, 200 waivers, 500
+changed 20 days ago and has two records. One in twenty has a vector. In addition: a year of daily sums, 200 waivers, 500
 dead letters, a page of 5,000 findings with its result, and an ended batch of 10,000.
 """
 
@@ -33,7 +33,7 @@ WAIVED: Final = (13, 38, 63, 88)
 NOW_MS: Final = int(time.time() * 1000)
 DAY_MS: Final = 86_400_000
 KEPT: Final = 4
-"""Results that are kept of the pages seen last of a site."""
+"""Number of a site's most recently seen pages whose results are kept."""
 LIVE, LARGE = "live", "large"
 _TOGETHER: Final = 500
 

@@ -1,7 +1,7 @@
-"""Photographs the program at work, scanning the sample shop: ``python ops/captures/make.py``.
+"""Captures the program's terminal output while it scans the sample shop: ``python ops/captures/make.py``.
 
-Real Redis, real workers, real pages; each command runs in a pseudo-terminal of 80 or 120 columns, and what it wrote
-there is kept as text and as SVG. Nothing is drawn by hand: to change a picture, change the program.
+Real Redis, real workers, real pages; each command runs in a pseudo-terminal of 80 or 120 columns, whose output is
+stored as text and as SVG. Nothing is drawn by hand: to change a picture, change the program.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 OUT: Final = ROOT / "ops/captures"
 DOCS: Final = ROOT / "docs/captures"
 HEIGHTS: Final = {80: 24, 120: 40}
-"""Of the live board's screen, by width."""
+"""Height of the live board's screen, by width."""
 WIDTHS: Final = (80, 120)
 ROUNDS: Final = 4
-"""Times the shop's pages are listed, each time as other addresses: enough work to watch."""
+"""How often the shop's pages are listed, each time under other addresses: enough work to watch."""
 TABLED: Final = ("/index.html", "/journal.html", "/kettle.html", "/story.html")
 AT_WORK: Final = re.compile(rb"Scanning: [1-9]")
 _FRAME: Final = re.compile(r"\r\x1b\[2K|\x1b\[1A\x1b\[2K")
@@ -63,11 +63,11 @@ def main() -> int:
 
 
 def photograph(width: int, environment: dict[str, str], listed: Path, pages: list[str]) -> None:
-    """Take the pictures of one width: the bar and the board in the midst of a batch, then the table of the pages."""
+    """Take the pictures of one width: the bar and the board during a batch, then the table of the pages."""
     boards: list[str] = []
 
     def look() -> None:
-        time.sleep(4)  # the camera waits for the workers to be in full swing; nothing depends on how long
+        time.sleep(4)  # waits until the workers are busy; the exact time does not matter
         boards.append(shown(["top"], width, environment, height=HEIGHTS[width], screens=3))
 
     scan = ["scan", "--file", str(listed), "--batch", f"nightly-{width}", "--fail-on", "never", "-o", os.devnull]
@@ -89,7 +89,7 @@ def shown(
     screens: int = 0,
     on_work: Callable[[], None] | None = None,
 ) -> str:
-    """Return all that a command writes to a terminal of this size; ``on_work`` is called once it has begun.
+    """Return a command's complete output to a terminal of this size; ``on_work`` is called once it has begun.
 
     It is sent a q once it has drawn so many ``screens``, where that is not 0.
     """

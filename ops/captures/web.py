@@ -1,7 +1,7 @@
-"""Photographs the pages of ``sightline web`` over the sample shop: ``python ops/captures/web.py``.
+"""Takes the screenshots of ``sightline web`` with the sample shop: ``python ops/captures/web.py``.
 
-The shop is scanned for real, and each page is taken light, dark and as a phone shows it, into ``docs/board``. Nothing
-is drawn by hand: to change a picture, change the page.
+The shop is really scanned; each page is captured in light and dark and on a phone, into ``docs/board``. Nothing is
+drawn by hand: to change a picture, change the page.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Holds Redis against the producers' journal and trusts neither the workers nor their logs.
+"""Compares Redis with the producers' journal, independently of the workers and their logs.
 
-Every check returns sentences, one for each thing that is not as it must be; no sentence means that nothing was lost,
-doubled or left over. Read straight from Redis with plain commands; nothing is repaired.
+Every check returns a sentence for each discrepancy; none means that nothing was lost, doubled or left over. Read
+straight from Redis with plain commands; nothing is repaired.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class Auditor:
             kept = await saver.aget_tuple({"configurable": {"thread_id": name}})
             turns = [] if kept is None else parse_turns(kept.checkpoint["channel_values"].get("turns", ""))
             spoken = [turn.job_id for turn in turns]
-            # A failover may take a turn's end back: it is spoken again, behind turns that were asked meanwhile.
+            # A failover may undo the end of a turn: it is answered again, after turns that were asked meanwhile.
             if sorted(spoken) != sorted(job_ids[-len(spoken) :]) or (job_ids and not spoken):
                 wrong.append(f"thread {thread}: asked {job_ids[-max(len(spoken), 5) :]}, spoken {spoken}")
         return wrong

@@ -1,4 +1,4 @@
-"""Clients among the faults: they submit, look, wait, watch and cancel, not durably, in each form that a client has.
+"""Clients during the faults: they submit, query, wait, watch and cancel, not durably, in each form of client.
 
 Unlike the crowd they do not repeat a call until it works. One that may have happened is followed up by its job's id;
 one that was refused must not have happened, and its id is not used again.
@@ -31,10 +31,10 @@ from producer.errors import (
 T = TypeVar("T")
 
 REPLY_S: Final = 30.0
-"""By when a call of Redis ends (producer/redis/raw_connection.py); cancelling looks first, then cancels."""
+"""Time limit of a call to Redis (producer/redis/raw_connection.py); cancelling looks first, then cancels."""
 WAIT_S: Final = 15.0
 ENDS_S: Final = 5.0
-"""Until the end of a wait is noticed, where Redis does not reply (producer/client/event_stream.py)."""
+"""Extra time of a wait while Redis does not reply (producer/client/event_stream.py)."""
 WATCH_S: Final = 4.0
 PAUSE_S: Final = 0.5
 PASSING: Final = (RedisUnreachable, RedisUnsuitable, QueueFull)
@@ -52,7 +52,7 @@ class Caller:
         self._dice = random.Random(f"{seed} {form.name}")  # noqa: S311  a plan, not a secret
 
     async def run(self, *, seconds: float) -> None:
-        """Call for ``seconds``; what is begun then is finished."""
+        """Make calls for ``seconds``, then finish those that have begun."""
         until, number = time.monotonic() + seconds, 0
         while time.monotonic() < until:
             number += 1
@@ -95,7 +95,7 @@ class Caller:
         return True
 
     async def _follow(self, job_id: str) -> None:
-        """Do one more thing about the job, and see its end or not."""
+        """Make one more call about the job, and record whether it ended."""
         form, began = self._form, time.monotonic()
         what = self._dice.choices(list(SHARES), list(SHARES.values()))[0]
         try:

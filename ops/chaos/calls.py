@@ -1,6 +1,6 @@
-"""Every call of a client, in the journal before it is made and when it has ended: those that end late, or never.
+"""Records every call of a client in the journal, before it is made and when it has ended, to find late or hung ones.
 
-A call that has not ended a minute after its deadline is given up, so that the run ends and can tell.
+A call that has not ended a minute after its deadline is abandoned, so that the run can end and report it.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ DONE: Final = "done"
 
 
 class NeverReturned(Exception):
-    """A call was given up: a fault of what was called."""
+    """A call was abandoned: a fault in the called program."""
 
 
 @dataclass
 class CallFigures:
-    """What is known of one kind of call."""
+    """Figures about one kind of call."""
 
     deadline_s: float
     outcomes: Counter[str] = field(default_factory=Counter[str])
@@ -74,7 +74,7 @@ class Calls:
 
 
 def late_calls(journal: Journal) -> list[str]:
-    """Return what is wrong: each call that ended after its deadline and grace, or never."""
+    """Return each call that ended after its deadline and grace, or never."""
     returned = {fact["call"]: fact for fact in journal.facts("returned")}
     wrong: list[str] = []
     for call in journal.facts("called"):

@@ -1,6 +1,6 @@
 """The three forms of a client, with the same few calls: async, blocking in a thread, and the command line as a program.
 
-What a call raises is the product's error in each form: of a program it is read from exit code and stderr.
+Each form raises the product's errors; the command line's are derived from exit code and stderr.
 """
 
 # ruff: noqa: D102  the few calls are what they are called
@@ -31,15 +31,15 @@ T = TypeVar("T")
 ROOT: Final = Path(__file__).resolve().parents[2]
 INTERRUPTED: Final = 130
 ANSWERED: Final = (0, 1, 2)
-"""Exit codes of a command that had its answer: all fine, findings, no result of the page."""
+"""Exit codes of a command that got its answer: passed, findings, no result of the page."""
 
 
 class Unforeseen(Exception):
-    """A program ended as none should: a fault of the product."""
+    """A program ended unexpectedly: a fault in the product."""
 
 
 class Form(ABC):
-    """One form. ``grace_s`` is what a loaded machine may add to the deadline of its calls."""
+    """One form. ``grace_s`` is the extra time of its calls on a loaded machine."""
 
     name: str
     grace_s: float = GRACE_S
@@ -58,7 +58,7 @@ class Form(ABC):
 
     @abstractmethod
     async def watch(self, job_id: str, *, seconds: float) -> None:
-        """Hear of events for so long, or until the job has ended."""
+        """Read events for this time, or until the job has ended."""
 
 
 class AsyncForm(Form):
@@ -91,7 +91,7 @@ class AsyncForm(Form):
 
 
 class BlockingForm(Form):
-    """``BlockingClient``, each call in a thread that does not keep the program from its end."""
+    """``BlockingClient``, each call in a daemon thread."""
 
     name = "blocking"
 
@@ -141,7 +141,7 @@ class CommandForm(Form):
         await self._run("watch", "--json", interrupted_after_s=seconds)
 
     async def _run(self, *words: str, interrupted_after_s: float = 0.0) -> str:
-        """Return what the command wrote; raises what its exit code means."""
+        """Return the command's output; raises the error for its exit code."""
         pipe = asyncio.subprocess.PIPE
         command = tied((sys.executable, "-m", "producer.cli.main", *words))
         process = await asyncio.create_subprocess_exec(
@@ -174,7 +174,7 @@ async def _both(process: asyncio.subprocess.Process) -> tuple[str, str]:
 
 
 def raise_for(code: int | None, complained: str, words: tuple[str, ...], *, is_interrupted: bool) -> None:
-    """Raise what a command's exit means; return where it had its answer."""
+    """Raise the error for a command's exit code; return if it got its answer."""
     if code in ANSWERED or (is_interrupted and code in {INTERRUPTED, -signal.SIGINT}):
         return
     if code == Unconfirmed.exit_code and "may have been" in complained:

@@ -1,7 +1,7 @@
 """The producers: batches of scans, conversations, cancellations, all acknowledged durably and noted in the journal.
 
-A call that failed is made again with the same ids until it is answered, as any careful producer would: what the first
-try wrote must not be written twice.
+A failed call is repeated with the same ids until it succeeds, as a careful producer would: nothing may be written
+twice.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ OUTSTANDING: Final = 20
 THREADS: Final = 3
 QUESTIONS: Final = ("Which page has the worst barriers?", "What is wrong with it?", "How many images lack a text?")
 PASSING: Final = (RedisUnreachable, RedisUnsuitable, QueueFull, NotDurable, WaitTimeout, NeverReturned)
-"""Errors of a moment, and what the auditor will tell; any other ends the run, and the run is a failure."""
+"""Temporary errors, and errors that the auditor reports; any other error fails the run."""
 REPLY_S: Final = 30.0
-"""By when a call of Redis ends; a durable one may first ask how Redis writes."""
+"""Time limit of a call to Redis; a durable one may first ask for Redis's persistence settings."""
 WAIT_S: Final = 60.0
 ENDS_S: Final = 5.0
 
 
 class Crowd:
-    """Submits until told to stop, then sees every job to its end."""
+    """Submits until stopped, then waits for every job to end."""
 
     def __init__(self, client: Client, calls: Calls, journal: Journal, urls: list[str], *, seed: int) -> None:
         self._client = client
@@ -49,7 +49,7 @@ class Crowd:
         self.tries_again = 0
 
     async def run(self, *, seconds: float) -> None:
-        """Submit for ``seconds``; what is begun then is finished."""
+        """Submit for ``seconds``, then finish the calls that have begun."""
         until = _now() + seconds
         async with asyncio.TaskGroup() as producers:
             producers.create_task(self._submit_batches(until))

@@ -1,4 +1,4 @@
-"""Does to the stage what the plan says: one coroutine a fault, found by its name."""
+"""Applies the plan's faults to the stage: one coroutine per fault, found by its name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SLOW_S: Final = 0.15
 CLOCK_WRONG_S: Final = 3600.0
 """At most, either way."""
 REDIS_CLOCKS_S: Final = (-3600.0, -10.0, 0.0, 10.0, 3600.0)
-"""How wrong Redis' clock is made: by an hour or by 10 s, ahead or behind, and right."""
+"""Offsets of Redis' clock: an hour or 10 s, ahead or behind, and none."""
 CUTS_A_SECOND: Final = 20
 OLLAMA_FAULTS: Final = (
     {"name": "drop"},
@@ -51,7 +51,7 @@ GARBAGE: Final[tuple[dict[Any, Any], ...]] = (
 
 
 class Faults:
-    """Strikes a stage; ``done`` counts the faults that really struck."""
+    """Applies faults to a stage; ``done`` counts those that took effect."""
 
     def __init__(self, stage: Stage, journal: Journal) -> None:
         self.done: Counter[str] = Counter()
@@ -76,7 +76,7 @@ class Faults:
         }
 
     async def run(self, plan: tuple[Strike, ...]) -> None:
-        """Carry the plan out in its time; return when nothing lasts any more. What a fault raises ends it."""
+        """Carry out the plan on schedule; return when all faults are over. An error of a fault ends it."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         async with asyncio.TaskGroup() as lasting:
@@ -133,7 +133,7 @@ class Faults:
         return True
 
     async def _jump_redis(self, strike: Strike) -> bool:
-        """Set the clock of Redis to another time than it has."""
+        """Change Redis's clock to a different offset."""
         others = [wrong_s for wrong_s in REDIS_CLOCKS_S if wrong_s != self._redis_clock_s]
         self._redis_clock_s = others[int(strike.draw * len(others))]
         return self._stage.servers.set_clock(wrong_s=self._redis_clock_s)

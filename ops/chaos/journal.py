@@ -1,4 +1,4 @@
-"""What the producers were told, one JSON object a line, written before anything else happens: the auditor's witness."""
+"""The replies that producers got, a JSON object per line, written before anything else happens, for the auditor."""
 
 from __future__ import annotations
 

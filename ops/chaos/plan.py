@@ -1,4 +1,4 @@
-"""What goes wrong, when and to whom: drawn from a seed alone, so that a run can be made again. No I/O."""
+"""The faults, their times and targets, derived from a seed alone, so that a run can be repeated. No I/O."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from operator import attrgetter
 from typing import Final
 
 QUIET_S: Final = 3.0
-"""Before the first strike: there should be work to strike at."""
+"""Seconds before the first fault, so that there is work to disturb."""
 MEAN_GAP_S: Final = 1.6
-"""Between two strikes, exponentially distributed: often two things are broken at once."""
+"""Mean seconds between two faults, exponentially distributed: often two overlap."""
 
-# Weight, and the shortest and longest seconds it lasts; 0 for what is over at once.
+# Weight, and the shortest and longest duration in s; 0 for an instant fault.
 FAULTS: Final[dict[str, tuple[int, float, float]]] = {
     "worker_killed": (5, 0.0, 0.0),
     "worker_frozen": (3, 1.0, 9.0),
@@ -38,7 +38,7 @@ REGULAR: Final[dict[str, tuple[float, float, float]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """One fault. ``at_s`` counts from the start; ``draw`` (0 to 1) decides what the fault leaves open: which worker."""
+    """One fault. ``at_s`` counts from the start; ``draw`` (0 to 1) decides the rest, such as which worker."""
 
     at_s: float
     fault: str

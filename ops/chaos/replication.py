@@ -1,8 +1,8 @@
-"""Knows which writes a failover may lose, for the auditor: those after the last one that the replica had for certain.
+"""Tracks which writes a failover may lose, for the auditor: those after the last one that the replica certainly had.
 
-A mark is written to the primary again and again, and ``WAIT`` says whether the replica has it: then it has all that
-was written before. When the Sentinels name another primary, what was written since that moment may be gone, until the
-old one is dead or has become a replica. Only what ``durable=True`` acknowledged is promised there (docs/sentinel.md).
+A mark is written to the primary again and again, and ``WAIT`` says whether the replica has it: then it has everything
+written before. When the Sentinels name another primary, writes since that moment may be lost, until the old one is dead
+or has become a replica. Only what ``durable=True`` acknowledged is promised there (docs/sentinel.md).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Replication:
         self.failovers = 0
 
     async def watch(self) -> None:
-        """Look until cancelled."""
+        """Watch until cancelled."""
         try:
             while True:
                 await self._look()

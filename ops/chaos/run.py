@@ -1,9 +1,9 @@
 """Breaks everything at once and counts what was lost: ``python ops/chaos/run.py --minutes 10 --seed 1``.
 
 Real workers, a real Redis with a replica and Sentinels, a real browser, a stub of an Ollama; producers and clients of
-each form that note what they were told. While they work, processes are killed and frozen, primaries replaced,
-connections cut, clocks set, answers spoilt, garbage thrown in. Then everything is brought back, all jobs end, the
-workers stop in order, and the auditor looks. Exit code 1 on any discrepancy. The same seed makes the same plan.
+each form that record the replies they get. While they work, processes are killed and frozen, primaries replaced,
+connections cut, clocks set, answers corrupted, garbage added. Then everything is restored, all jobs end, the workers
+stop in order, and the auditor checks. Exit code 1 on any discrepancy. The same seed makes the same plan.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from producer.settings import ClientSettings
 
 START_S: Final = 120.0
 CALM_S: Final = 240.0
-"""For all jobs to end once everything works again: a worker needs a lease to take a dead one's jobs."""
+"""Time for all jobs to end once everything works again: a dead worker's jobs are reclaimed after a lease."""
 SHOWN: Final = 8
 
 
@@ -64,12 +64,12 @@ class Outcome:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing at all was wrong."""
+        """Whether there was no discrepancy."""
         return not any(self.findings.values())
 
 
 async def chaos(folder: Path, *, seconds: float, seed: int, workers: int) -> Outcome:
-    """Run one plan and audit it. Raises what a producer or a fault raised that should not have."""
+    """Run one plan and audit it. Raises unexpected errors of producers and faults."""
     outcome = Outcome()
     async with AsyncExitStack() as stack:
         stage = await stack.enter_async_context(Stage(folder, workers=workers, is_replicated=True))
@@ -113,7 +113,7 @@ async def chaos(folder: Path, *, seconds: float, seed: int, workers: int) -> Out
 
 
 async def _are_live(client: Client, count: int) -> bool:
-    """Return whether that many workers have started: before, there is nobody to strike at."""
+    """Return whether that many workers have started; before that, faults would have no target."""
     return len((await client.queue()).workers) >= count
 
 
@@ -127,7 +127,7 @@ async def _forms(stack: AsyncExitStack, settings: ClientSettings) -> list[Form]:
 
 
 async def _break(stage: Stage, faults: Faults, plan: tuple[Strike, ...], stuck: list[str]) -> None:
-    """Carry the plan out, then bring everything back: producers wait for answers that only a whole stage gives."""
+    """Carry out the plan, then restore everything: producers wait for answers that need a working stage."""
     await faults.run(plan)
     if not await stage.make_whole():
         stuck.append("primary and replica did not come together again")

@@ -1,6 +1,6 @@
-"""Redis as chaos has it: a primary and its replica behind proxies, watched by Sentinels, on a clock that can be set.
+"""The Redis of chaos runs: a primary and a replica behind proxies, watched by Sentinels, with a clock that can be set.
 
-Everybody reaches a server through its proxy, replication and Sentinels too, so that a network fault strikes them as
+All connections go through a server's proxy, including replication and Sentinels, so that network faults affect them as
 well. With ``is_replicated`` False it is one server behind a proxy. What a failover may lose: ``replication.py``.
 """
 
@@ -25,7 +25,7 @@ from tests.support.sentinels import SERVICE, sentinels
 from worker.own_redis.server import EmbeddedRedis, free_port
 
 DOWN_AFTER_MS: Final = 3_000
-"""Until Sentinels call a silent primary down: docs/sentinel.md wants 5000 or less."""
+"""Time until Sentinels consider a silent primary down: docs/sentinel.md recommends 5000 or less."""
 ANSWER_S: Final = 1.0
 IN_SYNC_S: Final = 20.0
 PROMOTED_S: Final = 40.0
@@ -82,7 +82,7 @@ class Servers:
 
     @property
     def url(self) -> str:
-        """Redis as workers and clients reach it."""
+        """The address for workers and clients."""
         if not self._is_replicated:
             return f"redis://127.0.0.1:{self.proxies[0].port}/0"
         hosts = ",".join(f"127.0.0.1:{port}" for port in self._sentinels)
@@ -120,14 +120,14 @@ class Servers:
         return sum(proxy.reset() for proxy in self.proxies)
 
     def cut_one(self, draw: float) -> None:
-        """Drop one connection, whosever it is."""
+        """Drop any one connection."""
         held = [(proxy, one) for proxy in self.proxies for one in proxy.connections]
         if held:
             proxy, one = held[int(draw * len(held))]
             proxy.cut(one)
 
     def slow_down(self, delay_s: float) -> None:
-        """Hold back each piece of data for so long; 0 ends it."""
+        """Delay each chunk of data by this time; 0 ends it."""
         for proxy in self.proxies:
             proxy.delay_s = delay_s
 
@@ -169,15 +169,15 @@ class Servers:
                 await cast("Any", redis).execute_command("CLIENT", "KILL", "TYPE", "replica")
 
     def set_clock(self, *, wrong_s: float) -> bool:
-        """Make the clock of both wrong by so much; return whether there is one that can be set."""
+        """Shift the clock of both servers by this amount; return whether it can be set."""
         if self.clock is not None:
             self.clock.set(wrong_s=wrong_s)
         return self.clock is not None
 
     async def make_whole(self) -> bool:
-        """Bring everything back; return whether primary and replica came together.
+        """Restore everything; return whether primary and replica are in sync.
 
-        The clock is set as far ahead as it has been: what was put off by it then is due.
+        The clock is set as far ahead as it has been, so that everything deferred by it is due.
         """
         self.slow_down(0.0)
         async with self._one_at_a_time:
@@ -192,7 +192,7 @@ class Servers:
 
 
 def plain(server: EmbeddedRedis) -> Redis:
-    """Return a client straight to ``server``, past its proxy, that tries nothing again."""
+    """Return a client connected directly to ``server``, without its proxy and without retries."""
     return _to(server.port)
 
 
@@ -201,7 +201,7 @@ def _to(port: int) -> Redis:
 
 
 async def until(is_so: Callable[[], Coroutine[Any, Any, bool]], *, within_s: float) -> bool:
-    """Look until it is so; return whether it came to be within the time."""
+    """Poll until the condition holds; return whether it did within the time."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(within_s):
             while not await is_so():  # noqa: ASYNC110  a server has no event to await

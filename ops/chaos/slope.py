@@ -1,4 +1,4 @@
-"""Whether samples over time are level: a line through them, what it gains in an hour, and how sure that is. No I/O."""
+"""Decides whether samples over time are level: a line through them, its gain per hour, the standard error. No I/O."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEVEL_WITHIN: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Slope:
-    """A line through samples: what it gains in an hour as a share of the mean, and the standard error of that."""
+    """A line through samples: its gain per hour as a share of the mean, and the standard error of that."""
 
     mean: float
     hourly: float
@@ -35,7 +35,9 @@ def slope_of(times_s: Sequence[float], values: Sequence[float]) -> Slope:
     rest = [value - base - slope * at for at, value in zip(times_s, values, strict=True)]
     spread = sum((at - statistics.fmean(times_s)) ** 2 for at in times_s)
     alike = max(0.0, statistics.correlation(rest[1:], rest[:-1])) if len(set(rest)) > 2 else 0.0  # noqa: PLR2004
-    repeated = min(len(times_s) / 3, (1 + alike) / (1 - alike))  # samples that tell what one would
+    repeated = min(
+        len(times_s) / 3, (1 + alike) / (1 - alike)
+    )  # neighbouring samples that carry the information of one
     error = math.sqrt(sum(r * r for r in rest) / (len(times_s) - 2) / spread * repeated)
     mean = statistics.fmean(values)
     an_hour = 3600 / (mean or 1.0)

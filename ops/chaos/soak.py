@@ -1,13 +1,12 @@
-"""Looks for what grows under a steady load, nothing broken: ``python ops/chaos/soak.py --minutes 15``.
+"""Looks for growth under a steady load without faults: ``python ops/chaos/soak.py --minutes 15``.
 
-The load comes in rounds, each of the same jobs; between two nothing is under way. Then the memory of workers, browsers
-and Redis and the open files are read: what a page in the making takes comes and goes, what is left behind stays. How
-long scans take under load counts too. The verdict on each row is its slope after the warm-up, extrapolated to an hour,
-with its error: ``level`` only where the run was long and quiet enough to have seen growth that matters, ``GROWS`` where
-it did, ``unclear`` where neither can be said. Redis keeps finished jobs for days, so there the bytes a job costs count,
-early against late.
+The load consists of rounds of the same jobs. Between two rounds, when nothing runs, the memory of workers, browsers and
+Redis and the open files are read: temporary memory is gone, leaks remain. How long scans take under load counts too.
+The verdict on each row is its slope after the warm-up, extrapolated to an hour, with its error: ``level`` only where
+the run was long and quiet enough to have seen growth that matters, ``GROWS`` where it did, ``unclear`` otherwise. Redis
+keeps finished jobs for days, so for Redis the bytes per job are compared, early against late.
 
-Exit code 0 when all is level, 1 when something grows, 2 when something is unclear.
+The exit code is 0 if everything is level, 1 if something grows, 2 if something is unclear.
 """
 
 from __future__ import annotations
@@ -45,24 +44,24 @@ CONVERSATIONS: Final = 9
 QUESTIONS: Final = 2
 """To each conversation in a round."""
 TURNS: Final = 9
-"""Questions until a conversation is followed by another. They do so at different times, as many in each round."""
+"""Questions per conversation. Conversations end at different times, the same number in each round."""
 REST_S: Final = 1.0
-"""From the last job's end to the reading, for its page's processes and connections to end."""
+"""From the last job's end to the reading, so that its page's processes and connections end."""
 WARM_UP_SHARE: Final = 1 / 3
-"""Of the run, left out: connections, caches of libraries and malloc's heap fill first (ops/chaos/README.md)."""
+"""Share of the run that is left out, while connections, caches and the heap fill (ops/chaos/README.md)."""
 FEWEST: Final = 6
-"""Samples that a line is drawn through."""
+"""Minimum samples for a line."""
 KEYS_A_TIME: Final = 1_000
 MEMORY: Final = 0.10
-"""Of the mean, in an hour: 1 kB left behind by each scan would be as much of a worker."""
+"""Share of the mean, per hour: about 1 kB leaked per scan of a worker."""
 FILES: Final = 0.30
 """They are counted whole: the first and only one more of 48 in the ten minutes that count is up to 19 % an hour."""
 DRIFT: Final = 0.50
-"""The same for what scatters more."""
+"""The same for rows with more scatter."""
 
 
 class Samples:
-    """What was seen, by name: times (s) and values; ``limits`` says what each may gain in an hour."""
+    """The samples by name: times (s) and values; ``limits`` has the allowed gain per hour of each."""
 
     def __init__(self) -> None:
         self.began = time.monotonic()
@@ -77,14 +76,14 @@ class Samples:
         values.append(value)
 
     def slopes(self) -> dict[str, Slope | None]:
-        """Return the slope of each row after the warm-up; None where there is too little to tell."""
+        """Return the slope of each row after the warm-up; None with too few samples."""
         first = (time.monotonic() - self.began) * WARM_UP_SHARE
         kept = {n: [(t, v) for t, v in zip(*row, strict=True) if t >= first] for n, row in self.rows.items()}
         return {n: slope_of(*zip(*pairs, strict=True)) if len(pairs) >= FEWEST else None for n, pairs in kept.items()}
 
 
 async def soak(folder: Path, *, seconds: float, workers: int) -> Samples:
-    """Load a stage for so long and return the samples."""
+    """Load a stage for this time and return the samples."""
     async with AsyncExitStack() as stack:
         stage = await stack.enter_async_context(Stage(folder, workers=workers, is_replicated=False))
         url = stage.servers.servers[0].url
@@ -117,7 +116,7 @@ def a_round(number: int, urls: Sequence[str]) -> list[tuple[str, JsonObject]]:
 
 
 async def _do(jobs: Sequence[tuple[str, JsonObject]], client: Client, samples: Samples) -> None:
-    """Have all of them done, a few under way at a time."""
+    """Run all of them, a few at a time."""
     left = iter(jobs)
 
     async def load() -> None:
@@ -142,7 +141,7 @@ def _read_processes(stage: Stage, samples: Samples) -> None:
 
 
 async def _kept_bytes(redis: Redis) -> int:
-    """Return what all keys take together: Redis' memory as a whole grows in steps, with its tables and indexes."""
+    """Return the memory of all keys, since Redis' total memory grows in steps, with its tables and indexes."""
     held = 0
     keys = [key async for key in redis.scan_iter(count=KEYS_A_TIME)]
     for first in range(0, len(keys), KEYS_A_TIME):

@@ -1,8 +1,8 @@
-"""Everything that can be broken, as processes of its own: Redis (``servers.py``), Ollama, a site, the workers.
+"""Everything that can fail, as separate processes: Redis (``servers.py``), Ollama, a site, the workers.
 
-A worker that ends, however it ends, is started again after a moment, as a container's restart policy would. All of
-them end with this process, even if it is killed. The data of Redis and the temporary files of the workers are below one
-folder, so that what is left over can be seen.
+A worker that ends, however it ends, is started again after a moment, as a container's restart policy would. All of them
+end with this process, even if it is killed. The data of Redis and the temporary files of the workers are in one folder,
+so that leftovers can be found.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PAGES: Final = 9
 WORKER_SETTINGS: Final = {
     "ENVIRONMENT": ENVIRONMENT,
     "LEASE_S": str(LEASE_S),
-    "MAX_TRIES": "30",  # a job that chaos strikes again and again is no poison job
+    "MAX_TRIES": "30",  # a job hit by faults repeatedly is no poison job
     "SHUTDOWN_GRACE_S": "3",
     "HOST_PLACES": "20",
     "CHAT_STALL_S": "3",
@@ -77,7 +77,7 @@ class WorkerProcess:
         return None if self._process is None or self._process.returncode is not None else self._process.pid
 
     def send(self, what: signal.Signals) -> bool:
-        """Send a signal; return whether there was somebody to hear it."""
+        """Send a signal; return whether the process exists."""
         if self.pid is None:
             return False
         with contextlib.suppress(ProcessLookupError):
@@ -85,11 +85,11 @@ class WorkerProcess:
         return True
 
     def set_clock(self, *, wrong_s: float) -> None:
-        """Make its wall clock wrong by so much, from now on and in the processes that follow."""
+        """Shift its wall clock by this amount, from now on and in later processes."""
         self.clock.write_text(str(wrong_s))
 
     async def end(self) -> int | None:
-        """Stop for good, in order; return the exit code, None for one that had to be killed."""
+        """Stop permanently and cleanly; return the exit code, None if it had to be killed."""
         self._is_ending = True
         self.send(signal.SIGCONT)
         self.send(signal.SIGTERM)
@@ -154,7 +154,7 @@ class OllamaProcess:
                 await self._start()
 
     async def kill(self) -> None:
-        """End it as a crash would; one that is being started, when it has. Safe to call twice."""
+        """Kill it like a crash, after its start has completed. Safe to call twice."""
         async with self._one_at_a_time:
             process, self._process = self._process, None
             if process is not None:
@@ -175,7 +175,7 @@ class OllamaProcess:
 
 
 class Stage:
-    """All of it, begun in order and ended in order; use as an async context manager."""
+    """The whole stage, started and stopped in order; use as an async context manager."""
 
     def __init__(self, folder: Path, *, workers: int, is_replicated: bool) -> None:
         self.folder = folder
@@ -203,7 +203,7 @@ class Stage:
         await self._stack.aclose()
 
     async def make_whole(self) -> bool:
-        """Bring back everything that is broken; return whether Redis is whole."""
+        """Restore everything that failed; return whether Redis is complete."""
         is_whole = await self.servers.make_whole()
         await self.ollama.start()
         for worker in self.workers:
@@ -215,14 +215,14 @@ class Stage:
         return list(await asyncio.gather(*(worker.end() for worker in self.workers)))
 
     def left_over(self) -> list[str]:
-        """Return what is still there of workers that have ended: temporary files, processes."""
+        """Return what ended workers left behind: temporary files, processes."""
         files = [str(path.relative_to(self.folder)) for worker in self.workers for path in worker.temp.iterdir()]
         browsers = [f"process {pid} of {name}" for pid in descendants() if "chrom" in (name := _name(pid))]
         return files + browsers
 
 
 def _changing_page(number: int) -> Reply:
-    """Return what serves a page that gets barriers and loses them: every third visit finds it changed."""
+    """Return a handler for a page that gains and loses barriers at every third visit."""
     visits = itertools.count()
 
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:

@@ -12,7 +12,7 @@ CHUNK_BYTES: Final = 65_536
 
 
 class TcpProxy:
-    """Passes bytes on to ``target_port``, of new connections; ``delay_s`` is how long each piece is held back."""
+    """Forwards new connections to ``target_port``; ``delay_s`` is the delay of each chunk."""
 
     def __init__(self, target_port: int) -> None:
         self.delay_s = 0.0
@@ -82,7 +82,7 @@ class TcpProxy:
                 one.transport.abort()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass on until one side ends; both connections end then."""
+        """Forward until one side ends; then close both connections."""
         while data := await reader.read(CHUNK_BYTES):
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)

@@ -1,6 +1,6 @@
-"""What failovers may have lost, by the journal: what was told from the last replicated write to the old primary's end.
+"""The data that failovers may have lost: replies in the journal from the last replicated write to the primary's end.
 
-Next: ``replication.py``. What was submitted durably is never among it.
+Next: ``replication.py``. Durable submits are never among it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Windows:
         self.excused = 0
 
     def excuse(self, fact: dict[str, Any]) -> bool:
-        """Return whether what was told may be lost, and count it. Facts without times are never excused."""
+        """Return whether an acknowledged fact may be lost, and count it. Facts without times are never excused."""
         if "at" not in fact:
             return False
         is_excused = any(fact["at"] >= begins and fact["began"] <= ends for begins, ends in self._spans)

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Scans a site from a pipeline without any service, and ends as `sightline scan` ends: 0 fine, 1 new barriers, 2 not all
-# was seen. Reports are in $SIGHTLINE_REPORTS. The action calls it; any other system can, too.
+# Scans a site from a pipeline without any service; the exit code is that of `sightline scan`: 0 passed, 1 new barriers,
+# 2 not all pages were scanned. Reports are in $SIGHTLINE_REPORTS. The action calls it; any other system can, too.
 #
-# SIGHTLINE_URLS      addresses, one a line; without it those in SIGHTLINE_FILE [accessibility-urls.txt], else what
-#                     the options below name
-# SIGHTLINE_START     command that serves the site, such as npm run preview: waited for, and ended with the scan
-# SIGHTLINE_BASELINE  what is known [accessibility-known.json]; where it is missing, nothing is
-# SIGHTLINE_WRITE     file to write the next baseline to, for pipelines that keep it as an artefact
-# SIGHTLINE_FAIL_ON   impact from which on a new barrier fails [serious]
+# SIGHTLINE_URLS      addresses, one per line; without it those in SIGHTLINE_FILE [accessibility-urls.txt], else those
+#                     of the options below
+# SIGHTLINE_START     command that serves the site, such as npm run preview; stopped at the end of the scan
+# SIGHTLINE_BASELINE  file of known barriers [accessibility-known.json]; if it is missing, none are known
+# SIGHTLINE_WRITE     file for the next baseline, for pipelines that keep it as an artifact
+# SIGHTLINE_FAIL_ON   lowest impact of a new barrier that fails the run [serious]
 # SIGHTLINE_REPORTS   folder of the reports [reports]
-# SIGHTLINE_OPTIONS   more options of `sightline scan`, one a line: --viewport=390x844
+# SIGHTLINE_OPTIONS   further options of `sightline scan`, one per line: --viewport=390x844
 set -eu
 
 reports=${SIGHTLINE_REPORTS:-reports}

@@ -1,4 +1,4 @@
-"""Rows of a first contact: the images, the first ``up`` of a clone, the browser's sandbox, settings, a scan."""
+"""Rows about the first use: the images, the first ``up`` of a clone, the browser's sandbox, settings, a scan."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUESTION: Final = "Which page has the worst barriers?"
 
 
 def build(fleet: Fleet) -> str:
-    """Build both images: small, labelled, with a user of a fixed id, without what installs packages."""
+    """Build both images: small, labelled, with a user of a fixed id, without package managers."""
     fleet.compose("build", "worker", "client", timeout_s=3600)
     registry, version = fleet.environ["REGISTRY"], fleet.environ["VERSION"]
     sizes: list[int] = []
@@ -39,7 +39,7 @@ def build(fleet: Fleet) -> str:
 
 
 def up(fleet: Fleet) -> str:
-    """Start the set from a clone made with a umask of 077, without a graphics card: healthy within two minutes."""
+    """Start the set from a clone made with a umask of 077, without a GPU: healthy within two minutes."""
     took_s = start(fleet)
     limits = {str(about["HostConfig"]["LogConfig"]) for name in ("redis", "worker") for about in fleet.inspect(name)}
     expect(all("max-size" in limit for limit in limits), f"logs without a limit: {limits}")
@@ -47,7 +47,7 @@ def up(fleet: Fleet) -> str:
 
 
 def start(fleet: Fleet, *options: str) -> float:
-    """Start the set and return the seconds until all of it is healthy."""
+    """Start the set and return the seconds until it is healthy."""
     began = time.monotonic()
     fleet.compose("up", "--detach", *options, timeout_s=UP_S)
     until(fleet.is_up, UP_S - (time.monotonic() - began))
@@ -55,7 +55,7 @@ def start(fleet: Fleet, *options: str) -> float:
 
 
 def sandbox(fleet: Fleet) -> str:
-    """Have the browser in its sandbox, as an unprivileged user, on a read-only disk, without pip."""
+    """Check that the browser runs in its sandbox, as an unprivileged user, on a read-only disk, without pip."""
     [worker] = [json.loads(line) for line in fleet.sightline("workers", "--json").splitlines()]
     expect(worker["sandbox"] == "on", f"the sandbox is {worker['sandbox']!r}")
     user = in_worker(fleet, "id -u; id -g").split()
@@ -67,7 +67,7 @@ def sandbox(fleet: Fleet) -> str:
 
 
 def settings(fleet: Fleet) -> str:
-    """Have every setting reach the worker out of the shell."""
+    """Check that every setting in the shell reaches the worker."""
     names = sorted(setting_names(WorkerSettings) - SET_ALREADY)
     given = dict.fromkeys(names, "7") | fleet.environ
     config = json.loads(fleet.compose("config", "--format", "json", given=given))
@@ -95,7 +95,7 @@ def scan(fleet: Fleet) -> str:
 
 
 def ask(fleet: Fleet) -> None:
-    """Ask one question of the conversation that must outlive everything."""
+    """Ask one question in the conversation that must survive everything."""
     fleet.sightline("ask", QUESTION, "--thread", "kept", "--no-cache", "--wait", "--json")
 
 

@@ -1,7 +1,7 @@
 """A container engine with Compose: the machine's if one answers, else one made from Debian's packages as root.
 
-The made one lives in a network namespace, so that no port of this machine is taken, and keeps its layers in a folder
-for the next run. All that was begun here is ended here. What the base images are then: ``images.py``.
+The latter runs in a network namespace, so that it takes no port of this machine, and keeps its layers in a folder for
+the next run. Everything started here is stopped here. Its base images: ``images.py``.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ FORWARD: Final = Path("/proc/sys/net/ipv4/ip_forward")
 
 
 class CommandFailed(Exception):
-    """A command ended with another code than 0; the message has its last lines."""
+    """A command failed; the message has its last lines."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """An engine that answers. ``own``: made here, with base images that are stood in for."""
+    """A running engine. ``own``: started here, with stand-ins for the base images."""
 
     environ: Mapping[str, str]
     own: bool
@@ -83,9 +83,9 @@ def _shown(words: Sequence[str | Path]) -> str:
 
 @contextlib.contextmanager
 def engine(folder: Path) -> Generator[Engine]:
-    """Yield an engine; one that has to be made keeps its layers under ``folder`` and ends with the block.
+    """Yield an engine; one started here keeps its layers under ``folder`` and ends with the block.
 
-    Raises ``CommandFailed`` where there is none and none can be made.
+    Raises ``CommandFailed`` if there is none and none can be started.
     """
     machines = dict(os.environ)
     if _answers(machines):
@@ -134,7 +134,7 @@ def _with_compose(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def _network() -> Generator[None]:
-    """Hold a network namespace that reaches what this machine reaches."""
+    """Keep a network namespace with this machine's network access."""
     forwarded = FORWARD.read_text()
     masquerade = ["POSTROUTING", "-s", NET, "-j", "MASQUERADE"]
     inside = ["nsenter", f"--net=/run/netns/{NAMESPACE}"]
@@ -173,7 +173,7 @@ def _end_network(masquerade: list[str]) -> None:
 
 @contextlib.contextmanager
 def _daemon(folder: Path) -> Generator[str]:
-    """Run the engine in the namespace, empty but for images; yield the address of its socket."""
+    """Run the engine in the namespace, with images only; yield the address of its socket."""
     _unmount(folder)
     config, log, socket = folder / "daemon.json", folder / "dockerd.log", folder / "docker.sock"
     config.write_text(json.dumps({**POOLS, "storage-driver": "overlay2", "features": {"buildkit": True}}))
@@ -206,7 +206,7 @@ def _daemon(folder: Path) -> Generator[str]:
 
 
 def _empty(address: str) -> None:
-    """Remove the containers and volumes of a run that was killed: this engine restarts them."""
+    """Remove the containers and volumes of a killed run, since this engine restarts them."""
     environ = {**os.environ, "DOCKER_HOST": address}
     for listed, remove in (("ps --all", "rm --force"), ("volume ls", "volume rm --force")):
         left = run(["docker", *listed.split(), "--quiet"], environ=environ).split()
@@ -215,7 +215,7 @@ def _empty(address: str) -> None:
 
 
 def _unmount(folder: Path) -> None:
-    """Unmount what an engine that was killed has left mounted below ``folder``, the innermost first."""
+    """Unmount everything that a killed engine left mounted below ``folder``, innermost first."""
     mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
     for point in reversed([point for point in mounted if point.startswith(f"{folder}/")]):
         run(["umount", point])

@@ -1,4 +1,4 @@
-"""Rows of what goes wrong: kills in the middle of work, ``down`` and ``up``, no network, bad input."""
+"""Rows about faults: kills during work, ``down`` and ``up``, no network, bad input."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ calls = json.load(urllib.request.urlopen("http://127.0.0.1:11434/stub/journal"))
 chats = [json.dumps(call["body"]["messages"]) for call in calls if call["path"] == "/api/chat"]
 print(chats[-1].count("worst barriers?"))
 """
-"""How often the question is in the model's last prompt: once of today, and once for each time before."""
+"""How often the question is in the model's last prompt: once now, and once for each earlier time."""
 
 
 def submit(fleet: Fleet, batch: str, pages: int = PAGES) -> None:
-    """Queue pages as the producer does that may do nothing else."""
+    """Queue pages as the producer, which may do nothing else."""
     urls = "\n".join(f"{PAGE}?{batch}{number}" for number in range(pages))
     fleet.client("scan", "--file", "-", "--batch", batch, "--no-assess", stdin=urls)
 
@@ -90,7 +90,7 @@ def offline(fleet: Fleet) -> str:
 
 
 def typo(fleet: Fleet) -> str:
-    """Ask for a model that is not there: `up` ends, and names it."""
+    """Request a missing model: `up` ends, and names it."""
     try:
         fleet.compose("up", "--detach", given={"CHAT_MODEL": "qwen3.5:4bb"})
     except CommandFailed:

@@ -91,7 +91,7 @@ class Fleet:
         return {row["Name"]: row["Health"] or f"{row['State']} {row['ExitCode']}" for row in rows}
 
     def is_up(self) -> bool:
-        """Whether every container is healthy, runs, or has done its task."""
+        """Whether every container is healthy, running, or finished."""
         states = self.states()
         return bool(states) and all(state in {"healthy", "running 0", "exited 0"} for state in states.values())
 
@@ -124,14 +124,14 @@ def clone(home: Path) -> None:
 
 
 def set_passwords(fleet: Fleet) -> None:
-    """Write the passwords: the workers' and the administrator's with every character."""
+    """Write the passwords; those of workers and administrator contain every kind of character."""
     for name in ("redis", "worker", "exporter-user"):
         (fleet.home / f"{name}-password").write_text(WILD + name)
     fleet.shell("ops/passwords.sh")
 
 
 def until(holds: Callable[[], bool], within_s: float) -> float:
-    """Wait until it holds and return the seconds; raises ``CommandFailed`` when the time is over."""
+    """Wait until the condition holds and return the seconds; raises ``CommandFailed`` at the limit."""
     began = time.monotonic()
     while True:
         try:
@@ -146,7 +146,7 @@ def until(holds: Callable[[], bool], within_s: float) -> float:
 
 
 def runbook(home: Path, heading: str, *, replaced: Iterable[tuple[str, str]]) -> str:
-    """Return the lines that the runbook gives under ``heading``, as one script, with the operator's own names."""
+    """Return the runbook's commands under ``heading`` as one script, with the operator's names."""
     text = (home / "ops/runbook.md").read_text()
     found = re.search(rf"^## {heading}\n+(?:<!--.*?-->\n)?```\n(.*?)```", text, re.MULTILINE | re.DOTALL)
     if not found:

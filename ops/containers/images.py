@@ -1,8 +1,8 @@
-"""The images that a run needs: stand-ins for those of registries, under their own names, and a stub of an Ollama.
+"""The images of a run: stand-ins for registry images, under the same names, and a stub of an Ollama.
 
-A made engine reaches no registry. ``python:3.12-slim-bookworm`` is then Debian's bookworm with Debian's Python (3.11),
-``redis:8`` Debian with the Redis Stack 7.4 of this project and an entry point as the image's. An engine of the machine
-pulls both. Ollama is the stub of the tests in every case: a model of gigabytes proves nothing about containers.
+An engine started here reaches no registry. ``python:3.12-slim-bookworm`` is then Debian's bookworm with Debian's Python
+(3.11), ``redis:8`` Debian with the Redis Stack 7.4 of this project and an entry point as the image's. An engine of the
+machine pulls both. Ollama is the stub of the tests in every case: a model of gigabytes proves nothing about containers.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ DEBIAN: Final = "sightline-check/debian:bookworm"
 STUB: Final = "stand-in"
 """The version of ``ollama/ollama`` that is the stub: OLLAMA_VERSION."""
 TRUST: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pip.conf")
-"""What this machine needs to reach its registries, if it has it."""
+"""Configuration that this machine needs to reach its package registries, if any."""
 
 SURPLUS: Final = ("doc", "man", "locale", "info")
 SLIM: Final = {
     "etc/dpkg/dpkg.cfg.d/docker": "".join(f"path-exclude /usr/share/{name}/*\n" for name in SURPLUS),
     "etc/apt/apt.conf.d/docker-clean": 'DPkg::Post-Invoke {"rm -f /var/cache/apt/archives/*.deb || true";};\n',
 }
-"""What makes an image of ``-slim`` small, as in Debian's: no documentation, no packages kept once installed."""
+"""The measures of Debian's ``-slim`` images: no documentation, no packages kept after installation."""
 
 
 def make(engine: Engine, folder: Path) -> None:
-    """Make the base images where the engine has none, and the stub."""
+    """Create missing base images, and the stub."""
     if engine.own:
         if not _has(engine, DEBIAN):
             _debian(engine, folder)

@@ -1,4 +1,4 @@
-"""Rows of what the runbook says to do: roll, rotate, back up, restore."""
+"""Rows about the runbook's procedures: roll, rotate, back up, restore."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def roll(fleet: Fleet) -> str:
 
 
 def healthy(fleet: Fleet) -> int:
-    """Return how many workers the engine calls healthy."""
+    """Return the number of workers that the engine reports as healthy."""
     labels = (f"label=com.docker.compose.project={fleet.project}", "label=com.docker.compose.service=worker")
     filters = [word for value in (*labels, "health=healthy") for word in ("--filter", value)]
     return len(fleet.engine.run("docker", "ps", "--quiet", *filters).split())
 
 
 def _watched(fleet: Fleet, act: Callable[[], object]) -> list[int]:
-    """Return the numbers of healthy workers while something is done, twice a second."""
+    """Return the number of healthy workers during an action, twice a second."""
     failed: list[CommandFailed] = []
 
     def acting() -> None:

@@ -1,8 +1,8 @@
 """Runs ``docker-compose.yml`` and the runbook's procedures for real: ``python ops/containers/run.py [row …]``.
 
-With the machine's engine where one answers; else root on Debian gets one made (``engine.py``), with base images that
-are stood in for (``images.py``). A row is a check; the rows of a run share one set, in the order given here. All that
-was begun is ended; layers stay under ``--cache`` for the next run. The exit code is 1 if a row fails.
+Uses the machine's engine if one answers; otherwise, as root on Debian, starts one (``engine.py``) with stand-ins for
+the base images (``images.py``). A row is a check; the rows of a run share one set, in the order given here. Everything
+started is stopped; layers stay under ``--cache`` for the next run. The exit code is 1 if a row fails.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from images import ROOT, make
 
 ROWS: Final[dict[str, Callable[[Fleet], str]]] = {**contact.ROWS, **faults.ROWS, **procedures.ROWS, **faults.BAD_INPUT}
 NEEDED: Final = ("build", "up")
-"""Rows that every run begins with."""
+"""The first rows of every run."""
 
 
 def main() -> int:

@@ -1,8 +1,8 @@
-"""What ``make demo`` runs: the whole of Sightline once, on the sample shop beside this file, with nothing left behind.
+"""The program of ``make demo``: runs all of Sightline once on the sample shop beside it and leaves nothing behind.
 
-A Redis of its own, a web server for the shop, two workers, and a client that does what a user would do: submit the
-pages as one batch, wait, write reports. Everything is stopped at the end, whatever the end is: done, failed, Ctrl-C or
-SIGTERM. Exits 0 when every page was scanned; barriers are what the shop is for.
+It starts a separate Redis, a web server for the shop, two workers, and a client that does what a user would do: submit
+the pages as one batch, wait, write reports. Everything is stopped at the end, also after a failure, Ctrl-C or SIGTERM.
+Exits 0 if every page was scanned; the shop's barriers are expected.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ ENVIRONMENT: Final = "demo"
 WORKERS: Final = 2
 QUESTIONS: Final = ("Which page has the worst barriers?", "What is wrong with that page?")
 DEADLINE_S: Final = 240.0
-"""For all pages: the slowest machine that was tried needs a fifth of it."""
+"""Time limit for all pages: the slowest machine tried needs a fifth of it."""
 TRIED_S: Final = 60.0
-"""For the changes that are tried on the pages; a report without them is one, too."""
+"""Time limit for the changes tried on the pages; the report is also useful without them."""
 STOP_S: Final = 20.0
-"""A worker hands its jobs back and ends within its grace period; then it is killed."""
+"""A worker requeues its jobs and ends within its grace period; then it is killed."""
 
 
 class DemoFailed(Exception):
-    """A part of the demo went wrong; the message is for the person who typed ``make demo``."""
+    """A part of the demo failed; the message is for the person who ran ``make demo``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the demo has to show."""
+    """The results of the demo."""
 
     pages: list[Page]
     answers: list[tuple[str, str]]
@@ -74,7 +74,7 @@ async def workers(count: int, *, redis_url: str, folder: Path) -> AsyncGenerator
     env = {
         **os.environ,
         "REDIS_URL": redis_url,
-        "REDIS_PASSWORD_FILE": "",  # empty is unset: a password is another Redis', and a port another worker's
+        "REDIS_PASSWORD_FILE": "",  # empty is unset: of another Redis, of another worker
         "METRICS_PORT": "",
         "ENVIRONMENT": ENVIRONMENT,
         "SCAN_ALLOW_PRIVATE": "1",
@@ -165,7 +165,7 @@ def _progress(total: int) -> Generator[Callable[[Page], object]]:
 
 
 async def watch_over(running: Sequence[Worker]) -> None:
-    """Raise ``DemoFailed`` as soon as a worker ends by itself, with its last words."""
+    """Raise ``DemoFailed`` as soon as a worker exits by itself, with its last output."""
     ends = [asyncio.create_task(worker.process.wait()) for worker in running]
     try:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)

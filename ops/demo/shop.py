@@ -31,7 +31,7 @@ PAGES: Final = (
 
 class _QuietHandler(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class names it so
-        """Keep quiet: the terminal belongs to who serves."""
+        """Log nothing: the terminal belongs to the calling program."""
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def served(folder: Path = SITE) -> Generator[str]:
 
 @contextmanager
 def workers(count: int, environment: Mapping[str, str]) -> Generator[None]:
-    """Run workers until the end of the block; what they say is thrown away."""
+    """Run workers until the end of the block; their output is discarded."""
     quiet = subprocess.DEVNULL
     command = [sys.executable, "-m", "worker"]
     running = [subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet) for _ in range(count)]

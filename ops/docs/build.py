@@ -1,4 +1,4 @@
-"""Builds the documentation in ``site/``; a dead link, a page that no menu has, or an unknown name ends it with 1.
+"""Builds the documentation in ``site/``; exits with 1 for a dead link, a page missing in the menu, or an unknown name.
 
 Pages lie where they are read in the repository (``docs/``, ``ops/``, the root) and link each other by relative paths.
 They are copied to ``.cache/docs/pages`` under the same paths, so that links hold on the site as well. Zensical runs in
@@ -30,7 +30,7 @@ def menu() -> list[str]:
 
 
 def wrong_in_menu() -> Iterator[str]:
-    """Give a line for each page of ``docs/`` that the menu lacks, and for each that it has and that is not there."""
+    """Yield a line for each page of ``docs/`` missing in the menu, and for each menu entry without a page."""
     there = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
     for name in sorted(there.difference(menu())):
         yield f"ops/docs/mkdocs.yml: nav does not have {name}: add it where its reader looks for it"
@@ -40,13 +40,13 @@ def wrong_in_menu() -> Iterator[str]:
 
 
 def pages() -> Iterator[Path]:
-    """Give the pages of the menu, and the decisions, which a page of the menu lists."""
+    """Yield the pages of the menu, and the decisions, which one of these pages lists."""
     yield from (ROOT / name for name in menu())
     yield from sorted((ROOT / "ops/decisions").glob("0*.md"))
 
 
 def pictures(page: Path) -> Iterator[Path]:
-    """Give the pictures that a page shows."""
+    """Yield the pictures that a page shows."""
     yield from ((page.parent / name).resolve() for name in PICTURE.findall(page.read_text()))
 
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# All that `make check` checks. Runs to the end, so that one round shows everything that is wrong.
+# The checks of `make check`. All of them run, so that one run shows every problem.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 bin=.venv/bin
 failed=()
 
-# check WHAT COMMAND…: run COMMAND; show what it said only when it fails.
+# check WHAT COMMAND…: run COMMAND; show its output only if it fails.
 check() {
   local what=$1 said
   shift
@@ -17,7 +17,7 @@ check() {
   fi
 }
 
-# The sign of an address is written so that this file is not found by itself.
+# The pattern of an address is written so that it does not match this file.
 no_addresses() {
   local found=0
   grep -nHE '[:]//|--(extra-)?index[-]url|--find[-]links' \

@@ -1,7 +1,7 @@
-"""Checks what can be checked of compose, Dockerfile and Kubernetes files without running them; a line for each problem.
+"""Checks Compose, Docker and Kubernetes files as far as possible without running them; prints a line per problem.
 
-Part of ``make check``. Schemas are in ``ops/schemas``; what they cannot know (our settings, streams, grace periods) is
-checked in words here. What nobody has run is in ``ops/not-run.md``.
+Part of ``make check``. Schemas are in ``ops/schemas``; Sightline's settings, streams and grace periods, which they do
+not cover, are checked here. ``ops/not-run.md`` lists what has not been run.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SANDBOX_CALLS: Final = ["chroot", "clone", "unshare"]
 """System calls that Chromium's sandbox needs beyond the engine's default profile: all three, and no other."""
 
 
-class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # pyright: ignore[reportGeneralTypeIssues, reportUntypedBaseClass]  # libyaml's is ten times as fast
+class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # pyright: ignore[reportGeneralTypeIssues, reportUntypedBaseClass]  # libyaml's loader is ten times as fast
     """YAML with Compose's ``!override``, which replaces a value of the file before instead of merging with it."""
 
 
@@ -62,7 +62,7 @@ def schema(root: Path, name: str) -> Tree:
 
 
 def against(what: str, tree: Any, rules: Tree) -> Iterator[str]:
-    """Give what the schema says against ``tree``."""
+    """Yield the schema's objections to ``tree``."""
     for error in jsonschema.Draft7Validator(rules).iter_errors(tree):
         yield f"{what}: {'/'.join(str(part) for part in error.absolute_path)}: {error.message[:200]}"
 
@@ -71,7 +71,7 @@ def against(what: str, tree: Any, rules: Tree) -> Iterator[str]:
 
 
 def compose(root: Path) -> Iterator[str]:
-    """Give the problems of the Compose files."""
+    """Yield the problems of the Compose files."""
     rules = schema(root, "compose-spec.json")
     [tree] = load(root / "docker-compose.yml")
     yield from against("docker-compose.yml", tree, rules)
@@ -98,7 +98,7 @@ def compose(root: Path) -> Iterator[str]:
 
 
 def _sandbox(root: Path, worker: Tree) -> Iterator[str]:
-    """Give what keeps Chromium's sandbox from being on, and what opens more than it needs."""
+    """Yield settings that disable Chromium's sandbox, and those that permit more than it needs."""
     if f"seccomp:./{SECCOMP}" not in worker["security_opt"]:
         yield f"docker-compose.yml: worker: without {SECCOMP} the browser has no sandbox"
     profile = json.loads((root / SECCOMP).read_text())
@@ -108,7 +108,7 @@ def _sandbox(root: Path, worker: Tree) -> Iterator[str]:
 
 
 def versions(root: Path) -> Iterator[str]:
-    """Give the files whose version of the images is another than the project's."""
+    """Yield the files with an image version other than the project's."""
     version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
     patterns = {
         "docker-compose.yml": r"sightline-(?:worker|producer):([\w.]+)",
@@ -151,7 +151,7 @@ def _mounts(root: Path, volumes: Iterable[str], declared: Mapping[str, object]) 
 
 
 def environment(what: str, given: Mapping[str, str | None]) -> Iterator[str]:
-    """Give the variables that a worker does not know or refuses."""
+    """Yield the variables that a worker does not know or refuses."""
     known = setting_names(WorkerSettings)
     yield from (f"{what}: {name} is no setting" for name in given if name not in known)
     values = {name: VARIABLE.sub(r"\1", str(value)) for name, value in given.items() if value is not None}
@@ -162,7 +162,7 @@ def environment(what: str, given: Mapping[str, str | None]) -> Iterator[str]:
 
 
 def grace(what: str, given: Mapping[str, str], period: str | int) -> Iterator[str]:
-    """Give a problem where a worker would be killed before it has handed its jobs back."""
+    """Yield a problem for each worker that would be killed before it has requeued its jobs."""
     settings = WorkerSettings.from_env({"SHUTDOWN_GRACE_S": str(given["SHUTDOWN_GRACE_S"])})
     needed_s = settings.shutdown_grace_s + settings.lease_s
     if float(str(period).removesuffix("s")) <= needed_s:
@@ -173,7 +173,7 @@ def grace(what: str, given: Mapping[str, str], period: str | int) -> Iterator[st
 
 
 def dockerfile(root: Path) -> Iterator[str]:
-    """Give the problems of the image: what it copies, whose it is, what it installs."""
+    """Yield the problems of the image: copied files, user, installed packages."""
     text = re.sub(r"\\\n", " ", (root / "ops/Dockerfile").read_text())
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     stages: dict[str, list[str]] = {}
@@ -221,7 +221,7 @@ def _copies(root: Path, lines: Iterable[str]) -> Iterator[str]:
 
 
 def kubernetes(root: Path) -> Iterator[str]:
-    """Give the problems of ``ops/k8s``; kustomize itself looks at it too where kubectl is there."""
+    """Yield the problems of ``ops/k8s``; kustomize also checks it if kubectl is installed."""
     folder = root / "ops/k8s"
     [kustomization] = load(folder / "kustomization.yaml")
     missing = [name for name in kustomization["resources"] if not (folder / name).exists()]
@@ -261,7 +261,7 @@ def kubernetes(root: Path) -> Iterator[str]:
 
 
 def _leads_to_pods(service: Tree, objects: Iterable[Tree]) -> Iterator[str]:
-    """Give a problem where a Service selects no pod of ours, or names no port of it."""
+    """Yield a problem for each Service that selects none of the pods, or names a port that they lack."""
     wanted: Tree = service["spec"]["selector"]
     pods = [tree["spec"]["template"] for tree in objects if tree["kind"] == "Deployment"]
     chosen = [pod for pod in pods if wanted.items() <= pod["metadata"]["labels"].items()]
@@ -289,7 +289,7 @@ def _kustomized(folder: Path) -> Iterator[str]:
 
 
 def closed(rules: Tree) -> Tree:
-    """Return the schema of a custom resource with no room for unknown fields, as the API server checks it."""
+    """Return the schema of a custom resource without unknown fields, as the API server checks it."""
     if rules.get("type") == "object" and "properties" in rules:
         inner = {name: closed(rule) for name, rule in rules["properties"].items()}
         return {**rules, "properties": inner, "additionalProperties": False}
@@ -302,7 +302,7 @@ def closed(rules: Tree) -> Tree:
 
 
 def alerts(root: Path) -> Iterator[str]:
-    """Give the alerts without a test, a panel or an entry in the runbook, and the entries without an alert."""
+    """Yield the alerts without a test, a panel or a runbook entry, and the entries without an alert."""
     rules = [
         rule for tree in load(root / "ops/prometheus/alerts.yml") for group in tree["groups"] for rule in group["rules"]
     ]
@@ -322,7 +322,7 @@ def alerts(root: Path) -> Iterator[str]:
 
 
 def errors(root: Path) -> Iterator[str]:
-    """Give the errors that the runbook does not explain, and rows of the runbook that are no errors."""
+    """Yield the errors that the runbook does not explain, and runbook rows for unknown errors."""
     kinds = {
         name: kind
         for name, kind in vars(tree_of_errors).items()

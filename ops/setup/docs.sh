@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the documentation in site/, with what ops/docs.lock pins in an environment of its own.
+# Builds the documentation in site/, with the pins of ops/docs.lock in a separate environment.
 # usage: ops/setup/docs.sh PYTHON
 set -eu
 cd "$(dirname "$0")/../.."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes requirements.lock: every dependency of workers and developers, for every platform, pinned with its hashes and
-# without any address. Pins that still fit stay, unless --upgrade is given.
+# without any address. Pins that still fit are kept, unless --upgrade is given.
 # usage: ops/setup/lock.sh PYTHON [option of uv …]
 set -eu
 cd "$(dirname "$0")/../.."
@@ -29,10 +29,10 @@ write_lock() {
 
 [ -x .cache/uv/bin/uv ] || step "uv" install_uv
 step "requirements.lock" write_lock requirements.lock pyproject.toml --extra worker --extra web --extra cloud --group dev "$@"
-# What the images hold: the same versions, without the developers' tools. setuptools builds the project itself.
+# The packages of the images: the same versions, without the developers' tools. setuptools builds the project itself.
 step "ops/worker.lock" write_lock ops/worker.lock pyproject.toml --extra worker --extra web --extra cloud --group build --constraint requirements.lock
 step "ops/producer.lock" write_lock ops/producer.lock pyproject.toml --group build --constraint requirements.lock
-# What builds the site of documentation, and nothing of the project.
+# The packages that build the documentation, without the project's.
 step "ops/docs.lock" write_lock ops/docs.lock --group docs "$@"
-# What installs requirements.lock.
+# The packages that install requirements.lock.
 step "ops/setup.lock" write_lock ops/setup.lock --group setup "$@"

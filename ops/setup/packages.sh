@@ -18,10 +18,10 @@ if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
   say "$python is Python $version: 3.11 or newer is needed; name one: make PYTHON=python3.12"
   exit 1
 fi
-# A shell in which .venv is active names that one's Python, which is about to be removed.
+# In a shell with an active .venv, python is that environment's, which is about to be removed.
 python=$("$python" -c 'import sys; print(getattr(sys, "_base_executable", sys.executable))')
 
-# Debian ships Python without the part that puts pip into a virtual environment.
+# Debian ships Python without the module that installs pip into a virtual environment.
 if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
   package=python$version-venv
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
@@ -33,7 +33,7 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
   step "Debian's $package" apt-get install -y --no-install-recommends "$package"
 fi
 
-# With uv in a few seconds; with pip in a minute where pip was given another index or a proxy, or where uv cannot.
+# uv takes a few seconds; pip takes a minute, and is used with another index, with a proxy, or if uv fails.
 install_packages() {
   if [ -f ops/setup.lock ] && pip_is_as_it_comes && with_pip ops/setup.lock && with_uv requirements.lock; then
     return
@@ -49,7 +49,7 @@ with_pip() {
   .venv/bin/python -m pip install --disable-pip-version-check --no-input --require-hashes --only-binary=:all: -r "$1"
 }
 
-# Nothing of uv's stays on the machine. Bytecode is compiled on all cores.
+# uv leaves nothing on the machine. Bytecode is compiled on all cores.
 with_uv() {
   UV_NATIVE_TLS=1 UV_HTTP_RETRIES=1 .venv/bin/uv pip install --python .venv/bin/python --no-config --no-cache --no-progress \
     --require-hashes --only-binary :all: --compile-bytecode -r "$1"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by the set-up scripts: one line for each step, the step's own words only when it fails.
+# Sourced by the set-up scripts: prints one line per step, and the step's output only if it fails.
 
 # step WHAT COMMAND…: run COMMAND with stdin closed; its status is returned.
 step() {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests: with arguments, pytest with these; without, all of them, side by side, and then those that need the
-# machine for themselves.
+# Runs the tests: with arguments, pytest with these; without, all of them in parallel, and then those that need the
+# machine to themselves.
 # usage: ops/setup/tests.sh [argument of pytest …]
 set -u
 cd "$(dirname "$0")/../.." || exit 1

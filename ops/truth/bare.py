@@ -1,7 +1,7 @@
 """Unmodified axe-core, run on the page that the product has just audited, and on a plain load of it.
 
 The vendored file is evaluated as it is on disk, in an isolated world of every frame; frames talk to each other by
-axe-core's own messages. Of ours are only timers, as a page at rest runs no others.
+axe-core's own messages. Only the timers are Sightline's, since a page at rest runs no others.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ _RUN: Final = """(async () => {
 
 @dataclass(slots=True)
 class Beside:
-    """What bare axe-core reports of the page that the product audited, and the product's own raw report."""
+    """Bare axe-core's report on the page that the product audited, and the product's own raw report."""
 
     bare: JsonObject = field(default_factory=dict[str, Any])
     failure: str = ""
     report: AxeReport = field(default_factory=AxeReport)
     has_shadowed_names: bool = False
-    """A form has a field that stands in for what axe-core reads of the form."""
+    """A form has a field that shadows a property which axe-core reads."""
 
 
 _beside: ContextVar[Beside] = ContextVar("beside")
@@ -92,7 +92,7 @@ async def _frames_of(session: Session) -> list[str]:
 
 
 async def _load(session: Session, frame_id: str) -> int:
-    """Evaluate axe-core in a world of the frame; one that does not answer is left to axe-core's own limits."""
+    """Evaluate axe-core in a world of the frame; frames that do not answer are left to axe-core's own limits."""
     world = {"frameId": frame_id, "worldName": "bare"}
     made = await session.call("Page.createIsolatedWorld", world, timeout_s=_CALL_LIMIT_S)
     source = f"{_TIMERS};\n{load_axe().text};\naxe.configure({{allowedOrigins: ['<unsafe_all_origins>']}})"
@@ -125,7 +125,7 @@ class _RunWithBare(AxeRun):
 
 
 def with_bare_axe() -> AbstractContextManager[object]:
-    """Within it, ``audit_beside`` works; other scans of this process do not."""
+    """Enable ``audit_beside`` inside the block; other scans of this process do not work there."""
     return patch("worker.scan.visit.AxeRun", _RunWithBare)
 
 
@@ -140,7 +140,7 @@ async def audit_beside(engine: ScanEngine, request: ScanRequest) -> tuple[ScanRe
 
 
 async def run_on_plain_load(browser: Chromium, request: ScanRequest, settings: ScanSettings) -> JsonObject:
-    """Return what bare axe-core reports after the load event and an idle network: no scrolling, nothing at rest."""
+    """Return bare axe-core's report after the load event and an idle network, without scrolling or rest."""
     async with ScanProxy(Guard(settings), max_bytes=settings.max_bytes) as proxy:
         page = await Page.open(
             browser, proxy_port=proxy.port, viewport=Viewport(), user_agent=browser.user_agent, start_script=""

@@ -1,4 +1,4 @@
-"""Compares the product's findings with bare axe-core's, node by node, and names the reason of each difference. Pure."""
+"""Compares the product's findings with bare axe-core's, node by node, with a reason for each difference. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from producer.contract import ScanResult
 from producer.contract.rules import LINT_RULES
 
 _MAX_CHARS: Final = 2000
-"""``js/audit.js`` cuts what people read."""
+"""``js/audit.js`` shortens texts for people."""
 
 Key = tuple[str, str, str]
 """Outcome, rule and selector, as JSON."""
@@ -23,7 +23,7 @@ Kind = Literal["lost", "invented", "changed"]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One node that only one of two reports has, or that they describe differently; no ``reason`` is a fault."""
+    """One node that only one of two reports has, or that they describe differently; a fault without a ``reason``."""
 
     kind: Kind
     outcome: str
@@ -37,14 +37,14 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What may excuse a difference between the product and bare axe-core on the same page."""
+    """Facts that may explain a difference between the product and bare axe-core on the same page."""
 
     bare_failure: str = ""
     rules_left_out: frozenset[str] = frozenset()
     has_unread_frames: bool = False
     has_shadowed_names: bool = False
     cut_rules: frozenset[tuple[str, str]] = frozenset()
-    """Outcome and rule, where the product counts all nodes and shows fewer."""
+    """Outcomes and rules of which the product counts all nodes but shows fewer."""
 
 
 def product_findings(result: ScanResult) -> Findings:
@@ -78,12 +78,12 @@ def cut_rules(result: ScanResult, bare: Findings) -> frozenset[tuple[str, str]]:
 
 
 def against_bare(product: Findings, bare: Findings, why: Circumstances) -> list[Difference]:
-    """Return where the product differs from bare axe-core on the very same page."""
+    """Return the differences between the product and bare axe-core on the same page."""
     return [Difference(kind, *key, _excuse(kind, key, why)) for kind, key in _differences(ours=product, theirs=bare)]
 
 
 def against_plain_load(at_rest: Findings, first: Findings, second: Findings) -> list[Difference]:
-    """Return where bare axe-core differs between the page at rest and as loaded, where it was run twice."""
+    """Return the differences of bare axe-core between the page at rest and as loaded, if it was run on both."""
     changing = {key for _, key in _differences(ours=first, theirs=second)}
     return [
         Difference(kind, *key, "page changed between" if key in changing else "at rest")

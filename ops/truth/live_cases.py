@@ -1,4 +1,4 @@
-"""Holds the live checks against a folder of W3C's ACT test cases: ``python ops/truth/live_cases.py FOLDER``.
+"""Compares the live checks with a folder of W3C's ACT test cases: ``python ops/truth/live_cases.py FOLDER``.
 
 The folder has ``cases.json`` (rule, name, expected, path) and the pages in ``site/``, which is served at the root of a
 loopback server. Prints for each ACT rule: failed cases found, and passed or inapplicable cases wrongly found. A case
@@ -61,7 +61,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the live checks said of a case; ``note`` says what they did not look at."""
+    """The live checks' result for a case; ``note`` names what they did not check."""
 
     case: Case
     found: bool

@@ -1,10 +1,10 @@
-"""What ``make truth PAGES=…`` runs: are the product's findings those of unmodified axe-core? A row a page that differs.
+"""The program of ``make truth PAGES=…``: compares the product's findings with unmodified axe-core's, page by page.
 
 PAGES is a folder, whose HTML and XHTML documents are served at the root of a loopback server, or a file with one
-address a line. Each page is audited by the product, and right then, as it stands, by axe-core as it is on disk: what
-either has and the other lacks is ``lost`` or ``invented``, what they describe differently ``changed``. Then axe-core
-runs on a plain load of the page, without scrolling and with its animations and scripts running: those differences are
-``at rest``, or the page ``changed between``. Exits 1 on any difference without a reason, 64 for bad input.
+address a line. Each page is audited by the product and, in the same state, by axe-core as it is on disk: nodes that
+only one has are ``lost`` or ``invented``, nodes described differently are ``changed``. Then axe-core runs on a plain
+load of the page, without scrolling and with its animations and scripts running: those differences are ``at rest``, or
+the page ``changed between``. Exits 1 on any difference without a reason, 64 for bad input.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _NOT_SCANNED: Final = "not scanned"
 
 @dataclass(frozen=True, slots=True)
 class PageTruth:
-    """What came out for one page; ``nodes`` counts bare axe-core's on the page that the product audited."""
+    """The result for one page; ``nodes`` counts bare axe-core's on the page that the product audited."""
 
     url: str
     nodes: int
@@ -67,12 +67,12 @@ class _Handler(SimpleHTTPRequestHandler):
     extensions_map = {**SimpleHTTPRequestHandler.extensions_map, **_TYPES}  # noqa: RUF012  as the base class has it
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class names it so
-        """Keep quiet: the terminal is for the table."""
+        """Log nothing: the terminal is for the table."""
 
 
 @contextmanager
 def addresses_of(pages: Path) -> Generator[list[str]]:
-    """Give the addresses of the pages; a folder is served meanwhile. Raises ``SystemExit`` for bad input."""
+    """Yield the addresses of the pages; a folder is served meanwhile. Raises ``SystemExit`` for bad input."""
     if pages.is_file():
         lines = (line.strip() for line in pages.read_text(encoding="utf-8-sig").splitlines())
         yield [line for line in lines if line and not line.startswith("#")]
@@ -94,7 +94,7 @@ def addresses_of(pages: Path) -> Generator[list[str]]:
 
 
 async def look_at(engine: ScanEngine, browser: Chromium, request: ScanRequest, settings: ScanSettings) -> PageTruth:
-    """Return what the product, and bare axe-core on the same page and on a plain load, say of one page."""
+    """Return the reports of the product, and of bare axe-core on the same page and on a plain load, for one page."""
     url = str(request.url)
     result, beside = await audit_beside(engine, request)
     if result.status == "unreachable":
@@ -125,7 +125,7 @@ def _circumstances(result: ScanResult, beside: Beside) -> Circumstances:
 
 
 async def look_at_all(urls: Sequence[str], *, standard: str) -> list[PageTruth]:
-    """Return what came out for each page, in order; print those that differ as they come."""
+    """Return the result for each page, in order; print those that differ as they arrive."""
     settings = ScanSettings(allow_private=True, max_concurrent=_AT_A_TIME)
     requests = [ScanRequest.model_validate({"url": url, "standard": standard}) for url in urls]
     places = asyncio.Semaphore(_AT_A_TIME)

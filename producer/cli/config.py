@@ -65,7 +65,11 @@ def check(file: str | None) -> None:
 @config.command()
 @click.argument("url", required=False)
 @click.option(
-    "--config", "file", type=click.Path(), metavar="F", help=f"Settings file.  [default: {NAME}, here or above]"
+    "--config",
+    "file",
+    type=click.Path(),
+    metavar="F",
+    help=f"Settings file.  [default: {NAME}, here or in a parent folder]",
 )
 @json_option("One line of JSON. Default in a pipe.")
 def show(url: str | None, *, file: str | None, as_json: bool) -> None:
@@ -139,7 +143,7 @@ def _read(file: str | None) -> Config:
 
     path = Path(file) if file else find_config(Path.cwd())
     if path is None:
-        raise InputError(f"no {NAME} here or above: 'sightline config init' writes one")
+        raise InputError(f"no {NAME} here or in a parent folder: 'sightline config init' writes one")
     return without_faults(read_config(path, _options(), environment()), err=False)
 
 

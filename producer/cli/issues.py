@@ -36,7 +36,7 @@ def issues() -> None:
 
 @issues.command(short_help="Open, update, close and reopen issues.")
 @click.argument("report", required=False, type=click.Path(), metavar="[REPORT]")
-@click.option("--to", type=click.Choice(["github", "gitlab", "json"]), required=True, help="Where the issues are.")
+@click.option("--to", type=click.Choice(["github", "gitlab", "json"]), required=True, help="Tracker of the issues.")
 @click.option("--site", metavar="HOST", help="Use the whole history of this site instead of REPORT.")
 @click.option("--apply", "is_applied", is_flag=True, help="Carry out the plan; otherwise nothing is written.")
 @click.option(
@@ -188,7 +188,7 @@ def _print_end(plan: Plan, tracker: Tracker, *, is_applied: bool) -> None:
 
 def _error(fault: ApiFault) -> InputError | ServiceError:
     """Return the error for a refusal, with advice, or for a host that is unavailable."""
-    is_limited = "come back in" in str(fault)
+    is_limited = "try again in" in str(fault)
     hint = "" if is_limited else _HINTS.get(fault.status, "")
     if hint:
         return InputError(f"{fault}; {hint}; the steps printed above are done")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MOST_PLACES = 100
 MOST_GAP_MS = 600_000
-"""As HOST_PLACES and HOST_GAP_MS of a worker."""
+"""The same bounds as a worker's HOST_PLACES and HOST_GAP_MS."""
 
 
 @click.group(short_help="Limit the scans of a host across all workers.")
@@ -35,7 +35,7 @@ def limits() -> None:
 @click.argument("host")
 @click.option("--places", type=int, metavar="N", help="Concurrent scans of the host across all workers: 1 to 100.")
 @click.option(
-    "--gap", "gap_ms", type=int, metavar="MS", help="Minimum time between the starts of two scans: 0 to 600000."
+    "--gap", "gap_ms", type=int, metavar="MS", help="Minimum time between the starts of two scans, in ms: 0 to 600000."
 )
 def set_limits(host: str, places: int | None, gap_ms: int | None) -> None:
     """Limit HOST from its next scan on; running scans continue. An option that is not given keeps its setting.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("issue_id", metavar="[ID]", required=False)
 @click.argument("verdict", type=click.Choice(VERDICTS), metavar="[barrier|no-barrier]", required=False)
-@click.option("--reason", metavar="R", help="Why; every report shows it.")
+@click.option("--reason", metavar="R", help="Reason; every report shows it.")
 @click.option(
     "--by", metavar="NAME", help="Name of the reviewer; every report shows it.  [default: the user's login name]"
 )

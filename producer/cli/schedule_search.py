@@ -33,7 +33,7 @@ def found_now(given: Targets, asked: ScanOptions) -> Targets:
 
 
 def check_pages(payloads: Iterable[JsonObject]) -> None:
-    """Raise ``InvalidJob`` for payloads that a scan would refuse: now, rather than at three in the morning."""
+    """Raise ``InvalidJob`` for payloads that a scan would refuse, rather than at the schedule's first run."""
     for payload in payloads:
         prepare("scan", payload)
 

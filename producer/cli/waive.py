@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("fingerprint", required=False)
-@click.option("--reason", metavar="R", help="Why the barrier is accepted; every report shows it.")
+@click.option("--reason", metavar="R", help="Reason for accepting the barrier; every report shows it.")
 @click.option(
     "--until",
     type=click.DateTime(["%Y-%m-%d"]),
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     help="Last day of the waiver, UTC.  [default: no end]",
 )
 @click.option("--list", "is_list", is_flag=True, help="List the waivers.")
-@click.option("--remove", metavar="FINGERPRINT", help="Let the barrier count again.")
+@click.option("--remove", metavar="FINGERPRINT", help="Remove the waiver: the barrier counts again.")
 @json_option("With --list: one line of JSON each. Default in a pipe.")
 def waive(
     *,

@@ -36,4 +36,4 @@ class HostLimits:
         """Return the limits in words: ``2 at a time, 1,500 ms apart``."""
         places = None if self.places is None else f"{self.places:,} at a time"
         gap = None if self.gap_ms is None else f"{self.gap_ms:,} ms apart"
-        return ", ".join(filter(None, (places, gap))) or "as each worker is set"
+        return ", ".join(filter(None, (places, gap))) or "as set for each worker"

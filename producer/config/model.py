@@ -108,12 +108,14 @@ class Site(Table):
     per_pattern: Annotated[
         int | None, Field(ge=1, le=10_000, description="Maximum pages per crawl of one pattern.")
     ] = None
-    match: Annotated[Texts, Field(description="Of sitemaps and crawls, only pages such as '/shop/*'.")] = []
-    exclude: Annotated[Texts, Field(description="Of sitemaps and crawls, skip pages such as '*/print/*'.")] = []
+    match: Annotated[Texts, Field(description="Only pages of sitemaps and crawls that match, such as '/shop/*'.")] = []
+    exclude: Annotated[
+        Texts, Field(description="Skip pages of sitemaps and crawls that match, such as '*/print/*'.")
+    ] = []
     replace: Annotated[dict[Address, Address], Field(description="Prefixes to replace in addresses of sitemaps.")] = {}
-    ignore_robots: Annotated[bool, Field(description="Of sitemaps and crawls, also pages that robots.txt forbids.")] = (
-        False
-    )
+    ignore_robots: Annotated[
+        bool, Field(description="Include pages of sitemaps and crawls that robots.txt forbids.")
+    ] = False
 
     @model_validator(mode="after")
     def _has_pages(self) -> Site:
@@ -144,10 +146,10 @@ class PageRule(Table):
 class Limits(Table):
     """Limits on the component barriers of a run, including known ones but not waived ones."""
 
-    total: Annotated[int | None, Field(ge=0, description="In all.")] = None
-    review: Annotated[int | None, Field(ge=0, description="Findings that need review.")] = None
-    groups: Annotated[dict[str, Annotated[int, Field(ge=0)]], Field(description="On pages of a group.")] = {}
-    rules: Annotated[dict[Rule, Annotated[int, Field(ge=0)]], Field(description="Of a rule.")] = {}
+    total: Annotated[int | None, Field(ge=0, description="Maximum in total.")] = None
+    review: Annotated[int | None, Field(ge=0, description="Maximum of findings that need review.")] = None
+    groups: Annotated[dict[str, Annotated[int, Field(ge=0)]], Field(description="Maximum per group of pages.")] = {}
+    rules: Annotated[dict[Rule, Annotated[int, Field(ge=0)]], Field(description="Maximum per rule.")] = {}
 
     @property
     def is_set(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Final
 DOUBTS: Final[dict[str, str]] = {
     # The page shows nothing.
     "blank": "shows nothing",
-    "still-loading": "shows only that it is loading",
+    "still-loading": "shows only a loading indicator",
     "hidden-content": "hides all its content",
     "canvas-only": "is drawn on a canvas, which no rule can read",
     "noscript-only": "shows only content for browsers without scripts",

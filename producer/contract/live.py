@@ -42,7 +42,7 @@ class LivePath(Part):
 
 
 class LiveReport(Part):
-    """The live checks of a page; ``left_out`` maps a check to the reason why it did not run, or not to the end."""
+    """The live checks of a page; ``left_out`` maps a check to the reason why it did not run or finish."""
 
     ran: tuple[str, ...] = ()
     left_out: dict[str, str] = Field(default_factory=dict[str, str], exclude_if=not_)

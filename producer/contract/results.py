@@ -81,9 +81,9 @@ class FunctionResult(Result):
 class ScanRevision(TypedDict, total=False):
     """The fields of a scan's result that are set or cut after ``worker/scan/result.py`` created it, and where.
 
-    The journey sets ``reached_by``; the agent ``assessment`` to ``names``; the live checks ``doubts`` and ``live``; the
-    commit ``scan_id`` and ``screenshot``; the host's gate ``reason``. The size limit cuts ``findings`` and
-    ``incomplete``, a report's marks and decisions ``findings``, ``incomplete`` and ``barriers``.
+    The journey sets ``reached_by``; the agent the fields ``assessment`` to ``names``; the live checks ``doubts`` and
+    ``live``; the commit ``scan_id`` and ``screenshot``; the host's gate ``reason``. The size limit cuts ``findings``
+    and ``incomplete``; a report's marks and decisions change these two and ``barriers``.
     """
 
     reason: str
@@ -150,7 +150,7 @@ class ScanResult(Result):
     barriers: Counts = Counts()
     screenshot: str | None = None
     assessment: Assessment | None = None
-    assessment_source: str = str(AssessmentSource(reason="not asked for"))
+    assessment_source: str = str(AssessmentSource(reason="not requested"))
     changes: Changes | None = None
     notes: tuple[str, ...] = ()
     usage: Usage = Usage()

@@ -1,4 +1,4 @@
-"""Keeps leases: renews them, rides out outages, detects losses and releases them.
+"""Keeps leases: renews them, survives outages, detects losses and releases them.
 
 Used for jobs (``worker/queue/leases.py``, from a thread), host slots and conversations (``worker/limits``) and model
 slots (``worker/gpu``). Redis is authoritative, by its clock. A renewal without a reply does not lose the lease: it is

@@ -35,8 +35,8 @@ _TELL_EVERY_S: Final = 5.0
 _REQUESTS_A_PAGE: Final = 3
 """Requests allowed per wanted page, since links may be dead or lead to something other than a page."""
 _HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
-_OVER: Final = "more than --max-pages"
-_TEMPLATE: Final = "more of a pattern than --per-pattern"
+_OVER: Final = "beyond --max-pages"
+_TEMPLATE: Final = "beyond --per-pattern for one pattern"
 _ELSEWHERE: Final = "of other sites"
 
 
@@ -198,7 +198,7 @@ class _Crawl:
         if origin_of(shown) != origin_of(self._start):
             why = _ELSEWHERE
         else:
-            why = "that redirect to a page already taken" if shown in self._found.pages else self._choice.why_not(shown)
+            why = "that redirect to a page already found" if shown in self._found.pages else self._choice.why_not(shown)
         if why:
             self._found.leave_out(url, why)
             return

@@ -20,7 +20,7 @@ AGENT: Final = "Sightline"
 MAX_BYTES: Final = 512_000
 """Bytes read of a file; RFC 9309 requires at least 500 KiB."""
 BODY_S: Final = 10.0
-"""For the file's body. A sitemap is open meanwhile, and must not be late for want of its site's rules."""
+"""For the file's body. Short, since an open sitemap waits for its site's rules."""
 MOST_GAP_MS: Final = 60_000
 """Upper limit of Crawl-delay; some sites set hours to keep crawlers away."""
 _CLIENT_ERROR, _SERVER_ERROR, _TOO_MANY = 400, 500, 429

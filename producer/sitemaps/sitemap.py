@@ -156,7 +156,7 @@ class _Walk:
 
     def _take_page(self, page: str) -> None:
         pages = self._listed.pages
-        why = "named twice" if page in pages else self._choice.why_not(page)
+        why = "listed twice" if page in pages else self._choice.why_not(page)
         if why:
             self._listed.leave_out(page, why)
             return
@@ -167,12 +167,12 @@ class _Walk:
 
     def _take_sitemap(self, address: str, depth: int) -> None:
         if address in self._depths:
-            self._listed.leave_out(address, "sitemaps named twice")
+            self._listed.leave_out(address, "sitemaps listed twice")
         elif depth > MAX_DEPTH:
             msg = f"{address!r} is nested more than {MAX_DEPTH} deep in {self._first!r}: list it separately"
             self._listed.problems[address] = InputError(msg)
         elif len(self._depths) >= MAX_SITEMAPS:
-            raise InputError(f"{self._first!r} names more than {MAX_SITEMAPS:,} sitemaps: give some of them instead")
+            raise InputError(f"{self._first!r} lists more than {MAX_SITEMAPS:,} sitemaps: give some of them instead")
         else:
             self._depths[address] = depth
             self._todo.append(address)

@@ -76,7 +76,7 @@ class Api:
                 wait_s = _pause_s(error, TRIES - left)
                 may_be_done = once and error.code in UNCLEAR
                 if wait_s is None or wait_s > MAX_PAUSE_S or may_be_done or not left:
-                    later = f"; it asks to come back in {wait_s:.0f} s" if wait_s and wait_s > MAX_PAUSE_S else ""
+                    later = f"; it asks to try again in {wait_s:.0f} s" if wait_s and wait_s > MAX_PAUSE_S else ""
                     raise ApiFault(f"{method} {_shown(url)}: {error.code} {_said(error)}{later}", error.code) from None
             except (OSError, HTTPException, ValueError) as error:
                 wait_s = float(TRIES - left)

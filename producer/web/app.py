@@ -182,6 +182,6 @@ async def _failed(request: Request, error: Exception) -> Response:
 
 async def _refused(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    why = "There is no such page." if status == 404 else f"{request.method} is not possible here."  # noqa: PLR2004  not found
+    why = "There is no such page." if status == 404 else f"{request.method} is not allowed here."  # noqa: PLR2004  not found
     shown = Shown("error.html.jinja", "Not found", {"error": why, "is_away": False}, ("error",), status)
     return respond(request, desk_of(request), shown)

@@ -53,7 +53,7 @@ async def batch(desk: Desk, request: Request) -> Shown:
 
 
 async def _search_of(desk: Desk, name: str) -> Shown:
-    """Show how far the search for a batch's pages is; raises ``UnknownJob`` where there is none."""
+    """Show the progress of the search for a batch's pages; raises ``UnknownJob`` if there is none."""
     try:
         job = await desk.client.job(f"{name}{PAGES}")
     except UnknownJob:
@@ -110,7 +110,7 @@ def _event(row: Any) -> Event | None:
 
 
 async def stream(desk: Desk, request: Request) -> Response:
-    """Send what changes of one batch, until the browser goes."""
+    """Send the changes of one batch until the browser disconnects."""
     name = batch_asked(request)
     await desk.client.batch(name)
     since = request.headers.get("last-event-id") or request.query_params.get("since", "")
@@ -121,7 +121,7 @@ async def stream(desk: Desk, request: Request) -> Response:
 
 
 async def cancel(desk: Desk, request: Request) -> Elsewhere:
-    """Cancel what has not ended of a batch."""
+    """Cancel the unfinished jobs of a batch."""
     name = batch_asked(request)
     await desk.client.cancel_batch(name)
     return Elsewhere(f"/batches/{name}", {"done": "cancelled"})

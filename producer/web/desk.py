@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PATIENCE_S: Final = 20.0
 """A view that takes longer reports that Redis does not answer."""
 REPORTS: Final = 2
-"""Maximum number made at a time, each by a process of some 80 MB; the next waits."""
+"""Maximum number of reports written at a time, each by a process of some 80 MB; others wait."""
 
 
 @dataclass(frozen=True, slots=True)

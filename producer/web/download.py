@@ -1,6 +1,6 @@
-"""A batch's report in every format, made by ``sightline result`` in a process of its own and sent on as it comes.
+"""Serves a batch's report in every format: the output of ``sightline result`` in a separate process, streamed.
 
-A report of 10,000 pages takes a processor for a minute, and the pages of the batch must stay live: so not in here.
+A report of 10,000 pages occupies a processor for a minute; in this process it would delay live updates.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from producer.web.names import batch_asked
 CHUNK: Final = 64 * 1024
 WAIT_S: Final = 3.0
 FIRST_S: Final = 15.0
-"""Wait for a first byte or a failure, which is then said on a page; what takes longer is sent once it comes."""
+"""Wait for the first byte or a failure, which is then shown as a page; a slower report is sent once it starts."""
 _PROGRAM: Final = "from producer.cli.main import main; main()"
 _TYPES: Final = {"html": "text/html", "json": "application/json", "csv": "text/csv", "junit": "application/xml"}
 
@@ -49,7 +49,7 @@ async def report(desk: Desk, request: Request) -> Response:
 
 @dataclass(slots=True)
 class _Made:
-    """A report on its way: the process that makes it, and the first of what it wrote."""
+    """A report being written: its process, and the beginning of its output."""
 
     process: Process
     said: IO[bytes]
@@ -57,7 +57,7 @@ class _Made:
     first: asyncio.Task[bytes]
 
     async def chunks(self) -> AsyncGenerator[bytes]:
-        """Yield the report; ends the process if nobody takes it any longer."""
+        """Yield the report; ends the process if the client disconnects."""
         try:
             chunk = await self.first
             while chunk:
@@ -84,7 +84,7 @@ async def _begin(desk: Desk, name: str, form: str) -> _Made:
         async with asyncio.timeout(WAIT_S):
             await desk.reports.acquire()
     except TimeoutError:
-        raise ServiceError(f"{REPORTS} reports are being made now: load this one again in a minute") from None
+        raise ServiceError(f"{REPORTS} reports are being written now: try again in a minute") from None
     said = tempfile.TemporaryFile()  # noqa: SIM115  closed by ``_Made.end``
     words = ("result", name, "--format", form, "--no-config", "--fail-on", "never")
     try:

@@ -1,4 +1,4 @@
-"""Results that are still kept, without what no page shows: of 5,000 findings the worst 60."""
+"""Reads results that are still kept, limited to what pages show: of 5,000 findings the worst 60."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from producer.web.desk import Desk
 FINDINGS: Final = 60
 REVIEWS: Final = 40
 NODES: Final = 50
-"""Of a finding, or of a component barrier on one page."""
+"""Elements of a finding, or of a component barrier on one page."""
 
 
 @dataclass(slots=True)
@@ -28,7 +28,7 @@ class Kept:
 
 
 async def kept_page(desk: Desk, job_id: str) -> Kept | None:
-    """Return the page of a scan with its worst findings; None where its result is no longer kept."""
+    """Return the page of a scan with its worst findings; None if its result is no longer kept."""
     counts: list[int] = []
 
     def narrow(fields: JsonObject) -> None:
@@ -45,7 +45,7 @@ async def kept_page(desk: Desk, job_id: str) -> Kept | None:
 
 
 async def page_of_component(desk: Desk, job_id: str, issue_id: str) -> Page | None:
-    """Return the page of a scan with what it has of one component barrier."""
+    """Return the page of a scan with its elements of one component barrier."""
 
     def narrow(fields: JsonObject) -> None:
         kept: list[JsonObject] = []
@@ -73,7 +73,7 @@ async def _page(desk: Desk, job_id: str, narrow: Callable[[JsonObject], None]) -
 
 
 def _dicts(value: Any) -> list[JsonObject]:
-    """Return what is an object in a list; all else is left out."""
+    """Return the objects in a list, without other values."""
     some: Sequence[Any] = cast("Sequence[Any]", value) if isinstance(value, list) else ()
     return [cast("JsonObject", one) for one in some if isinstance(one, dict)]
 

@@ -24,7 +24,7 @@ from producer.redis.connection import redis_errors
 EVERY_S: Final = 0.15
 PAUSE_S: Final = 1.0
 ALIVE_S: Final = 15.0
-"""Seconds between comments, by which proxies keep the connection and a client that left is noticed."""
+"""Seconds between comments, which keep proxies from closing the connection and reveal clients that left."""
 MAX_WAITING: Final = 16
 EVENT_ID: Final = re.compile(r"\d{1,20}-\d{1,20}")
 _CHUNK: Final = 1_000

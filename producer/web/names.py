@@ -1,4 +1,4 @@
-"""Names in addresses, checked before anything is read by them."""
+"""Checks names in addresses before anything is looked up by them."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from producer.contract import check_job_id
 
 
 def batch_asked(request: Request) -> str:
-    """Return the batch in the address; raises ``InvalidJob`` for what is no name of one."""
+    """Return the batch in the address; raises ``InvalidJob`` for an invalid name."""
     return check_job_id(str(request.path_params["batch"]))

@@ -74,7 +74,7 @@ class PageRow:
 
 @dataclass(frozen=True, slots=True)
 class RecordedRule:
-    """A rule that a page failed, as its record has it once the result is gone."""
+    """A rule that a page failed, from its record; shown once the result is gone."""
 
     rule: str
     impact: Impact

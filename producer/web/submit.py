@@ -108,7 +108,7 @@ def sitemaps_of(given: Form) -> tuple[str, ...]:
 
 
 def gate_of(given: Form) -> JsonObject:
-    """Return what the runs of a schedule are judged by, as ``schedule add`` keeps it."""
+    """Return the gate of a schedule's runs, as ``schedule add`` stores it."""
     fail_on = given.get("fail_on", "")
     if fail_on and fail_on not in FAIL_ON:
         raise InputError(f"gate {fail_on[:40]!r}: expected one of {', '.join(FAIL_ON)}")

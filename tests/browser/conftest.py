@@ -1,6 +1,6 @@
-"""The browser of the browser tests: one engine for the session, and a site that misbehaves.
+"""Fixtures of the browser tests: one engine for the session, and a misbehaving site.
 
-Without a browser they are skipped, loudly; where CI is set they fail.
+Without a browser they are skipped with a message; if CI is set they fail.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def browser_path() -> str:
 
 @pytest.fixture(scope="session")
 def settings(browser_path: str) -> ScanSettings:
-    """Limits small enough that pages which never end do so soon."""
+    """Limits small enough that endless pages end soon."""
     return ScanSettings(
         allow_private=True,
         browser_path=browser_path,

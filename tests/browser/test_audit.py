@@ -1,4 +1,4 @@
-"""What a scan of an honest page finds and says."""
+"""Scans of honest pages: findings and messages."""
 
 from __future__ import annotations
 
@@ -276,7 +276,7 @@ async def test_progress_is_told_step_by_step(engine: ScanEngine, site: Site) -> 
 
 
 UNASKED = frozenset({"frame-tested", "hidden-content"})
-"""Rules that say what axe-core could not look at at all: there is nothing to show a model either."""
+"""Rules about content that axe-core could not examine: there is nothing to show a model either."""
 
 
 async def test_every_rule_that_axe_core_may_leave_undecided_has_an_area_to_be_asked_about(engine: ScanEngine) -> None:

@@ -1,4 +1,4 @@
-"""Pages with thousands of barriers keep their findings: what is not shown costs little, a late rule only itself."""
+"""Pages with thousands of barriers keep their findings: unlisted nodes cost little, a late rule only itself."""
 
 from __future__ import annotations
 

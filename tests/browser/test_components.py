@@ -1,4 +1,4 @@
-"""One component has one id on every page, whatever stands around it there."""
+"""A component has the same id on every page, regardless of its surroundings."""
 
 from __future__ import annotations
 

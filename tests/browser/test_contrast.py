@@ -1,4 +1,4 @@
-"""That contrast which axe-core leaves undecided is measured from what the browser draws, twin by twin."""
+"""Contrast that axe-core leaves undecided is measured in the browser's rendering, on pairs of pages."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def scan(engine: ScanEngine, url: str, **options: Any) -> ScanResult:
 
 
 def measured(result: ScanResult) -> dict[str, MeasuredContrast | None]:
-    """Return what was measured by the last part of the element's selector."""
+    """Return the measurements by the last part of the element's selector."""
     nodes = [node for finding in result.incomplete if finding.rule == "color-contrast" for node in finding.nodes]
     return {str(node.selector[-1]): node.contrast for node in nodes}
 
@@ -120,7 +120,7 @@ async def test_text_is_measured_against_what_is_drawn_behind_it(engine: ScanEngi
 async def test_text_in_frames_shadow_roots_and_far_below_is_measured(
     engine: ScanEngine, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contrast, "LIMIT_S", 60.0)  # for a machine that does other things besides
+    monkeypatch.setattr(contrast, "LIMIT_S", 60.0)  # for a busy machine
     inner = line("right", "#fff", DARK) + line("wrong", "#555", DARK)
     site.add("/contrast-frame", page(f'<div style="height:900px"></div>{inner}'))
     banner = '<div style="position:fixed;top:0;height:90px;width:100%;background:#fff">A banner</div>'

@@ -1,4 +1,4 @@
-"""A page that nobody could read is not scanned, and what is in doubt is said: each kind, in a real browser."""
+"""Pages that cannot be read are not passes, and each kind of doubt is reported, in a real browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""False doubts are faults, too: ordinary pages have none, nor has the demo's repaired site."""
+"""False doubts are bugs, too: ordinary pages and the demo's repaired site have none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the guard kept from a page is said, and an application on this machine gets its API where that is open."""
+"""Refused requests are reported, and an application on this machine reaches its API if that is allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes are tried on the page itself: what helps is told from what does not, and nothing else is touched or sent."""
+"""Changes tried on the page itself: effective ones are recognised, and nothing else is changed or sent."""
 
 from __future__ import annotations
 

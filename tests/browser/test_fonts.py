@@ -1,4 +1,4 @@
-"""Text that the browser has no glyphs for is boxes: the machine says so once, and each result about such a page."""
+"""Text without glyphs is drawn as boxes: the log says so once, and so does each result of such a page."""
 
 from __future__ import annotations
 

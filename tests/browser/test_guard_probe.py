@@ -1,4 +1,4 @@
-"""Nothing a page does reaches an address the guard refuses, whatever channel and whatever name it uses."""
+"""A page cannot reach an address that the guard refuses, through any channel or name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = {"inner.test": "127.0.0.1", "allowed.test": "127.0.0.2", "metadata.test"
 
 
 class Forbidden(asyncio.DatagramProtocol):
-    """A port of 127.0.0.1, TCP and UDP, that notes whatever arrives."""
+    """A port of 127.0.0.1, TCP and UDP, that records everything it receives."""
 
     def __init__(self) -> None:
         self.port = 0

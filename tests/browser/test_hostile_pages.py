@@ -1,4 +1,4 @@
-"""No page can fool a scan, stall it or harm the next one: all of them, two at a time, an honest one after each."""
+"""No hostile page can deceive or stall a scan or harm the next one: two at a time, an honest page after each."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.support.scans import passes
 from tests.support.site import Site
 from worker.scan.engine import ScanEngine, ScanSettings
 
-# Alone: whether a page is too slow is a matter of a processor that nobody else uses.
+# Alone, since whether a page is too slow depends on an idle processor.
 pytestmark = [pytest.mark.timeout(300), pytest.mark.alone]
 
 AT_ONCE = 2
 """At three, and a load of ten beside it, endless dialogs kept their page from being read."""
 SILENT = ("/drip", "/drip-head", "/hang")
-"""These take no processor until their deadline: scanned beside the others."""
+"""These use no processor time until their deadline: scanned in parallel with others."""
 PROCESSES = 5
 """Of a browser at rest: itself, its two zygotes, network and drawing."""
 HONEST = Hostile("/pages/guilty.html", SCANNED, is_guilty=True, deadline_s=20)

@@ -1,4 +1,4 @@
-"""The HTML report in a real browser: search, filters, keyboard, pictures, print, 500 pages; and our own scan of it."""
+"""The HTML report in a real browser: search, filters, keyboard, pictures, print, 500 pages, and a scan of it."""
 
 from __future__ import annotations
 

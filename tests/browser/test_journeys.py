@@ -1,4 +1,4 @@
-"""Steps before a scan: real input, states that have a name, and failures that say what was there instead."""
+"""Steps before a scan: real input, named states, and failures that describe what was found instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the lint of names finds on a page, and what it leaves alone; the labelled cases are ``names.json``."""
+"""The lint of names: what it reports and what it ignores; the labelled cases are in ``names.json``."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_the_contract_knows_the_rules_of_the_lint() -> None:
 
 
 class SaysBarrier:
-    """A model that takes every name for a barrier, and is sure of it."""
+    """A model that confidently calls every name a barrier."""
 
     name = "stub"
 
@@ -183,7 +183,7 @@ async def test_the_evaluation_scores_the_lint_alone_and_with_a_model(settings: S
 
 
 class Sees(SaysBarrier):
-    """Takes the texts of all pictures that it is shown but the first for barriers."""
+    """A model that calls the texts of all pictures but the first barriers."""
 
     async def sees(self) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""What the live checks find of a page in use, and what they leave alone: wrong pages and their right twins."""
+"""The live checks on pairs of wrong and correct pages."""
 
 from __future__ import annotations
 
@@ -170,7 +170,10 @@ async def test_what_goes_under_the_pointer_and_links_of_one_name_need_review(eng
     found = live(wrong)
     assert set(found) == {"live-hover", "live-same-name"}
     said = [node.failure_summary.rpartition(": ")[2] for node in found["live-hover"].nodes]
-    assert said == ["it goes when the pointer moves onto it", "it covers other text, and Escape does not close it"]
+    assert said == [
+        "it disappears when the pointer moves onto it",
+        "it covers other text, and Escape does not close it",
+    ]
     assert live(right) == {}
 
 
@@ -216,7 +219,7 @@ async def test_more_stops_than_are_walked_are_said_to_be_there(
 
     assert result.status == "scanned"
     assert result.live is not None
-    assert "more than 5 stops" in result.live.left_out["keyboard"]
+    assert "more than 5 Tab stops" in result.live.left_out["keyboard"]
     assert [doubt.kind for doubt in result.doubts if doubt.kind.startswith("live")] == ["live-left-out"]
 
 

@@ -1,4 +1,4 @@
-"""Loads that never end do not cost the page: what is there is scanned, and what is missing is named."""
+"""Endless loads do not fail the page: loaded content is scanned, and missing content is named."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def kinds_of(result: ScanResult) -> set[str]:
 
 
 async def hang(_: Request, writer: asyncio.StreamWriter) -> None:
-    """Answer nothing until the other side gives up."""
+    """Send no reply until the other side gives up."""
     await writer.wait_closed()
 
 
 def endless(content_type: str, part: bytes) -> Reply:
-    """Send a part ten times a second until the reader has had enough."""
+    """Send a part ten times a second until the reader disconnects."""
 
     async def answer(_: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n\r\n".encode())
@@ -257,7 +257,7 @@ async def test_a_server_that_starts_late_is_waited_for_and_the_result_says_so(
         result = await scan(patient, f"http://127.0.0.1:{port}/")
 
     assert (result.status, result.reason) == ("scanned", "")
-    assert "the server was not up for" in result.waited["start"]
+    assert "the server was unreachable for" in result.waited["start"]
     assert result.redirects == ()
 
 
@@ -268,5 +268,5 @@ async def test_a_server_that_stays_down_is_waited_for_once(settings: ScanSetting
         first, second = await scan(engine, url), await scan(engine, url)
 
     assert {first.status, second.status} == {"unreachable"}
-    assert "connection refused; the server was not up for " in first.reason
+    assert "connection refused; the server was unreachable for " in first.reason
     assert second.reason.endswith("connection refused")

@@ -1,4 +1,4 @@
-"""Pictures of a page and of what fails on it, when they are asked for."""
+"""Screenshots of a page and of its failing elements, on request."""
 
 from __future__ import annotations
 

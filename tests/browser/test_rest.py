@@ -1,4 +1,4 @@
-"""That a page is seen whole and at rest: what appears on scrolling is audited, what moves is audited where it ends."""
+"""A page is audited completely and at rest: content that appears on scrolling, and animations at their end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 
 from producer.contract import ScanRequest, ScanResult, Viewport
 from tests.support.site import Request, Site, reply
-from worker.scan import rest
 from worker.scan.chromium import Chromium
 from worker.scan.engine import ScanEngine
 from worker.scan.guard import Guard
@@ -52,19 +51,20 @@ async def test_a_lazy_frame_far_below_is_loaded_and_audited(engine: ScanEngine, 
     assert [node.selector for node in result.findings[0].nodes] == [("iframe", "img")]
 
 
-async def test_a_lazy_frame_is_waited_for_longer_than_other_things(
-    engine: ScanEngine, site: Site, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("kind", "scroll"), [("lazy", True), ("added", False)])
+async def test_a_frame_that_does_not_delay_the_load_is_waited_for_as_any_other(
+    engine: ScanEngine, site: Site, kind: str, *, scroll: bool
 ) -> None:
-    monkeypatch.setattr(rest, "_SCROLL_LIMIT_S", 0.6)
-
     async def late(request: Request, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(1.2)  # longer than what scrolling begins is waited for
+        await asyncio.sleep(2.0)  # longer than a page is waited for to become still
         await reply("<!doctype html><html lang=en><title>Map</title><img src=/pixel.png>")(request, writer)
 
     site.add("/late-map", late)
-    url = site.add("/late-frame", page(spacer(4_000) + "<iframe loading=lazy title=map src=/late-map></iframe>"))
+    frame = "<iframe loading=lazy title=map src=/late-map></iframe>"
+    later = f"<script>onload = () => setTimeout(() => {{ document.body.innerHTML += `{frame}` }})</script>"
+    url = site.add(f"/late-frame-{kind}", page(frame if kind == "lazy" else later))
 
-    result = await scan(engine, url)
+    result = await scan(engine, url, scroll=scroll)
 
     assert (result.status, result.doubts) == ("scanned", ())
     assert rules_of(result) == {"image-alt"}

@@ -1,4 +1,4 @@
-"""A field that is named like a DOM property hides no barrier of its form, and the page is left as it was."""
+"""A field named like a DOM property hides no barrier of its form, and the page is left unchanged."""
 
 from __future__ import annotations
 

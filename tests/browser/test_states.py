@@ -1,4 +1,4 @@
-"""Pages shown in several states, by a real browser: what each state alone has, and what a device is seen as."""
+"""Pages shown in several states by a real browser: barriers of single states, and properties of devices."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_a_device_is_seen_as_it_is(engine: ScanEngine):
     seen = json.loads(phone.title)
 
     assert phone.page_state == "iPhone 14"
-    # It asks for no width in a meta, so it is laid out as phones lay such pages out, and shown small.
+    # It has no viewport meta, so it is laid out as on phones, wide and scaled down.
     assert (seen["width"], seen["screen"], seen["ratio"], seen["touch"]) == (980, 390, 3, 5)
     assert (seen["coarse"], seen["hover"], seen["agent"], seen["platform"]) == (True, False, True, "iPhone")
     assert "iPhone" in agent

@@ -1,4 +1,4 @@
-"""What the product finds is what unmodified axe-core finds on the same page, node by node."""
+"""The product's findings equal those of unmodified axe-core on the same page, node by node."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def beside() -> Generator[None]:
 
 
 async def differences(engine: ScanEngine, request: ScanRequest) -> tuple[int, list[str]]:
-    """Return how many nodes bare axe-core has, and what the product has otherwise."""
+    """Return the number of bare axe-core's nodes, and the product's differences."""
     result, seen = await bare.audit_beside(engine, request)
     assert result.status == "scanned", result.reason
     assert not seen.failure

@@ -1,4 +1,4 @@
-"""How long a page is waited for, and that where it is served does not matter."""
+"""The waits for a page, which do not depend on where it is served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options by which a user gets a verdict on a page that is not all theirs: each in one real scan."""
+"""Options for pages with third-party content, each in one real scan."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def scan(engine: ScanEngine, url: str, **more: object) -> ScanResult:
 
 @pytest.fixture
 def dead() -> str:
-    """An address on which nobody answers."""
+    """An address at which nothing answers."""
     return f"http://127.0.0.1:{free_port()}/ad"
 
 

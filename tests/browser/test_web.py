@@ -1,4 +1,4 @@
-"""The pages of ``sightline web`` in a real browser: by keyboard alone, and as our own scan sees them."""
+"""The pages of ``sightline web`` in a real browser: by keyboard alone, and scanned by Sightline."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ async def test_the_keyboard_alone_finds_reads_and_waives_the_worst_barrier(redis
 
 
 async def scanned(engine: ScanEngine, address: str, width: int, scheme: str, checks: Sequence[str]) -> list[str]:
-    """What our own scan finds or doubts on a page by WCAG 2.2 AA and best practice."""
+    """Return Sightline's findings and doubts about a page, by WCAG 2.2 AA and best practice."""
     fields = {"url": address, "standard": "best-practice", "color_scheme": scheme, "checks": list(checks)}
     window = {"viewport": {"width": width, "height": 900}}
     result = (await engine.audit(ScanRequest.model_validate({**fields, **window}))).result

@@ -1,4 +1,4 @@
-"""A page's dedicated workers run: what they make is scanned, and what is kept from a page is kept from them."""
+"""A page's dedicated workers run: their output is scanned, and restrictions of the page apply to them."""
 
 from __future__ import annotations
 

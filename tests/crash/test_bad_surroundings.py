@@ -1,4 +1,4 @@
-"""What a worker and a producer say and do when their surroundings are wrong: refused in words, or survived."""
+"""Workers and producers in a faulty environment: refused with a message, or survived."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every connection of a client cut twenty times a second: each call ends, nothing is lost and nothing runs twice."""
+"""Connections of a client are cut twenty times a second: each call ends, nothing is lost, nothing runs twice."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from tcp_proxy import TcpProxy  # pyright: ignore[reportMissingImports]  # a pro
 CUT_EVERY_S = 0.05
 CUTS_FOR_S = 3.0
 CUTS = 15
-"""Fewest, however long a busy machine takes to connect again."""
+"""Minimum number, however long a busy machine takes to reconnect."""
 CUTS_WITHIN_S = 60.0
 CALL_WITHIN_S = 30.0
-"""Of the script pipe, which sends again for so long (``REPLY_S``)."""
+"""The script pipe's limit for repetitions (``REPLY_S``)."""
 
 
 async def test_what_is_acknowledged_while_connections_are_cut_all_the_time_ends_once(

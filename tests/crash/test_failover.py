@@ -1,4 +1,4 @@
-"""The primary behind Sentinels killed under load: what was acknowledged ends once, leases go on at the new one."""
+"""The primary behind Sentinels is killed under load: acknowledged jobs end once, leases continue on the new one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers and model hosts that are killed and frozen: the GPU goes on, one call at a time."""
+"""Workers and model hosts are killed and frozen: the GPU keeps serving one call at a time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from worker.settings import WorkerSettings
 
 Start = Callable[..., Awaitable[Child]]
 OFTEN = Timing(probe_s=0.5, probe_down_s=0.5)
-"""The usual leases, but hosts are looked at often."""
+"""The usual leases, but hosts are checked often."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Redis killed, frozen or full under load: what was acknowledged ends, once, and no healthy job is stolen."""
+"""Redis is killed, frozen or full under load: acknowledged jobs end once, and no healthy job is stolen."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def settings_of(server: EmbeddedRedis) -> ClientSettings:
 
 
 async def count_ends(redis: Redis) -> dict[str, int]:
-    """How often each job's end was announced."""
+    """Return the number of completion events of each job."""
     counts: dict[str, int] = {}
     for line in await events_of(redis, KEYS):
         event = json.loads(line)

@@ -1,4 +1,4 @@
-"""Three workers of the commit before this one are replaced by this one's, one after the other, under load."""
+"""Three workers of the previous commit are replaced by current ones, one after the other, under load."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WORKERS = 3
 
 @pytest.fixture
 def previous(tmp_path: Path) -> Path:
-    """The files of the commit before this one."""
+    """The files of the previous commit."""
     packed = subprocess.run(["git", "archive", "HEAD~1"], cwd=ROOT, capture_output=True, check=False)
     if packed.returncode:
         pytest.skip(f"NO PREVIOUS COMMIT HERE (a shallow clone?), NOT TESTED: {packed.stderr.decode().strip()}")
@@ -82,7 +82,7 @@ async def test_a_rolling_release_under_load_loses_no_job_and_fails_none(
 
 
 async def keep_submitting(client: Client, submitted: list[str], enough: asyncio.Event) -> None:
-    """Submit without a pause; cancelling a submission would leave a job that nobody counts."""
+    """Submit without a pause; cancelling a submission would leave an uncounted job."""
     while not enough.is_set():
         submitted.append((await client.submit("quick", {"n": len(submitted)})).job_id)
 

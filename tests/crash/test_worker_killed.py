@@ -20,11 +20,11 @@ from worker.queue.leases import FROZEN_S
 
 WAIT_S = 60
 LONG_READ = "block=600"
-"""A worker frozen in a blocking read stays in it, however long the rest of the test takes."""
+"""Long enough that a worker frozen in a blocking read stays in it for the rest of the test."""
 
 
 async def runs_of(redis: Redis, keys: Keys) -> list[tuple[str, int]]:
-    """Who ran what: (job id, pid), in order."""
+    """Return the runs as (job id, pid), in order."""
     rows = cast("list[bytes]", await cast("Any", redis).lrange(f"{keys.prefix}runs", 0, -1))
     return [(job_id, int(pid)) for job_id, pid in (row.decode().split() for row in rows)]
 
@@ -46,7 +46,7 @@ async def one_end_each(redis: Redis, keys: Keys, job_ids: list[str]) -> None:
 
 
 async def written_by(redis: Redis, keys: Keys, job_id: str) -> int:
-    """The process whose run the history document tells of."""
+    """Return the process that wrote the history document."""
     return int(await cast("Any", redis).hget(keys.scan(job_id), "by"))
 
 

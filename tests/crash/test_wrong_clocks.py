@@ -1,4 +1,4 @@
-"""Workers whose clocks jump by an hour in mid-run: only Redis' clock decides what is due, held and lost."""
+"""Workers' clocks jump by an hour during a run: only Redis' clock decides what is due, held and lost."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def _has_runs(redis: Redis, keys: Keys, count: int) -> bool:
 
 
 async def _say_wrong_times(client: Client) -> bool:
-    """Whether each worker's heartbeat, which tells its own clock's time, is wrong by half an hour at least."""
+    """Whether each worker's heartbeat, which has its own clock's time, is off by at least half an hour."""
     workers, now_ms = (await client.queue()).workers, datetime.now(UTC).timestamp() * 1000
     return all(abs(one.at_ms - now_ms) > HOUR_S * 500 for one in workers)
 

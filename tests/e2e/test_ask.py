@@ -1,4 +1,4 @@
-"""Questions on real parts: pages scanned, asked about from the command line, workers restarted in mid-conversation."""
+"""Questions end to end: scanned pages, the command line, workers restarted during a conversation."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def ask(url: str, keys: Keys, *arguments: str) -> subprocess.CompletedProcess[st
 
 
 async def answered(url: str, keys: Keys, *arguments: str) -> dict[str, Any]:
-    """What ``sightline ask … --wait --json`` prints."""
+    """Return the output of ``sightline ask … --wait --json``."""
     run = await asyncio.to_thread(ask, url, keys, *arguments, "--wait", "--json", "--timeout", "50")
     assert run.returncode == 0, run.stderr
     return json.loads(run.stdout)
@@ -49,7 +49,7 @@ async def has_begun(client: Client, job_id: str) -> bool:
 
 
 async def turns_of(redis: Redis, keys: Keys, thread_id: str) -> list[str]:
-    """The questions that a conversation's newest step holds."""
+    """Return the questions in a conversation's newest step."""
     saver = await conversation_saver(redis, keys, ttl_s=600)
     name = f"{keys.environment}:talk:{thread_tag(thread_id)}"
     kept = await saver.aget_tuple({"configurable": {"thread_id": name, "checkpoint_ns": ""}})

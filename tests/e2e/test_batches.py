@@ -1,4 +1,4 @@
-"""Batches from the command line: resumed, refused twice, interrupted and left early, on a real worker and Redis."""
+"""Batches from the command line: resumed, refused, interrupted and abandoned, on a real worker and Redis."""
 
 from __future__ import annotations
 

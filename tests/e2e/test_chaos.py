@@ -1,4 +1,4 @@
-"""A short chaos: everything breaks, nothing is lost. ``make chaos`` runs longer ones."""
+"""A short chaos run: everything fails, nothing is lost. ``make chaos`` runs longer ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pieces in ops/ci, as users have them: valid by their owners' schemas, shellchecked, and run with a real browser.
+"""The files in ops/ci as users copy them: valid by official schemas, shellchecked, and run with a real browser.
 
 Left out are installations (the project is installed) and what only the hosts have: ops/not-run.md. The comment goes to
 a stub of GitHub's API.
@@ -164,7 +164,7 @@ class Machine:
         return self.run(STEPS[name]["run"], **action_environment(STEPS[name], **inputs), **(variables or {}))
 
     def end(self) -> None:
-        """End all that was left in the background."""
+        """Stop all background processes."""
         for group in self.groups:
             try:
                 os.killpg(group, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""``sightline scan`` without an address does what ``sightline.toml`` says. Browser, worker and Redis are real."""
+"""``sightline scan`` without an address follows ``sightline.toml``. Browser, worker and Redis are real."""
 
 from __future__ import annotations
 

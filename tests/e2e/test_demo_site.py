@@ -1,4 +1,4 @@
-"""The demo, run once as ``make demo`` runs it: it finds what its README says, and its report is one to pass on."""
+"""The demo, run once as by ``make demo``: its findings match its README, and its report can be shared."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @dataclass(frozen=True)
 class Demo:
-    """What one run of the demo left: its folder of reports and what it said."""
+    """The results of one run of the demo: its folder of reports and its output."""
 
     reports: Path
     code: int
@@ -49,7 +49,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     done = subprocess.run(
         [sys.executable, str(DEMO / "run.py")],
         cwd=folder,
-        # Settings of another Redis and of other workers on this machine are none of its business.
+        # Settings of another Redis and of other workers on this machine must not affect it.
         env={**os.environ, "REDIS_PASSWORD_FILE": "/nowhere", "METRICS_PORT": "9464"},
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""A real worker whose embedder reads 512 tokens, goes away, comes back, and is changed for another."""
+"""A real worker whose embedder reads 512 tokens, becomes unreachable, returns, and is replaced."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""A pipeline's gate on the demo's shop, by history and by a baseline with a fresh Redis. All parts are real.
-
-Two scans, the second with one new barrier: it alone fails the run and is named. Without it the run is fine, waived it
-is fine and listed, and with a page that cannot be reached the run says so and reports the others.
+"""A pipeline's gate on the demo's shop, by history and by a baseline with a fresh Redis. All parts are real. Two scans,
+the second with one new barrier, which alone fails the run and is named. Without it, or with a waiver, the run passes;
+with an unreachable page the run says so and reports the others.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class Shop:
         return [f"{self.address}{name}" for name in PAGES]
 
     def tell(self, more: str = "") -> None:
-        """Publish the story as it was, or with something more in it."""
+        """Publish the story unchanged, or with added markup."""
         story = (DEMO / "story.html").read_text()
         (self.folder / "story.html").write_text(story.replace("</main>", f"{more}</main>"))
 
@@ -72,7 +71,7 @@ def marks_of(report: Path, rule: str) -> dict[str, str]:
 
 
 def hold_the_gate(call: Call, shop: Shop, gate: tuple[str, ...], report: Path) -> None:
-    """All that the gate promises once its pages are known, by whatever ``gate`` compares with."""
+    """Check all promises of the gate about known pages, with either kind of comparison in ``gate``."""
     options = (*gate, "--fail-on", "serious", "--timeout", "60", "--format", "table", "--format", f"json={report}")
     same = call("scan", *shop.pages, *options)
     shop.tell(BUTTON)

@@ -1,4 +1,4 @@
-"""Scans in a real worker, browser and queue, with a model on Ollama's protocol: the GPU is held for its calls alone."""
+"""Scans in a real worker, browser and queue, with a model over Ollama's protocol: slots are held only during calls."""
 
 from __future__ import annotations
 

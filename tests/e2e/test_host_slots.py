@@ -1,4 +1,4 @@
-"""Two workers and one host: they keep its slots together, and leave it alone for as long as it asks."""
+"""Two workers and one host: together they respect its slots, and its requests to wait."""
 
 from __future__ import annotations
 

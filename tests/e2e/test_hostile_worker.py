@@ -1,4 +1,4 @@
-"""Hostile pages through a real worker, two at a time: each in its right status, and nothing left behind."""
+"""Hostile pages in a real worker, two at a time: each has the right status, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from tests.support.scan_worker import StartScanWorker
 from tests.support.scans import passes
 from tests.support.site import Site
 
-# Alone: memory and deadlines are those of a machine that nobody else uses.
+# Alone, since memory and deadlines assume an idle machine.
 pytestmark = [pytest.mark.timeout(240), pytest.mark.alone]
 
 HEAVY = frozenset({"/bomb-image", "/pages/memory_heap.html", "/pages/memory_buffers.html", "/pages/many_sites.html"})
 """These hold many cores or much memory for seconds: they are tried on the engine alone."""
-PAGES = tuple(page for page in HOSTILE if not page.is_slow and page.path not in HEAVY)
+PAGES = tuple(page for page in HOSTILE if not page.is_slow and page.path not in HEAVY)[::2]
+"""Every other page: the engine's own test has all of them."""
 HONEST = Hostile("/pages/guilty.html", SCANNED, is_guilty=True)
 DEADLINE_S = 20.0
 
@@ -58,7 +59,7 @@ async def at_rest(worker: subprocess.Popen[bytes], client: Client, site: Site, *
 async def test_hostile_pages_end_in_their_status_and_leave_nothing_behind_in_the_worker(
     client: Client, start_worker: StartScanWorker, bad_site: Site
 ) -> None:
-    assert len(PAGES) >= 20
+    assert len(PAGES) >= 15
     worker = start_worker()
     before, before_mb = await at_rest(worker, client, bad_site, processes=6)
 

@@ -1,4 +1,4 @@
-"""``sightline scan --screenshot -o report.html``: pictures of what fails, and the site's trend. All parts are real."""
+"""``sightline scan --screenshot -o report.html``: screenshots of failing elements, and a trend; all parts real."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wheel in a fresh environment: the client alone says what it lacks; with the extra it gates a site.
+"""The wheel in a fresh environment: the client alone names missing packages; with the extra it gates a site.
 
 Nothing is downloaded: what the wheel asks for is linked from this environment, the client's share first, or packed into
 wheels again for installers that want them.
@@ -27,7 +27,7 @@ BARRIER = b"<!doctype html><html lang=en><title>T</title><main><h1>T</h1><img sr
 
 
 def run(*command: str | Path, code: int = 0, **variables: str) -> str:
-    """Run a program to its end; return what it said."""
+    """Run a program to its end; return its output."""
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ} | variables
     done = subprocess.run(
         [*map(str, command)], env=environment, capture_output=True, text=True, check=False, timeout=100

@@ -1,4 +1,4 @@
-"""One job from the command line: its result, its end, and what is told of it meanwhile."""
+"""One job from the command line: its result, its end, and its progress."""
 
 from __future__ import annotations
 

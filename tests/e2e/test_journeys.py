@@ -1,4 +1,4 @@
-"""``scan --login --steps --local``: one login for all states, each a page by itself, and no secret in what is said."""
+"""``scan --login --steps --local``: one login for all states, each a separate page, and no secret in the output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``scan --local``: a Redis and a worker of one run's own, and nothing of it left, however the run ends."""
+"""``scan --local``: a Redis and a worker for one run, and nothing left behind, however the run ends."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def start(tmp_path: Path, children: list[subprocess.Popen[bytes]]) -> Start:
 
 @pytest.fixture
 def elsewhere() -> Generator[SmallSite]:
-    """A second site on this machine, which nobody asked to scan."""
+    """A second site on this machine, which is not to be scanned."""
     with small_site() as site:
         yield site
 

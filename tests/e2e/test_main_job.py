@@ -1,4 +1,4 @@
-"""The main job on real parts: a page scanned by axe-core in Chromium, through the stream, committed once."""
+"""The main job end to end: a page scanned by axe-core in Chromium, through the stream, committed once."""
 
 from __future__ import annotations
 

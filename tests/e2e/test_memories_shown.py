@@ -1,4 +1,4 @@
-"""The memories on real processes: a conversation over a crash, three months of history, a shuffled page."""
+"""The memories with real processes: a conversation across a crash, three months of history, a shuffled page."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def seeded(redis: Redis, keys: Keys, *, nights: int) -> Nights:
 
 
 async def ttls(redis: Redis, keys: Keys) -> dict[bytes, int]:
-    """The TTLs of all that is kept of conversations and answers."""
+    """Return the TTLs of all keys of conversations and answers."""
     patterns = (f"{keys.prefix}checkpoint*", f"write_keys_zset:{keys.environment}:*", f"{keys.prefix}thread:*")
     names = [name for pattern in patterns for name in await redis.keys(pattern)]
     return {name: await redis.ttl(name) for name in names}

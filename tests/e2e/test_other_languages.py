@@ -1,4 +1,4 @@
-"""The page on other languages is true: its shell blocks are run as they stand, on a real worker."""
+"""The page on other languages is correct: its shell blocks run unchanged, on a real worker."""
 
 from __future__ import annotations
 

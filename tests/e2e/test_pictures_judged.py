@@ -1,4 +1,4 @@
-"""A model that sees is shown the pictures of a page beside their texts, on Ollama's protocol."""
+"""A vision model gets a page's pictures with their texts, over Ollama's protocol."""
 
 from __future__ import annotations
 

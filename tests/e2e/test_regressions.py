@@ -1,4 +1,4 @@
-"""A scheduled scan that finds a page worse than before says so once, to the event stream and to who listens."""
+"""A scheduled scan reports a regression once, on the event stream and to subscribers."""
 
 from __future__ import annotations
 

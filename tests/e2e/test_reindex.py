@@ -1,4 +1,4 @@
-"""The embedding model is changed while real workers land scans, and the command is killed in the middle."""
+"""The embedding model is changed while real workers commit scans, and the command is killed in the middle."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NOMIC = Generation(2, "nomic-embed-text", 768)
 
 
 class Scans:
-    """Scans that land one after the other until ``stop``, and a search by meaning after each."""
+    """Commits scans one after the other until ``stop``, each followed by a search by meaning."""
 
     def __init__(self, client: Client, site: SmallSite, history: History) -> None:
         self.landed: list[str] = []
@@ -152,7 +152,7 @@ async def test_the_model_is_changed_under_landing_scans_and_a_kill_loses_none(
 
 
 def batches(ollama: OllamaServer) -> int:
-    """How many calls with many texts the model server has seen: a worker's have one."""
+    """Return the number of calls with several texts; a worker's calls have one."""
     return sum(len(call.body["input"]) > 1 for call in ollama.calls("/api/embed"))
 
 

@@ -1,4 +1,4 @@
-"""``scan --wait`` on real parts, as a person or a pipeline calls it: exit codes, reports, the terminal."""
+"""``scan --wait`` end to end, as called by people and pipelines: exit codes, reports, the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scan asked for in a conversation, and one with all that a result can have, on Ollama's protocol."""
+"""A scan requested in a conversation, and one with every field of a result, over Ollama's protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page in two states from the shell: one report, and no state mends what another has."""
+"""A page in two states from the shell: one report, and no state fixes another's barriers."""
 
 from __future__ import annotations
 

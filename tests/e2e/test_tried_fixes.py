@@ -1,4 +1,4 @@
-"""The demo's shop, scanned and tried on by a real worker: fixes are in every report, and the shop notices nothing."""
+"""The demo's shop, scanned with tried fixes by a real worker: fixes are in every report, the shop gets no writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One component mended and one added on all pages between two nights: what is said of it. All parts are real."""
+"""Reports when one component was fixed and one added on all pages between two nights. All parts are real."""
 
 from __future__ import annotations
 

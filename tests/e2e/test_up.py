@@ -1,4 +1,4 @@
-"""``sightline up``: workers on a Redis that answers, ended by one signal with nothing left."""
+"""``sightline up``: workers on a Redis that answers, stopped by one signal with nothing left behind."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_redis_that_ended_on_a_full_disk_runs_again_once_there_is_room(
         free[0] = 100.0
         kept.look()
 
-        assert said_full.count("is full (3 MB free): make room") == 1
+        assert said_full.count("is full (3 MB free): free some space") == 1
         assert was is None
         assert server.pid is not None
         assert "was restarted" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""docs/walk-through.md, as it is written: ``sightline scan`` in a fresh folder, and the two barriers that it names."""
+"""docs/walk-through.md as written: ``sightline scan`` in a fresh folder, and the two barriers that it names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STATES = ("a+tin+in+it", "gift+dialog+open", "gift+dialog+closed", "letter+open"
 
 
 def fails(text: str) -> list[str]:
-    """Return what fails a run, but for the part of an id that is made of the site's port."""
+    """Return the failures of a run, without the part of an id derived from the site's port."""
     return re.findall(r"^sightline: failed: .*(?=-[0-9a-f]{8}$)", text, re.MULTILINE)
 
 

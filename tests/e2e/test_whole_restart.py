@@ -1,4 +1,4 @@
-"""Every worker killed at once, in mid-scan and in mid-conversation, on Ollama's protocol; pages that give orders."""
+"""All workers killed at once, during scans and conversations, over Ollama's protocol; pages with instructions."""
 
 from __future__ import annotations
 

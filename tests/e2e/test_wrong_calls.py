@@ -20,7 +20,7 @@ from worker.own_redis.build import fetch
 
 
 def one_line(answer: subprocess.CompletedProcess[str]) -> str:
-    """Return what it said on stderr, which must be one line."""
+    """Return its stderr, which must be one line."""
     lines = [line for line in answer.stderr.splitlines() if line and not line.startswith(("{", "Usage:", "Try "))]
     assert len(lines) == 1, answer.stderr
     return lines[0]

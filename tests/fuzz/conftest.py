@@ -1,4 +1,4 @@
-"""How hard the fuzz tests try: a little with all tests, much under ``make fuzz`` (``tests/fuzz/run.py``)."""
+"""The effort of the fuzz tests: small with all tests, large under ``make fuzz`` (``tests/fuzz/run.py``)."""
 
 from __future__ import annotations
 

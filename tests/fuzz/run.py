@@ -1,4 +1,4 @@
-"""What ``make fuzz`` runs: the fuzz tests with a new seed, again and again, until the time is over or one fails."""
+"""The program of ``make fuzz``: repeats the fuzz tests with new seeds until the time is over or one fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Strategies for what strangers send: text of all kinds, JSON of any shape, and near misses of the real thing."""
+"""Strategies for untrusted input: text of all kinds, JSON of any shape, and nearly valid messages."""
 
 from __future__ import annotations
 

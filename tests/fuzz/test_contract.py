@@ -1,4 +1,4 @@
-"""The contract answers whatever is sent with a value or with the error it promises, and what it sends it can read."""
+"""The contract returns a value or a documented error for any input, and can read its own messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever somebody XADDs to a lane is told apart: an entry that can be a job, or one to bury with its reason."""
+"""Any entry added to a lane is classified: a possible job, or one to dead-letter with its reason."""
 
 from __future__ import annotations
 

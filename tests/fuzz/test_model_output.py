@@ -1,4 +1,4 @@
-"""No model can say a thing that breaks the worker, or slips a source or a finding past the check."""
+"""No model output breaks the worker, or passes an invented source or finding through the checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file that calls itself a sitemap gives addresses or says what is wrong with it, whatever is in it."""
+"""Any file given as a sitemap yields addresses or a message about its fault."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class LineChange:
-    """Line number ``line`` (from 1) of ``path``, below the project's folder, was ``before`` and becomes ``after``."""
+    """Replaces line ``line`` (from 1) of ``path``, relative to the project's folder, from ``before`` to ``after``."""
 
     path: str
     line: int
@@ -16,7 +16,7 @@ class LineChange:
     after: str
 
     def changed(self, text: str) -> str:
-        """Return the file's ``text`` with the line replaced. Raises ``ValueError`` where the line is not ``before``."""
+        """Return the file's ``text`` with the line replaced. Raises ``ValueError`` if the line is not ``before``."""
         lines = text.split("\n")
         if lines[self.line - 1] != self.before:
             msg = f"{self.path}:{self.line} is {lines[self.line - 1]!r}, not {self.before!r}"
@@ -30,5 +30,5 @@ class LineChange:
         file.write_text(self.changed(file.read_text("utf-8")), "utf-8")
 
     def undo(self, folder: Path) -> None:
-        """Write the file below ``folder`` as it was before ``write``."""
+        """Restore the file below ``folder``."""
         LineChange(self.path, self.line, self.after, self.before).write(folder)

@@ -1,6 +1,6 @@
 """The line mutants of a Lua script, found by patterns, and the check that Redis still compiles it.
 
-Comments, the text of quotes and lines that make an error are left alone.
+Comments, quoted texts and lines that create an error are left unchanged.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def compiles(root: Path, change: LineChange, client: redis.Redis) -> bool:
 
 
 def scripts_with(root: Path, file: Path) -> list[Path]:
-    """Return the scripts that hold the text of ``file``: itself, or those of its folders that include it."""
+    """Return the scripts that contain the text of ``file``: itself, or those of its folders that include it."""
     if not file.name.startswith("_"):
         return [file]
     folders = {script.parent for script in root.glob("*/*/lua/*.lua")} if SHARED in str(file) else {file.parent}

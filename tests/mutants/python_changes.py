@@ -14,7 +14,7 @@ from typing import Final
 from tests.mutants.line_change import LineChange
 
 Edit = tuple[int, int, int, str]
-"""Line from 1, first and last byte within it, and what stands there instead."""
+"""Line from 1, first and last byte within it, and the replacement."""
 
 COMPARISONS: Final[dict[type[ast.cmpop], tuple[str, str]]] = {
     ast.Lt: ("<", "<="),
@@ -55,14 +55,14 @@ def is_valid_python(text: str) -> bool:
 
 
 def _edits(node: ast.AST, lines: list[str]) -> Iterator[Edit]:
-    """Yield the edits of ``node`` and of all below it that a test could notice."""
+    """Yield the edits of ``node`` and its descendants that a test could notice."""
     yield from _edits_of(node, lines)
     for child in _children(node):
         yield from _edits(child, lines)
 
 
 def _children(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes below that are run and matter: no annotation, decorator, message or duration."""
+    """Yield the relevant child nodes that run: no annotation, decorator, message or duration."""
     match node:
         case ast.Raise() | ast.JoinedStr():
             return
@@ -116,7 +116,7 @@ def _edits_of(node: ast.AST, lines: list[str]) -> Iterator[Edit]:
 
 
 def _of_statement(node: ast.AST) -> Iterator[Edit]:
-    """Yield the statement left out, where it is a call, and the value of a return left out."""
+    """Yield edits that remove a call statement, or the value of a return."""
     match node:
         case ast.Expr(value=ast.Call(func=func) | ast.Await(value=ast.Call(func=func))):
             is_log = isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.value.id in LOGS
@@ -148,7 +148,7 @@ def _whole(node: ast.expr | ast.stmt, new: str) -> Iterator[Edit]:
 
 
 def _between(left: ast.expr, right: ast.expr, old: str, new: str, lines: list[str]) -> Iterator[Edit]:
-    """Yield the operator between two operands exchanged, where both are on one line."""
+    """Yield edits that exchange the operator between two operands on one line."""
     if left.end_lineno != right.lineno or left.end_col_offset is None:
         return
     first, last = left.end_col_offset, right.col_offset

@@ -1,8 +1,8 @@
-"""Judges random line mutants of the queue, its Lua, the limits and the GPU pool: ``make mutants RANDOM=20 SEED=1``.
+"""Tests random line mutants of the queue, its Lua, the limits and the GPU pool: ``make mutants RANDOM=20 SEED=1``.
 
 The tests of the rooms are first run on the tree as it is, where they must pass; which lines each reaches is recorded
-(``recorder.py``). A mutant then meets the tests that reach its line and no others, the fastest first, up to the first
-that fails. A test or a run that takes several times as long as it did is a failure too.
+(``recorder.py``). A mutant then runs only the tests that reach its line, the fastest first, up to the first failure. A
+test or a run that takes several times as long as before is also a failure.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 BASELINE_LIMIT_S: Final = 1_800.0
 BASELINE_TEST_LIMIT_S: Final = 300.0
 SLOWER: Final = 3
-"""Times as long as without a mutant, and some seconds: a longer run has failed."""
+"""Factor of the time without a mutant, plus some seconds: a longer run has failed."""
 SETTINGS: Final = {
     "CI": "true",
     "PYTHONDONTWRITEBYTECODE": "1",  # a mutant of the same length and second would be taken for the file before
@@ -47,18 +47,18 @@ SETTINGS: Final = {
     "QUEUE_SEQUENCES": "50",  # of the state machine's random walks: a mutant that they catch is caught early
 }
 QUICK_S: Final = 2.0
-"""Tests up to this are run before the others, with their own limit: most hangs show there, and cost little."""
+"""Tests up to this duration run before the others, with their own limit: most hangs show there, at little cost."""
 STARTING_S: Final = 120
-"""For pytest itself, on a machine with other work."""
+"""Extra time for pytest itself, on a busy machine."""
 JUDGING: Final = ("-x", "--timeout-method=thread")
-"""By thread: it ends the process at once, where a signal would leave a hanging test to its fixtures."""
+"""By thread, which ends the process at once; a signal would leave a hanging test to its fixtures."""
 SURVIVED: Final = ""
 UNREACHED: Final = "SURVIVED: no test reaches it"
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A mutant, the test that caught it (or ``SURVIVED``), of how many that reach it, and the time that took."""
+    """A mutant, the test that caught it (or ``SURVIVED``), the number of tests that reach it, and the time."""
 
     change: LineChange
     caught_by: str
@@ -67,16 +67,16 @@ class Judged:
 
     @property
     def verdict(self) -> str:
-        """What the table says."""
+        """The verdict for the table."""
         return self.caught_by or ("SURVIVED" if self.reached_by else UNREACHED)
 
 
 class SuiteBroken(Exception):
-    """The tests fail, or do not run, on the tree as it is: they could say nothing about a mutant."""
+    """The tests fail, or do not run, on the unchanged tree, so they say nothing about a mutant."""
 
 
 def copy_tree(folder: Path) -> None:
-    """Copy the tree as it is, without what git ignores."""
+    """Copy the tree, without files that git ignores."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout.split(b"\0")
     there = [name for name in names if name and (ROOT / os.fsdecode(name)).is_file()]
@@ -96,7 +96,7 @@ def precompile(folder: Path) -> None:
 def run_tests(
     folder: Path, tests: Sequence[str], limit_s: float, *, test_limit_s: float, options: Sequence[str] = JUDGING
 ) -> str:
-    """Return the first test that failed, or ``SURVIVED``. Past ``limit_s`` the run itself counts as the failure."""
+    """Return the first test that failed, or ``SURVIVED``. Beyond ``limit_s`` the run itself counts as a failure."""
     command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-p", "no:randomly", "--tb=no"]
     command += [f"--timeout={test_limit_s:.0f}", *options, *tests]
     environment = {**os.environ, **SETTINGS, "PYTHONPATH": str(folder)}
@@ -124,7 +124,7 @@ def run_tests(
 
 @contextmanager
 def recording(folder: Path) -> Generator[None]:
-    """Let every program that is started in the copy meanwhile record what it reaches."""
+    """Let every program started in the copy inside the block record the lines it reaches."""
     (folder / RECORDS).mkdir()
     package = folder / "producer/__init__.py"
     before = package.read_text("utf-8")
@@ -137,7 +137,7 @@ def recording(folder: Path) -> Generator[None]:
 
 
 def record(folder: Path, files: Sequence[str]) -> list[Reach]:
-    """Run the tests of the files as they are; return what each reaches. Raises ``SuiteBroken`` where one fails."""
+    """Run the tests on the unchanged files; return the lines each reaches. Raises ``SuiteBroken`` if one fails."""
     options = ("-p", "tests.mutants.recorder")
     with recording(folder):
         said = run_tests(folder, files, BASELINE_LIMIT_S, test_limit_s=BASELINE_TEST_LIMIT_S, options=options)
@@ -152,7 +152,7 @@ def record(folder: Path, files: Sequence[str]) -> list[Reach]:
 
 
 def judge(folder: Path, change: LineChange, reaches: Sequence[Reach]) -> Judged:
-    """Run the tests that reach the mutant, up to the first that fails; the folder is as before afterwards."""
+    """Run the tests that reach the mutant, up to the first failure; the folder is restored afterwards."""
     began = time.monotonic()
     wanted = select_tests(folder, change, reaches)
     caught_by = SURVIVED
@@ -172,7 +172,7 @@ def judge(folder: Path, change: LineChange, reaches: Sequence[Reach]) -> Judged:
 
 
 def judge_all(changes: Sequence[LineChange], jobs: int) -> list[Judged]:
-    """Judge the mutants, ``jobs`` at a time, each in a copy; prints each verdict as it comes."""
+    """Test the mutants, ``jobs`` at a time, each in a copy; prints each verdict at once."""
     with ExitStack() as stack:
         folders: list[Path] = []
         for _ in range(jobs):

@@ -1,4 +1,4 @@
-"""Which tests can notice a mutant: those that ran its line or its script on the tree as it is, the fastest first."""
+"""Finds the tests that can notice a mutant: those that ran its line or script on the unchanged tree, fastest first."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Reach:
 
     @classmethod
     def read(cls, record: Path, root: Path) -> Self:
-        """Read what ``recorder.py`` has written for a test in the copy ``root``."""
+        """Read the record of ``recorder.py`` for a test in the copy ``root``."""
         test, *lines = record.read_text("utf-8").splitlines()
         took = [line.removeprefix("took:") for line in lines if line.startswith("took:")]
         ran = frozenset(line.removeprefix(f"{root}/") for line in lines)
@@ -33,12 +33,12 @@ class Reach:
 
 
 def read_reaches(root: Path) -> list[Reach]:
-    """Return what was recorded in the copy ``root``."""
+    """Return the records in the copy ``root``."""
     return [Reach.read(record, root) for record in sorted((root / RECORDS).glob("*.txt"))]
 
 
 def select_tests(root: Path, change: LineChange, reaches: Sequence[Reach]) -> list[Reach]:
-    """Return the tests that can notice the change; all of them where its line is run at import, or its script never."""
+    """Return the tests that can notice the change; all of them if its line runs at import, or its script never."""
     if change.path.endswith(".lua"):
         wanted = {f"lua:{script.stem}" for script in scripts_with(root, root / change.path)}
         found = [reach for reach in reaches if reach.ran & wanted] or reaches
@@ -49,9 +49,8 @@ def select_tests(root: Path, change: LineChange, reaches: Sequence[Reach]) -> li
 
 
 def lines_with(root: Path, path: str, line: int) -> set[str]:
-    """Return ``path:line`` of what runs when the line's code matters: its statement, or the uses of its constant.
-
-    Empty where that cannot be told: a line of a class, say, or a constant that is used at import.
+    """Return ``path:line`` of the code affected by the line: its statement, or the uses of its constant. Empty if that
+    is unknown: a line of a class, say, or a constant that is used at import.
     """
     text = (root / path).read_text("utf-8")
     if lines := lines_of(text, line):
@@ -72,7 +71,7 @@ def lines_with(root: Path, path: str, line: int) -> set[str]:
 
 
 def _name_of(node: ast.expr) -> str:
-    """Return the name that an expression reads, or nothing."""
+    """Return the name that an expression reads, or None."""
     match node:
         case ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name, ctx=ast.Load()):
             return name
@@ -81,7 +80,7 @@ def _name_of(node: ast.expr) -> str:
 
 
 def constant_at(text: str, line: int) -> str:
-    """Return the name of the module's constant whose value has ``line``, or nothing."""
+    """Return the name of the module's constant whose value contains ``line``, or None."""
     for node in ast.parse(text).body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.lineno <= line <= (node.end_lineno or 0):
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target

@@ -35,7 +35,7 @@ Trace = Callable[[FrameType, str, Any], Any]
 
 
 def ending(root: Path) -> str:
-    """Return what is added to ``producer/__init__.py`` of the copy ``root``, so that programs record too."""
+    """Return the code added to ``producer/__init__.py`` of the copy ``root``, so that programs record too."""
     return ENDING.format(root=str(root))
 
 

@@ -1,9 +1,9 @@
-"""Takes one promise out of the product at a time and sees that the tests notice: ``make mutants``.
+"""Breaks one promise of the product at a time and checks that a test fails: ``make mutants``.
 
-Each ``*.patch`` beside this file begins with what it takes out and which tests must then fail. It is applied to a copy
-of HEAD, never to the work tree. The tests named are first run on the copy as it is, where they must pass. Exit code 1
-when a mutant survives. That every patch still fits is checked with all tests (``test_patches.py``).
-After the patches come random line mutants (``random_mutants.py``); README.md says how to read both.
+Each ``*.patch`` beside this file begins with the broken promise and the tests that must fail. It is applied to a copy
+of HEAD, never to the work tree. The tests named are first run on the copy as it is, where they must pass. The exit code
+is 1 if a mutant survives. ``test_patches.py`` checks that every patch still applies. After the patches come random line
+mutants (``random_mutants.py``); README.md says how to read both.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FAILED: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One patch: ``what`` it takes out, and the arguments of pytest for the tests that must catch it."""
+    """One patch: ``what`` it breaks, and the arguments of pytest for the tests that must catch it."""
 
     path: Path
     what: str
@@ -53,7 +53,7 @@ def all_mutants() -> list[Mutant]:
 
 
 def apply(mutant: Mutant, folder: Path, *, only_check: bool = False) -> None:
-    """Apply the patch below ``folder``. Raises ``CalledProcessError`` where it does not fit."""
+    """Apply the patch below ``folder``. Raises ``CalledProcessError`` if it does not apply."""
     options = ["--check"] if only_check else []
     # Outside a repository, so that the patch is of the folder's files and no index is asked.
     environment = {

@@ -1,4 +1,4 @@
-"""Which files random mutants are drawn from, which tests are there to catch them, and the draw."""
+"""The files for random mutants, the tests that must catch them, and the draw."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.mutants.python_changes import is_valid_python, python_changes
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """A room: its ``folders``, and the ``tests`` that must notice what is broken there."""
+    """A package: its ``folders``, and the ``tests`` that must catch its mutants."""
 
     name: str
     folders: tuple[str, ...]
@@ -47,7 +47,7 @@ ROOMS: Final = (
 
 
 def room_of(change: LineChange) -> Room:
-    """Return the room whose file it is."""
+    """Return the room of the file."""
     return next(room for room in ROOMS if change.path.startswith(tuple(f"{folder}/" for folder in room.folders)))
 
 

@@ -1,4 +1,4 @@
-"""Every mutant still fits the code, so that ``make mutants`` can be run any day."""
+"""Every mutant still applies to the code, so that ``make mutants`` can run at any time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The history of an environment of the test's own."""
+"""The history of the test's environment."""
 
 from __future__ import annotations
 

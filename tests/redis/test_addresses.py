@@ -1,4 +1,4 @@
-"""What a wrong REDIS_URL is told, by a real server: in seconds, and with the server that was meant."""
+"""Errors for a wrong REDIS_URL, from a real server: within seconds, and naming the server."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis as PooledRedis
 from redis.asyncio.connection import ConnectionPool
+from redis.exceptions import DataError
 
 from producer.client.client import Client
 from producer.errors import DependencyMissing, RedisUnreachable, RedisUnsuitable
@@ -79,6 +80,17 @@ async def test_a_socket_s_path_is_dialled_by_the_thread_too(tmp_path: Path) -> N
         twin = blocking_twin(redis_pool(redis), timeout_s=1)
         with pytest.raises(RedisUnreachable, match="No such file or directory"), redis_errors(settings):
             twin.ping()
+
+
+async def test_commands_are_packed_as_redis_py_packs_them(redis_url: str) -> None:
+    async with open_redis(ClientSettings(redis_url=redis_url)) as redis:
+        ours = redis_pool(redis).make_connection()
+    theirs = PooledRedis.from_url(redis_url).connection_pool.make_connection()
+
+    for command in (("GET", "schlüssel"), ("CONFIG GET", "maxmemory"), ("SET", b"\x00\xff", 12, "PX", 1.5), ("PING",)):
+        assert b"".join(ours.pack_command(*command) or ()) == b"".join(theirs.pack_command(*command) or ())
+    with pytest.raises(DataError):
+        ours.pack_command("SET", "name", object())  # pyright: ignore[reportArgumentType]  as a caller's mistake
 
 
 def test_a_file_of_this_machine_that_fails_is_not_called_redis(tmp_path: Path) -> None:

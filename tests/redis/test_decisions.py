@@ -1,4 +1,4 @@
-"""Decisions on what axe-core left undecided: kept by component, in this environment, until they are taken back."""
+"""Decisions on undecided findings: kept by component, per environment, until they are withdrawn."""
 
 from __future__ import annotations
 

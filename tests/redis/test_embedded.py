@@ -1,4 +1,4 @@
-"""The embedded Redis: what it promises while it runs, when it is killed, and where it cannot run."""
+"""The embedded Redis: its promises while it runs, when it is killed, and if it cannot run."""
 
 from __future__ import annotations
 
@@ -187,5 +187,5 @@ def _is_closed_by_peer(connection: socket.socket) -> bool:
 def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(DependencyMissing, match=r"data in '.*file/redis' \(Not a directory\): make room"):
+    with pytest.raises(DependencyMissing, match=r"data in '.*file/redis' \(Not a directory\): free space"):
         EmbeddedRedis(tmp_path / "file" / "redis").start()

@@ -1,4 +1,4 @@
-"""No command waits for a frozen Redis without an end: each says which one, and what may have been done."""
+"""No command waits endlessly for a frozen Redis: each names the server and what may have taken effect."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SILENCE_S: Final = 0.2
 PAGE: Final = "https://shop.example/"
 REVIEWED: Final = f"{'a' * 16}-{'b' * 8}"
 READ: Final = "did not reply"
-"""What is said where nothing can have been done."""
+"""The message if nothing can have taken effect."""
 WITHOUT_REDIS: Final = {"comment", "config", "web"}
 """``web`` starts without one: its pages say that Redis does not answer, and recover."""
 CALLS: Final[list[tuple[list[str], str]]] = [

@@ -1,4 +1,4 @@
-"""A host's slots are shared by all workers, kept apart in time, and come free by themselves."""
+"""A host's slots are shared by all workers, spaced in time, and freed automatically."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def enter(
 
 
 async def send_away(redis: Redis, keys: Keys, count: int, *, gap_ms: int) -> list[int]:
-    """Have so many scans come in vain; return over what times, in ms, they were to spread their return."""
+    """Let this number of scans be refused; return the times, in ms, over which they spread their return."""
     return [(await enter(redis, keys, f"scan {n}", gap_ms=gap_ms))[1] for n in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""ops/redis.conf is one a real Redis starts with, and says what the compose file relies on."""
+"""A real Redis starts with ops/redis.conf, which has the settings that the Compose file relies on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``sightline schedule``: what is kept of a call, how it is listed, and that it can be removed."""
+"""``sightline schedule``: its stored data, list and removal."""
 
 from __future__ import annotations
 

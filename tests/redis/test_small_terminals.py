@@ -1,4 +1,4 @@
-"""The command line in forty columns and without colour: nothing breaks over the edge, nothing is painted."""
+"""The command line in forty columns and without colour: no line is too wide, nothing is coloured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command has imported once it has done its work with a real Redis: start-up is most of what is waited for."""
+"""The modules that commands have imported after their work with a real Redis, since start-up dominates their time."""
 
 from __future__ import annotations
 

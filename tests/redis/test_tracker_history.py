@@ -1,4 +1,4 @@
-"""Issues from what workers have counted, and waivers of labelled issues, in a real Redis."""
+"""Issues from the workers' counts, and waivers of labelled issues, in a real Redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A command that waits says when nobody does its jobs."""
+"""A waiting command reports that no worker runs its jobs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def has_workers(client: Client) -> bool:
 
 
 def counted_looks(client: Client, monkeypatch: pytest.MonkeyPatch) -> list[QueueInfo]:
-    """What the client is told of the queue from now on, each time it asks."""
+    """Script the queue states that the client gets at each call."""
     looks: list[QueueInfo] = []
     ask = client.queue
 

@@ -1,4 +1,4 @@
-"""``sightline usage``: sums over days as workers write them, with the prices that somebody has said and no others."""
+"""``sightline usage``: sums over days as written by workers, with the configured prices only."""
 
 from __future__ import annotations
 

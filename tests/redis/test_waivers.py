@@ -1,4 +1,4 @@
-"""Waivers: kept by fingerprint, in this environment alone, until they are removed."""
+"""Waivers: kept by fingerprint, per environment, until they are removed."""
 
 from __future__ import annotations
 

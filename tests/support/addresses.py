@@ -1,4 +1,4 @@
-"""Two hundred spellings of forty addresses: each list is one page, wherever and in whichever spelling it is given."""
+"""Two hundred spellings of forty addresses: each list is one page everywhere, in any spelling."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 
 def _around(scheme: str, host: str, rest: str) -> list[str]:
-    """Return the spellings that every address has."""
+    """Return the spellings that exist for every address."""
     port = {"http": 80, "https": 443}[scheme]
     return [
         f"{scheme.upper()}://{host}{rest}",
@@ -61,4 +61,4 @@ def _spellings() -> dict[str, list[str]]:
 
 
 SPELLINGS: Final = _spellings()
-"""The one spelling of each address, and others of it."""
+"""The normalised spelling of each address, and others of it."""

@@ -1,6 +1,6 @@
-"""The arq program of ``arq_program.py`` on either worker: ``Stock`` is arq as it comes, ``Streamed`` is ours.
+"""The program of ``arq_program.py`` on either worker: ``Stock`` is plain arq, ``Streamed`` is Sightline.
 
-``Streamed`` swaps the two classes an operator would swap, and nothing else.
+``Streamed`` replaces only the two classes that an operator would replace.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from worker.queue.arq_worker import ArqWorker
 
 
 class Flavour(Protocol):
-    """What differs between arq's own queue and ours."""
+    """The differences between arq's own queue and Sightline's."""
 
     url: str
 
@@ -68,13 +68,13 @@ class Streamed:
 
 
 class Program:
-    """The program, run by one worker; ``notes`` is what it did, in order."""
+    """The program, run by one worker; ``notes`` are its actions, in order."""
 
     def __init__(self, worker: Worker, notes: list[Any]) -> None:
         self.worker, self.notes = worker, notes
 
     def of(self, job_id: str) -> list[tuple[Any, ...]]:
-        """What was noted of one job."""
+        """Return the notes about one job."""
         return [
             tuple(rest) for what, *rest in (note for note in self.notes if isinstance(note, tuple)) if what == job_id
         ]

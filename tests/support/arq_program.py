@@ -1,6 +1,5 @@
-"""A program written for plain arq: functions, ``Retry``, hooks, a time-out, a cron job. It knows no Sightline.
-
-Everything it does is noted in ``ctx["notes"]``, so that a test can compare what two workers made of it.
+"""A program written for plain arq: functions, ``Retry``, hooks, a time-out, a cron job. It does not use Sightline. All
+its actions are recorded in ``ctx["notes"]``, so that a test can compare two workers.
 """
 
 from __future__ import annotations

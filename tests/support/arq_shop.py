@@ -1,6 +1,6 @@
 """The background jobs and the API of a small shop, a program written for plain arq.
 
-On Sightline two of its lines are others: ``types`` is ``sightline.arq.typed_json``, ``Worker`` and ``create_pool`` come
+On Sightline two of its lines differ: ``types`` is ``sightline.arq.typed_json``, ``Worker`` and ``create_pool`` come
 from ``sightline.arq``. ``test_arq_shop.py`` runs both.
 """
 
@@ -30,7 +30,7 @@ counted: list[str] = []
 
 
 class OutOfStock(Exception):
-    """There is less of it than asked for."""
+    """There is less in stock than requested."""
 
     def __init__(self, sku: str, left: int) -> None:
         super().__init__(sku, left)

@@ -1,4 +1,4 @@
-"""Child processes that talk in JSON lines: started, listened to, frozen, killed."""
+"""Child processes that write JSON lines: started, read, frozen, killed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.warm_start import start_module
 
 ROOT = Path(__file__).parents[2]
 START_S = 100.0
-"""A child has begun to talk by then on a machine with much else to do; less than what pytest gives a test."""
+"""Time limit for a child's first output on a busy machine; less than pytest's limit for a test."""
 
 
 class Child:
@@ -54,12 +54,12 @@ class Child:
         await asyncio.to_thread(self.process.wait, START_S)
 
     async def line(self, *, timeout_s: float = START_S) -> str:
-        """The next line it says; '' at its end."""
+        """Return its next line; '' at its end."""
         async with asyncio.timeout(timeout_s):
             return (await self._said.readline()).decode().strip()
 
     async def event(self, name: str, *, timeout_s: float = START_S) -> dict[str, Any]:
-        """The next event of that name."""
+        """Return the next event of that name."""
         async with asyncio.timeout(timeout_s):
             while text := await self.line(timeout_s=timeout_s):
                 fields = json.loads(text)
@@ -69,7 +69,7 @@ class Child:
         raise AssertionError(msg)
 
     async def events(self, *, until: str) -> list[dict[str, Any]]:
-        """All it says up to the event of that name."""
+        """Return all its events up to the one of that name."""
         said: list[dict[str, Any]] = []
         while not said or said[-1]["event"] != until:
             said.append(json.loads(await self.line(timeout_s=120)))

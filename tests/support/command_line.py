@@ -1,4 +1,4 @@
-"""``sightline`` as people and pipelines call it: run to its end, started, or drawn in a terminal."""
+"""Runs ``sightline`` as people and pipelines do: to its end, in the background, or in a terminal."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.support.warm_start import start_module
 
 SIGHTLINE: Final = "producer.cli.main"
 DEADLINE_S: Final = 100.0
-"""After which a program has failed to end."""
+"""Time limit for a program to end."""
 
 
 class Call(Protocol):
-    """Runs ``sightline`` on the test's keys to its end; more variables are given by name."""
+    """Runs ``sightline`` on the test's keys to its end; further variables are given by name."""
 
     def __call__(self, *words: str, given: str = ..., **variables: str) -> subprocess.CompletedProcess[str]: ...
 
@@ -53,7 +53,7 @@ def run_sightline(environment: Mapping[str, str], *words: str, given: str = "") 
 
 
 def start_sightline(environment: Mapping[str, str], *words: str, **options: Any) -> subprocess.Popen[str]:
-    """Start the command line; what it says goes to pipes where ``options`` say nothing else."""
+    """Start the command line; its output goes to pipes unless ``options`` say otherwise."""
     pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return start_module(SIGHTLINE, *words, environment=environment, text=True, **{**pipes, **options})
 
@@ -80,7 +80,7 @@ def open_terminal(columns: int = 80) -> tuple[int, int]:
 
 
 def read_terminal(descriptor: int, *, until: bytes = b"") -> bytes:
-    """Read what is written to a terminal until ``until`` has come; without it, to the end."""
+    """Read a terminal's output until ``until`` appears; without it, to the end."""
     seen = b""
     while not (until and until in seen):
         try:

@@ -28,7 +28,7 @@ SITE = "00c0ffee"
 def component(
     name: str, *, rule: str = "image-alt", elements: int = 1, impact: Impact = Impact.CRITICAL, also: Sequence[str] = ()
 ) -> Finding:
-    """A finding with ``elements`` of the component ``name`` (hex digits), and such as ``beef-0`` of others."""
+    """Return a finding with ``elements`` of the component ``name`` (hex digits), and others such as ``beef-0``."""
     made = finding(rule, *(f"{name}-{number}" for number in range(elements)), *also, impact=impact)
     nodes = [
         node.model_copy(update={"issue_id": issue_id(of), "component": f"Header › {of}"})
@@ -44,7 +44,7 @@ def issue_id(name: str) -> str:
 
 
 class Site:
-    """Scans pages of one site: each is recalled and committed by what workers run, through the real finish.lua."""
+    """Scans pages of one site: each is recalled and committed by the workers' code, through the real finish.lua."""
 
     def __init__(self, redis: Redis, keys: Keys, history: History, *, first: int = 0) -> None:
         """``first``: how many jobs this Redis has had before."""
@@ -93,7 +93,7 @@ class Site:
 
     @asynccontextmanager
     async def held(self) -> AsyncGenerator[Callable[[Commit], Awaitable[object]]]:
-        """Give what commits a scan, by finish.lua alone: its job runs already."""
+        """Return a function that commits a scan by finish.lua alone, for a job that runs already."""
         self._count += 1
         async with open_stream(self.redis, self.keys) as stream:
             delivery = await started(self.redis, self.keys, f"commit-{self._count}")
@@ -111,7 +111,7 @@ class Site:
         return batch
 
     async def regressions(self) -> list[Mapping[str, Any]]:
-        """The events that something got worse."""
+        """The regression events."""
         events = [json.loads(line) for line in await events_of(self.redis, self.keys)]
         return [event for event in events if event["event"] == "scan.regressed"]
 

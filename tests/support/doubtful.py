@@ -1,6 +1,7 @@
-"""Pages that are not what they seem, a few for each kind of doubt: what a scan must call each.
+"""Pages that are not what they seem, a few for each kind of doubt, with the expected kind.
 
-``DOUBTFUL`` is data: a path on the site that ``serve_doubtful`` prepared, the kind, and words that the doubt must hold.
+``DOUBTFUL`` is data: a path on the site that ``serve_doubtful`` prepared, the kind, and words that the doubt must
+contain.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A model's part in explanations, and the pages of a shop whose templates share their barriers."""
+"""A scripted model for explanations, and the pages of a shop whose templates share their barriers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OWN = {
 
 
 def explains(body: Body) -> str:
-    """Explain all that is asked about, as a model does that is bound by the schema; else say so."""
+    """Explain every requested barrier, as a model bound by the schema does; otherwise refuse."""
     fields = (body.get("format") or {}).get("properties", {})
     if "order" in fields:
         return json.dumps({"order": "Mend the header first."})
@@ -75,7 +75,7 @@ def page_of(number: int, template: str) -> ScanResult:
 
 
 def _undecided(number: int, url: str, template: str) -> Iterator[Finding]:
-    """What axe-core leaves undecided: the contrast of the header's name, and of each template's teaser."""
+    """The undecided findings: the contrast of the header's name, and of each template's teaser."""
     for at, (markup, place) in enumerate((("<p class=brand>", "header"), (f"<p class=teaser-{template}>", "main"))):
         component = component_of("color-contrast", [[(place, "", "", "")]], markup, page=url)
         node = Node(selector=(f"#u{at}",), snippet=markup, fingerprint=f"u{number}-{at}", issue_id=component.issue_id)

@@ -19,11 +19,11 @@ from worker.gpu.scripts import Ask, Timing
 from worker.gpu.slot import Slot
 
 QUICK = Timing(lease_s=1.0, renew_s=0.2, margin_s=0.3, confirm_s=0.3, grace_s=0.3, probe_s=0.1, probe_down_s=0.05)
-"""As the usual times, but the tests do not wait for seconds."""
+"""Like the usual times, but short, so that tests do not wait for seconds."""
 PROBED_OFTEN = Timing(renew_s=0.2, grace_s=0.2, probe_s=0.2, probe_down_s=0.05)
-"""The usual leases, but hosts are looked at often, and a waiter hears within a moment that all are down."""
+"""The usual leases, but hosts are checked often, and a waiter learns quickly that all are down."""
 DEADLINE_S = 60.0
-"""After which a wait has failed; no promise of the product."""
+"""Time limit of a wait; not a promise of the product."""
 GPU1, GPU2 = "http://gpu1:1", "http://gpu2:1"
 ONE: tuple[Host, ...] = parse_hosts("http://gpu1:1")
 TWO: tuple[Host, ...] = parse_hosts("http://gpu1:1,http://gpu2:1")
@@ -42,12 +42,12 @@ def ask(
 
 
 async def view_of(pool: GpuPool) -> GpuView:
-    """Who holds what and who waits, on all workers."""
+    """Return holders and waiters of all workers."""
     return await read_gpu(pool._redis, pool._keys)
 
 
 class Ear:
-    """Hears the wakes of one worker, as its pool would."""
+    """Receives the wakes of one worker, as its pool would."""
 
     def __init__(self, pubsub: Any) -> None:
         self._pubsub = pubsub
@@ -101,14 +101,14 @@ async def host_record(redis: Redis, keys: Keys, name: str = "http://gpu1:1") -> 
 
 
 async def lease_ms(redis: Redis, keys: Keys, token: str, *, of: str = "") -> float:
-    """What is left of a lease, a holder's or one in the key ``of``, by Redis' clock."""
+    """Return the remaining time of a lease, a holder's or one in the key ``of``, by Redis' clock."""
     client = cast("Any", redis)
     seconds, micros = await client.time()
     return await client.zscore(of or keys.gpu_holders, token) - (int(seconds) * 1000 + int(micros) // 1000)
 
 
 async def until(claim: Callable[[], Awaitable[bool]], *, timeout_s: float = DEADLINE_S) -> None:
-    """Wait until ``claim``, a question to Redis, holds."""
+    """Wait until ``claim``, a query to Redis, holds."""
     async with asyncio.timeout(timeout_s):
         while not await claim():  # noqa: ASYNC110  a key has no event to await
             await asyncio.sleep(0.005)  # the processor is needed by those who are waited for
@@ -124,7 +124,7 @@ async def waiting(pool: GpuPool, count: int, *, timeout_s: float = DEADLINE_S) -
 
 
 async def hold(pool: GpuPool, *, priority: str = "batch", job: str = "") -> Slot:
-    """Take a chat slot and give it back."""
+    """Acquire and release a chat slot."""
     async with pool.acquire("chat", priority=priority, job=job) as slot:
         pass
     return slot

@@ -1,4 +1,4 @@
-"""A worker's model calls as a process of its own, to kill, to freeze and to measure.
+"""A worker's model calls as a separate process, to kill, freeze and measure.
 
 ``python -m tests.support.gpu_worker --redis URL --environment E --ollama URL --name w1 --calls 10 --at-once 2`` says
 ``ready`` once it listens, begins at the first line of its standard input, and tells every call's end as a JSON line.

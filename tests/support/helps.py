@@ -1,4 +1,4 @@
-"""What commands print and load for their help, each in a process that has loaded nothing but the program."""
+"""Collects the output and loaded modules of each command's help, in processes that have loaded only the program."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Pages and servers that misbehave, and what a scan must call each: the list of issue 4 and more.
+"""Misbehaving pages and servers, with the expected result of each: the list of issue 4 and more.
 
-``HOSTILE`` is data: a path on the site that ``misbehave`` prepared, the statuses that are right, and words the reason
-must hold. ``is_guilty`` pages have an image without a text alternative, which must be found whatever else they do; None
+``HOSTILE`` is data: a path on the site that ``misbehave`` prepared, the correct statuses, and words the reason must
+contain. ``is_guilty`` pages have an image without a text alternative, which must be found whatever else they do; None
 where it depends on how far the browser came. ``is_slow`` ones only end at a limit.
 """
 
@@ -19,7 +19,7 @@ _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
 
 
 SOON_S = 6.0
-"""For what ends only at a limit. The others end by themselves: after a second, or ten on a busy machine."""
+"""For pages that end only at a limit. The others end by themselves: after a second, or ten on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _raw(content: bytes) -> Reply:
 
 
 def _drip(head: bytes, drop: bytes) -> Reply:
-    """Send a drop ten times a second, until the reader has had enough."""
+    """Send a byte ten times a second, until the reader disconnects."""
 
     async def answer(_: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(head)
@@ -164,5 +164,5 @@ def _slowly(html: str) -> Reply:
 
 
 async def _hang(_: Request, writer: asyncio.StreamWriter) -> None:
-    """Answer nothing until the other side gives up."""
+    """Send no reply until the other side gives up."""
     await writer.wait_closed()

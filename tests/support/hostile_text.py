@@ -1,4 +1,4 @@
-"""Text that wants to be markup, in every field of a result; and what of a page's markup is not our own."""
+"""Text that looks like markup, in every field of a result; and detection of foreign markup in a page."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FORBIDDEN: Final = frozenset(
     {"iframe", "object", "embed", "base", "frame", "applet", "math", "video", "audio", "template"}
 )
 _VOIDED: Final = frozenset({"value"})
-"""Attributes whose text is what the visitor typed: it is theirs, and a form must send it as it was."""
+"""Attributes with the visitor's own input, which a form must send unchanged."""
 
 
 def poisoned(result: ScanResult, text: str = ALL) -> str:
@@ -51,7 +51,7 @@ def poisoned(result: ScanResult, text: str = ALL) -> str:
 
 
 def _texts(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Each text in a document, as what holds it and its place there."""
+    """Yield each text in a document, with its container and its position there."""
     places: Any = list(value.items()) if isinstance(value, dict) else list(enumerate(value))
     for name, one in places:
         if isinstance(one, str):
@@ -61,7 +61,7 @@ def _texts(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 class Foreign(HTMLParser):
-    """Reads a page; ``found`` has what is no markup of ours: elements, handlers, addresses, text that turns around."""
+    """Reads a page; ``found`` has foreign markup: elements, handlers, addresses, bidirectional overrides."""
 
     def __init__(self, page: str) -> None:
         super().__init__(convert_charrefs=True)

@@ -1,4 +1,4 @@
-"""GitHub's and GitLab's APIs for comments, as far as one is written: real HTTP on loopback, lists in pages."""
+"""GitHub's and GitLab's APIs for comments, as far as needed: real HTTP on loopback, paginated lists."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def hosting_stub(**options: Any) -> Generator[HostingStub]:
 
 @contextmanager
 def served(server: ThreadingHTTPServer) -> Generator[None]:
-    """Let a server of the standard library answer until the block ends."""
+    """Run a server of the standard library until the block ends."""
     thread = threading.Thread(target=partial(server.serve_forever, poll_interval=0.01))
     thread.start()
     try:

@@ -1,4 +1,4 @@
-"""Uses the HTML report in a browser as a person does, and shows it as one sees it who prefers dark pages."""
+"""Uses the HTML report in a browser as a person does, also with a preference for dark pages."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ SHOWN = """({
   rules: [...document.querySelectorAll('article.finding')].filter((one) => one.checkVisibility())
     .map((one) => one.dataset.rule),
 })"""
-"""What is to be seen: what the report says of it, the pages, and the rules of the open ones."""
+"""JavaScript that returns the visible report: its status line, the pages, and the rules of the open ones."""
 
 
 async def select(report: OpenPage, name: str, value: str) -> Any:
-    """Choose from a list, and return what is shown then."""
+    """Choose from a list, and return the visible report."""
     choose = f"document.getElementById('{name}').value = '{value}';"
     await report.run(f"{choose} document.getElementById('{name}').dispatchEvent(new Event('change')); 1")
     return await report.run(SHOWN)
 
 
 async def search(report: OpenPage, words: str) -> Any:
-    """Type into the search field, and return what is shown then."""
+    """Type into the search field, and return the visible report."""
     before = await report.run("document.getElementById('shown').textContent")
     await report.run("(() => { const field = document.getElementById('search'); field.value = ''; field.focus(); })()")
     await report.write(words)

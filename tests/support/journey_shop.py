@@ -19,7 +19,7 @@ LOGIN_STEPS = (
 
 @dataclass
 class Shop:
-    """What the shop has seen; ``close_sessions`` signs everybody out."""
+    """The shop's record of requests; ``close_sessions`` signs everybody out."""
 
     site: Site
     sessions: set[str] = field(default_factory=set[str])

@@ -1,4 +1,4 @@
-"""Keys of another type in a script's way. Scripts are not rolled back, so each looks at its keys before it writes."""
+"""Keys of a wrong type. Scripts are not rolled back, so each checks its keys before it writes."""
 
 from __future__ import annotations
 

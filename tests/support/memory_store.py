@@ -1,4 +1,4 @@
-"""Stores of memories on the test's own keys: one for a test, or one for each example of a property."""
+"""Memory stores on the test's keys: one per test, or one per example of a property."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads what a worker tells Prometheus."""
+"""Reads a worker's metrics."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ async def scraped(port: int) -> Samples:
 
 
 def total(samples: Samples, name: str, **labels: str) -> float:
-    """The sum of the samples of ``name`` with at least these labels; -1 where there is none."""
+    """The sum of the samples of ``name`` with at least these labels; -1 if there are none."""
     found = [value for (own, has), value in samples.items() if own == name and labels.items() <= dict(has).items()]
     return sum(found) if found else -1.0

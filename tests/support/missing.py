@@ -1,4 +1,4 @@
-"""What a test needs and this machine lacks."""
+"""Skips tests that need something this machine lacks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _IN_CI: Final = os.environ.get("CI", "").lower() not in {"", "0", "false"}
 
 
 def not_tested(reason: str) -> NoReturn:
-    """Skip the test, saying what is missing; fail it when CI is set."""
+    """Skip the test, naming what is missing; fail it if CI is set."""
     if not _IN_CI:
         pytest.skip(f"NOT TESTED: {reason}")
     pytest.fail(reason, pytrace=False)

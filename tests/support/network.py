@@ -1,6 +1,6 @@
 """The network is off in the suite: in this process only loopback addresses can be resolved or connected to.
 
-Child processes (workers, browsers) are not held by it; they are given loopback addresses only.
+Child processes (workers, browsers) are not restricted by it; they get loopback addresses only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def _text(host: object) -> str:
 
 
 def _is_address(host: object) -> bool:
-    """Tell whether ``host`` needs no look-up."""
+    """Return whether ``host`` needs no look-up."""
     try:
         ipaddress.ip_address(_text(host).partition("%")[0])
     except ValueError:
@@ -31,7 +31,7 @@ def _is_address(host: object) -> bool:
 
 
 def _is_local(host: object) -> bool:
-    """Tell whether ``host``, a name or an address, is this machine."""
+    """Return whether ``host``, a name or an address, is this machine."""
     if not _is_address(host):
         return _text(host).lower() in _NAMES
     address = ipaddress.ip_address(_text(host).partition("%")[0])
@@ -40,7 +40,7 @@ def _is_local(host: object) -> bool:
 
 @contextmanager
 def only_loopback() -> Generator[None]:
-    """Refuse, as a machine without a network does, every look-up and connection that would leave it."""
+    """Refuse every look-up and connection that would leave this machine."""
     connect, connect_ex, getaddrinfo = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
 
     def refuse(sock: socket.socket, address: Any) -> None:

@@ -1,4 +1,4 @@
-"""A worker's notices alone, for a process of its own that is killed: settings come from the environment."""
+"""The notice sender of a worker as a separate process, to be killed; settings come from the environment."""
 
 from __future__ import annotations
 

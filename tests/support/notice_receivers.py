@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass
 class WebhookStub:
-    """What came: headers in lower case, and the body. ``answer`` says what the request of that number gets."""
+    """The received requests: headers in lower case, and the body. ``answer`` returns the reply by number."""
 
     answer: Callable[[int], str] = lambda _: "200 OK"
     came: list[tuple[dict[str, str], bytes]] = field(default_factory=list[tuple[dict[str, str], bytes]])
@@ -47,7 +47,7 @@ async def webhook_stub(answer: Callable[[int], str] = lambda _: "200 OK") -> Asy
 
 @dataclass
 class SmtpStub:
-    """A mail server. ``said`` are the commands, ``mails`` what was delivered, ``logins`` user and password."""
+    """A mail server. ``said`` are the commands, ``mails`` the delivered mails, ``logins`` user and password."""
 
     tls: ssl.SSLContext | None
     refuse: str = ""

@@ -1,4 +1,4 @@
-"""How tests open pools and models; the fixtures are in ``tests/redis/gpu/conftest.py``."""
+"""Opens pools and models for tests; the fixtures are in ``tests/redis/gpu/conftest.py``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ASK = [Message("system", "Answer in a sentence."), Message("user", "What is wron
 
 
 class OpenPool(Protocol):
-    """Opens a pool as a worker of its own would; it is closed after the test."""
+    """Opens a pool like a separate worker; it is closed after the test."""
 
     async def __call__(
         self, worker: str, *, hosts: tuple[Host, ...] = ..., url: str = ..., **options: Any

@@ -1,4 +1,4 @@
-"""What an Ollama says, as JSON objects: the stub server's words. Pure; held to recordings (``ollama_wire.py``)."""
+"""An Ollama's messages as JSON objects, for the stub server. Pure; compared with recordings (``ollama_wire.py``)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class StubModel:
 
     @property
     def can(self) -> tuple[str, ...]:
-        """What it says it can do; by default what its family can."""
+        """The capabilities that it reports; by default those of its family."""
         is_embedder = "bert" in self.family
         return self.capabilities or (("embedding",) if is_embedder else ("completion", "tools", "thinking"))
 
@@ -139,7 +139,7 @@ def last_piece(model: str, *, reason: str, prompt_tokens: int, output_tokens: in
 def answer_pieces(body: Body, text: str, *, token_chars: int = 0) -> Iterator[Body]:
     """Stream ``text`` by the word, or ``token_chars`` at a time, then the last piece.
 
-    A prompt over ``num_ctx`` is cut as Ollama does, in silence.
+    A prompt over ``num_ctx`` is cut silently, as by Ollama.
     """
     model = str(body["model"])
     words = [word if index == 0 else f" {word}" for index, word in enumerate(text.split(" "))]
@@ -153,7 +153,7 @@ def answer_pieces(body: Body, text: str, *, token_chars: int = 0) -> Iterator[Bo
 
 
 def damaged(pieces: list[Body], fault: str, tokens: int) -> list[Body]:
-    """Return what comes of a whole answer where ``fault`` strikes."""
+    """Return the answer as damaged by ``fault``."""
     last = pieces[-1]
     model = str(last["model"])
     match fault:
@@ -194,7 +194,7 @@ def scripted(text: str, dims: int, meanings: Mapping[str, list[float]]) -> list[
 
 
 def pieces_of(text: str) -> int:
-    """How many tokens a WordPiece vocabulary has for ``text``: few for words, many for ids and other scripts."""
+    """Return the WordPiece tokens of ``text``: few for words, many for ids and other scripts."""
     words = re.findall(r"[a-zA-Z]+|[0-9]|[^\sa-zA-Z0-9]", text)
     return 2 + sum(-(-len(word) // 5) if word.isalpha() and word.isascii() else 1 for word in words)
 

@@ -1,8 +1,8 @@
 """An Ollama to test against: real HTTP, its protocol, a journal of the model calls, and each fault on demand.
 
-In a test's own loop (``async with OllamaServer() as ollama``), or as a process to kill and freeze:
-``python -m tests.support.ollama_server --call-ms 200`` prints its address; ``/stub/journal`` and ``/stub/faults`` are
-how the process is talked to. The product never imports this. Journal times are ``time.monotonic``, one clock a machine.
+In a test's own loop (``async with OllamaServer() as ollama``), or as a process to kill and freeze: ``python -m
+tests.support.ollama_server --call-ms 200`` prints its address; the process is controlled by ``/stub/journal`` and
+``/stub/faults``. The product never imports this. Journal times are ``time.monotonic``, one clock a machine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from worker.own_redis.server import free_port
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with one model call.
+    """The fault of one model call.
 
     ``status`` (``status``, ``text``), ``stall`` or ``drop`` after a piece, ``half_line``, ``silence`` (an empty 200),
     ``no_done``, ``length`` (after ``tokens`` pieces, by default half of them), ``mid_error``, ``nonsense``,
@@ -136,7 +136,7 @@ class OllamaServer:
         return self.calls(path)
 
     async def all_ended(self) -> None:
-        """Wait until no model call is under way."""
+        """Wait until no model call is running."""
         async with self.arrived:
             await self.arrived.wait_for(lambda: all(call.ended for call in self.journal))
 
@@ -290,7 +290,7 @@ class OllamaServer:
 
 
 def most_at_once(calls: Iterable[Call]) -> int:
-    """How many of ``calls`` overlapped at the worst moment."""
+    """Return the maximum number of overlapping ``calls``."""
     edges = sorted([(call.arrived, 1) for call in calls] + [(call.ended, -1) for call in calls])
     now = most = 0
     for _, step in edges:

@@ -1,4 +1,4 @@
-"""One page open in a real browser, steered as a person would: type, click, press keys; look at what is shown."""
+"""One page in a real browser, operated as by a person: type, click, press keys, read the page."""
 
 from __future__ import annotations
 

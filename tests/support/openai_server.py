@@ -1,7 +1,7 @@
 """An endpoint to test against that speaks OpenAI's chat completions over real HTTP, with each fault on demand.
 
-It refuses what the protocol refuses: a wrong key, an unknown model, messages out of order. It runs in threads of its
-own, so that workers in other processes can be tested against it too. The product never imports this.
+It refuses what the protocol refuses: a wrong key, an unknown model, messages out of order. It runs in separate threads,
+so that workers in other processes can be tested against it too. The product never imports this.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NO_CALL: Body = {}
 
 @dataclass(frozen=True)
 class CloudFault:
-    """What goes wrong with one request.
+    """The fault of one request.
 
     ``status`` (``status``, ``text``, ``retry_after``), ``silence`` (nothing is sent), or after the first piece:
     ``stall``, ``drop``, ``mid_error``, ``nonsense``; ``no_finish``, ``length``, ``content_filter``, ``no_usage``,
@@ -80,7 +80,7 @@ class OpenAIServer:
     # ------------------------------------------------------------------------------------------ words
 
     def refusal(self, path: str, headers: dict[str, str], body: Body) -> tuple[int, Body] | None:
-        """What the protocol says to a request that is wrong."""
+        """Return the protocol's error for a wrong request."""
         if path != "/v1/chat/completions":
             return 404, _error(f"Invalid URL (POST {path})", None)
         if self.key and headers.get("authorization") != f"Bearer {self.key}":
@@ -129,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
         super().__init__(*args)  # pyright: ignore[reportArgumentType]  # request, address and server, as the server gives them
 
     def do_GET(self) -> None:
-        """The list of models, to who knows the key; a fault's status is given here too."""
+        """Return the list of models if the key is right; a fault's status also applies here."""
         endpoint = self._endpoint
         fault = endpoint.faults.popleft() if endpoint.faults else CloudFault("none")
         if fault.name == "status":
@@ -194,7 +194,7 @@ def _error(message: str, code: str | None) -> Body:
 
 
 def _message_refusal(messages: list[Body]) -> tuple[int, Body] | None:
-    """What the protocol says to a tool's answer that answers no call."""
+    """Return the protocol's error for a tool result without a call."""
     asked: set[str] = set()
     for message in messages:
         if message["role"] == "tool" and message["tool_call_id"] not in asked:

@@ -1,4 +1,4 @@
-"""Ordinary pages, about which there is no doubt: what they say and do must not be taken for what it is not.
+"""Ordinary pages without doubts, whose words and behaviour must not be misinterpreted.
 
 ``ORDINARY`` maps a path to the HTML served there; written for these tests.
 """
@@ -169,7 +169,7 @@ ORDINARY: Final[dict[str, str]] = {
 
 
 def serve_ordinary(site: Site) -> None:
-    """Serve them all, and what they ask for."""
+    """Serve them all, and their resources."""
     for path, html in ORDINARY.items():
         site.add(path, html)
     site.add("/map-inside", _page("Map", "<main><h1>Map</h1><p>Harbour Road 1</p></main>"))

@@ -1,4 +1,4 @@
-"""The processes below this one, by ``/proc``: which there are, and what they hold."""
+"""The descendants of this process, by ``/proc``, and their memory."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def find_program(name: str) -> str:
-    """The program's path; skips the test where it is not there, fails it when CI is set."""
+    """Return the program's path; skips the test if it is missing, fails it if CI is set."""
     ours = ROOT / ".cache/prometheus/usr/bin" / name
     found = str(ours) if ours.exists() else shutil.which(name)
     return found or not_tested(f"no {name}: type ops/setup/prometheus.sh")
@@ -34,7 +34,7 @@ class Prometheus:
         self._port = port
 
     def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
-        """What an instant query gives: labels and value; values that are no number are left out."""
+        """Return the result of an instant query: labels and value, without values that are not numbers."""
         reply = self._json(f"/api/v1/query?query={quote(expression)}")
         rows = [(row["metric"], float(row["value"][1])) for row in reply["data"]["result"]]
         return [(labels, value) for labels, value in rows if math.isfinite(value)]
@@ -59,7 +59,7 @@ class Prometheus:
         return json.loads(body)
 
     def get(self, path: str) -> tuple[int, bytes]:
-        """Status and body of what is at ``path``."""
+        """Return status and body of ``path``."""
         connection = HTTPConnection("127.0.0.1", self._port, timeout=10)
         try:
             connection.request("GET", path)

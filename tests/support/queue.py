@@ -20,13 +20,13 @@ from worker.queue.stream import JobStream
 from worker.queue.worker import StreamWorker
 
 DEADLINE_S = 60.0
-"""After which a wait has failed. No promise (those measure their time): a command may take 20 s to start."""
+"""Time limit of a wait. Not a promise (those are measured): a command may take 20 s to start."""
 
 BOOM = ErrorInfo(type="Boom", message="it broke")
 
 
 async def add(_: dict[Any, Any], a: int, b: int = 0) -> int:
-    """The job of those tests that need any."""
+    """A job for tests that need any job."""
     return a + b
 
 

@@ -20,7 +20,7 @@ from worker.queue.stream import JobStream
 
 
 class Begun(Executor):
-    """Takes note of the entries that it is given; they hold their slots for good."""
+    """Records the entries that it gets; they hold their slots permanently."""
 
     def __init__(self, stream: JobStream, leases: LeaseKeeper, functions: JobFunctions) -> None:
         super().__init__(stream, leases, functions)

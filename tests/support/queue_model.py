@@ -1,8 +1,8 @@
-"""What the queue promises, in plain Python: no Redis, no time. ``test_state_machine.py`` holds the scripts to it.
+"""A model of the queue in plain Python: no Redis, no time. ``test_state_machine.py`` compares the scripts with it.
 
 The rules are those of ``docs/state-machine.md``, from the point of view of one delivery: it holds its job while no
-later delivery of the job was started, nothing has ended it, and the entry is still its consumer's. Nothing here looks
-at how Lua does it.
+later delivery of the job was started, nothing has ended it, and the entry is still its consumer's. It is independent of
+the Lua implementation.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from producer.contract import FINAL_STATES, JobState, Lane
 
 WORKERS_TRIES = 3
-"""Tries where the job names none."""
+"""Default number of attempts."""
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ class ModelDelivery:
         return is_latest and self.ended_as is None and self.entry.owner == self.consumer
 
     def answers(self, state: JobState) -> set[str]:
-        """What a commit that leaves ``state`` behind may be answered; a repetition is never committed again."""
+        """Return the possible replies to a commit of ``state``; a repetition is never committed again."""
         if self.holds_job:
             return {"committed"}
         if self.job.latest is not self or self.ended_as is None:

@@ -1,4 +1,4 @@
-"""What Redis holds of one environment's queue, and what the model expects there, as values that can be compared."""
+"""Redis's data of one environment's queue, and the model's expectation, as comparable values."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Picture:
 
 
 async def found_in(redis: Redis, keys: Keys, model: QueueModel) -> Picture:
-    """Read, in one round trip, all that the model knows the names of."""
+    """Read everything that the model can name, in one round trip."""
     jobs, batches = list(model.jobs), list(model.batches)
     async with redis.pipeline(transaction=False) as pipe:
         for lane in Lane:

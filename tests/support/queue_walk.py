@@ -1,6 +1,6 @@
-"""A walk through the queue's state machine: Redis and the model are told the same, and compared after each step.
+"""A walk through the queue's state machine: Redis and the model get the same steps, and are compared after each.
 
-The steps themselves, and what must hold, are in ``test_state_machine.py``.
+The steps and the invariants are in ``test_state_machine.py``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 def pick(things: list[T], which: int) -> T:
-    """One of a list that is only known when the step is taken; the newest for 0, which hypothesis likes best."""
+    """Return an item of a list that is known only at the step; the newest for 0, which hypothesis prefers."""
     return things[-1 - which % len(things)]
 
 
@@ -52,7 +52,7 @@ class World:
 
 @dataclass(slots=True, eq=False)
 class Consumer:
-    """One worker process: its name, and what it knows of entries and deliveries, true or stale."""
+    """One worker process: its name, and its possibly stale knowledge of entries and deliveries."""
 
     stream: JobStream
     entries: list[tuple[Entry, ModelEntry]] = field(default_factory=list[tuple[Entry, ModelEntry]])
@@ -75,12 +75,12 @@ class QueueWalk(RuleBasedStateMachine):
         self.run(self.consumers[0].stream.lanes.ensure_groups())
 
     def run(self, act: Awaitable[T]) -> T:
-        """Do one thing to Redis; until the next comparison nobody knows whether the model still agrees."""
+        """Perform one action on Redis; the next comparison shows whether the model still agrees."""
         self.is_compared = False
         return self.world.loop.run_until_complete(act)
 
     def compare(self) -> None:
-        """Fail unless Redis is as the model says; learn the ids that Redis gave to new entries."""
+        """Fail unless Redis matches the model; learn the ids that Redis gave to new entries."""
         found = self.run(found_in(self.world.redis, self.keys, self.model))
         assert found == expected_by(self.model)
         self._learn_ids(found)

@@ -1,4 +1,4 @@
-"""A wall clock of Redis servers that can be set while they run: what an administrator or NTP does to a machine's."""
+"""A wall clock of Redis servers that can be set while they run, as by an administrator or NTP."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RedisClock:
         self.variables = {"LD_PRELOAD": str(library), "REDIS_CLOCK": str(self._file)}
 
     def set(self, *, wrong_s: float) -> None:
-        """Make it wrong by so much, from now on."""
+        """Shift it by this amount from now on."""
         with self._file.open("r+b") as file:  # in place: servers have it mapped
             file.write(struct.pack("=q", round(wrong_s * 1e6)))
 

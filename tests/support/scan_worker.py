@@ -1,4 +1,4 @@
-"""Real workers, the product's own program, on the test's keys."""
+"""Starts real workers on the test's keys."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def environment_for(url: str, keys: Keys, **variables: str) -> dict[str, str]:
 
 
 def need_browser() -> None:
-    """Skip the test where there is no browser; fail it when CI is set."""
+    """Skip the test without a browser; fail it if CI is set."""
     try:
         find_browser(None)
     except DependencyMissing as error:

@@ -1,4 +1,4 @@
-"""Findings and scan results for tests, and an engine that hands them out."""
+"""Findings and scan results for tests, and an engine that returns them."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def wrong_vector(length: int) -> Vector:
 
 @dataclass
 class FixedEngine:
-    """Answers with the next of ``pages``, the last one for ever; an exception among them is raised. Counts calls."""
+    """Returns the next of ``pages``, repeating the last; raises exceptions among them. Counts calls."""
 
     pages: Sequence[ScanResult | Exception]
     shots: dict[str, bytes] = field(default_factory=dict[str, bytes])

@@ -1,10 +1,10 @@
-"""Which tests one process of several runs: all of a file whose fixture takes many seconds; any other test is free.
+"""Assigns tests to processes: files with a slow fixture run in one process; all other tests are distributed freely.
 
-Half of the processes begin with the tests that wait, the others at the end of the list, with those that compute: side
-by side they use the processor that would be idle while all wait, and wanted by all later.
+Half of the processes begin with the tests that wait, the others at the end of the list, with those that compute: in
+parallel they use the processor that would be idle at first and overloaded later.
 
-pytest-xdist's own ``loadgroup`` does it by a mark, which is without effect on pytest 9.2 (pytest-xdist #1386). Once a
-release mends that, mark ``TOGETHER`` with ``xdist_group`` and remove this module.
+pytest-xdist's own ``loadgroup`` does it by a mark, which has no effect on pytest 9.2 (pytest-xdist #1386). Once a
+release fixes that, mark ``TOGETHER`` with ``xdist_group`` and remove this module.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from xdist.workermanage import WorkerController
 
 TOGETHER: Final = ("tests/crash/test_failover.py", "tests/e2e/test_demo_site.py")
 WAITING: Final = ("tests/crash/", "tests/e2e/")
-"""Where tests mostly wait: for leases, restarts, workers and programs."""
+"""Folders whose tests mostly wait: for leases, restarts, workers and programs."""
 
 
 def waiting_first(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""Scans of the past, written as workers write them: documents that grow with change, and a site's daily counts."""
+"""Past scans, written as by workers: documents that grow with changes, and a site's daily counts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Nights:
         await self._pipe.execute()
 
     def scan(self, night: int, result: ScanResult) -> str:
-        """Scan a page; returns the id of the record that stands for it."""
+        """Scan a page; returns the id of its record."""
         page, seen_ms, state = page_id(result.url), self.at(night), signature(result)
         last_id, last_state, at_ms = self._last.get(page, ("", "", 0))
         if last_state != state:
@@ -54,7 +54,7 @@ class Nights:
 def page(
     url: str, group: str, *, critical: int = 0, minor: int = 0, status: str = "scanned", title: str = "Page"
 ) -> ScanResult:
-    """A page with so many barriers; with none if it was not read."""
+    """Return a page with this number of barriers; none if it was not read."""
     if status != "scanned":
         critical = minor = 0
     found = [finding("image-alt", *(f"c{number}" for number in range(critical)))] if critical else []

@@ -1,4 +1,4 @@
-"""Three Sentinels and two servers with search, one a replica of the other: what a failover is tried on."""
+"""Three Sentinels and two servers with search, one a replica of the other, for failover tests."""
 
 from __future__ import annotations
 

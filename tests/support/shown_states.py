@@ -1,4 +1,4 @@
-"""Ten kinds of pages that differ in the dark, in forced colours or at 390 px: what of each fails where."""
+"""Ten kinds of pages that differ in dark mode, forced colours or at 390 px, with their failures by state."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ KINDS: Final = (
 
 
 def page_of(*kinds: Kind) -> str:
-    """A page of these parts, which is fine but for them."""
+    """Return a page of these parts, without other barriers."""
     parts = "".join(f"<section>{kind.html}</section>" for kind in kinds)
     head = (
         "<meta charset='utf-8'><meta name='viewport' content='width=device-width'><meta name='color-scheme' "

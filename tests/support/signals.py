@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 DEADLINE_S = 60.0
-"""After which a wait has failed; no promise of the product."""
+"""Time limit of a wait; not a promise of the product."""
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -1,4 +1,4 @@
-"""A web server on loopback for tests, in a thread of its own: honest files, and replies that write raw bytes.
+"""A web server on loopback for tests, in a separate thread: files, and replies that write raw bytes.
 
 Every request is kept in ``requests``, so that a test can tell what arrived and what did not.
 """
@@ -66,7 +66,7 @@ class Site:
     """Serves ``folder`` and the replies added; a context manager."""
 
     def __init__(self, folder: Path = PAGES.parent, *, tls: bool | Path = False) -> None:
-        """Serve by TLS with the certificate in the file ``tls``; True is one that nobody trusts."""
+        """Serve over TLS with the certificate in the file ``tls``; True means an untrusted one."""
         self._folder = folder
         self._tls = tls
         self._replies: dict[str, Reply] = {"/pixel.png": reply(PIXEL, content_type="image/png")}

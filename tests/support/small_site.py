@@ -1,4 +1,4 @@
-"""A loopback site whose answers a test writes down: status, headers and body by path, or what to do instead.
+"""A loopback site with scripted replies: status, headers and body by path, or an action.
 
 Also sitemaps for it.
 """

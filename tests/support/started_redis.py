@@ -1,4 +1,4 @@
-"""A Redis as Compose starts it: by ops/redis-start.sh, with ops/redis.conf and the users of ops/users.acl."""
+"""A Redis as in Compose: started by ops/redis-start.sh, with ops/redis.conf and the users of ops/users.acl."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class StartedRedis:
     log: Path
 
     def free_the_disk(self) -> None:
-        """Take the limit of its files away."""
+        """Remove the limit of its files."""
         resource.prlimit(self.pid, resource.RLIMIT_FSIZE, NO_LIMIT)
 
 

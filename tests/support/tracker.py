@@ -1,4 +1,4 @@
-"""GitHub's and GitLab's REST APIs for issues, as documented, as far as a sync asks: real HTTP on loopback.
+"""GitHub's and GitLab's REST APIs for issues, as documented and as far as a sync needs: real HTTP on loopback.
 
 https://docs.github.com/en/rest/issues/issues and https://docs.gitlab.com/api/issues/
 """

@@ -34,8 +34,8 @@ NAMES = ("cart", "form", "help", "home")
 class OtherEmbedder:
     """Another model, of other dims: the builtin one's vectors, folded. ``down`` makes it fail after so many calls.
 
-    A call with a text that holds ``refuses`` is refused, one that holds ``breaks`` breaks. Of a text only ``takes``
-    characters are embedded, 0 for all.
+    A call with a text that contains ``refuses`` is refused, one that contains ``breaks`` fails. Only ``takes``
+    characters of a text are embedded, 0 for all.
     """
 
     name: str = "other"
@@ -98,7 +98,7 @@ class Environment:
         return await reindex(self.worker(), to or self.other, tell=tell or (lambda _: None))
 
     async def broken_off_reindex(self) -> None:
-        """A reindex of 44 scans that ends after its first batch: the model goes away."""
+        """Run a reindex of 44 scans that ends after its first batch because the model becomes unreachable."""
         self.other.down = 1
         for number in range(40):
             await self.scan(f"more-{number}")

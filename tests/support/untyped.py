@@ -1,4 +1,4 @@
-"""What of a result no model of the contract has a field for."""
+"""Finds the parts of a result without a field in the contract's models."""
 
 from __future__ import annotations
 

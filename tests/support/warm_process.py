@@ -26,11 +26,11 @@ from typing import Any, Final
 
 MAX_REQUEST_BYTES: Final = 200_000
 PROGRAMS: Final = ("producer.cli.main", "worker.__main__", "tests.support.worker_program")
-"""What is run here: imported by nothing but the process that runs it."""
+"""Programs to run here, which nothing else imports."""
 EXTRA: Final = "worker.models.cloud."
-"""Needs packages that not all have."""
+"""Modules that need optional packages."""
 BESIDE: Final = ("jinja2", "rich.live", "rich.progress", "rich.table")
-"""What programs import late."""
+"""Modules that programs import on demand."""
 
 
 def import_all(packages: list[str]) -> None:
@@ -80,12 +80,12 @@ def serve(requests: socket.socket) -> tuple[str, list[str]]:
 
 
 def woken_by(number: int, frame: FrameType | None) -> None:
-    """Do nothing: what matters is the byte in the pipe."""
+    """Do nothing: only the byte in the pipe matters."""
     del number, frame
 
 
 def tell_ends(running: dict[int, int]) -> None:
-    """Write the exit codes of those that have ended to their pipes."""
+    """Write the exit codes of ended processes to their pipes."""
     for pid, pipe in list(running.items()):
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:

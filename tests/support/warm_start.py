@@ -1,4 +1,4 @@
-"""``python -m module …`` without the second that its imports take: forked from a process that has them.
+"""Runs ``python -m module …`` without the second for its imports: forked from a process that has them.
 
 A quarter of what the suite's own programs cost was their start, again and again. What is started is a process of its
 own in all that tests look at: pid, signals, exit code, descriptors, environment. It differs in what it has imported,
@@ -34,7 +34,7 @@ OPTIONS: Final = frozenset({"stdin", "stdout", "stderr", "text"})
 
 
 def may_be_warm(module: str, environment: Mapping[str, str], folder: Path) -> bool:
-    """Whether nothing that the program does can depend on how it was started."""
+    """Whether the program's behaviour cannot depend on how it was started."""
     own = {**os.environ, "PYTHONPATH": str(ROOT)}
     given = {name: value for name, value in environment.items() if name.startswith(OF_THE_START)}
     is_usual = all(own.get(name) == value for name, value in given.items())

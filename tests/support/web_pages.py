@@ -1,4 +1,4 @@
-"""The pages of ``sightline web`` over a test's environment: in this process, or at a port for a browser."""
+"""The pages of ``sightline web`` for a test's environment: in this process, or at a port for a browser."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def desk_over(app: ASGIApp) -> Desk:
 
 @dataclass(frozen=True, slots=True)
 class Browser:
-    """Somebody with a cookie jar and without JavaScript."""
+    """A client with a cookie jar and without JavaScript."""
 
     http: httpx.AsyncClient
 

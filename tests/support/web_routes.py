@@ -1,4 +1,4 @@
-"""All routes of ``sightline web`` as its application has them, with an address for each: no new one is forgotten."""
+"""All routes of ``sightline web`` from its application, each with an address, so that new ones are included."""
 
 from __future__ import annotations
 
@@ -61,6 +61,6 @@ async def fill(redis: Redis, keys: Keys, history: History, client: Client) -> No
 
 
 async def contents(redis: Redis, keys: Keys) -> dict[bytes, bytes | None]:
-    """All that an environment has in Redis, as it is kept."""
+    """Return all data of an environment in Redis."""
     names = sorted([name async for name in redis.scan_iter(f"{keys.prefix}*", count=1000)])
     return {name: await redis.dump(name) for name in names}

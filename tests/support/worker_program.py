@@ -1,8 +1,8 @@
 """A worker process for crash tests: ``python -m tests.support.worker_program URL ENVIRONMENT [option=value …]``.
 
 Options: ``die=<point>`` (SIGKILLs itself there, once per process), ``lease=<s>``, ``max_jobs=<n>``, ``grace=<s>``,
-``heartbeat=<s>`` between two, ``block=<s>`` of a blocking read.
-Every run of a job is noted on the list ``<prefix>runs`` as ``<job id> <pid>``, so that a test can see who ran what.
+``heartbeat=<s>`` between two, ``block=<s>`` of a blocking read. Every run of a job is recorded in the list
+``<prefix>runs`` as ``<job id> <pid>``, so that a test can see all runs.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from worker.telemetry import configure_logging
 
 
 def die() -> None:
-    """End as a power cut does."""
+    """End like a power cut."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def die_after(owner: type, method: str, *, when: Callable[[Any], Any] = bool) -> None:
-    """Make ``owner.method`` the last thing this process does, once ``when`` is true of what it returns."""
+    """End this process after ``owner.method``, once ``when`` is true of its result."""
     original = getattr(owner, method)
 
     async def last(self: object, *args: Any, **kwargs: Any) -> Any:
@@ -48,7 +48,7 @@ def die_after(owner: type, method: str, *, when: Callable[[Any], Any] = bool) ->
 
 
 def die_before(owner: type, method: str) -> None:
-    """Make this process end where ``owner.method`` would begin."""
+    """End this process before ``owner.method`` begins."""
 
     def never(*_: object, **__: object) -> None:
         die()
@@ -82,7 +82,7 @@ async def quick(ctx: dict[Any, Any], n: int = 0) -> Commit:
 
 
 async def held(ctx: dict[Any, Any]) -> Commit:
-    """Runs until somebody sets ``<prefix>release``."""
+    """Runs until ``<prefix>release`` is set."""
     await note(ctx)
     while not await ctx["redis"].exists(f"{ctx['prefix']}release"):  # noqa: ASYNC110  a key has no event to await
         await asyncio.sleep(0.02)
@@ -105,14 +105,14 @@ async def held_by_file(ctx: dict[Any, Any], path: str) -> str:
 
 
 async def held_then_writes(ctx: dict[Any, Any], path: str) -> str:
-    """As ``held_by_file``, and then it needs Redis to take something."""
+    """Like ``held_by_file``, and then writes to Redis."""
     await held_by_file(ctx, path)
     await ctx["redis"].rpush(f"{ctx['prefix']}written", str(ctx["job_id"]))
     return f"written by {os.getpid()}"
 
 
 async def busy(ctx: dict[Any, Any], seconds: float) -> str:
-    """Keeps the loop busy, as a long regular expression would."""
+    """Blocks the loop, as a slow regular expression would."""
     await note(ctx)
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds

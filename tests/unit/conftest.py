@@ -1,4 +1,4 @@
-"""A site of the test's own, for what is fetched over HTTP."""
+"""A site for each test, for HTTP downloads."""
 
 from __future__ import annotations
 

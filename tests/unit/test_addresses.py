@@ -1,4 +1,4 @@
-"""Addresses: one spelling each, as browsers have it, and nothing that is no address."""
+"""Addresses: one spelling each, as in browsers, and invalid ones are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to do about each rule, in plain words."""
+"""Advice for each rule, in plain words."""
 
 from __future__ import annotations
 

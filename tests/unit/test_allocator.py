@@ -1,4 +1,4 @@
-"""That a worker's heap does not take in large blocks, seen in a process of its own: all of one is set."""
+"""A worker's heap excludes large blocks, tested in a separate process, since the setting is process-wide."""
 
 from __future__ import annotations
 

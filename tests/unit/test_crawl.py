@@ -1,4 +1,4 @@
-"""Crawls of a small site over real HTTP: which pages are found, and what is never asked for."""
+"""Crawls of a small site over real HTTP: found pages, and addresses that are never requested."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_ten_thousand_products_are_twenty(site: SmallSite) -> None:
     assert (paths[0], len(paths), found.patterns["/product/*"]) == ("/", 23, 20)
     assert {"/about", "/cart"} <= set(paths[:6])  # rarer patterns first
     assert len(site.asked) == 23
-    assert found.left_out["more of a pattern than --per-pattern"] == 9_980
+    assert found.left_out["beyond --per-pattern for one pattern"] == 9_980
 
 
 def test_only_pages_of_the_origin_are_taken_each_once(site: SmallSite) -> None:
@@ -56,7 +56,7 @@ def test_only_pages_of_the_origin_are_taken_each_once(site: SmallSite) -> None:
         "that are files, not pages": 3,
         "of other sites": 2,
         "that could not be loaded (HTTP 404)": 1,
-        "that redirect to a page already taken": 1,
+        "that redirect to a page already found": 1,
         "that could not be loaded": 1,
     }
     assert not {"/file.pdf", "/logo.PNG"} & set(site.asked)

@@ -1,4 +1,4 @@
-"""The distribution's name and version stand in two places, and hints name no stranger's package."""
+"""The distribution's name and version agree in both places, and hints name no other project's package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller gives is checked where it is submitted: one error that names the field, nothing sent."""
+"""A caller's arguments are checked before the submit: one error that names the field, nothing sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people read of an error of the system: its name, not its number and not the addresses that were tried."""
+"""Messages about system errors: the reason, without the number and the addresses tried."""
 
 from __future__ import annotations
 

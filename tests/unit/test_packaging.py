@@ -1,4 +1,4 @@
-"""What earlier releases had is where it was. What the wheel holds, and that it works: ``tests/e2e/test_install.py``."""
+"""Names of earlier releases still exist. The wheel's contents and use: ``tests/e2e/test_install.py``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Prometheus is told of Redis' certificate, of backups and of hosts' models."""
+"""Metrics of Redis' certificate, backups and hosts' models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scan's request may ask for: selectors, rules and hosts, refused where nothing could come of them."""
+"""Validation of a scan's request: invalid selectors, rules and hosts are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""requirements.lock: what pyproject.toml asks for, pinned and hashed, with no address."""
+"""requirements.lock: the requirements of pyproject.toml, pinned and hashed, without addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ids of what follows a scan are not to be had for a job of one's own."""
+"""Ids of jobs that follow a scan are reserved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a server says to come again."""
+"""The header Retry-After."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a result changes after it was made is a closed, typed list, and nothing else rewrites a result."""
+"""The fields of a result that change later are a closed, typed list, and nothing else rewrites a result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings: what they accept, what they refuse, and what they never show."""
+"""Settings: accepted and refused values, and hidden secrets."""
 
 from __future__ import annotations
 

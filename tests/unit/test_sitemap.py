@@ -1,4 +1,4 @@
-"""Sitemaps as they are found in the wild: nested, packed, looping, broken, hostile. Over real HTTP on loopback."""
+"""Real-world sitemaps: nested, compressed, looping, broken, hostile. Over real HTTP on loopback."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_nested_and_packed_sitemaps_give_their_pages_in_order(site: SmallSite) -
 
     assert list(listed.pages) == [f"{site.url}/{number}" for number in (1, 2, 3)]
     assert listed.sitemaps == 5
-    assert dict(listed.left_out) == {"named twice": 1}
+    assert dict(listed.left_out) == {"listed twice": 1}
     assert not listed.problems
 
 
@@ -301,7 +301,7 @@ def test_the_addresses_of_production_are_replaced_by_those_of_the_preview(site: 
     listed = read_sitemap(f"{site.url}/i.xml", Choice(replaced=((live, site.url),)))
 
     assert list(listed.pages) == [f"{site.url}/", f"{site.url}/a?b#/c"]
-    assert listed.left_out == {"named twice": 1, "of other sites": 2}
+    assert listed.left_out == {"listed twice": 1, "of other sites": 2}
 
 
 def test_user_info_in_a_sitemap_is_dropped(site: SmallSite) -> None:

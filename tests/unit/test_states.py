@@ -1,4 +1,4 @@
-"""A page in several states is one page: how they are named, and what of it history goes by."""
+"""A page in several states is one page: the states' names, and their terms in the history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps of a journey as they are written: one action each, bounded, refused with what was expected."""
+"""Steps of a journey: one action each, bounded, refused with the expected form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log is one JSON object a line, whoever logs, and the catalogue of events is whole."""
+"""The log is one JSON object per line from every logger, and the catalogue of events is complete."""
 
 from __future__ import annotations
 

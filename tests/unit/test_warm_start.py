@@ -1,4 +1,4 @@
-"""A program forked from a warm process is, to those who look at it, the program started by itself."""
+"""A program forked from a warm process looks like one started directly."""
 
 from __future__ import annotations
 

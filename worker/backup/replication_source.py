@@ -135,6 +135,6 @@ def _read_word(stream: BinaryIO) -> bytes:
         raise ValueError(msg)
     word = stream.read(size + 2)
     if len(word) != size + 2:
-        msg = "a word that breaks off"
+        msg = "a word that is cut off"
         raise ValueError(msg)
     return word[:-2]

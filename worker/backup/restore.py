@@ -111,7 +111,11 @@ def _await_index(redis: Redis, name: str) -> None:
     """Wait until the index is complete: a hundred thousand vectors take half an hour."""
     share = -1.0
     while share < 1:
-        _until(partial(_has_grown, redis, name, share), within_s=STANDSTILL_S, what=f"the index {name!r} stands still")
+        _until(
+            partial(_has_grown, redis, name, share),
+            within_s=STANDSTILL_S,
+            what=f"building the index {name!r} makes no progress: see Redis's log",
+        )
         share = _indexed(redis, name)
 
 

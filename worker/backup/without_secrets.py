@@ -35,7 +35,7 @@ class Pieces(io.RawIOBase):
         self._left = memoryview(b"")
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True: the pieces are readable."""
         return True
 
     def readinto(self, buffer: Any) -> int:
@@ -62,7 +62,7 @@ class SecretFilter:
         self.has_secrets = False
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield what is kept, in pieces."""
+        """Yield the kept data in pieces."""
         self._take(HEADER_BYTES)
         kept = bytearray()
         try:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from worker.queue.arq_wire import Deserializer
 
 NO_READER: Final = (
-    "arq's jobs are pickled by default, and unpickling runs whatever code their bytes name: give --settings with a "
+    "arq's jobs are pickled by default, and unpickling can run any code: give --settings with a "
     "class that has a job_deserializer, or --trust-pickle if you trust all that can write to that Redis"
 )
 

@@ -65,10 +65,10 @@ def doctor(*, cache: bool, strict: bool, as_json: bool) -> int:
 
 
 def summary(lines: Iterable[Line]) -> str:
-    """Return the numbers of errors and warnings, or "all is well"."""
+    """Return the numbers of errors and warnings, or "no problems"."""
     levels = Counter(line.level for line in lines)
     found = [counted(levels[level], level.value) for level in (Level.ERROR, Level.WARNING) if levels[level]]
-    return ", ".join(found) or "all is well"
+    return ", ".join(found) or "no problems"
 
 
 def _text(line: Line) -> Iterable[str]:

@@ -54,7 +54,7 @@ def reindex(*, model: str, as_json: bool) -> None:
 
 def _outcome(done: Reindexed, *, setting: str) -> str:
     """Return the result of a reindex as text; ``setting`` is this shell's EMBEDDING_MODEL."""
-    vectors = f"{counted(done.documents, 'document')}, {counted(done.written, 'vector')} made now"
+    vectors = f"{counted(done.documents, 'document')}, {counted(done.written, 'vector')} computed now"
     about = {
         "moved": f"all vectors are now of {done.model!r} ({done.dims} dimensions): {vectors}",
         "given up": f"abandoned; {done.model!r} stays in use: {vectors}",
@@ -66,7 +66,7 @@ def _outcome(done: Reindexed, *, setting: str) -> str:
         about += f"\n{counted(done.refused, 'text')} refused by it: not found by meaning"
     if setting == done.model:
         return about
-    return f"{about}\nset EMBEDDING_MODEL={done.model} for the workers, which already use it: they need it at a start"
+    return f"{about}\nset EMBEDDING_MODEL={done.model} for the workers, which need it at their next start"
 
 
 async def _move(settings: WorkerSettings, redis: Redis, keys: Keys, *, model: str, tell: Tell) -> Reindexed:

@@ -143,9 +143,8 @@ class KeptRedis:
         if free < ROOM_MB:
             if not self._waits_for_room:
                 _say(
-                    f"Redis has exited, the disk of {folder!r} is full ({free:.0f} MB free): make room; it restarts "
-                    f""
-                    f"once {ROOM_MB} MB are free, and nothing acknowledged is lost"
+                    f"Redis has exited, the disk of {folder!r} is full ({free:.0f} MB free): free some space; "
+                    f"it restarts once {ROOM_MB} MB are free, and no acknowledged data is lost"
                 )
             self._waits_for_room = True
             return

@@ -1,4 +1,4 @@
-"""Makes what pages show (``producer/web/past.py``) of records of the history. Pure; ``web_past.py`` reads them."""
+"""Converts records of the history to what pages show (``producer/web/past.py``). Pure; ``web_past.py`` reads them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def barrier_of(one: BarrierRecord) -> Barrier:
 
 
 def past_of(scan_id: str, fields: Mapping[str, str], full: ScanRecord | None, changed: Changes | None) -> Past:
-    """Return a record of a page; ``full`` is it with its findings, where they were read."""
+    """Return a record of a page; ``full`` is the same record with its findings, if they were read."""
     rules = [
         RecordedRule(one.rule, one.impact or Impact.SERIOUS, one.node_count) for one in (full.findings if full else ())
     ]
@@ -72,7 +72,7 @@ def row_of(one: ScanRecord) -> PageRow:
 
 
 def row_of_fields(scan_id: str, text: Mapping[str, str]) -> PageRow:
-    """Return the row of a record of which ``ROW`` was read."""
+    """Return the row of a record from its fields ``ROW``."""
     counts = counts_of(text["barriers"] or "{}")
     return PageRow(
         text["url"],

@@ -88,7 +88,7 @@ class WebPast:
         return [barrier_of(one) for one in await self._barriers.find(within, limit=limit, by=cast("Any", by))]
 
     async def barriers_of(self, issue_ids: Sequence[str]) -> Mapping[str, Barrier]:
-        """Return those of these barriers that are known, by id."""
+        """Return the known ones among these barriers, by id."""
         found = await self._barriers.get_many(issue_ids)
         return {issue_id: barrier_of(one) for issue_id, one in found.items()}
 

@@ -86,7 +86,7 @@ def advice(pairs: Sequence[Pair], *, threshold: float) -> str:
     does = f"the threshold {threshold:g} finds {hits} of {len(same)} paraphrases"
     if wrong:
         return (
-            f"{does} and mistakes {len(wrong)} of {len(other)} other questions for the same: "
+            f"{does} and treats {len(wrong)} of {len(other)} other questions as the same: "
             f"set CACHE_DISTANCE_THRESHOLD below {min(other):g}"
         )
     if max(same) < min(other):

@@ -1,11 +1,11 @@
 """Acquires, renews and releases slots; each worker has one pool.
 
-A waiter asks once, then sleeps until its worker's channel tells it its grant (``wakes.py``). It starts its call at once
-if a bound on Redis' clock says that the grant is young; else it asks whether it still holds. The next beat confirms it.
-Slots are released even when their job is cancelled, but never before their call is closed. Beats renew all held slots
-and waiters (``producer/redis/lease.py``).
-They run on the event loop deliberately: a blocked loop could not close its calls either, and so loses its slots.
-Next: ``slot.py``, ``scripts.py``, then ``worker/gpu/lua/_gpu.lua``.
+A waiter asks once, then sleeps until a message on its worker's channel announces its grant (``wakes.py``). If the grant
+is recent by the bound on Redis' time, it starts its call at once; otherwise it asks whether the grant still holds. The
+next beat confirms the grant. Slots are released even when their job is cancelled, but never before their call is
+closed. Beats renew all held slots and waiters (``producer/redis/lease.py``). They run on the event loop deliberately: a
+blocked loop could not close its calls either, and so loses its slots. Next: ``slot.py``, ``scripts.py``, then
+``worker/gpu/lua/_gpu.lua``.
 """
 
 from __future__ import annotations

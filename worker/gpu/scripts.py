@@ -94,13 +94,13 @@ class Answer:
 
 @dataclass(slots=True)
 class RedisClock:
-    """Bounds Redis' time from its latest reply that told it, and our clock (loop time, s) when it was asked for."""
+    """Bounds Redis' time, given the latest time in a reply and the local loop time (s) of that request."""
 
     _asked_at: float = 0.0
     _ms: int = 0
 
     def note(self, asked_at: float, ms: int) -> None:
-        """Take note that Redis' time was ``ms`` at some moment after ``asked_at``."""
+        """Record that Redis' time was ``ms`` at some moment after ``asked_at``."""
         self._asked_at, self._ms = asked_at, ms
 
     def age_s(self, ms: int, *, now: float) -> float | None:

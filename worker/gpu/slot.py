@@ -84,12 +84,12 @@ class Waiter:
     _heard: tuple[str, int] | None = None
 
     def hear(self, host: str, granted_ms: int) -> None:
-        """Take note of a grant on ``host`` at ``granted_ms`` (Redis time)."""
+        """Record a grant on ``host`` at ``granted_ms`` (Redis time)."""
         self._heard = host, granted_ms
         self.look.set()
 
     def take_heard(self) -> Answer | None:
-        """Return the grant that it heard of; None without one, or if it may end before a beat confirms it."""
+        """Return the recorded grant; None without one, or if it may end before a beat confirms it."""
         heard, self._heard = self._heard, None
         if heard is None:
             return None

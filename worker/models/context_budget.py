@@ -60,7 +60,6 @@ def check_budget(texts: Sequence[str], *, model: str, context: int, max_output: 
     if tokens + max_output > context:
         msg = (
             f"the prompt for {model!r} may have {tokens} tokens and its answer {max_output}, the context {context}: "
-            f""
             f"ask for less at a time, or raise CHAT_NUM_CTX"
         )
         raise ContextExceeded(msg)

@@ -1,4 +1,4 @@
-"""Makes one model call: waits for a slot, calls under it, closes the HTTP response, gives the slot back, moves on.
+"""Makes one model call: acquires a slot, calls, closes the HTTP response, releases the slot; repeats a failed call.
 
 Every adapter makes its calls through this module. A call whose host fails is repeated, on another host if there is one;
 a call whose slot was lost waits for another, and so does a batch call that gave way to a question. Each attempt is

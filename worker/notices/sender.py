@@ -60,7 +60,7 @@ class NoticeSender:
     @property
     def told(self) -> str:
         """The state in words for ``status``; '' if there are no problems."""
-        waiting = f"{self.state.waiting:,} wait" if self.state.waiting else ""
+        waiting = f"{self.state.waiting:,} waiting" if self.state.waiting else ""
         failed = (
             f"{self.state.failed:,} given up within a week, the last one: {self.state.why}" if self.state.failed else ""
         )
@@ -83,7 +83,7 @@ class NoticeSender:
             log.error("notices.dropped", notices=taken.dropped)
         claimed, given_up = await self._store.claim(limit=AT_ONCE)
         for name in given_up:
-            log.error("notice.given_up", notice=name, why="no receiver took it in time")
+            log.error("notice.given_up", notice=name, why="no receiver accepted it in time")
         await asyncio.gather(*map(self._send, claimed))
         self.state = await self._store.state()
         return taken.read > 0 or bool(claimed)

@@ -18,7 +18,8 @@ _NONE: Final = SecretStr("")
 KINDS: Final = ("scan.regressed", "batch.finished", "job.dead", "job.rejected")
 SLACK: Final = "slack+"
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{0,254}")
-"""RFC 5321's without quotes and literals, which Python's parser of headers stumbles over; a domain as DNS has it."""
+"""Addresses of RFC 5321 without quoted parts and literals, which Python's header parser mishandles; domains as in
+DNS."""
 _PORTS: Final = {"smtp": 587, "smtps": 465, "smtp+plain": 25}
 MOST_RECEIVERS: Final = 20
 
@@ -67,7 +68,7 @@ class NoticeSettings(ClientSettings):
     notify_allow_hosts: str = ""
     """Hosts of webhooks that may be at private addresses: ``*.intranet.example``, ``10.1.0.0/16``, ``localhost:8065``.
 
-    All others are refused there, since the address may lead to what only this machine reaches.
+    All others are refused there, since only this machine may be able to reach such an address.
     """
 
     notify_mail_to: Annotated[str, _check_mail] = ""

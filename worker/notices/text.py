@@ -19,7 +19,7 @@ _WHAT: Final = {
     "scan.regressed": ("page got worse", "pages got worse"),
     "batch.finished": ("batch has ended", "batches have ended"),
     "job.dead": ("job failed for good", "jobs failed for good"),
-    "job.rejected": ("queue entry was no job", "queue entries were no jobs"),
+    "job.rejected": ("malformed queue entry", "malformed queue entries"),
 }
 
 

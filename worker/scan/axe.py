@@ -94,7 +94,7 @@ def context_for(request: ScanRequest) -> JsonObject:
 
 
 class AxeRun:
-    """One run over one page, within ``deadline``: rules end by it, merging what they found may take its overtime.
+    """One run over one page, within ``deadline``: rules end by it, and merging their findings may use its overtime.
 
     The script (``js/audit.js``) names an element by frame and number; ``_worlds`` has the frame at that number, the top
     frame at 0, and ``_names`` the names known so far.

@@ -113,7 +113,7 @@ async def measure_contrast(
     left_s: float,
     is_scaled: bool = False,
 ) -> None:
-    """Add ``contrast`` to the nodes of ``report`` whose contrast is undecided; never raises for the page's sake.
+    """Add ``contrast`` to the nodes of ``report`` whose contrast is undecided; raises no error that the page can cause.
 
     ``blank`` compares the images. ``may_scroll``: elements outside the window are scrolled into view, and the page is
     scrolled back. ``is_scaled``: a page pixel is not an image pixel, as on devices and with zoom.

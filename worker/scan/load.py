@@ -74,7 +74,7 @@ class Load:
                 self._downtime.note(origin, is_down=True)
                 break
             await self._page.until(lambda: bool(watch.crash), timeout_s=_START_EVERY_S)
-            self.waited.start = f"the server was not up for {time.monotonic() - start_s:.0f} s"
+            self.waited.start = f"the server was unreachable for {time.monotonic() - start_s:.0f} s"
             self._proxy.faults.clear()
             watch.restart()
             error = await self._go_to(url)
@@ -177,7 +177,7 @@ class Load:
         if not cut_by:
             return False
         if self._is_kept_here:
-            what = f"it was only parsed up to its navigation to {public_url(cut_by)[:_URL_CHARS]}"
+            what = f"it was parsed only up to its navigation to {public_url(cut_by)[:_URL_CHARS]}"
             self.doubts.append(Doubt(kind="partial-document", what=what))
             watch.cut_by = ""
             return False

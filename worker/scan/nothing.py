@@ -46,15 +46,15 @@ def _all_of_it(content: Content) -> tuple[str, str, Certainty] | None:
                 "certain",
             )
         if content.busy or (content.is_busy and not content.hidden):
-            return "still-loading", "the page shows only that it is loading", "certain"
+            return "still-loading", "the page shows only a loading indicator", "certain"
         if content.hidden:
             return "hidden-content", "the page shows nothing: all its content is hidden", "certain"
         return ("blank", "the page shows nothing", "certain") if not content.closed_roots else None
     is_bare = not content.media and not content.controls
     if is_bare and is_loading(text):
-        return "still-loading", "the page shows only that it is loading", "certain"
+        return "still-loading", "the page shows only a loading indicator", "certain"
     if is_bare and content.is_busy and len(text) <= _FEW_CHARS and not content.links:
-        return "still-loading", "the page shows little more than that it is loading", "likely"
+        return "still-loading", "the page shows little more than a loading indicator", "likely"
     if len(text) <= _NOSCRIPT_CHARS and not content.entries and find_phrase("noscript", text):
         return "noscript-only", "the page shows only content for browsers without scripts", "likely"
     return None
@@ -65,7 +65,7 @@ def _main_part(content: Content) -> tuple[str, str, Certainty] | None:
     if main is None or main.others or not content.scripts:
         return None
     if main.is_busy and not main.text.strip():
-        return "still-loading", "the page's main part shows only that it is loading", "likely"
+        return "still-loading", "the page's main part shows only a loading indicator", "likely"
     return _main_text(main)
 
 
@@ -73,7 +73,7 @@ def _main_text(main: MainPart) -> tuple[str, str, Certainty] | None:
     if not main.text.strip():
         return "blank", "the page's main part shows nothing", "likely"
     if is_loading(main.text):
-        return "still-loading", "the page's main part shows only that it is loading", "likely"
+        return "still-loading", "the page's main part shows only a loading indicator", "likely"
     return None
 
 

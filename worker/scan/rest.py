@@ -57,18 +57,18 @@ class Rest:
 
         Returns whether it stopped while the page was still growing.
         """
-        end_s = time.monotonic() + min(_SCROLL_LIMIT_S, left_s * _SHARE)
-        frames_end_s = time.monotonic() + min(_SCROLL_LIMIT_S + self._frame_limit_s, left_s * _SHARE)
+        end_s, frames_left_s = time.monotonic() + min(_SCROLL_LIMIT_S, left_s * _SHARE), left_s * _SHARE
         watch = self._page.watch
         navigations, is_touched = watch.navigations, False
         for _ in range(_ROUNDS):
             begun_s, known = time.monotonic(), frozenset(watch.inflight)
             steps = await self._scroll_all(end_s)
             is_touched = is_touched or steps > 0
-            if not steps or not await self._has_changed(begun_s, known):
+            waited_s = await self._wait_for_frames(frames_left_s)
+            end_s, frames_left_s = end_s + waited_s, frames_left_s - waited_s
+            if not waited_s and (not steps or not await self._has_changed(begun_s, known)):
                 break
             await self._wait_for_started(known, min(end_s, time.monotonic() + _STARTED_LIMIT_S))
-            await self._wait_for_frames(known, min(frames_end_s, time.monotonic() + self._frame_limit_s))
             if watch.navigations != navigations or time.monotonic() >= end_s:
                 break
         if not is_touched or watch.navigations != navigations:
@@ -77,6 +77,10 @@ class Rest:
         goes_on = await self._ask_all("sightlineRest.goesOn()", frames)
         await self._ask_all("sightlineRest.restore()", frames)
         return any(goes_on)
+
+    async def wait_for_frames(self, *, left_s: float) -> None:
+        """Wait for frames' documents without scrolling."""
+        await self._wait_for_frames(left_s * _SHARE)
 
     async def settle(self, *, left_s: float) -> None:
         """Finish animations and stop the page's scripts."""
@@ -150,17 +154,22 @@ class Rest:
                 return
             await asyncio.sleep(_LOOK_EVERY_S)
 
-    async def _wait_for_frames(self, known: frozenset[str], end_s: float) -> None:
-        """Wait for the documents of frames that began after ``known``: a frame without one has nothing to audit."""
-        watch = self._page.watch
+    async def _wait_for_frames(self, left_s: float) -> float:
+        """Wait for documents of frames requested less than ``frame_limit_s`` ago; returns the seconds waited.
 
-        def have_come() -> bool:
-            return not any(one.kind == "Document" for name, one in watch.inflight.items() if name not in known)
+        A lazy frame does not delay the page's load event, and without its document there is nothing to audit.
+        """
+        start_s = time.monotonic()
 
-        if not have_come():
-            left_s = max(0.0, end_s - time.monotonic())
-            await self._page.until(have_come, timeout_s=left_s)
-            await self._wait_for_started(known, min(end_s, time.monotonic() + _STARTED_LIMIT_S))
+        def due() -> list[float]:
+            frames = (one for one in self._page.watch.inflight.values() if one.kind == "Document")
+            ends = (one.began_s + self._frame_limit_s for one in frames if one.frame_id != self._page.watch.frame_id)
+            return [end_s for end_s in ends if end_s > time.monotonic()]
+
+        if not (ends := due()) or left_s <= 0:
+            return 0.0
+        await self._page.until(lambda: not due(), timeout_s=min(left_s, max(ends) - start_s))
+        return time.monotonic() - start_s
 
     # ------------------------------------------------------------------------------------------ asking
 

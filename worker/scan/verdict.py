@@ -26,7 +26,7 @@ _NET_ERRORS: Final[Mapping[str, str]] = {
     "ERR_TOO_MANY_REDIRECTS": "it redirects in a loop",
     "ERR_CONTENT_LENGTH_MISMATCH": "it was cut off: fewer bytes arrived than announced",
     "ERR_INCOMPLETE_CHUNKED_ENCODING": "it was cut off in the middle",
-    "ERR_CONNECTION_RESET": "the server broke off the connection",
+    "ERR_CONNECTION_RESET": "the server dropped the connection",
     "ERR_EMPTY_RESPONSE": "the server closed the connection without an answer",
     "ERR_CONTENT_DECODING_FAILED": "its compression is broken",
     "ERR_BLOCKED_BY_CLIENT": "it is on a host that the request blocks",
@@ -40,6 +40,7 @@ _SIGN_IN: Final = re.compile(
     r"|sessions? new|anmelden|anmeldung|einloggen|connexion|inloggen|accedi|accesso|iniciar sesion|acceder)\b"
 )
 """Words in addresses of sign-in pages, separated by one space."""
+_SIGN_IN_END: Final = re.compile(_SIGN_IN.pattern + r"( (?:php|x?html?|aspx?|jsp|do|cgi))?$")
 _TO_SIGN_IN: Final = "headers, cookies or a storage state for it are missing or have expired"
 
 
@@ -79,9 +80,9 @@ def judge_document(
         asks = f"asks to wait {document.come_again_s:,.0f} s"
         return Unread("unreachable", f"the server answered {_status_line(document.status)} and {asks}")
     if document.status >= _FIRST_ERROR:
-        return Unread("unreachable", f"the server answered {_status_line(document.status)}: that is not the page")
+        return Unread("unreachable", f"the server answered {_status_line(document.status)}: an error, not the page")
     if document.status in _NO_CONTENT:
-        return Unread("unreachable", f"the server answered {_status_line(document.status)}: there is no page")
+        return Unread("unreachable", f"the server answered {_status_line(document.status)}: it has no page to scan")
     if document.error and not document.is_whole:
         return Unread("unreachable", f"the page was not loaded completely: {_explain(document.error)}")
     return None
@@ -116,10 +117,21 @@ def judge_sign_in(*, asked: str, shown: str) -> Unread | None:
 def is_sign_in_page(*, asked: str, title: str, heading: str) -> bool:
     """Return whether a page that asks to sign in calls itself a sign-in page although its address does not.
 
-    It may have been wanted, such as the front page of an application: it is only a remark.
+    It may have been wanted, such as the front page of an application: it is only a remark. The last part of an address
+    counts, since ``/login/code`` and ``/login-help`` are other pages than ``/login``.
     """
     says_so = any(_names_sign_in(text) or find_phrase("sign-in", text) for text in (title, heading))
-    return says_so and not _is_sign_in(asked)
+    return says_so and not _ends_in_sign_in(asked)
+
+
+def _ends_in_sign_in(url: str) -> bool:
+    """Return whether a host or the end of a path or route names a sign-in."""
+    try:
+        parts = urlsplit(url)
+        ends = [unquote(text).rstrip("/") for text in (parts.path, parts.fragment)]
+        return _names_sign_in(parts.hostname or "") or any(_SIGN_IN_END.search(_words(end)) for end in ends)
+    except ValueError:
+        return False
 
 
 def _is_sign_in(url: str) -> bool:
@@ -131,7 +143,11 @@ def _is_sign_in(url: str) -> bool:
 
 
 def _names_sign_in(text: str) -> bool:
-    return _SIGN_IN.search(re.sub(r"[\W_]+", " ", text.lower())) is not None
+    return _SIGN_IN.search(_words(text)) is not None
+
+
+def _words(text: str) -> str:
+    return re.sub(r"[\W_]+", " ", text.lower())
 
 
 def describe_requests(requests: Iterable[OpenRequest]) -> str:

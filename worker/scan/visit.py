@@ -1,6 +1,6 @@
 """One visit to a page: load, settle, scroll, rest, audit, screenshots, result. Each step may raise ``Unread``.
 
-Its proxy and page are closed at its end. ``engine.py`` assigns the browser and handles its death. Loading is in
+Its proxy and page are closed at its end. ``engine.py`` assigns the browser and replaces one that died. Loading is in
 ``load.py``, axe-core in ``axe.py``.
 """
 
@@ -154,7 +154,9 @@ class Visit:
 
     async def _bring_to_rest(self) -> None:
         """Scroll through the page, bring it to rest, and examine it again: scrolling may have added content."""
-        if self._request.scroll and await self._rest.scroll(left_s=self._deadline.left_s):
+        if not self._request.scroll:
+            await self._rest.wait_for_frames(left_s=self._deadline.left_s)
+        elif await self._rest.scroll(left_s=self._deadline.left_s):
             self._note_feed()
         await self._rest.settle(left_s=self._deadline.left_s)
         with contextlib.suppress(CallTimedOut):  # too busy to be examined: axe-core finds out how busy

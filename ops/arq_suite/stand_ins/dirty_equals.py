@@ -1,4 +1,4 @@
-"""What arq's tests need of dirty-equals: a value that equals every time of the last seconds."""
+"""The part of dirty-equals that arq's tests need: a value that equals any time within the last seconds."""
 
 from __future__ import annotations
 

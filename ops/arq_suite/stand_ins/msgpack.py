@@ -1,4 +1,4 @@
-"""What arq's tests need of msgpack, by the library for it that workers have."""
+"""The part of msgpack that arq's tests need, based on the library that workers have."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ def packb(value: object) -> bytes:
 
 
 def unpackb(data: bytes, *, raw: bool = False) -> Any:
-    """Return what ``packb`` was given; ``raw`` is always false."""
+    """Decode the output of ``packb``; ``raw`` is always false."""
     del raw
     return ormsgpack.unpackb(data)

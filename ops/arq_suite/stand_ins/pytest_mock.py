@@ -1,4 +1,4 @@
-"""What arq's tests need of pytest-mock: the class of its fixture, with ``patch``, ``patch.object`` and ``spy``."""
+"""The part of pytest-mock that arq's tests need: its fixture's class, with ``patch``, ``patch.object`` and ``spy``."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 
 
 class Patch:
-    """Puts something in the place of an attribute, until the test has ended."""
+    """Replaces an attribute until the test ends."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.object = monkeypatch.setattr
         self._set = monkeypatch.setattr
 
     def __call__(self, path: str, new: object) -> None:
-        """Do so for what ``path`` names."""
+        """Replace the attribute named by ``path``."""
         self._set(path, new)
 
 
@@ -28,7 +28,7 @@ class MockerFixture:
         self.patch = Patch(monkeypatch)
 
     def spy(self, owner: Any, name: str) -> MagicMock:
-        """Record the calls of a method that goes on working, and in ``spy_exception`` what the last one raised."""
+        """Record the calls of a method without replacing it, and the last error in ``spy_exception``."""
         method = getattr(owner, name)
         spy: Any = AsyncMock() if inspect.iscoroutinefunction(method) else MagicMock()
         spy.spy_exception = None

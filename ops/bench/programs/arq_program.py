@@ -1,4 +1,4 @@
-"""arq as it comes, in an environment of its own: its defaults, but for the jobs at a time."""
+"""arq in a separate environment, with its defaults except for the number of concurrent jobs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What every contender's program does, whatever its library: ``python X_program.py COMMAND URL [COUNT]``.
+"""The measurements that all contenders' programs share: ``python X_program.py COMMAND URL [COUNT]``.
 
 Runs in the contender's own environment, so it needs the standard library and redis-py only. Clocks are ``monotonic``,
-which all processes of one machine share. Workers note what they see on Redis lists named ``bench:*``.
+which all processes of one machine share. Workers record their observations in Redis lists named ``bench:*``.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ WARM_UP: Final = 100
 """Jobs before those of ``submit``: one library connects when it is opened, another with its first job."""
 GAP_S: Final = (0.01, 0.02)
 SLOW_GAP_S: Final = (0.01, 0.51)
-"""Pause before each job of ``pickup``, drawn anew, so that the worker is idle; longer for one that polls every half
-second, so that its rhythm is neither hit nor missed."""
+"""Random pause before each job of ``pickup``, so that the worker is idle; longer for a library that polls every half
+second, so that jobs arrive at any point of its interval."""
 STARTED, MARKS, HOLDS = "bench:started", "bench:marks", "bench:holds:"
 
 _redis: list[Redis] = []
 
 
 class Program(Protocol):
-    """One library's way to do it."""
+    """One library's implementation."""
 
     def work(self, url: str) -> None:
         """Run one worker, ``AT_ONCE`` jobs at a time, until the process ends."""
         ...
 
     async def open(self, url: str) -> None:
-        """Connect, and declare what must exist before the first job."""
+        """Connect, and create whatever must exist before the first job."""
         ...
 
     async def enqueue(self, kind: str, **arguments: Any) -> None:

@@ -1,4 +1,4 @@
-"""SAQ, in an environment of its own: its defaults, but for the jobs at a time."""
+"""SAQ in a separate environment, with its defaults except for the number of concurrent jobs."""
 # pyright: reportMissingImports=false
 # SAQ is not among the project's dependencies.
 
@@ -41,7 +41,7 @@ class _Saq:
         await self.queue.connect()
 
     async def enqueue(self, kind: str, **arguments: Any) -> None:
-        # By default SAQ tries a job once, so that one whose worker died would never run again.
+        # By default SAQ tries a job only once, so a job whose worker died would never run again.
         options = {"retries": 2} if kind == "hold" else {}
         await self.queue.enqueue(kind, **arguments, **options)
 

@@ -1,4 +1,4 @@
-"""taskiq on Redis streams, in an environment of its own: its defaults, but for the jobs at a time."""
+"""taskiq on Redis streams in a separate environment, with its defaults except for the number of concurrent jobs."""
 # pyright: reportMissingImports=false, reportUntypedFunctionDecorator=false
 # taskiq is not among the project's dependencies.
 

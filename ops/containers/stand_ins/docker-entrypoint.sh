@@ -1,5 +1,5 @@
 #!/bin/sh
-# As redis:8's: gives up root before it starts redis-server, and loads search and JSON.
+# Like redis:8's: drops root before it starts redis-server, and loads search and JSON.
 set -e
 if [ "$1" = redis-server ]; then
   shift

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The program ``ollama`` as far as Compose calls it: serve, list, show, pull.
+"""A stand-in for the program ``ollama`` as called by Compose: serve, list, show, pull.
 
-A model that was pulled is a file in OLLAMA_MODELS; with a file ``offline`` there, every pull fails as without network.
+A pulled model is a file in OLLAMA_MODELS; if there is a file ``offline``, every pull fails as without a network.
 """
 
 from __future__ import annotations

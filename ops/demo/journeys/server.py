@@ -1,8 +1,8 @@
 """The sample shop with a login and a basket, for the journeys of ``sightline.toml`` beside it.
 
-Serves ``pages/`` before ``../site``. Account and basket are for those who have signed in. ``SHOP_PORT``, ``SHOP_USER``
-and ``SHOP_PASSWORD`` come from the environment; each sign-in is a line of the file that ``SHOP_LOG`` names, if it does.
-The standard library is enough.
+Serves ``pages/`` before ``../site``. Account and basket need a login. ``SHOP_PORT``, ``SHOP_USER`` and
+``SHOP_PASSWORD`` come from the environment; each sign-in is a line of the file that ``SHOP_LOG`` names, if it does. The
+standard library is enough.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class Shop(SimpleHTTPRequestHandler):
         return super().translate_path(path)
 
     def do_GET(self) -> None:
-        """Answer with the page, or send strangers to the login."""
+        """Answer with the page, or redirect to the login."""
         if self.path.partition("?")[0] in SIGNED_IN_ONLY and f"session={SESSION}" not in self.headers.get("Cookie", ""):
             self._send_to("/login.html")
         else:
             super().do_GET()
 
     def do_POST(self) -> None:
-        """Sign in, or ask again."""
+        """Sign in, or show the form again."""
         fields = parse_qs(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
         expected = {"user": [os.environ["SHOP_USER"]], "password": [os.environ["SHOP_PASSWORD"]]}
         if fields != expected:
@@ -52,7 +52,7 @@ class Shop(SimpleHTTPRequestHandler):
         self._send_to("/account.html", f"session={SESSION}; Path=/; HttpOnly; SameSite=Lax")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class names it so
-        """Keep quiet: the last lines are for what goes wrong."""
+        """Log nothing: the last lines are reserved for errors."""
 
     def _send_to(self, address: str, cookie: str = "") -> None:
         self.send_response(HTTPStatus.SEE_OTHER)

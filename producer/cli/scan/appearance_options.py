@@ -50,7 +50,7 @@ APPEARANCE_OPTIONS: Final = (
         multiple=True,
         metavar="NAME",
         callback=_check_devices,
-        help="Show pages as on 'iPhone 14', 'Pixel 9', … ('… landscape', 'desktop'); repeatable.",
+        help="Device to emulate: 'iPhone 14', 'Pixel 9', … ('… landscape', 'desktop'); repeatable.",
     ),
     click.option(
         "--viewport",

@@ -82,10 +82,16 @@ class _InSections(click.Command):
     help="Maximum pages per crawl of one pattern, such as /product/*.  [default: 20]",
 )
 @click.option(
-    "--match", multiple=True, metavar="GLOB", help="Of sitemaps and crawls, only pages like '/shop/*'; repeatable."
+    "--match",
+    multiple=True,
+    metavar="GLOB",
+    help="Only pages of sitemaps and crawls that match, such as '/shop/*'; repeatable.",
 )
 @click.option(
-    "--exclude", multiple=True, metavar="GLOB", help="Of sitemaps and crawls, skip pages like '*/print/*'; repeatable."
+    "--exclude",
+    multiple=True,
+    metavar="GLOB",
+    help="Skip pages of sitemaps and crawls that match, such as '*/print/*'; repeatable.",
 )
 @click.option(
     "--sitemap-replace",
@@ -95,7 +101,10 @@ class _InSections(click.Command):
 )
 @click.option("--ignore-robots", is_flag=True, help="Ignore robots.txt and its delay.")
 @click.option(
-    "--config", type=click.Path(), metavar="F", help="Settings file.  [default: sightline.toml, here or above]"
+    "--config",
+    type=click.Path(),
+    metavar="F",
+    help="Settings file.  [default: sightline.toml, here or in a parent folder]",
 )
 @click.option(
     "--site", "sites", multiple=True, metavar="NAME", help="Scan only this site of the settings file; repeatable."
@@ -125,7 +134,10 @@ class _InSections(click.Command):
     help="Id of the pipeline run: --only-new compares with what was known before it.  [default: the CI system's]",
 )
 @click.option(
-    "--baseline", type=click.Path(), metavar="F", help="Fail only on barriers that are not in this file of known ones."
+    "--baseline",
+    type=click.Path(),
+    metavar="F",
+    help="Fail only on barriers that are not in this file of known barriers.",
 )
 @click.option("--write-baseline", type=click.Path(), metavar="F", help="Write the barriers found to this file.")
 @click.option("--resume", is_flag=True, help="Resume --batch NAME: submit its missing pages and wait for all.")

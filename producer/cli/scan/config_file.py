@@ -11,7 +11,10 @@ import click
 from producer.config.finding import find_config
 
 _CONFIG = click.option(
-    "--config", type=click.Path(), metavar="F", help="Settings file.  [default: sightline.toml, here or above]"
+    "--config",
+    type=click.Path(),
+    metavar="F",
+    help="Settings file.  [default: sightline.toml, here or in a parent folder]",
 )
 _NO_CONFIG = click.option("--no-config", is_flag=True, help="Read no settings file.")
 

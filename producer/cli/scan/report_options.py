@@ -38,7 +38,9 @@ report_options = together(
         type=click.Choice(FAIL_ON),
         help="Exit 1 if any counted finding has this impact or worse.  [default: serious]",
     ),
-    click.option("--strict", is_flag=True, help="Exit 2 also for pages in doubt: any part that could not be seen."),
+    click.option(
+        "--strict", is_flag=True, help="Also exit 2 for pages in doubt, which have a part that could not be seen."
+    ),
     click.option("--format", "formats", multiple=True, metavar="FORMAT[=PATH]", help="Report to write; repeatable."),
     click.option(
         "--output", "-o", type=click.Path(), metavar="PATH", help="File for the report, or folder for several."

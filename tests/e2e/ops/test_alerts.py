@@ -1,4 +1,4 @@
-"""Each alert fires in a real Prometheus because its cause is there; only waits and sizes are shortened.
+"""Each alert fires in a real Prometheus for its real cause; only waits and sizes are reduced.
 
 ``test_prometheus.py`` fires those of dead letters, lost workers and pages not scanned.
 """
@@ -175,7 +175,7 @@ def trouble_in_the_queue(redis: Redis, keys: Keys, url: str, site: SmallSite, fo
 
 
 async def lose_leases(redis: Redis, keys: Keys, workers: Children) -> None:
-    """Stop the busier worker until the other has its jobs, then let it go on."""
+    """Stop the busier worker until the other has its jobs, then resume it."""
 
     def held_by(worker: subprocess.Popen[bytes]) -> int:
         rows = cast("list[dict[str, Any]]", redis.xinfo_consumers(keys.lane("batch"), GROUP))
@@ -191,7 +191,7 @@ async def lose_leases(redis: Redis, keys: Keys, workers: Children) -> None:
 
 
 def spoil_the_disk(redis: Redis, server: EmbeddedRedis) -> None:
-    """Let the rewrite of the append-only file fail: a folder has the name of its next one."""
+    """Make the rewrite of the append-only file fail with a folder named like the next file."""
     for number in range(2, 9):
         (server.data_dir / f"appendonlydir/appendonly.aof.{number}.base.rdb/full").mkdir(parents=True)
     redis.bgrewriteaof()
@@ -216,7 +216,7 @@ async def test_the_alert_of_a_tls_certificate_that_ends_soon_fires(
 
 
 def short_certificate(folder: Path, *, days: int) -> Path:
-    """Make a key and a certificate for 127.0.0.1 that vouches for itself, in one file."""
+    """Make a key and a self-signed certificate for 127.0.0.1, in one file."""
     path = folder / "redis.pem"
     make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     make += ["-days", str(days), "-subj", "/CN=redis", "-addext", "subjectAltName=IP:127.0.0.1"]
@@ -230,12 +230,12 @@ def short_certificate(folder: Path, *, days: int) -> Path:
 
 
 def shown(prometheus: Prometheus, keys: Keys, panel: str) -> list[tuple[dict[str, str], float]]:
-    """What a panel of the dashboard shows."""
+    """Return the values of a dashboard panel."""
     return prometheus.query(panel_queries(keys.environment)[panel])
 
 
 def smaller(rules: str, changes: dict[str, str]) -> str:
-    """The rules with other limits; each must be there once or more."""
+    """Return the rules with other limits, each of which must occur."""
     for old, new in changes.items():
         assert re.search(re.escape(old), rules), old
         rules = rules.replace(old, new)

@@ -1,4 +1,4 @@
-"""The drill: a backup under load, the server and its data gone, a restore, and the work goes on."""
+"""The drill: a backup under load, loss of the server and its data, a restore, and work continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker tells Prometheus, told by a real worker over HTTP."""
+"""The metrics of a real worker, over HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real Prometheus asks two real workers under load: every panel of the dashboard has data, and alerts fire."""
+"""A real Prometheus scrapes two real workers under load: every dashboard panel has data, and alerts fire."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def panel_queries(environment: str) -> dict[str, str]:
 
 
 def quick_rules() -> str:
-    """The alerts as they are, but for their patience."""
+    """Return the alerts with shorter waits."""
     text = (OPS / "prometheus/alerts.yml").read_text()
     return re.sub(r"for: \d+[sm]", "for: 1s", text).replace("offset 15m", "offset 3s")
 
@@ -103,7 +103,7 @@ async def test_a_batch_whose_site_is_down_says_so_everywhere_and_fires_an_alert_
 
 
 def _opened(prometheus: Prometheus, link: str) -> str:
-    """What a reader of the link is shown: its page, and the text that the page fetches."""
+    """Return the linked page, and the text that it fetches."""
     path = link.partition("://")[2].partition("/")[2].partition("#")[0]
     (page_status, page), (text_status, text) = prometheus.get(f"/{path}"), prometheus.get("/user/runbook.md")
     assert (page_status, text_status) == (200, 200)

@@ -1,4 +1,4 @@
-"""A worker as Compose runs it: by the Redis user ``worker`` of ops/users.acl, which may do its work and no more."""
+"""A worker as in Compose, with the Redis user ``worker`` of ops/users.acl and only its permissions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A query graph on the test's own keys, chat models that say what they are told to, and a history to ask about."""
+"""A query graph on the test's keys, scripted chat models, and a history to ask about."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Step = str | ToolCall | Sequence[ToolCall] | Exception | Callable[[Sequence[Mess
 
 
 class ScriptedChat:
-    """Gives these steps in turn, the last one for ever: words, calls, an error, or what a function makes of it all."""
+    """Returns these steps in turn, repeating the last: text, calls, an error, or the result of a function."""
 
     name = "scripted"
 
@@ -64,7 +64,7 @@ class ScriptedChat:
 
     @property
     def told(self) -> list[str]:
-        """The tools' answers that the model was shown last."""
+        """Return the tool results that the model was shown last."""
         return [message.content for message in self.asked[-1] if message.role == "tool"]
 
 
@@ -121,7 +121,7 @@ class Desk:
         return await graph.run(job, request, QueryContext(submitted_ms=submitted_ms))
 
     async def record(self, result: ScanResult, *, at_ms: int = 0, seen_ms: int = 0) -> str:
-        """Put a scan into the history as finish.lua does, and raise its site's generation."""
+        """Write a scan to the history as finish.lua does, and raise its site's generation."""
         at_ms = at_ms or await self.history.now_ms()
         (embedded,), _ = await Embeddings(self.redis, self.keys, self.embedder).documents([search_text(result)])
         page = page_id(result.url) if result.url else "html-1"

@@ -1,4 +1,4 @@
-"""A desk to ask at, on keys of the test's own."""
+"""Fixtures for questions, on the test's keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scan graph on the test's own keys, with pages and models that do what they are told to."""
+"""A scan graph on the test's keys, with scripted pages and models."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ async def hash_of(redis: Redis, key: str) -> dict[str, str]:
 
 
 class StoppedModel(BuiltinChat):
-    """Says that it was asked, and never answers."""
+    """A model that signals a call and never answers."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
@@ -130,7 +130,7 @@ class FailingEmbedder(BuiltinEmbedder):
 
 
 class Killed(Exception):
-    """Ends a run where a kill would."""
+    """Ends a run at the point of a kill."""
 
 
 def kill_before_step(saver: SharedSaver, step: int) -> None:

@@ -40,7 +40,7 @@ async def test_a_caller_may_refuse_cached_answers(shop: Desk):
 
 
 class OneMeaning(BuiltinEmbedder):
-    """Finds that all questions mean the same: worse than any model."""
+    """An embedder that gives all questions the same meaning: worse than any model."""
 
     async def embed_queries(self, texts: Sequence[str]) -> EmbedReply:
         return await self.embed_documents(["the same"] * len(texts))
@@ -95,7 +95,7 @@ async def test_an_answer_that_is_not_whole_or_not_for_all_is_not_given_again(sho
 
 async def test_a_scan_that_lands_while_the_question_is_answered_leaves_no_stale_answer(shop: Desk):
     class Landing(ScriptedChat):
-        """A scan of the site ends while the model thinks."""
+        """A scan of the site that ends while the model is answering."""
 
         async def chat(self, messages: Sequence[Message], **options: Any) -> ChatReply:
             await shop.record(scan_result(url=f"{SHOP}/new", scan_id=f"new-{len(self.asked)}"))

@@ -1,4 +1,4 @@
-"""Assessments are jobs of their own: findings never wait for a model, and no outage costs a promised assessment."""
+"""Assessments are separate jobs: findings never wait for a model, and no outage loses a pending assessment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``--assess-wait``: how long a command waits for what comes after the findings."""
+"""``--assess-wait``: how long a command waits for assessments and tried fixes."""
 
 from __future__ import annotations
 

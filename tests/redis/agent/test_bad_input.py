@@ -1,4 +1,4 @@
-"""Names, questions and losses that nobody meant: a clear error or a right answer, nothing mixed up or lost."""
+"""Unexpected names, questions and losses: a clear error or a correct answer, nothing mixed up or lost."""
 
 from __future__ import annotations
 

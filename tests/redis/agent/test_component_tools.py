@@ -1,4 +1,4 @@
-"""What the tools tell of component barriers, and the builtin model's answers from the question to the sources."""
+"""The tools' results about component barriers, and the builtin model's answers with their sources."""
 
 from __future__ import annotations
 

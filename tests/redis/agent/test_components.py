@@ -1,4 +1,4 @@
-"""Component barriers as scans leave them: counted once a page, by what each could see; new, known, mended, back."""
+"""Component barriers after scans: counted once per page, within each scan's coverage; new, known, fixed, back."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ async def test_history_without_components_is_filled_in_and_nothing_is_new_for_th
 
 
 async def forget_components(site: Site) -> None:
-    """Leave of the history what 5e536ef wrote."""
+    """Reduce the history to what 5e536ef wrote."""
     async for key in site.redis.scan_iter(match=f"{site.keys.prefix}*"):
         name = key.decode().removeprefix(site.keys.prefix)
         if name.startswith(("components:", "barrier:")):

@@ -1,4 +1,4 @@
-"""Explanations that jobs share: asked for once, whoever needs them first, and whoever is killed while asking."""
+"""Shared explanations are requested once, whichever job needs them first or is killed while asking."""
 
 from __future__ import annotations
 

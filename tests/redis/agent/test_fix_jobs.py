@@ -1,4 +1,4 @@
-"""Changes are tried by a job of their own: after the findings and the assessment, and once a component."""
+"""Changes are tried by a separate job, after the findings and the assessment, once per component."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def labelled(rule: str = "label", issue_id: str = ISSUE, *, snippet: str = "<inp
 
 @dataclass
 class TryingEngine:
-    """Says of every change that it removes its barrier; keeps what it was asked."""
+    """Reports that every change removes its barrier; records its calls."""
 
     asked: list[tuple[ScanRequest, list[Wanted], Secrets | None]] = field(default_factory=list)
     failure: Exception | None = None
@@ -189,7 +189,7 @@ async def test_an_engine_that_fails_ends_in_the_result_with_the_reason(
 
 
 class SayingChat(BuiltinChat):
-    """Answers with the next of ``answers``, and keeps what it was asked."""
+    """Returns the next of ``answers``, and records its calls."""
 
     name = "stub"
 

@@ -1,4 +1,4 @@
-"""What pages and models may try. The models here are worse than real ones: they do whatever a page tells them."""
+"""Attacks by pages and models. The models here are worse than real ones: they obey any page."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PLACES = {
 
 @dataclass
 class Obedient:
-    """Looks everything up, then does what any text it was shown tells it to, and says that there are no barriers."""
+    """Looks everything up, then obeys any text it was shown, and claims that there are no barriers."""
 
     name: str = "obedient"
     done: list[ToolCall] = field(default_factory=list[ToolCall])
@@ -68,7 +68,7 @@ class Obedient:
 
 
 class Says:
-    """Answers an assessment with these words, again and again."""
+    """Always answers an assessment with this text."""
 
     name = "says"
 
@@ -102,7 +102,7 @@ async def scan(desk: Desk, page: ScanResult, chat: ChatModel, job: str = "s1") -
 
 
 def verdict(result: ScanResult) -> tuple[Any, ...]:
-    """What exit codes and reports are made of."""
+    """Return the data on which exit codes and reports are based."""
     return (result.findings, result.counts, result.barriers, result.status, passes(result), result.incomplete)
 
 

@@ -1,4 +1,4 @@
-"""A scan behind a login whose headers and cookies are gone: it must not scan the page of whoever is not logged in."""
+"""A scan behind a login whose headers and cookies are gone must not scan the page as an anonymous visitor."""
 
 from __future__ import annotations
 

@@ -252,7 +252,7 @@ async def test_a_conversation_that_the_tokenizer_makes_too_long_is_shown_shorter
     assert result.answer.startswith("The cart")
     assert len(chat.asked[1]) < len(chat.asked[0])
     assert chat.asked[1][-1].content == WORST
-    assert any("earlier turns the model was shown" in note for note in result.notes)
+    assert any("the model was shown only the last" in note for note in result.notes)
 
 
 async def test_a_question_too_long_for_its_context_fails_as_the_server_said(shop: Desk):

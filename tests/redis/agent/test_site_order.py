@@ -1,4 +1,4 @@
-"""What to fix first on a site is asked for once a day, when its night is over, and never holds a page up."""
+"""A site's order of fixes is requested once a day, after its nightly scans, and never delays a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tries open pages again: on a batch's pages they leave the processor to scans that wait or run."""
+"""Tries load pages again; on a batch's pages they give way to waiting or running scans."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from worker.models.protocols import ChatReply
 
 
 class Away:
-    """A model whose host is away."""
+    """A model whose host is unreachable."""
 
     name = "away"
 
@@ -29,7 +29,7 @@ class Away:
         raise ModelUnreachable("nobody there")
 
 
-async def pending(redis: Redis, keys: Keys, *, source: str = "none: not asked for") -> None:
+async def pending(redis: Redis, keys: Keys, *, source: str = "none: not requested") -> None:
     result = scan_result(labelled()).revised(fixes_state=PENDING, assessment_source=source)
     await redis.set(keys.result("s1"), result.model_dump_json())
     await redis.hset(keys.job("s1"), "payload", '{"url": "https://shop.example/"}')  # type: ignore[misc]  # redis-py's own
@@ -45,7 +45,7 @@ async def test_tries_on_a_page_of_a_batch_wait_until_no_batch_scan_waits_or_runs
     await pending(redis, keys)
     scan = await other_scan(redis, keys)
 
-    with pytest.raises(Busy, match="scans go first"):
+    with pytest.raises(Busy, match="scans have priority"):
         await fixes.run({"score": time.time() * 1000}, {"scan": "s1"})
     assert engine.asked == []
     await redis.xdel(keys.lane(Lane.BATCH), scan)

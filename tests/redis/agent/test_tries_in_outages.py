@@ -1,4 +1,4 @@
-"""While no model host can be asked, changes that need none are tried all the same, before the assessment."""
+"""While no model host is reachable, changes that need none are tried before the assessment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A failover may lose a turn's last step after the worker was told that it is kept: the job's end is lost with it."""
+"""A failover may lose a turn's acknowledged last step: the job's end is then lost with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backup and restore on real servers: what is refused, what breaks, and that nothing is done by halves."""
+"""Backup and restore on real servers: refusals, failures, and nothing done partially."""
 
 from __future__ import annotations
 

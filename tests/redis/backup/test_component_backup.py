@@ -1,4 +1,4 @@
-"""Component barriers after a restore: found by their index, and counted on from what pages had."""
+"""Component barriers after a restore: found by their index, and counted from the pages' earlier state."""
 
 from __future__ import annotations
 

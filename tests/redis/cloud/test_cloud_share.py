@@ -1,4 +1,4 @@
-"""cloud_share.lua on a real Redis: the share holds over all workers, whoever asks first and whatever day it is."""
+"""cloud_share.lua on a real Redis: the share holds over all workers, in any order and on any day."""
 
 from __future__ import annotations
 

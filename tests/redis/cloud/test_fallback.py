@@ -1,4 +1,4 @@
-"""Which calls go to the cloud: complex questions, an Ollama that is gone, prompts that do not fit; up to the share."""
+"""Which calls go to the cloud: complex questions, an unreachable Ollama, too long prompts; up to the share."""
 
 from __future__ import annotations
 

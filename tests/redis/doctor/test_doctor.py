@@ -1,4 +1,4 @@
-"""The examination of a real Redis, in every state that it is meant to notice."""
+"""The doctor's checks on a real Redis, in every state that they should detect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the doctor says of a model in the cloud, asked of a real endpoint."""
+"""The doctor's line about a cloud model, from a real endpoint."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ TOLD: dict[str, Any] = {"release": "1", "models": ["qwen3.5:4b", "nomic-embed-te
 
 
 async def beat(redis: Redis, keys: Keys, name: str, **told: Any) -> None:
-    """A worker that was heard of just now."""
+    """Write a current heartbeat of a worker."""
     await redis.xgroup_createconsumer(keys.lane("batch"), GROUP, name)
     about = {**TOLD, "name": name, "host": f"host of {name}", "at_ms": int(time.time() * 1000), **told}
     await redis.set(keys.worker(name), json.dumps(about), ex=30)

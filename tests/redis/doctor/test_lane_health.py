@@ -1,4 +1,4 @@
-"""What the doctor says of the queue's streams."""
+"""The doctor's lines about the queue's streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A batch call gives way to a question: closed at once, made again later, its tokens counted."""
+"""A batch call gives way to a question: it is closed at once and repeated later, and its tokens are counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slots whose leases end: the call is ended, its answer void, the slot another's."""
+"""Slots whose leases end: the call is cancelled, its answer void, the slot granted to another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model hosts that fail and a Redis that is away: calls end in time, waiters wait on."""
+"""Failing model hosts and an unreachable Redis: calls end in time, waiters keep waiting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from worker.gpu.scripts import Timing
 
 
 class Probe:
-    """Finds each host well but those that are ``sick``."""
+    """Reports each host as healthy except those in ``sick``."""
 
     def __init__(self, *sick: str) -> None:
         self.sick = set(sick)

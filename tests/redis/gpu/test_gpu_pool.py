@@ -1,4 +1,4 @@
-"""The pool as a worker uses it: hand-over and ends; several pools in one process, one real Redis."""
+"""The pool as used by workers: hand-over and ends; several pools in one process, one real Redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pool as people see it: the session in ``ops/gpu.md`` on a real redis-cli, and ``sightline status``."""
+"""The pool as shown to people: the session in ``ops/gpu.md`` on a real redis-cli, and ``sightline status``."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def session() -> Iterator[tuple[str, list[str]]]:
 
 
 def shape(line: str) -> str:
-    """A line without what differs from run to run: the random ends of tokens, and times."""
+    """Return a line without its varying parts: the random ends of tokens, and times."""
     return re.sub(r"\d{13}", "TIME", re.sub(r"(box\d-\d+)-[0-9a-f]{12}", r"\1-TOKEN", line))
 
 

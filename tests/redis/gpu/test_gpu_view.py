@@ -1,4 +1,4 @@
-"""Who holds the GPU and who waits, as ``status`` reads it: from Redis alone, without the worker package."""
+"""Holders and waiters of the GPU as read by ``status``: from Redis alone, without the worker package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker hears its grants whatever else is said on its channel."""
+"""A worker receives its grants regardless of other messages on its channel."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_the_age_of_a_grant_is_bounded_from_above_or_unknown():
 
 
 def _unheard(pool: GpuPool) -> list[str]:
-    """Keep what a pool's channel says from it, as a freeze does."""
+    """Withhold the messages of a pool's channel, as a freeze does."""
     messages: list[str] = []
     pool._wakes._on_wake = messages.append
     return messages

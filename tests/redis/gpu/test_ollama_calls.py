@@ -1,4 +1,4 @@
-"""Model calls through slots to an Ollama stub over real HTTP: what goes well."""
+"""Successful model calls through slots to an Ollama stub over real HTTP."""
 
 from __future__ import annotations
 

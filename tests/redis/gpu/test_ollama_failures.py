@@ -1,4 +1,4 @@
-"""Model calls that go wrong, on an Ollama stub over real HTTP: each has a visible outcome and frees its slot."""
+"""Failing model calls on an Ollama stub over real HTTP: each has a visible outcome and frees its slot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user sees of a model call that goes wrong: the scan's findings, and in words why nobody assessed them."""
+"""The user's view of a failed model call: the scan's findings, and the reason for the missing assessment."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def fails(*faults: Fault) -> Callable[[OllamaServer], None]:
         pytest.param(
             fails(Fault("stall")),
             {"chat_stall_s": 0.2},
-            "did not answer within 300 s, and then with silences of at most 0.2 s",
+            "did not answer within 300 s, or was silent for 0.2 s after that",
             id="stall",
         ),
         pytest.param(fails(Fault("drop")), {}, "dropped the connection before its answer was complete", id="drop"),

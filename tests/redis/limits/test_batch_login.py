@@ -1,4 +1,4 @@
-"""A login that a batch does once, on real Redis: others are given it, and a lost one is done once more."""
+"""A login done once per batch, on a real Redis: others reuse it, and a lost one is repeated once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A host's slot is not half taken because a key of another type stands in the script's way."""
+"""A host's slot is not half acquired because a key has another type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vectors that documents lack are made later, by one worker of all."""
+"""Missing vectors of documents are backfilled by one worker at a time."""
 
 from __future__ import annotations
 

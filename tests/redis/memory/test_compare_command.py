@@ -1,4 +1,4 @@
-"""``sightline compare`` as a person calls it, on recorded scans and without a worker."""
+"""``sightline compare`` for people, on recorded scans and without a worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``sightline history`` as a person or a program calls it, on recorded scans and without a worker."""
+"""``sightline history`` for people and programs, on recorded scans and without a worker."""
 
 from __future__ import annotations
 

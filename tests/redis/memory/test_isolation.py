@@ -1,4 +1,4 @@
-"""Nothing put into one environment, site, group or conversation is got, found, listed or deleted in another.
+"""Data of one environment, site, group or conversation is never read, found, listed or deleted in another.
 
 Namespaces of memories are in ``test_namespaces.py``, scopes of the cache in ``test_cache.py``.
 """
@@ -74,7 +74,7 @@ async def test_environments_share_nothing(redis_url: str, keys: Keys, suffixes: 
 
 
 async def fill(redis: Redis, keys: Keys, mark: str) -> None:
-    """Put the same names into each memory of an environment, with its mark."""
+    """Write the same names to each memory of an environment, with its mark."""
     store, cache = Memories(Embeddings(redis, keys, FORMS)), AnswerCache(Embeddings(redis, keys, FORMS))
     await History(Embeddings(redis, keys, FORMS)).ensure_index()
     await store.ensure_index()
@@ -85,7 +85,7 @@ async def fill(redis: Redis, keys: Keys, mark: str) -> None:
 
 
 async def look(redis: Redis, keys: Keys) -> dict[str, Any]:
-    """What an environment shows of itself, by each way of looking."""
+    """Return an environment's data through each kind of access."""
     store, history = Memories(Embeddings(redis, keys, FORMS)), History(Embeddings(redis, keys, FORMS))
     answer = (await AnswerCache(Embeddings(redis, keys, FORMS)).look_up(QUESTION, SCOPE)).found
     near = await history.similar(placed("forms"))
@@ -99,7 +99,7 @@ async def look(redis: Redis, keys: Keys) -> dict[str, Any]:
 
 
 async def empty(redis: Redis, keys: Keys) -> None:
-    """Delete what can be deleted."""
+    """Delete everything that can be deleted."""
     await redis.unlink(*[key async for key in redis.scan_iter(match=f"{keys.memory_prefix}*")])
     await redis.unlink(keys.scan("job-0"), keys.scan("job-1"), keys.scan("job-2"))
     await prune(redis, keys, older_than_ms=10**15)

@@ -1,4 +1,4 @@
-"""What the memories promise: limits, order, lives, indexes."""
+"""The memories' promises: limits, order, lifetimes, indexes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memories of one namespace or environment, whatever its labels, are not met in another."""
+"""Memories of one namespace or environment, whatever its labels, are not found in another."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from producer.keys import Keys
 from tests.support.memory_store import REAL_REDIS, example_of
 
-# What packaged stores got wrong, and what a query language could misread.
+# Labels that packaged stores mishandled, or that a query language could misread.
 AWKWARD = ["user", "User", "1", "10", "a,b", "a|b", "a b", " a", "a", "{a}", "*", "a:b", "ü", "-", "~", "x" * 5_000]
 LABELS = st.one_of(
     st.sampled_from(AWKWARD),

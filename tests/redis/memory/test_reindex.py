@@ -1,4 +1,4 @@
-"""A change of the embedding model while scans and memories are written: nothing lost, searches all the while."""
+"""A change of the embedding model while scans and memories are written: nothing is lost, searches always work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""embed.lua, delete_retired.lua and reindex_*.lua, each alone: what they write, and when they refuse."""
+"""embed.lua, delete_retired.lua and reindex_*.lua, each on its own: writes and refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vectors of a generation that has ended, committed after the reindex went by, are deleted."""
+"""Vectors of a retired generation that were committed after the reindex's pass are deleted."""
 
 from __future__ import annotations
 

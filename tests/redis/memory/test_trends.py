@@ -1,4 +1,4 @@
-"""Three months of nightly scans, and what is said of them."""
+"""Trends of three months of nightly scans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notices reach real receivers: signed, once, again after a refusal, given up in the end; mails with a login."""
+"""Notices reach real receivers: signed, once, retried after a refusal, finally given up; mails with a login."""
 
 from __future__ import annotations
 
@@ -134,14 +134,14 @@ async def test_a_receiver_that_is_gone_holds_up_no_other(redis: Redis, keys: Key
     assert [(one["event"], one.get("why")) for one in logs if one["event"] == "notice.retried"] == [
         ("notice.retried", "Connect call failed ('127.0.0.1', 1)")
     ]
-    assert sender.told == "1 wait"
+    assert sender.told == "1 waiting"
 
 
 @pytest.mark.parametrize(
     ("allowed", "url", "why"),
     [
-        ("", "{url}", "rule 'loopback'; NOTIFY_ALLOW_HOSTS"),
-        ("localhost:1", "{url}", "rule 'loopback'; NOTIFY_ALLOW_HOSTS"),
+        ("", "{url}", "rule 'loopback'; to permit a private host"),
+        ("localhost:1", "{url}", "rule 'loopback'; to permit a private host"),
         ("169.254.0.0/16", "http://169.254.169.254/latest", "rule 'metadata'"),
         ("", "http://[::ffff:10.0.0.1]/", "rule 'private'"),
     ],
@@ -250,7 +250,7 @@ async def test_a_mail_that_cannot_be_sent_is_tried_again(
 
     assert smtp.mails == []
     assert why in logs[0]["why"]
-    assert sender.told == "1 wait"
+    assert sender.told == "1 waiting"
 
 
 async def test_the_loop_sends_what_comes_and_ends_when_it_is_cancelled(
@@ -340,6 +340,6 @@ async def test_a_fault_of_ours_in_one_notice_ends_neither_the_others_nor_its_own
         await sender.look()
 
     assert len(hook.came) == 1
-    assert sender.told == "1 wait"
+    assert sender.told == "1 waiting"
     [said] = [one for one in logs if one["event"] == "notice.retried"]
     assert said["why"] == "internal error: AttributeError"

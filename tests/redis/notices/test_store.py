@@ -1,4 +1,4 @@
-"""Notices in a real Redis: taken once, sent by one worker at a time, lost by none."""
+"""Notices in a real Redis: made once, sent by one worker at a time, never lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client, a consumer and an arq program of the test's own environment."""
+"""A client, a consumer and an arq program in the test's environment."""
 
 from __future__ import annotations
 

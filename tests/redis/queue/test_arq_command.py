@@ -1,4 +1,4 @@
-"""``sightline worker module.WorkerSettings`` as a process of its own, in the folder of an arq program."""
+"""``sightline worker module.WorkerSettings`` as a separate process, in the folder of an arq program."""
 
 from __future__ import annotations
 

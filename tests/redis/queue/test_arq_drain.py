@@ -1,4 +1,4 @@
-"""``sightline arq drain``: jobs of a real arq pool go onto the stream, once; what cannot go stays and is named."""
+"""``sightline arq drain``: jobs of a real arq pool are moved to the stream once; others stay and are named."""
 
 from __future__ import annotations
 

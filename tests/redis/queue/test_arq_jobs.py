@@ -1,4 +1,4 @@
-"""What arq's users know of a job and of the pool, on arq's own queue and on ours. Every test runs on both."""
+"""arq's API of jobs and of the pool, on arq's own queue and on Sightline's. Every test runs on both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What arq's options promise, on arq's own worker and on ours. Every test runs on both."""
+"""arq's options, on arq's own worker and on Sightline's. Every test runs on both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The blocking twin does what the async client does."""
+"""The blocking client behaves like the async client."""
 
 from __future__ import annotations
 

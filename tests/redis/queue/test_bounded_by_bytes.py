@@ -1,4 +1,4 @@
-"""What Redis keeps of ended jobs is bounded by bytes: no payload that nobody can run, not too much that died."""
+"""Data of ended jobs in Redis is bounded by bytes: no payloads of jobs that cannot run, and few dead letters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many deliveries in one script call: each is judged, and answered, by itself."""
+"""Many deliveries in one script call: each is handled and answered separately."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""bury.lua and reject.lua: what ends on the dead-letter stream."""
+"""bury.lua and reject.lua: entries of the dead-letter stream."""
 
 from __future__ import annotations
 

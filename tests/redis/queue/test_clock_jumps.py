@@ -1,4 +1,4 @@
-"""Redis' clock jumps: idle times say nothing then, and no healthy worker loses its job by it."""
+"""Redis' clock jumps: idle times are then meaningless, and no healthy worker loses its job."""
 
 from __future__ import annotations
 

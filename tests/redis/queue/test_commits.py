@@ -1,4 +1,4 @@
-"""From a start to its commit: lost answers, who holds the place, and results that have no form in Redis."""
+"""From a start to its commit: lost replies, held slots, and results that Redis cannot represent."""
 
 from __future__ import annotations
 

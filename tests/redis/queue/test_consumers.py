@@ -1,4 +1,4 @@
-"""What a consumer holds: noted by it alone, taken over when it is silent, and never lost with its name."""
+"""Entries of a consumer: updated only by it, reclaimed when it is silent, and never lost with its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pausing and draining from afar: nothing begins that must not, nothing is lost, nobody waits for others' pauses."""
+"""Remote pauses and drains: no paused job begins, nothing is lost, and other jobs are not delayed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``sightline dead``: what it prints of letters, and that one failure keeps no other letter from being done."""
+"""``sightline dead``: its output, and that one failure does not affect other letters."""
 
 from __future__ import annotations
 

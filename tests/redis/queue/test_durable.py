@@ -1,4 +1,4 @@
-"""``durable=True``: acknowledged means on disk, and refused where Redis cannot promise it."""
+"""``durable=True``: acknowledged means on disk; refused if Redis cannot guarantee that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The entry of a job that has ended and is no longer kept: dropped by name, and the job stays what it was."""
+"""The entry of an ended job that is no longer kept: dropped with a log event, and the job is unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""finish.lua queues a further job with the commit of another, and writes into a result that is already out."""
+"""finish.lua queues a further job in the commit of another, and updates a published result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Garbage that names somebody's job is rejected, and the job goes on as if it had never been there."""
+"""A malformed entry that names another job is rejected, and that job is unaffected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A connection that answers no more although nobody has closed it: a router has forgotten it, or a proxy's far side."""
+"""A connection that no longer answers although nobody closed it, as after a router or proxy dropped it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No script of the queue writes half of what it has to because a key of another type stands in its way."""
+"""No script of the queue writes partially because a key has another type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The blocking read of one lane: what it brings is started on the way home, and nothing is taken that nobody begins."""
+"""The blocking read of one lane starts the entry that it returns, and claims nothing that is not begun."""
 
 from __future__ import annotations
 

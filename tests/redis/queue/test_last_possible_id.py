@@ -1,4 +1,4 @@
-"""A stream at its last possible entry id takes no more: submits are refused, and no end of a job is half committed."""
+"""A stream at its last possible entry id: submits are refused, and no end of a job is partially committed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the lease thread renews, round by round, and what an outage must not do."""
+"""The lease thread's renewals, round by round, and during outages."""
 
 from __future__ import annotations
 

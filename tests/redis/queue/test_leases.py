@@ -1,4 +1,4 @@
-"""renew.lua and the thread that calls it: leases are kept while the loop lives, and told of when they are not."""
+"""renew.lua and its thread: leases are kept while the loop is alive, and losses are reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entries that somebody trimmed, deleted or skipped: their jobs are queued again, once, without a needless search."""
+"""Trimmed, deleted or skipped entries: their jobs are queued again, once, without unnecessary searches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stream or group that somebody deleted: its jobs are queued again, also after a walk that was cut short."""
+"""A deleted stream or group: its jobs are queued again, also after an interrupted walk."""
 
 from __future__ import annotations
 

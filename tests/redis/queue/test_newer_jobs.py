@@ -1,4 +1,4 @@
-"""A rolling release: a worker hands a newer release's jobs back untouched, and one that reads them does them."""
+"""A rolling release: an older worker requeues a newer release's jobs unchanged, and a newer one runs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked for again, or looked for again, is queued once: a repeated submission, a group made again."""
+"""Repeated submissions and recreated groups queue jobs only once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The outage rule: nobody's jobs are taken over before Redis has answered this worker for a lease without a break."""
+"""The outage rule: no jobs are reclaimed before Redis has replied to this worker for a lease without a break."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages are counted by what came of them, once a job, in the commit of their scan."""
+"""Pages are counted by outcome, once per job, in the commit of their scan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages that are found when a schedule is due: those of that time, once, from where the guard lets a worker look."""
+"""Pages found when a schedule is due: current ones, each once, within the worker's guard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A connection taken over from redis-py: what is sent is answered in order, and what is lost is said to be lost."""
+"""A connection taken over from redis-py: replies arrive in order, and losses are reported."""
 
 from __future__ import annotations
 

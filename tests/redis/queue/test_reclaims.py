@@ -1,4 +1,4 @@
-"""When a loop reclaims, and what becomes of a pending entry that it reclaims and cannot run."""
+"""When a loop reclaims, and how it treats a reclaimed entry that it cannot run."""
 
 from __future__ import annotations
 

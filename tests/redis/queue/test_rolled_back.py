@@ -1,4 +1,4 @@
-"""A Redis restored to an older state: a job may get the entry and the fence again that its first run still has."""
+"""A Redis restored to an older state: a job may get the same entry and fence as its still running first run."""
 
 from __future__ import annotations
 

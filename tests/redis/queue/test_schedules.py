@@ -1,4 +1,4 @@
-"""Schedules fire once each time, whoever looks and whoever dies."""
+"""Schedules fire exactly once each time, whichever workers check or die."""
 
 from __future__ import annotations
 

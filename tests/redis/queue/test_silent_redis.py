@@ -1,4 +1,4 @@
-"""Redis closes a connection unseen, or says nothing more: every call ends, and says what may have happened."""
+"""Redis closes a connection unnoticed, or stops replying: every call ends, and says what may have happened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""claim.lua and start.lua: who gets which job, and what a start counts."""
+"""claim.lua and start.lua: the assignment of jobs, and the counts of a start."""
 
 from __future__ import annotations
 

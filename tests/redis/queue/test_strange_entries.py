@@ -1,4 +1,4 @@
-"""Entries that nobody meant and keys in the way: the worker says so and goes on."""
+"""Malformed entries and keys of wrong types: the worker reports them and continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the end of a delivery leaves in Redis: every field, time to live, event, count and dead letter."""
+"""The data that the end of a delivery leaves in Redis: every field, TTL, event, count and dead letter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker does by the clock: a step that fails costs no other one its turn."""
+"""A worker's periodic steps: a failing step does not affect the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for many jobs at once: one reader, few connections, and nothing that had ended is forgotten."""
+"""Waiting for many jobs at once: one reader, few connections, and no ended job is missed."""
 
 from __future__ import annotations
 

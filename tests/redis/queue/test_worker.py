@@ -1,4 +1,4 @@
-"""A whole worker in this process, on a real Redis: what users of arq know, and what the stream adds."""
+"""A complete worker in this process, on a real Redis: arq's features, and those that the stream adds."""
 
 from __future__ import annotations
 

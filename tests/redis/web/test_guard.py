@@ -1,4 +1,4 @@
-"""Who may look and act: forged sessions, foreign forms, proxies' headers, readers, hostile text."""
+"""Access control: forged sessions, foreign forms, proxies' headers, readers, hostile text."""
 
 from __future__ import annotations
 

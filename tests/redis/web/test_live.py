@@ -1,4 +1,4 @@
-"""What a browser hears of a batch while it runs: all of it, in order, through an outage, and from where it left."""
+"""A browser's events of a running batch: complete, in order, through an outage, and resumed after a disconnect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pages of ``sightline web`` show and do, without JavaScript, over a real Redis."""
+"""The pages and actions of ``sightline web``, without JavaScript, over a real Redis."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ async def test_a_report_waits_for_others_and_is_refused_before_redis_is_blamed(
     made = await browser(app).get("/batches/web/report/csv")
 
     assert (refused.status_code, made.status_code) == (503, 200)
-    assert "reports are being made now" in refused.text
+    assert "reports are being written now" in refused.text
 
 
 async def test_a_sitemap_is_read_by_a_worker_and_its_batch_says_how_far_that_is(client: Client) -> None:

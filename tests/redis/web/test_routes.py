@@ -1,4 +1,4 @@
-"""Every route and method, as the application has them: what needs a sign-in, what a reader may, what a GET writes."""
+"""Every route and method of the application: required sign-in, readers' rights, and GETs without writes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Gives the Python process that finds it on its path a wall clock that can be set: PYTHONPATH names this folder.
 
-The file that WRONG_CLOCK names holds by how many seconds the clock is wrong; it may change at any time. ``time.time``,
+The file named by WRONG_CLOCK contains the clock's error in seconds; it may change at any time. ``time.time``,
 ``time.time_ns`` and ``datetime.now`` are what Python programs read it by. The monotonic clock stays right, as it does
 when an administrator or NTP sets a clock.
 """

@@ -16,7 +16,7 @@ from worker.models.protocols import ChatReply, Message, Tool
 
 
 class Scripted:
-    """A model that gives these answers in turn; an exception among them is raised."""
+    """A model that returns these answers in turn and raises exceptions among them."""
 
     name = "scripted"
 
@@ -117,7 +117,7 @@ def test_the_schema_allows_no_fingerprint_but_the_page_s():
 
 def test_no_model_is_asked_about_nothing():
     assert reason_not_to_ask(PAGE, wanted=True) == ""
-    assert reason_not_to_ask(PAGE, wanted=False) == "not asked for"
+    assert reason_not_to_ask(PAGE, wanted=False) == "not requested"
     assert reason_not_to_ask(scan_result(), wanted=True) == "no findings to assess"
     assert reason_not_to_ask(scan_result(status="unreachable"), wanted=True) == "the page is unreachable"
 

@@ -1,4 +1,4 @@
-"""What of a page reaches the question about its barriers: nothing that the page says."""
+"""No text of a page reaches the question about its barriers."""
 
 from __future__ import annotations
 

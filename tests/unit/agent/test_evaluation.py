@@ -1,4 +1,4 @@
-"""The labelled sets say what they must, and the scores count as they say."""
+"""The labelled sets are complete, and the scores are counted correctly."""
 
 from __future__ import annotations
 

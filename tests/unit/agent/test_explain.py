@@ -1,4 +1,4 @@
-"""Each barrier is explained once; what was cut off is asked for again, and nothing is lost uncounted."""
+"""Each barrier is explained once; cut-off ones are requested again, and every omission is counted."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ async def test_an_answer_that_carries_one_barrier_is_asked_for_one_at_a_time_onc
 
 async def test_a_barrier_whose_explanation_fits_no_answer_is_left_out_and_the_others_are_explained():
     class Verbose(Explains):
-        """Writes without end about one rule, and before anything else."""
+        """A model that writes endlessly about one rule, before all others."""
 
         async def chat(self, messages: Sequence[Message], **options: Any) -> ChatReply:
             rules = [one["rule"] for one in json.loads(messages[1].content)["barriers"]]

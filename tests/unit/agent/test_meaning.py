@@ -1,4 +1,4 @@
-"""A model's judgement of names: what is asked, what is believed, and where it goes."""
+"""A model's judgement of names: the question, the accepted answers, and their use."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def page(*names: NamedElement) -> ScanResult:
 
 
 class Judges:
-    """Gives one answer to what it is asked."""
+    """A model that gives one answer to every question."""
 
     name = "judges"
 
@@ -129,7 +129,7 @@ async def test_names_that_the_tokenizer_makes_too_long_are_judged_as_far_as_they
 
 
 class Narrow(Judges):
-    """Has a context for so many names."""
+    """A model with a context for this number of names."""
 
     def __init__(self, answer: Any, *, most: int) -> None:
         super().__init__(answer)
@@ -145,7 +145,7 @@ class Narrow(Judges):
 
 
 class Blind(Judges):
-    """Refuses images, as a server does whose model has no eyes after all."""
+    """A model that refuses images, as a server does whose model lacks vision after all."""
 
     async def chat(
         self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()

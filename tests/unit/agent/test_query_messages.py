@@ -57,7 +57,9 @@ def test_only_the_last_turns_are_shown_and_the_notes_say_so():
 
     assert sum(one.role == "user" for one in prompt.messages) == MAX_TURNS_SHOWN + 1
     assert prompt.messages[1].content == f"Question {20 - MAX_TURNS_SHOWN}?"
-    assert prompt.notes == (f"of the conversation's 20 earlier turns the model was shown the last {MAX_TURNS_SHOWN}",)
+    assert prompt.notes == (
+        f"the model was shown only the last {MAX_TURNS_SHOWN} of the conversation's 20 earlier turns",
+    )
 
 
 def test_what_has_no_room_is_left_out_from_the_oldest_on_and_marked():
@@ -70,14 +72,14 @@ def test_what_has_no_room_is_left_out_from_the_oldest_on_and_marked():
     assert answers[0] == LEFT_OUT
     assert answers[-1] == long
     assert "for lack of space, the model was shown some tool results only once" in prompt.notes
-    assert "of the conversation's 3 earlier turns the model was shown the last 0" in prompt.notes
+    assert "the model was shown only the last 0 of the conversation's 3 earlier turns" in prompt.notes
     assert sum(likely_tokens(one.content) for one in prompt.messages) <= BUDGET_TOKENS
 
 
 def test_a_hundred_thousand_tokens_never_reach_the_model():
     asked, answered = called(1, "画" * 100_000)
 
-    with pytest.raises(ContextExceeded, match=r"question of \d+ characters and what was looked up .* shorter question"):
+    with pytest.raises(ContextExceeded, match=r"question of \d+ characters and its tool results .* shorter question"):
         prompt_of(turn(asked, answered), [])
 
 

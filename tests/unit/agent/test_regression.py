@@ -1,4 +1,4 @@
-"""When a page got worse: new serious and critical barriers, and nothing else."""
+"""Regressions of a page: new serious and critical barriers, and nothing else."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def page(*incomplete: Finding, findings: Sequence[Finding] = (BARRIER,)) -> Scan
 
 
 class Proposes:
-    """Assesses in a word, and gives these answers to what it is asked to review."""
+    """A model with a one-word assessment that returns these answers to review questions."""
 
     name = "proposes"
 
@@ -171,7 +171,7 @@ def component(rule: str, issue_id: str, *fingerprints: str, snippet: str = "<p>"
 
 
 class ProposesAll(Proposes):
-    """Proposes the same of every element."""
+    """A model that proposes the same about every element."""
 
     async def chat(self, messages: Sequence[Message], **options: Any) -> ChatReply:
         shown = [one["element"] for one in json.loads(messages[1].content)["elements"]]

@@ -1,4 +1,4 @@
-"""``--start``: an application that is started, waited for and ended, however it and the run behave."""
+"""``--start``: an application is started, awaited and stopped, however it and the run behave."""
 
 from __future__ import annotations
 

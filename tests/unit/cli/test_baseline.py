@@ -1,4 +1,4 @@
-"""The baseline: a file that merges, knows no host, and shrinks when barriers are fixed."""
+"""The baseline: a file that merges, is independent of hosts, and shrinks when barriers are fixed."""
 
 from __future__ import annotations
 

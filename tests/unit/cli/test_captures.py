@@ -1,4 +1,4 @@
-"""The pictures of terminals in the docs show what the program draws today, to the letter where that can be told."""
+"""The terminal pictures in the docs match the program's current output, exactly where possible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log of a CI job: who writes it, a line for each failure, and nothing in it that the system would obey."""
+"""The log of a CI job: a line for each failure, and nothing that the CI system would interpret."""
 
 from __future__ import annotations
 

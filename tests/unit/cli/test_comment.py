@@ -1,4 +1,4 @@
-"""One comment a category on a pull request: created, updated, nobody else's touched, and no job red for it."""
+"""One comment per category on a pull request: created, updated, others unchanged, and never failing the job."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BOT = "github-actions[bot]"
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Between two tries of a busy host no test waits; what would have been waited."""
+    """Replace the waits between attempts on a busy host; return the recorded waits."""
     waited: list[float] = []
     made = api.Api.__init__
 

@@ -1,4 +1,4 @@
-"""What the docs say of the command line is what the program does: the page of helps, and every call in the README."""
+"""The docs about the command line match the program: the page of helps, and every call in the README."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_help_of_every_command_has_an_example_of_it(name: str, command: clic
 
 
 def is_form(call: str) -> bool:
-    """Whether it shows how a call is written, and is none."""
+    """Whether it shows the syntax of a call rather than a call."""
     return "..." in call or "…" in call or not {"COMMAND", "[OPTIONS]"}.isdisjoint(shlex.split(call))
 
 

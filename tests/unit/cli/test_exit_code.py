@@ -1,4 +1,4 @@
-"""The exit code: what was not seen outranks what was found."""
+"""The exit code: pages that were not scanned outrank findings."""
 
 from __future__ import annotations
 

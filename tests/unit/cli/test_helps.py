@@ -1,4 +1,4 @@
-"""Every help text: what it shows, how wide it is, and that its examples are calls the program takes."""
+"""Every help text: its content and width, and that its examples are valid calls."""
 
 from __future__ import annotations
 

@@ -316,7 +316,7 @@ def test_a_limit_that_ends_in_an_hour_is_said_and_not_waited_for(
 
     assert run.sync(*asked_of(run, github), "--apply") == 3
     assert (waited, len(github.asked)) == ([], 1)
-    assert "it asks to come back in" in capsys.readouterr().err
+    assert "it asks to try again in" in capsys.readouterr().err
 
 
 def test_an_issue_that_was_opened_though_the_host_answered_502_is_not_opened_twice(run: Run, host: TrackerStub) -> None:

@@ -1,4 +1,4 @@
-"""How many component barriers a run may have: what each limit covers, and what fails without one."""
+"""Limits on a run's component barriers: what each limit covers, and what fails without one."""
 
 from __future__ import annotations
 

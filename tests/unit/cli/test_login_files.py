@@ -1,4 +1,4 @@
-"""Login files: read in the forms people have, refused without a word of what they hold."""
+"""Login files: read in all common formats, and refused without quoting their contents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outputs: which report goes where, and that nobody finds half of one."""
+"""Outputs: the destinations of reports, and that partial reports are never visible."""
 
 from __future__ import annotations
 

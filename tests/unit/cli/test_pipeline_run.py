@@ -1,4 +1,4 @@
-"""The pipeline run that asks for a scan: by the variables of CI systems, or as given."""
+"""The pipeline run of a scan: from the variables of CI systems, or as given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that say how a page is scanned: the group by pattern, and the fields of a request."""
+"""Options for scanning a page: the group by pattern, and the fields of a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Start-up: a command imports what it needs when it needs it, and what is missing is said."""
+"""Start-up: commands import modules on demand, and name missing packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Targets: one bad address spoils nothing, and none is scanned twice."""
+"""Targets: one bad address does not affect others, and none is scanned twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys of the live board: what is chosen, and what comes of it. Nothing is cancelled without a yes."""
+"""Keys of the live board: selection and actions. Nothing is cancelled without confirmation."""
 
 from __future__ import annotations
 

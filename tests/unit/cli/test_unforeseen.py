@@ -1,4 +1,4 @@
-"""What nobody foresaw, and a stdout that takes nothing: one line, and never exit 1, which means findings."""
+"""Unexpected errors, and a stdout that cannot be written: one line, and never exit 1, which means findings."""
 
 from __future__ import annotations
 

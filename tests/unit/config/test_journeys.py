@@ -1,4 +1,4 @@
-"""``[[journey]]`` of ``sightline.toml``: what is wrong with it, at once; and what a run makes of it."""
+"""``[[journey]]`` of ``sightline.toml``: all its errors at once, and its use in a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``sightline.toml``: what it says, and all that is wrong with it at once."""
+"""``sightline.toml``: its contents, and all its errors at once."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ LONG: Final = warning("lifetimes", "so many words " * 12, "type this and that: "
 
 
 def lines_of(line: Line) -> list[str]:
-    return list(doctor._text(line))  # pyright: ignore[reportPrivateUsage]  # what a person sees
+    return list(doctor._text(line))  # pyright: ignore[reportPrivateUsage]  # shown to a person
 
 
 def test_for_a_person_long_lines_are_folded_under_themselves(monkeypatch: pytest.MonkeyPatch):
@@ -35,5 +35,5 @@ def test_for_a_program_each_is_one_line(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_the_last_line_counts_what_is_wrong():
-    assert summary([ok("a", "b")]) == "all is well"
+    assert summary([ok("a", "b")]) == "no problems"
     assert summary([ok("a", "b"), error("a", "b", "c"), warning("a", "b", "c"), LONG]) == "1 error, 2 warnings"

@@ -1,4 +1,4 @@
-"""What Redis says of an index' vectors, as this release wrote it and as another may have."""
+"""The record of an index's vectors in Redis, written by this release and by others."""
 
 from __future__ import annotations
 

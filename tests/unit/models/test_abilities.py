@@ -1,4 +1,4 @@
-"""What is made up for where a model or its server lacks something, and what doctor says of it."""
+"""Compensation for missing abilities of a model or its server, and the doctor's lines about them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ASKED = [Message("system", "You answer."), Message("user", "Which page has the w
 
 
 class Says:
-    """Keeps what it is asked; refuses tools where it cannot take them."""
+    """A model that records its calls and refuses tools if it lacks them."""
 
     name = "small:1b"
 
@@ -153,11 +153,11 @@ def test_doctor_warns_of_what_is_lacking() -> None:
         "models' memory": "warning",
     }
     assert "drops the schema" in lines["ollama version"][1]
-    assert "has no tools" in lines["chat abilities"][1]
+    assert "does not support tools" in lines["chat abilities"][1]
     assert "only 2.0 of 4.0 GB on the card" in lines["models' memory"][1]
     (said,) = lacking(HostAbilities("gpu1", "0.40.0", (), {"CHAT_MODEL": ("c:1b", thinker)}), WorkerSettings())
-    assert said.startswith("'c:1b' on gpu1 has no tools: look-ups")
-    assert said.endswith("for better answers name a model with tools in CHAT_MODEL")
+    assert said.startswith("'c:1b' on gpu1 does not support tools: fixed rules")
+    assert said.endswith("for better answers, name a model with tools in CHAT_MODEL")
     little = ModelFacts(512, 0, frozenset({"completion", "tools"}))
     assert "has a context of 512" in lines_of(chat=little)["chat abilities"][1]
 
@@ -174,7 +174,7 @@ def test_doctor_warns_where_pictures_are_to_be_judged_by_a_model_that_does_not_s
 
     (said,) = lacking(host, WorkerSettings(pictures_judged=4))
 
-    assert "has no vision" in said
+    assert "does not support vision" in said
 
 
 def test_models_that_push_each_other_out_are_said_to_and_a_restart_or_one_that_expires_is_not() -> None:

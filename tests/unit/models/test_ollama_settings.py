@@ -1,4 +1,4 @@
-"""What OLLAMA_BASE_URL may say, and which bounds a prompt is held to. Plain values."""
+"""Values of OLLAMA_BASE_URL, and the bounds of a prompt. Plain values."""
 
 from __future__ import annotations
 

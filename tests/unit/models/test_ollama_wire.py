@@ -1,4 +1,4 @@
-"""The stub of an Ollama speaks as recorded ones do: what passes against it is not our own idea of the protocol."""
+"""The Ollama stub matches recorded servers, so that tests against it do not rely on our idea of the protocol."""
 
 from __future__ import annotations
 

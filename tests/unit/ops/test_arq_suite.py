@@ -1,4 +1,4 @@
-"""The list of the tests of arq that fail on ours: each has its reason, and docs/arq.md has it, too."""
+"""The list of arq's tests that fail on Sightline: each has a reason, which docs/arq.md also has."""
 
 from __future__ import annotations
 

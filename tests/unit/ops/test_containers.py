@@ -1,4 +1,4 @@
-"""What ``make containers`` pastes and runs is there: the runbook's lines, a copy for strangers' umasks, its rows."""
+"""The inputs of ``make containers`` exist: the runbook's commands, a copy with other umasks, its rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The check of the deployment files finds what is wrong with them: each mistake here is one that people make."""
+"""The check of the deployment files finds common mistakes."""
 
 from __future__ import annotations
 

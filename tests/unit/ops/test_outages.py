@@ -1,4 +1,4 @@
-"""The table of outages names tests that there are."""
+"""The table of outages names existing tests."""
 
 from __future__ import annotations
 

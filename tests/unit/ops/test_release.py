@@ -1,4 +1,4 @@
-"""`make release` changes nothing unless told to, refuses what cannot be a release, and names one version everywhere."""
+"""`make release` is dry by default, refuses invalid releases, and sets one version everywhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``make setup``: what it says and does where a person types it."""
+"""``make setup``: its output and actions."""
 
 from __future__ import annotations
 

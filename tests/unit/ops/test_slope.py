@@ -1,4 +1,4 @@
-"""The verdict of ``make soak``: growth is seen, noise is not taken for it, and what cannot be told is not told."""
+"""The verdict of ``make soak``: growth is detected, noise is not, and doubtful cases are unclear."""
 
 from __future__ import annotations
 

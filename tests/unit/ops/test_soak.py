@@ -1,4 +1,4 @@
-"""The rounds of ``make soak``: Redis keeps as much of each, or noise would hide a drift."""
+"""The rounds of ``make soak``: each leaves the same amount in Redis, or noise would hide a drift."""
 
 from __future__ import annotations
 

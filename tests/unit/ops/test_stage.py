@@ -1,4 +1,4 @@
-"""What chaos breaks: two faults of one thing, one within the other."""
+"""The stage of chaos runs: two overlapping faults of one part."""
 
 from __future__ import annotations
 

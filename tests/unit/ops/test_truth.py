@@ -1,4 +1,4 @@
-"""``make truth`` names the reason of each difference, and takes no difference without one."""
+"""``make truth`` names the reason for each difference, and accepts none without one."""
 
 from __future__ import annotations
 

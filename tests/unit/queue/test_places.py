@@ -1,4 +1,4 @@
-"""Which lane the next slots go to."""
+"""The assignment of the next slots to lanes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The share of each lane to the entry: what an idle lane has saved up, and what it owes."""
+"""The exact share of each lane: credit of an idle lane, and debt."""
 
 from __future__ import annotations
 

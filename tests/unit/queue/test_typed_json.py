@@ -1,4 +1,4 @@
-"""``sightline.arq.typed_json`` gives back what it was given, and builds nothing that the program has not imported."""
+"""``sightline.arq.typed_json`` restores its input, and builds only classes that the program has imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all leases share: the schedule of renewals, what an outage and a loss are, and the release."""
+"""The common parts of all leases: the schedule of renewals, outages, losses, and the release."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every call of redis-py runs in: it ends in time, and when it is cancelled."""
+"""The wrapper of every redis-py call: it ends in time, and when it is cancelled."""
 
 from __future__ import annotations
 

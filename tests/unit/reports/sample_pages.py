@@ -1,4 +1,4 @@
-"""Pages for the tests of reports: every outcome there is, and one written by an attacker."""
+"""Pages for the tests of reports: every outcome, and one written by an attacker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A comparison in every format that it comes in: what is new, mended and on other pages, and what nobody knows."""
+"""A comparison in every format: new, fixed, moved and uncertain component barriers."""
 
 from __future__ import annotations
 

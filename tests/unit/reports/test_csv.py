@@ -1,4 +1,4 @@
-"""CSV: a row a barrier, and no cell that a spreadsheet would run."""
+"""CSV: a row per barrier, and no cell that a spreadsheet would execute."""
 
 from __future__ import annotations
 

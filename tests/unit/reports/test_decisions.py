@@ -1,4 +1,4 @@
-"""What people decided about undecided elements: counted as barriers, or left out of what needs review, and said."""
+"""People's decisions on undecided elements: counted as barriers, or removed from review, and reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Doubts about pages: one line each in every format, counted in the sums, and no pass where ``--strict`` says so."""
+"""Doubts about pages: one line each in every format, counted in the totals, and no pass with ``--strict``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each component has its own explanation in the reports, and a site what to mend first."""
+"""Each component has its own explanation in the reports, and a site its order of fixes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tried fixes in every report: only those that help, whatever their markup holds, and never in a place made up."""
+"""Tried fixes in every report: only effective ones, with any markup, and never at an invented position."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the HTML report shows of the live checks: evidence, pictures, the path of the Tab key."""
+"""The live checks in the HTML report: evidence, screenshots, the path of the Tab key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON and JSON lines: what is in Redis, no more and no less."""
+"""JSON and JSON lines: exactly the data in Redis."""
 
 from __future__ import annotations
 

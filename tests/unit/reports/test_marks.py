@@ -1,4 +1,4 @@
-"""Marks: what is known or waived stays in every report and fails nothing; what cannot be told apart is said."""
+"""Marks: known and waived barriers stay in every report and fail nothing; uncertain marks are reported."""
 
 from __future__ import annotations
 

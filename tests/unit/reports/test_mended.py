@@ -1,4 +1,4 @@
-"""What pages no longer have is named by the component that other pages still have, in the same words everywhere."""
+"""Fixed barriers are named by the component that other pages still have, in the same words everywhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text from hostile pages is made fit to print."""
+"""Text from hostile pages is sanitized."""
 
 from __future__ import annotations
 

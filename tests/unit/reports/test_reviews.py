@@ -1,4 +1,4 @@
-"""What a model proposes about elements that need review: shown by every report as a proposal, counted by none."""
+"""A model's proposals for elements that need review: shown by every report as proposals, counted by none."""
 
 from __future__ import annotations
 

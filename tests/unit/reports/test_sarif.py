@@ -1,4 +1,4 @@
-"""SARIF: each finding once, known again by its fingerprint, at a place GitHub takes."""
+"""SARIF: each finding once, recognised by its fingerprint, at a location that GitHub accepts."""
 
 from __future__ import annotations
 

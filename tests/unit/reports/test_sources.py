@@ -1,4 +1,4 @@
-"""Markup of a page is found in the repository's file that has it, and a doubtful place is none."""
+"""Markup of a page is found in the repository's file; a doubtful position is left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reports of pages in several states: one row a component barrier, each element once, which states alone have it."""
+"""Reports of pages in several states: one row per component barrier, each element once, with its states."""
 
 from __future__ import annotations
 

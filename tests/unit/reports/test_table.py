@@ -1,4 +1,4 @@
-"""The table: fits its terminal, says the sums last, and is plain when piped."""
+"""The table: fits its terminal, ends with the totals, and is plain in a pipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What axe-core is asked for, and that it is the one shipped."""
+"""axe-core's options, and that it is the shipped version."""
 
 from __future__ import annotations
 

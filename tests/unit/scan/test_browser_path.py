@@ -1,4 +1,4 @@
-"""Which browser is used, and what is said when there is none."""
+"""The choice of the browser, and the error without one."""
 
 from __future__ import annotations
 

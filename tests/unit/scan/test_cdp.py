@@ -1,4 +1,4 @@
-"""The pipe to the browser ends in order, whatever ended the reading of it."""
+"""The pipe to the browser is closed cleanly, whatever ended its reader."""
 
 from __future__ import annotations
 

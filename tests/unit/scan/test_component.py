@@ -1,4 +1,4 @@
-"""Which barriers are one component's, and how it is called."""
+"""The assignment of barriers to components, and the components' names."""
 
 from __future__ import annotations
 

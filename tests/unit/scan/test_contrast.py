@@ -1,4 +1,4 @@
-"""What is decided about measured contrast, with plain values."""
+"""Verdicts on measured contrast, on plain values."""
 
 from __future__ import annotations
 

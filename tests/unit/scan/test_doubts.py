@@ -1,4 +1,4 @@
-"""Doubts concluded on plain values, and that ``docs/doubts.md`` knows every kind."""
+"""Doubts derived from plain values, and that ``docs/doubts.md`` has every kind."""
 
 from __future__ import annotations
 

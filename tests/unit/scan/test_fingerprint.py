@@ -1,4 +1,4 @@
-"""The same barrier keeps its name; different ones have different names."""
+"""The same barrier keeps its fingerprint; different ones have different fingerprints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes that need no judgement: what is proposed for which markup, and what two audits of one page come to."""
+"""Fixes that need no judgement: the proposals for markup, and the comparison of two audits."""
 
 from __future__ import annotations
 

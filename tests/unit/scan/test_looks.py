@@ -1,4 +1,4 @@
-"""What a page's words make of it, decided on plain values; and what they must not."""
+"""Detection of pages by their wording, on plain values, and its limits."""
 
 from __future__ import annotations
 

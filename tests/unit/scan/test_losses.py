@@ -1,4 +1,4 @@
-"""What a page asked for and did not get, event by event."""
+"""A page's failed requests, event by event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which elements are shown, and how much around them."""
+"""The choice of elements for screenshots, and their margins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The proxy on the wire: what it passes on, what it changes, what it refuses."""
+"""The proxy on the wire: forwarded, changed and refused requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a page leaves by itself, as its refresh says."""
+"""When a page redirects itself by a refresh."""
 
 from __future__ import annotations
 

@@ -140,5 +140,5 @@ def test_who_assessed_a_page_is_read_from_one_string_and_sent_as_it_came(sent: s
 def test_a_result_that_was_never_assessed_says_why() -> None:
     result = ScanResult(status="scanned")
 
-    assert result.assessed_by == AssessmentSource(reason="not asked for")
-    assert result.model_dump()["assessment_source"] == "none: not asked for"
+    assert result.assessed_by == AssessmentSource(reason="not requested")
+    assert result.model_dump()["assessment_source"] == "none: not requested"

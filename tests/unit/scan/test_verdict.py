@@ -1,4 +1,4 @@
-"""What may be called scanned, decided on plain values."""
+"""Which pages count as scanned, on plain values."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_an_error_page_is_not_the_page(status: int) -> None:
 
 @pytest.mark.parametrize("status", [204, 205])
 def test_no_content_is_no_page(status: int) -> None:
-    assert "there is no page" in judged(document(status))
+    assert "it has no page to scan" in judged(document(status))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_no_content_is_no_page(status: int) -> None:
     [
         ("net::ERR_TOO_MANY_REDIRECTS", "redirects in a loop"),
         ("net::ERR_CERT_AUTHORITY_INVALID", "certificate is not valid"),
-        ("net::ERR_CONNECTION_RESET", "broke off the connection"),
+        ("net::ERR_CONNECTION_RESET", "dropped the connection"),
         ("net::ERR_SOMETHING_NEW", "ERR_SOMETHING_NEW"),
         ("", "no document arrived"),
     ],
@@ -133,6 +133,12 @@ def test_a_sign_in_page_asked_for_and_a_page_that_merely_offers_it_were_read(ask
         ("https://shop.example/account", "Sign in \u2013 Shop", "", True),
         ("https://shop.example/account", "Shop", "Log in to your account", True),
         ("https://shop.example/login", "Sign in", "Sign in", False),
+        ("https://shop.example/de/users/sign_in/?next=/account", "Sign in", "Sign in", False),
+        ("https://shop.example/wp-login.php", "Log in", "", False),
+        ("https://login.shop.example/start", "Sign in", "Sign in", False),
+        ("https://shop.example/app#/login", "Sign in", "Sign in", False),
+        ("https://shop.example/login/code", "Sign in", "Enter your code", True),
+        ("https://shop.example/login-help", "Shop", "Sign in", True),
         ("https://shop.example/blog", "The author signs the book", "Blog", False),
     ],
 )

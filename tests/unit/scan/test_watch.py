@@ -1,4 +1,4 @@
-"""What is seen of a page, event by event."""
+"""The record of a page's events."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class AssessmentDraft(BaseModel):
 def reason_not_to_ask(result: ScanResult, *, wanted: bool) -> str:
     """Return the reason not to ask a model about ``result``, or ''."""
     if not wanted:
-        return "not asked for"
+        return "not requested"
     if result.status in {"unreachable", "blocked"}:
         return f"the page is {result.status}"
     is_open = bool(result.names) or any(area_of(finding.rule) for finding in result.incomplete)

@@ -74,7 +74,7 @@ def _too_long(turn: Turn, excess: int) -> ContextExceeded:
     """Return the error for a question that does not fit, alone or with its tool results."""
     length = f"{len(turn.question):,} characters"
     if turn.said:
-        what = f"the question of {length} and what was looked up for it may have {excess:,} tokens more than"
+        what = f"the question of {length} and its tool results may have {excess:,} tokens more than"
     else:
         fits = len(cut_to(turn.question, likely_tokens(turn.question) - excess))
         what = f"the question has {length}, and only about {fits:,} of them"
@@ -86,7 +86,7 @@ def _too_long(turn: Turn, excess: int) -> ContextExceeded:
 def _notes(shown: int, turns: int, hidden: int) -> tuple[str, ...]:
     notes: list[str] = []
     if shown < turns:
-        notes.append(f"of the conversation's {turns} earlier turns the model was shown the last {shown}")
+        notes.append(f"the model was shown only the last {shown} of the conversation's {turns} earlier turns")
     if hidden:
         notes.append("for lack of space, the model was shown some tool results only once")
     return tuple(notes)

@@ -122,7 +122,7 @@ class Toolbox:
         effect = SideEffect(kind="scan", text=url, group=args.group)
         await self.effects.make(asker.job_id, effect)
         job_id = scan_job_id(asker.job_id, url)
-        return Told({"queued": url, "job": job_id, "result": "comes later, as a scan with that id"}, (), effect)
+        return Told({"queued": url, "job": job_id, "result": "follows later, as a scan with that id"}, (), effect)
 
 
 def refused(call: ToolCall, asker: Asker, reason: str) -> Answer:

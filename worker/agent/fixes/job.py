@@ -57,7 +57,7 @@ ATTEMPTS: Final = 3
 AGAIN_S: Final = 2.0
 """Seconds until a job checks again if scans or another page went first."""
 GAP_S: Final = 1.0
-"""Seconds between such checks of one worker: a try takes about as long, and thousands of jobs would only check."""
+"""Seconds between such checks by one worker: about the time of a try, or thousands of jobs would only check."""
 CANCELLED: Final = "cancelled"
 """The reason given when a cancelled job is settled."""
 
@@ -86,7 +86,7 @@ class FixJobs:
         request = _parse(payload)
         since_ms = int(ctx.get("score") or 0)
         if self.is_patient and await scans_go_first(self.redis, self.keys, request.priority, since_ms=since_ms):
-            raise self._later("scans go first")
+            raise self._later("scans have priority")
         pending = await self._pending(request.scan)
         if pending is None:
             return Commit(FunctionResult())

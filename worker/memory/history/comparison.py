@@ -81,17 +81,16 @@ async def compare_moments(
         # Skip pages that left the group or no longer have the words in their title.
         then = {place: state for place, state in then.items() if place in now}
     both = then.keys() & now.keys()
-    changed = [place for place in both if then[place].scan_id != now[place].scan_id]
+    changed = [place for place in both if then[place].components != now[place].components]
     found: defaultdict[str, _Component] = defaultdict(_Component)
     _take_presence(found, then, now, both)
-    not_whole = 0
     for start in range(0, len(changed), CHUNK):
         places = changed[start : start + CHUNK]
         records = await _records(history, [states[place].scan_id for place in places for states in (then, now)])
         for place in places:
             old, new = records.get(then[place].scan_id), records.get(now[place].scan_id)
             if old is not None and new is not None:
-                not_whole += _take_pair(found, old, new)
+                _take_pair(found, old, new)
     for one in found.values():
         one.settle()
     changes = await _named(history, found)
@@ -105,7 +104,7 @@ async def compare_moments(
         only_before=len(urls[0] - urls[1]),
         only_after=len(urls[1] - urls[0]),
         other_terms=len((urls[0] & urls[1]) - urls[2]),
-        not_whole=not_whole,
+        not_whole=sum(_is_partial(then[place], now[place]) for place in both),
         is_part=is_part,
     )
 
@@ -160,8 +159,12 @@ def _take_presence(found: defaultdict[str, _Component], then: States, now: State
             found[issue_id].groups.add(state.group)
 
 
-def _take_pair(found: defaultdict[str, _Component], old: ScanRecord, new: ScanRecord) -> bool:
-    """Record what one page gained and lost; returns whether one of its scans was partial."""
+def _is_partial(old: PageState, new: PageState) -> bool:
+    return old.scan_id != new.scan_id and {old.status, new.status} != {"scanned"}
+
+
+def _take_pair(found: defaultdict[str, _Component], old: ScanRecord, new: ScanRecord) -> None:
+    """Record what one page gained and lost."""
     had, has = _rules(old), _rules(new)
     for issue_id in had.keys() ^ has.keys():
         one = found[issue_id]
@@ -173,7 +176,6 @@ def _take_pair(found: defaultdict[str, _Component], old: ScanRecord, new: ScanRe
         (one.gained if is_gain else one.lost).add(new.url)
         one.groups.add(new.group)
         one.scan = one.scan or new.scan_id
-    return {old.status, new.status} != {"scanned"}
 
 
 def _rules(record: ScanRecord) -> dict[str, str]:

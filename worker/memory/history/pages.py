@@ -42,8 +42,20 @@ PICKED: Final = (
     "last_seen_ms",
     "components",
     "page_state",
+    "status",
 )
-BRIEF: Final = ("__key", "page", "at_ms", "terms", "url", "group_name", "last_seen_ms", "components", "page_state")
+BRIEF: Final = (
+    "__key",
+    "page",
+    "at_ms",
+    "terms",
+    "url",
+    "group_name",
+    "last_seen_ms",
+    "components",
+    "page_state",
+    "status",
+)
 """What a comparison of all pages needs of each."""
 
 
@@ -67,6 +79,7 @@ class PageState:
     page_state: str = ""
     page: str = ""
     at_ms: int = 0
+    status: str = ""
 
     @property
     def name(self) -> str:
@@ -131,7 +144,7 @@ async def states_of_records(
 
 
 def _brief(scan_id: str, row: Sequence[Any]) -> PageState:
-    text = dict(zip(map(as_text, row[::2]), map(as_text, row[1::2]), strict=True)).get
+    text = {name: as_text(value) for name, value in zip(_names(tuple(row[::2])), row[1::2], strict=True)}.get
     return PageState(
         scan_id,
         terms=text("terms", ""),
@@ -146,6 +159,7 @@ def _brief(scan_id: str, row: Sequence[Any]) -> PageState:
         page_state=text("page_state", ""),
         page=text("page", ""),
         at_ms=int(text("at_ms") or 0),
+        status=text("status", ""),
     )
 
 
@@ -212,6 +226,7 @@ def _parse(row: Sequence[Any], prefix: str) -> PageState:
         page_state=text("newest_page_state", ""),
         page=text("newest_page", ""),
         at_ms=int(text("newest_at_ms") or 0),
+        status=text("newest_status", ""),
     )
 
 

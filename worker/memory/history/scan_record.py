@@ -275,11 +275,12 @@ RETURNED: Final[tuple[str, ...]] = (
     "page_state", "last_job",
 )  # fmt: skip
 """The fields that ``parse`` reads, without the vector."""
+_EMPTY: Final = dict.fromkeys(RETURNED, "")
 
 
 def parse(scan_id: str, fields: Mapping[str, Any]) -> ScanRecord:
     """Decode the fields written by ``document``, as bytes or text."""
-    text = {name: as_text(fields.get(name)) for name in RETURNED}
+    text = _EMPTY | {name: as_text(value) for name, value in fields.items()}
     packed = cast("list[JsonObject]", json.loads(text["findings"] or "[]"))
     return ScanRecord(
         scan_id=scan_id,

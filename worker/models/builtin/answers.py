@@ -285,4 +285,4 @@ def _document(text: str) -> JsonObject:
         value: object = json.loads(text)
     except ValueError:
         value = None
-    return cast("JsonObject", value) if isinstance(value, dict) else {"error": "the tool's answer cannot be read"}
+    return cast("JsonObject", value) if isinstance(value, dict) else {"error": "the tool's result cannot be read"}

@@ -27,7 +27,7 @@ def worst(told: JsonObject, rank: int, about: str = "") -> str:
             else none_of(about)
         )
     if rank >= len(scans):
-        return f"There is none: of {looked} looked at, {counted(len(scans), 'page')} with barriers came first."
+        return f"There is none: {looked} looked at, and only {counted(len(scans), 'page')} with barriers."
     page = scans[rank]
     said = f"{RANKS[rank]} barriers are on {_named(page)}: {_barriers(page)}{_mostly(page)} {cite([page])}."
     following = scans[rank + 1 : rank + 3]

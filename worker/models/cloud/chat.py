@@ -107,7 +107,7 @@ class CloudChat:
     async def _ask(self, messages: Sequence[Message], options: dict[str, Any]) -> ChatGenerationChunk:
         """Return the assembled answer; the duration of the call and of each silence in it is limited."""
         whole: ChatGenerationChunk | None = None
-        limit = f"{self._timeout_s:g} s, with silences of at most {self._stall_s:g} s"
+        limit = f"{self._timeout_s:g} s, or was silent for {self._stall_s:g} s"
         with cloud_errors(self._host, self.name, secret=self._key, limit=limit):
             async with asyncio.timeout(self._timeout_s), asyncio.timeout(None) as stall:
                 async for chunk in self._client.pieces([sent(one) for one in messages], **options):

@@ -63,7 +63,7 @@ def _of_status(error: openai.APIStatusError, who: str, secret: str) -> ModelErro
     if status in {_UNAUTHORISED, _FORBIDDEN}:
         return ModelRefused(f"{who} refuses the key ({status}): check FALLBACK_API_KEY or FALLBACK_API_KEY_FILE")
     if any(words in said.lower() for words in _OVER_CONTEXT):
-        return ContextExceeded(f"{who} finds the prompt too long: {said}")
+        return ContextExceeded(f"{who} rejects the prompt as too long: {said}")
     if status == _NOT_FOUND:
         return ModelMissing(f"{who} was not found (404): check FALLBACK_MODEL and FALLBACK_BASE_URL")
     if status == _TOO_MANY:

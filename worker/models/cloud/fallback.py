@@ -1,4 +1,4 @@
-"""Chooses the model of a call: the local one, or the cloud if that is overtaxed or unreachable.
+"""Chooses the model of a call: the local one, or the cloud if a question is too hard for it or it is unreachable.
 
 The complete rule: a call goes to the cloud when its question is complex (``worker/agent/conversation/complexity.py``
 decides this, via ``job_context``), when no Ollama answers or none has the model, or when the prompt does not fit the

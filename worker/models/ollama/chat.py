@@ -116,7 +116,7 @@ class OllamaChat:
         pieces: list[str] = []
         calls: list[ToolCall] = []
         last: dict[str, Any] = {}
-        limit = f"{self._timeout_s:g} s, and then with silences of at most {self._stall_s:g} s"
+        limit = f"{self._timeout_s:g} s, or was silent for {self._stall_s:g} s after that"
         with model_errors(host.name, self.name, limit=limit):
             async with asyncio.timeout(self._timeout_s) as stall:
                 async for chunk in adapter.pieces(prompt, **options):

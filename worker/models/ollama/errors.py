@@ -52,7 +52,7 @@ def model_errors(host: str, model: str, *, limit: str = "the time given") -> Gen
         msg = f"{_named(model)}{host!r} dropped the connection before its answer was complete ({type(error).__name__})"
         raise AnswerIncomplete(msg) from error
     except (httpx.InvalidURL, RequestError) as error:
-        msg = f"{_named(model)}{host!r} cannot be asked: {one_line(str(error))}"
+        msg = f"{_named(model)}{host!r} cannot be called: {one_line(str(error))}"
         raise ModelRefused(msg) from error
     except _MISSHAPEN as error:
         msg = f"{_named(model)}{host!r} gave an invalid answer: {one_line(str(error))}"
@@ -79,7 +79,7 @@ def one_line(text: str, *, limit: int = 300) -> str:
 def _of_status(status: int, said: str, host: str, model: str) -> ModelError:
     said = one_line(said)
     if any(words in said.lower() for words in _OVER_CONTEXT):
-        return ContextExceeded(f"{_named(model)}{host!r} finds the text too long for its context: {said}")
+        return ContextExceeded(f"{_named(model)}{host!r} rejects the text as too long for its context: {said}")
     if status in _UNAUTHORISED:  # its token may have expired: waiting calls are retried with the next one
         return ModelUnreachable(
             f"{_named(model)}{host!r} refuses the login ({status}): {said}; renew the token in OLLAMA_TOKEN_FILE, "

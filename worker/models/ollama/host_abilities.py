@@ -81,13 +81,13 @@ def _model_line(host: str, setting: str, name: str, facts: ModelFacts, settings:
     subject = "chat abilities" if setting == CHAT else "embed abilities"
     able, needed = facts.capabilities, _NEEDED[setting]
     if able and needed not in able:
-        text = f"{name!r} on {host} is made for {', '.join(sorted(able))}, not for {needed}"
+        text = f"{name!r} on {host} supports {', '.join(sorted(able))}, not {needed}"
         return Ability(subject, text, f"name another model in {setting}", is_unfit=True)
     if setting == CHAT and able and "tools" not in able:
-        text = f"{name!r} on {host} has no tools: look-ups for questions are made by rule, and answers say so"
-        return Ability(subject, text, "for better answers name a model with tools in CHAT_MODEL")
+        text = f"{name!r} on {host} does not support tools: fixed rules choose its look-ups, and answers say so"
+        return Ability(subject, text, "for better answers, name a model with tools in CHAT_MODEL")
     if setting == CHAT and settings.pictures_judged and "vision" not in able:
-        text = f"{name!r} on {host} has no vision: text alternatives are judged without seeing the images"
+        text = f"{name!r} on {host} does not support vision: text alternatives are judged without the images"
         return Ability(subject, text, "name a model with vision in CHAT_MODEL, or set PICTURES_JUDGED=0")
     asked = settings.chat_num_ctx if setting == CHAT else settings.embed_num_ctx
     name_of = "CHAT_NUM_CTX" if setting == CHAT else "EMBED_NUM_CTX"
@@ -105,7 +105,7 @@ def _memory_line(host: HostAbilities) -> Ability:
     on_card = sum(one.vram_bytes for one in loaded) / _GB
     size = sum(one.size_bytes for one in loaded) / _GB
     if host.take_turns:
-        text = f"the models on {host.host} displace each other from its memory: each change loads one again"
+        text = f"the models on {host.host} displace each other from its memory: each switch reloads one"
         return Ability(subject, text, "use a smaller model, or lower CHAT_NUM_CTX")
     if len(loaded) < len(names):
         text = (

@@ -1,4 +1,4 @@
-"""HTTP to one Ollama host: requests besides model calls, and a transport that knows when a call is over.
+"""HTTP to one Ollama host: requests besides model calls, and a transport that tracks when a call is over.
 
 A slot may be released only when its HTTP response is closed, since Ollama continues until then. Async generators close
 theirs when the garbage collector finds them; ``responses_closed`` does it at a known moment, whatever happens in the

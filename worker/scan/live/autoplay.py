@@ -1,7 +1,7 @@
 """Looks for media that play by themselves with sound for longer than 3 s and cannot be stopped: WCAG 1.4.2.
 
-The browser of a scan plays nothing before a key is pressed, so what is asked to play counts as playing. A control is
-the player's own, or any on the page whose name says pause, stop or mute in one of twelve languages.
+The browser of a scan plays nothing before a key is pressed, so media that would play count as playing. Controls are
+those of the player, and any on the page whose name contains pause, stop or mute in one of twelve languages.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from worker.scan.live.check import Check, Found, Hand, Outcome
 
 RULE: Final = "live-autoplay"
 _LOOK_S: Final = 2.0
-"""For the length of media to be known."""
+"""Time to wait for the length of media."""
 
 
 async def run(hand: Hand) -> Outcome:

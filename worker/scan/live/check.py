@@ -1,8 +1,8 @@
 """The interface of a live check: its inputs and its result.
 
-A check states what it needs of the page, the most seconds it takes and what its findings prove; ``run`` does it. All
-checks of a page share one ``Hand``: they run one after the other on the loaded page, those that disturb it most last.
-Next: ``run.py``, then the checks.
+A check declares what it needs from the page, its time limit in seconds and what its findings prove; ``run`` performs
+it. All checks of a page share one ``Hand``: they run one after the other on the loaded page, those that disturb it most
+last. Next: ``run.py``, then the checks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from worker.scan.cdp import CallFailed, JsonObject
 from worker.scan.page import Page
 
 MARGIN: Final = 16
-"""Pixels around an element in its pictures: outlines stand off."""
+"""Margin in pixels around an element in its screenshots, since outlines may be offset."""
 MAX_PICTURE: Final = (640, 360)
 MAX_PICTURES: Final = 24
 """Maximum for one page, all checks together."""
@@ -103,7 +103,7 @@ class Hand:
         return hand
 
     async def ask(self, call: str, *, frame: int = 0, limit_s: float = ASK_LIMIT_S) -> Any:
-        """Return the value of an expression in a document, the check's scripts loaded before.
+        """Return the value of an expression in a document, after loading the check's scripts.
 
         Raises ``CallFailed`` and ``ScriptFailed``.
         """
@@ -138,11 +138,11 @@ class Hand:
         return self.request.screenshot and self._pictures < MAX_PICTURES
 
     def count_picture(self) -> None:
-        """Count a picture that a check took by itself and keeps."""
+        """Count a screenshot that a check took directly."""
         self._pictures += 1
 
     async def picture(self, box: Box) -> bytes:
-        """Return a JPEG of a part of the page and what is around it; empty where there is none to be had."""
+        """Return a JPEG of a part of the page with its surroundings; empty if none can be taken."""
         if not self.takes_pictures or box[2] < 1 or box[3] < 1:
             return b""
         self._pictures += 1

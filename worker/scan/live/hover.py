@@ -1,6 +1,6 @@
 """Moves the pointer over elements that may show content, and tests that content: WCAG 1.4.13.
 
-What appears must stay while the pointer moves onto it, and, where it covers other text, go when Escape is pressed. The
+It must stay while the pointer moves onto it and, if it covers other text, disappear when Escape is pressed. The
 browser's own tooltips (``title``) are left out, as WCAG leaves them out. The top document only.
 """
 
@@ -15,7 +15,7 @@ from worker.scan.live.check import Check, Found, Hand, Outcome, box_of
 RULE: Final = "live-hover"
 _MAX_TRIGGERS: Final = 20
 _STEPS: Final = 6
-"""Places of the pointer on its way from what is hovered to what has appeared."""
+"""Positions of the pointer on its way from the hovered element to the content that appeared."""
 _AWAY: Final = (0.0, 0.0)
 _LEAST_S: Final = 0.4
 
@@ -27,7 +27,7 @@ async def run(hand: Hand) -> Outcome:
     seen: set[int] = set()
     for trigger in triggers:
         if hand.left_s() < _LEAST_S:
-            outcome.left_out = "time was up before the pointer had been over all that may show something"
+            outcome.left_out = "time ran out before all elements that may show content on hover were tested"
             break
         shown = await _hover(hand, trigger)
         if shown is None or shown["number"] in seen:
@@ -36,7 +36,7 @@ async def run(hand: Hand) -> Outcome:
         why = await _fault(hand, trigger, shown)
         if why:
             name = await hand.ask(f"sightlineHover.name({trigger})")
-            found = Found(RULE, f'Over "{name}" appears "{shown["text"]}": {why}', (int(shown["number"]),))
+            found = Found(RULE, f'Hovering over "{name}" shows "{shown["text"]}": {why}', (int(shown["number"]),))
             found.after = await _picture(hand, trigger)
             outcome.found.append(found)
     if triggers:
@@ -61,7 +61,7 @@ async def _fault(hand: Hand, trigger: int, shown: JsonObject) -> str:
         share = step / _STEPS
         await hand.move_mouse(x + (to_x - x) * share, y + (to_y - y) * share)
     if not await hand.ask(f"sightlineHover.isThere({number})"):
-        return "it goes when the pointer moves onto it"
+        return "it disappears when the pointer moves onto it"
     if not shown["covers"]:
         return ""
     if await _hover(hand, trigger) is None:
@@ -75,15 +75,15 @@ async def _fault(hand: Hand, trigger: int, shown: JsonObject) -> str:
 async def _picture(hand: Hand, trigger: int) -> tuple[str, bytes] | None:
     shown = await _hover(hand, trigger)
     taken = await hand.picture(box_of(shown["box"])) if shown else b""
-    return ("Under the pointer", taken) if taken else None
+    return ("On hover", taken) if taken else None
 
 
 CHECK: Final = Check(
     name="hover",
     rules=(RULE,),
-    needs="the pointer over what may show something, and Escape",
+    needs="the pointer over elements that may show content, and Escape",
     most_s=4.0,
-    proves="what appears on hover disappears before it is read, or cannot be closed",
+    proves="content shown on hover disappears before it can be read, or cannot be closed",
     run=run,
     disturbs="use",
 )

@@ -1,8 +1,8 @@
 """Walks through the page by keyboard and judges each stop: WCAG 2.1.1, 2.1.2, 2.4.3, 2.4.7 and 2.4.11.
 
-The walk is ``walk.py``'s, the way out of a trap ``traps.py``'s. Whether a focus is seen is decided by its outline, else
-by two pictures of the stop, with the focus and without: the same to the last pixel means that nobody sees it. Text
-fields show a caret and are left out of that.
+``walk.py`` walks, ``traps.py`` looks for a way out of a trap. A focus is visible if its outline is. Otherwise two
+screenshots of the stop are compared, with and without the focus: if no pixel differs, the focus is invisible. Text
+fields show a caret and are not compared.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ ORDER: Final = "live-focus-order"
 VISIBLE: Final = "live-focus-visible"
 COVERED: Final = "live-focus-covered"
 _AFTER_WALK_S: Final = 4.0
-"""Kept for what follows the walk: traps, pictures of stops, what a pointer can click."""
+"""Reserved for the steps after the walk: traps, screenshots of stops, clickable elements."""
 _MAX_COMPARED: Final = 40
 _MAX_CLICKABLES: Final = 60
 _MAX_NAMED: Final = 12
-"""Of a rule, elements that are listed."""
+"""Maximum number of elements listed per rule."""
 _PATH_HEIGHT: Final = 4_000
 _LEAST_S: Final = 0.4
 
 
 async def run(hand: Hand) -> Outcome:
-    """Return what needs review of the keyboard's path, and the path."""
+    """Return the findings about the keyboard's path, and the path."""
     outcome = Outcome()
     tabbables = int(await hand.ask("sightlineKeys.tabbables()"))
     path = await walk(hand, until_left_s=_AFTER_WALK_S)
@@ -56,22 +56,22 @@ async def run(hand: Hand) -> Outcome:
 async def _judge_end(hand: Hand, path: Path, tabbables: int, outcome: Outcome) -> None:
     ended = "the focus left the page after the last stop"
     if path.end == "limit":
-        ended = outcome.left_out = f"the page has more than {MAX_STOPS} stops: those after them were not looked at"
+        ended = outcome.left_out = f"the page has more than {MAX_STOPS} Tab stops: later ones were not checked"
     elif path.end == "time":
-        ended = outcome.left_out = f"time was up after {len(path.stops)} stops of the Tab key"
+        ended = outcome.left_out = f"time ran out after {len(path.stops)} Tab stops"
     elif path.end == "nothing" and tabbables > len(path.stops) + len(path.dropped):
-        ended = "Tab moves the focus nowhere"
+        ended = "Tab does not move the focus"
         body = int(await hand.ask("sightlineLive.numberOf(document.body)"))
         left = tabbables - len(path.stops) - len(path.dropped)
-        why = f"Tab moves the focus nowhere, though {left} more elements of the page could have it"
+        why = f"Tab does not move the focus, though {left} more elements of the page are focusable"
         outcome.found.append(Found(TRAP, why, (body,), keys=("Tab", "Tab")))
     elif path.end == "repeats":
         cycle = [stop for stop in path.stops if stop.key in set(path.cycle)]
         key, pressed = await way_out(hand, path)
         names = ", ".join(f'"{stop.name}"' for stop in cycle[:4])
-        ended = f"Tab only repeats {names}; {key} gets out" if key else f"the keyboard is trapped in {names}"
+        ended = f"Tab only cycles through {names}; {key} leaves them" if key else f"the focus is trapped in {names}"
         if not key:
-            why = f"The focus does not get out of {names}: not by {', '.join(pressed)}"
+            why = f"The focus does not leave {names}; pressed: {', '.join(pressed)}"
             outcome.found.append(Found(TRAP, why, cycle[0].numbers, cycle[0].place, keys=pressed))
     outcome.path = LivePath(ended=ended)
 
@@ -79,22 +79,22 @@ async def _judge_end(hand: Hand, path: Path, tabbables: int, outcome: Outcome) -
 def _judge_stops(path: Path, outcome: Outcome) -> None:
     for one in path.dropped.values():
         if one.is_asked:
-            why = f'"{one.name}" gives the focus away as soon as it gets it'
+            why = f'"{one.name}" loses the focus as soon as it receives it'
             outcome.found.append(Found(KEYBOARD, why, (one.number,), keys=("Tab",)))
     for number, stop in enumerate(path.stops, start=1):
         facts = stop.facts
         if not facts["isAsked"]:
             continue
         if facts["cover"] and len(stop.place) == 1:
-            why = f"Stop {number} of the Tab key is covered by {facts['cover']}"
+            why = f"Tab stop {number} is covered by {facts['cover']}"
             outcome.found.append(Found(COVERED, why, stop.numbers, stop.place, keys=("Tab",) * min(number, 5)))
         if facts["back"]:
-            why = f'From "{facts["before"]}" the focus goes back to "{stop.name}", stop {number}, by {facts["back"]}'
+            why = f'From "{facts["before"]}" the focus moves back to "{stop.name}", stop {number}, by {facts["back"]}'
             outcome.found.append(Found(ORDER, why, stop.numbers, stop.place))
 
 
 async def _compare_pictures(hand: Hand, path: Path, outcome: Outcome) -> None:
-    """Look at the stops whose outline is not certain to be seen, with and without the focus."""
+    """Compare the stops whose outline may be invisible, with and without the focus."""
     doubtful = [
         (number, stop)
         for number, stop in enumerate(path.stops, start=1)
@@ -105,11 +105,11 @@ async def _compare_pictures(hand: Hand, path: Path, outcome: Outcome) -> None:
     ]
     for number, stop in doubtful[:_MAX_COMPARED]:
         if hand.left_s() < _AFTER_WALK_S / 2:
-            outcome.left_out = outcome.left_out or f"time was up before stop {number} was looked at for its focus"
+            outcome.left_out = outcome.left_out or f"time ran out before the focus of Tab stop {number} was checked"
             return
         await _compare(hand, number, stop, outcome)
     if len(doubtful) > _MAX_COMPARED:
-        outcome.left_out = outcome.left_out or f"only {_MAX_COMPARED} stops were looked at for a visible focus"
+        outcome.left_out = outcome.left_out or f"only {_MAX_COMPARED} Tab stops were checked for a visible focus"
 
 
 async def _compare(hand: Hand, number: int, stop: Stop, outcome: Outcome) -> None:
@@ -123,7 +123,7 @@ async def _compare(hand: Hand, number: int, stop: Stop, outcome: Outcome) -> Non
     plain = await _shot(hand, clip) if clip else b""
     if focused != plain or await _is_shown_elsewhere(hand, frame, element, is_seen=clip is not None):
         return
-    why = f"Stop {number} of the Tab key looks the same with the focus and without"
+    why = f"Tab stop {number} looks the same with and without the focus"
     found = Found(VISIBLE, why, stop.numbers, stop.place, keys=("Tab",) * min(number, 5))
     if focused and plain and hand.takes_pictures:
         found.before, found.after = ("Without the focus", plain), ("With the focus", focused)
@@ -142,7 +142,7 @@ async def _is_shown_elsewhere(hand: Hand, frame: int, element: int, *, is_seen: 
 
 
 def _clip(stop: Stop, there: JsonObject) -> JsonObject | None:
-    """Return where the stop is seen, in the page's pixels; None where it is not."""
+    """Return the visible area of the stop, in the page's pixels; None if there is none."""
     left, top, width, height = box_of(there["box"]) if len(stop.place) == 1 else stop.box
     if width < 2 or height < 2 or left + width <= 0 or top + height <= 0:  # noqa: PLR2004  pixels
         return None
@@ -152,7 +152,7 @@ def _clip(stop: Stop, there: JsonObject) -> JsonObject | None:
 
 
 async def _shot(hand: Hand, clip: JsonObject | None) -> bytes:
-    """Return a lossless picture of the clip, or of the whole window."""
+    """Return a lossless screenshot of the clip, or of the whole window."""
     asked: JsonObject = {"format": "png"}
     if clip is not None:
         asked |= {"clip": clip, "captureBeyondViewport": True}
@@ -160,7 +160,7 @@ async def _shot(hand: Hand, clip: JsonObject | None) -> bytes:
 
 
 async def _find_unpressable(hand: Hand, path: Path, outcome: Outcome) -> None:
-    """Find stops that take clicks and no key: nothing of the browser's own presses them."""
+    """Find stops that respond to clicks but to no key, and that the browser itself does not press."""
     for stop in path.stops:
         if stop.facts["isNative"] or not stop.facts["isAsked"] or hand.left_s() < _LEAST_S:
             continue
@@ -168,32 +168,32 @@ async def _find_unpressable(hand: Hand, path: Path, outcome: Outcome) -> None:
         if not await types_of(hand, f"sightlineLive.kept({number})", frame=frame) & CLICKS:
             continue
         if not await hears(hand, number, KEYS, frame=frame):
-            why = f'"{stop.name}" takes clicks, but no key: Enter and Space do nothing'
+            why = f'"{stop.name}" responds to clicks, but not to Enter or Space'
             outcome.found.append(Found(KEYBOARD, why, stop.numbers, stop.place, keys=("Enter", "Space")))
 
 
 async def _find_clickables(hand: Hand, outcome: Outcome) -> None:
-    """Find what a pointer can click and Tab does not reach."""
+    """Find clickable elements that Tab does not reach."""
     for one in await hand.ask(f"sightlineKeys.clickables({_MAX_CLICKABLES})"):
         if hand.left_s() < _LEAST_S:
-            outcome.left_out = outcome.left_out or "time was up before all that takes clicks was looked at"
+            outcome.left_out = outcome.left_out or "time ran out before all clickable elements were checked"
             return
         number = int(one["number"])
         if not one["isSure"] and not await types_of(hand, f"sightlineLive.kept({number})") & CLICKS:
             continue
         why = (
-            f'"{one["name"]}" takes clicks, and Tab does not reach it'
+            f'"{one["name"]}" responds to clicks, but Tab does not reach it'
             if one["name"]
-            else "It takes clicks, and Tab does not reach it"
+            else "It responds to clicks, but Tab does not reach it"
         )
         found = Found(KEYBOARD, why, (number,), keys=("Tab",))
         if taken := await hand.picture(box_of(one["box"])):
-            found.after = ("It takes clicks", taken)
+            found.after = ("It responds to clicks", taken)
         outcome.found.append(found)
 
 
 async def _draw(hand: Hand, path: Path, outcome: Outcome) -> None:
-    """List the stops, and take the picture that their numbers are drawn on."""
+    """List the stops, and take the screenshot on which their numbers are drawn."""
     listed: list[ListedStop] = []
     for stop in path.stops:
         left, top, width, height = (round(edge) for edge in stop.box)
@@ -218,9 +218,9 @@ async def _draw(hand: Hand, path: Path, outcome: Outcome) -> None:
 CHECK: Final = Check(
     name="keyboard",
     rules=(TRAP, KEYBOARD, ORDER, VISIBLE, COVERED),
-    needs="real Tab presses, frames and shadow trees included, and pictures of stops",
+    needs="real Tab presses, frames and shadow trees included, and screenshots of the Tab stops",
     most_s=12.0,
-    proves="the keyboard is trapped, misses something, goes back, or its focus is not visible",
+    proves="the focus is trapped, misses an element, moves back, or is not visible",
     run=run,
     disturbs="use",
 )

@@ -36,7 +36,7 @@ def _why(one: JsonObject, at: str) -> str:
     said = f'"{one["text"]}"'
     match one["kind"]:
         case "cut":
-            return f"{at}, {said} is cut off {one['way']}: {one['by']} px of it are not seen"
+            return f"{at}, {said} is cut off {one['way']}: {one['by']} px of it are hidden"
         case "overlap":
             return f'{at}, {said} is drawn over "{one["over"]}"'
         case _:
@@ -45,18 +45,18 @@ def _why(one: JsonObject, at: str) -> str:
 
 def _measured(one: JsonObject) -> dict[str, str]:
     room = {"room": f"{one['room']} px"} if "room" in one else {}
-    return {"not seen" if one["kind"] != "overlap" else "overlap": f"{one['by']} px", **room}
+    return {"hidden" if one["kind"] != "overlap" else "overlap": f"{one['by']} px", **room}
 
 
 async def add_pictures(hand: Hand, found: Sequence[Found], *, after: str) -> None:
-    """Take pictures of the first elements, as they are now."""
+    """Take screenshots of the first elements in their current state."""
     for one in found[:PICTURED]:
         if hand.takes_pictures and (taken := await _of(hand, one)):
             one.after = (after, taken)
 
 
 async def add_earlier_pictures(hand: Hand, found: Sequence[Found], *, before: str) -> None:
-    """Take pictures of the same elements once the page is as it was."""
+    """Take screenshots of the same elements once the page is restored."""
     for one in found[:PICTURED]:
         if one.after and (taken := await _of(hand, one)):
             one.before = (before, taken)

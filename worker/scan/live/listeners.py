@@ -1,6 +1,7 @@
 """Asks the browser which events an element, its ancestors, the document and the window listen to.
 
-The browser names the listeners of the world that an object is asked for in, so each is asked for in the page's own.
+The browser lists only listeners of the JavaScript world in which an object was looked up, so each is looked up in the
+page's own.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _LIMIT_S: Final = 1.0
 
 
 async def types_of(hand: Hand, expression: str, *, frame: int = 0) -> set[str]:
-    """Return the types of events that a node has listeners for; none where it is gone.
+    """Return the types of events that a node has listeners for; none if it is gone.
 
     ``expression`` names it in our world; ``WINDOW`` is the top window.
     """

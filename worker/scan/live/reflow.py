@@ -1,8 +1,8 @@
 """Shows the page in a window 320 CSS pixels wide and looks for text that does not fit: WCAG 1.4.10.
 
-Found is text beyond the window's edge on a page that then scrolls in two directions, and text that is cut off or
-overlaps only there. Tables, pictures, maps, code, toolbars and what scrolls by itself are left out, and so are pages
-written from top to bottom. The top document only.
+Finds text beyond the window's edge on a page that then scrolls in two directions, and text that is cut off or overlaps
+only there. Tables, pictures, maps, code, toolbars and scrollable boxes are left out, and so are pages in vertical
+writing. The top document only.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def read_rules() -> JsonObject:
 async def make_findings(
     hand: Hand, found: Sequence[Found], more: dict[str, int], *, page: str
 ) -> tuple[tuple[Finding, ...], dict[str, bytes]]:
-    """Return one finding a rule, and its elements' pictures by name; ``page`` is the address that they are on."""
+    """Return one finding per rule, and the screenshots of its elements by name; ``page`` is their page's address."""
     findings: list[Finding] = []
     shots: dict[str, bytes] = {}
     for rule in dict.fromkeys(one.rule for one in found):

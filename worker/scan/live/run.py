@@ -1,8 +1,8 @@
 """Runs the live checks on a page that axe-core has audited, within 20 s, and adds what they find to its result.
 
-The page's scripts run again for it. Nothing may leave the page: it stays where it is, and every request that is no read
-is failed, for a key pressed on an application may delete something. What axe-core found, and its counts, stay as they
-are. A check that does not end in its time, or fails, is named in ``left_out`` and in a doubt; so is one without time.
+The page's scripts run again meanwhile. Side effects are prevented, since pressing a key in an application may delete
+something: the page cannot navigate, and every request other than a read fails. axe-core's findings and counts are
+unchanged. A check that fails, takes too long or has no time left is named in ``left_out`` and in a doubt.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ CHECKS: Final[tuple[Check, ...]] = (
 async def run_live(page: Page, request: ScanRequest, report: AxeReport, audit: Audit, *, left_s: float) -> Audit:
     """Return the audit with the findings of live checks, if the request asks for them.
 
-    Never raises for the page's sake.
+    Raises no error that the page can cause.
     """
     if LIVE not in request.checks or not report.worlds:
         return audit
@@ -68,7 +68,7 @@ async def run_live(page: Page, request: ScanRequest, report: AxeReport, audit: A
         ran=tuple(run.ran), left_out=run.left_out, path=run.path, spent_ms=round((time.monotonic() - begun_s) * 1000)
     )
     doubts = tuple(
-        Doubt(kind="live-left-out", what=f"the live check {name!r} did not see everything: {why}")
+        Doubt(kind="live-left-out", what=f"the live check {name!r} is incomplete: {why}")
         for name, why in run.left_out.items()
     )
     result = audit.result
@@ -113,11 +113,11 @@ class _Run:
                 continue
             until_s = min(self._end_s - _REPORT_S, time.monotonic() + check.most_s)
             if until_s - time.monotonic() < _LEAST_S:
-                self.left_out[check.name] = f"the {BUDGET_S:.0f} s for the live checks of a page were over"
+                self.left_out[check.name] = f"the {BUDGET_S:.0f} s for the live checks of a page had run out"
                 continue
             outcome = await self._one(check, until_s)
             if page.watch.navigations != navigations or page.watch.crash:
-                self.left_out[check.name] = "the page went elsewhere"
+                self.left_out[check.name] = "the page navigated away"
                 return
             self._take(check, outcome, wanted)
 
@@ -143,7 +143,7 @@ class _Run:
             self.left_out[check.name] = outcome.left_out
 
     async def findings(self, url: str) -> tuple[tuple[Finding, ...], dict[str, bytes]]:
-        """Return the findings and all pictures, as many as there is room for."""
+        """Return the findings, and as many screenshots as there is room for."""
         hand = self._hand.using(left_s=lambda: max(0.05, self._end_s - time.monotonic()))
         try:
             findings, shots = await make_findings(hand, self._found, self._more, page=url)

@@ -1,7 +1,7 @@
-"""Looks for links of one name, side by side in one context, that lead to different pages of a site: WCAG 2.4.4.
+"""Looks for neighbouring links of the same name in one context that lead to different pages of a site: WCAG 2.4.4.
 
-Words between two links tell them apart for who reads on, and so does ``aria-describedby``. Pages are told apart by
-their address without what follows ``#``; none is asked for.
+Words between two links distinguish them for readers, and so does ``aria-describedby``. Pages are distinguished by their
+address without the fragment; none is requested.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ RULE: Final = "live-same-name"
 
 
 async def run(hand: Hand) -> Outcome:
-    """Return each link that has the name of the one before it and another address."""
+    """Return each link with the name of the preceding one but another address."""
     read = await hand.ask("sightlineLinks.look()")
     found = [
         Found(
             RULE,
-            f'"{one["name"]}" leads to {one["target"]}, and the link before it, of the same name, to {one["other"]}',
+            f'"{one["name"]}" leads to {one["target"]}, and the preceding link of the same name to {one["other"]}',
             (int(one["number"]),),
-            measured={"leads to": one["target"], "the one before": one["other"]},
+            measured={"leads to": one["target"], "the preceding link": one["other"]},
         )
         for one in read["found"]
     ]
@@ -33,6 +33,6 @@ CHECK: Final = Check(
     rules=(RULE,),
     needs="the addresses of links",
     most_s=2.0,
-    proves="neighbouring links of one name lead to different pages of a site",
+    proves="neighbouring links of the same name lead to different pages of a site",
     run=run,
 )

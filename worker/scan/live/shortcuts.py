@@ -1,9 +1,8 @@
-"""Presses single printable characters where nothing has the focus and looks for what they do: WCAG 2.1.4.
+"""Presses single printable characters while nothing has the focus and looks for their effects: WCAG 2.1.4.
 
-Pressed only where the document, the window or the body listens to keys, first in handfuls and then one by one. A key
-does something when the page takes it, or changes, scrolls or moves the focus right after it; a page that changes by
-itself is judged by what it takes alone. A control whose name speaks of shortcuts or the keyboard counts as the way to
-turn them off.
+Only if the document, the window or the body listens to keys; first in groups, then one by one. A key has an effect if
+the page handles it, or changes, scrolls or moves the focus right after it; on a page that changes by itself, only
+handled keys count. A control whose name mentions shortcuts or the keyboard counts as the way to turn them off.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def press_events(character: str) -> list[JsonObject]:
 
 
 async def run(hand: Hand) -> Outcome:
-    """Return the characters that do something, as one finding of the page."""
+    """Return the characters that have an effect, as one finding of the page."""
     outcome = Outcome()
     heard = [await types_of(hand, place) for place in _PLACES]
     if not set().union(*heard) & KEYS:
@@ -44,7 +43,7 @@ async def run(hand: Hand) -> Outcome:
     for start in range(0, len(CHARACTERS), _HANDFUL):
         handful = CHARACTERS[start : start + _HANDFUL]
         if hand.left_s() < _LEAST_S:
-            outcome.left_out = f"time was up before {handful[0]!r} was pressed"
+            outcome.left_out = f"time ran out before {handful[0]!r} was pressed"
             break
         if await _did(hand, handful, is_restless=any(restless)):
             said = {character: await _did(hand, character, is_restless=any(restless)) for character in handful}
@@ -54,7 +53,7 @@ async def run(hand: Hand) -> Outcome:
     if taken and not await hand.ask("sightlineKeys.turnsOff()"):
         body = int(await hand.ask("sightlineLive.numberOf(document.body)"))
         keys = tuple(taken)
-        why = f"Pressed where nothing has the focus, {_said(taken)}; no control of the page speaks of shortcuts"
+        why = f"Pressed where nothing has the focus, {_said(taken)}; no control of the page mentions shortcuts"
         outcome.found.append(Found(RULE, why, (body,), keys=keys))
     return outcome
 
@@ -68,7 +67,7 @@ async def _did(hand: Hand, characters: str, *, is_restless: bool) -> str:
     if did["focus"]:
         return f"moves the focus to {did['focus']!r}"
     if did["prevented"]:
-        return "is taken by the page"
+        return "is handled by the page"
     if did["at"] != before:
         return "scrolls the page"
     return "changes the page" if did["changed"] and not is_restless else ""
@@ -82,9 +81,9 @@ def _said(taken: dict[str, str]) -> str:
 CHECK: Final = Check(
     name="shortcuts",
     rules=(RULE,),
-    needs="a listener for keys on the document, the window or the body",
+    needs="a key listener on the document, the window or the body",
     most_s=4.0,
-    proves="a single character does something anywhere on the page",
+    proves="a single-character shortcut works anywhere on the page",
     run=run,
     disturbs="use",
 )

@@ -1,4 +1,4 @@
-"""Gives text the spacing of WCAG 1.4.12 and looks for what is cut off or overlaps then. The top document only."""
+"""Gives text the spacing of WCAG 1.4.12 and looks for text that is then cut off or overlaps. The top document only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def run(hand: Hand) -> Outcome:
         await add_pictures(hand, found, after="With the spacing of WCAG 1.4.12")
     finally:
         await hand.ask("sightlineText.space(false), sightlineLive.drawn()")
-    await add_earlier_pictures(hand, found, before="As the page has it")
+    await add_earlier_pictures(hand, found, before="With the page's own spacing")
     return Outcome(found, more={RULE: read["count"] - len(found)})
 
 

@@ -1,7 +1,7 @@
 """Tries to leave repeating stops as a person would: back, Escape, keys that the page mentions.
 
-A person may be told of the keys by a link or button among the stops, so those that stay on the page are pressed. What
-lets go of the focus by any of these is no trap (WCAG 2.1.2).
+A link or button among the stops may say which keys to use, so those that stay on the page are pressed. If any of these
+frees the focus, there is no trap (WCAG 2.1.2).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ async def way_out(hand: Hand, path: Path) -> tuple[str, tuple[str, ...]]:
 
 
 async def _leaves(hand: Hand, cycle: set[Key], key: str) -> bool:
-    """Whether the key, pressed again and again, gets out of the stops."""
+    """Whether the key, pressed repeatedly, leaves the stops."""
     for _ in range(len(cycle) + _MORE):
         found = await step(hand, key)
         if not isinstance(found, Stop) or found.key not in cycle:

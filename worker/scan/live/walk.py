@@ -51,7 +51,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """An element of the top document that gave the focus away as soon as it had it."""
+    """An element of the top document that lost the focus as soon as it received it."""
 
     number: int
     name: str
@@ -62,7 +62,7 @@ class Dropped:
 class Path:
     """The stops, and how the walk ended.
 
-    ``cycle`` are the keys of the stops that it repeats, ``dropped`` elements that gave the focus away.
+    ``cycle`` are the keys of the stops that it repeats, ``dropped`` the elements that lost the focus at once.
     """
 
     stops: list[Stop] = field(default_factory=list[Stop])
@@ -72,7 +72,7 @@ class Path:
 
 
 async def focused(hand: Hand) -> Stop | Dropped | Nowhere:
-    """Return what has the focus now, once it has settled."""
+    """Return the focused element, once the focus has settled."""
     facts = await hand.ask("sightlineKeys.stop()")
     if facts["isOut"]:
         return "out"
@@ -95,13 +95,13 @@ async def focused(hand: Hand) -> Stop | Dropped | Nowhere:
 
 
 async def step(hand: Hand, key: str = TAB) -> Stop | Dropped | Nowhere:
-    """Press a key and return what has the focus then."""
+    """Press a key and return the element that then has the focus."""
     await hand.press(key_events(key))
     return await focused(hand)
 
 
 async def walk(hand: Hand, *, until_left_s: float) -> Path:
-    """Return the path of Tab from the beginning of the page; ``until_left_s`` are kept for what comes after."""
+    """Return the path of Tab from the beginning of the page; ``until_left_s`` are reserved for later steps."""
     await hand.ask("sightlineKeys.toStart()")
     steps = _Steps()
     while steps.path.end is None:
@@ -114,7 +114,7 @@ async def walk(hand: Hand, *, until_left_s: float) -> Path:
 
 @dataclass(slots=True)
 class _Steps:
-    """Puts what each press of Tab led to into a path, and sees where it ends."""
+    """Adds the stop reached by each press of Tab to a path, and detects its end."""
 
     path: Path = field(default_factory=Path)
     _known: dict[Key, int] = field(default_factory=dict[Key, int])
@@ -123,7 +123,7 @@ class _Steps:
     _parts: int = 0
 
     def take(self, found: Stop | Dropped | Nowhere) -> None:
-        """Note one press; the path has an ``end`` after the last."""
+        """Record one press; the path has an ``end`` after the last."""
         path = self.path
         if found == "out":
             path.end = "left"

@@ -1,8 +1,8 @@
-"""Zooms the page to 200 % and looks for text that is cut off or overlaps then: WCAG 1.4.4.
+"""Zooms the page to 200 % and looks for text that is then cut off or overlaps: WCAG 1.4.4.
 
-A browser's zoom halves the window in CSS pixels, so the page is shown in half of its window. Text that its own box cuts
-off at any size counts too; text in a box that scrolls, ends in an ellipsis or is moved by a transform (a carousel) does
-not. The top document only.
+A browser's zoom halves the window in CSS pixels, so the page is shown in a window half as large. Text that its own box
+cuts off at any size counts too; text in a box that scrolls, ends in an ellipsis or is moved by a transform (a carousel)
+does not. The top document only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from worker.scan.live.layout import PICTURED, add_earlier_pictures, add_pictures
 
 RULE: Final = "live-zoom"
 _LEAST_WIDTH: Final = 640
-"""A narrower window is a phone's, whose zoom is its own."""
+"""Narrower windows are those of phones, whose zoom works differently."""
 
 
 async def run(hand: Hand) -> Outcome:
@@ -37,9 +37,9 @@ async def run(hand: Hand) -> Outcome:
 CHECK: Final = Check(
     name="zoom",
     rules=(RULE,),
-    needs="the page in half of its window",
+    needs="the page in a window half as large",
     most_s=3.0,
-    proves="text that is read at 100 % is cut off or overlaps at 200 %",
+    proves="text that is readable at 100 % is cut off or overlaps at 200 %",
     run=run,
     disturbs="layout",
 )
