@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 
@@ -122,9 +121,10 @@ def _options(given: Mapping[str, str], *, is_tls: bool, is_sentinel: bool) -> tu
 
 
 def _unknown(name: str, known: Mapping[str, Value]) -> str:
-    nearest = get_close_matches(name.lower(), known, n=1)
-    if nearest:
-        return f"the option {name!r} is unknown: did you mean {nearest[0]!r}?"
+    from difflib import get_close_matches  # noqa: PLC0415  needed only after a typing error
+
+    if near := get_close_matches(name.lower(), known, n=1):
+        return f"the option {name!r} is unknown: did you mean {near[0]!r}?"
     return f"the option {name!r} is unknown; known are {', '.join(sorted(known))}"
 
 

@@ -15,7 +15,7 @@ _SIGNS: Final = ("TF_BUILD", "JENKINS_URL", "TEAMCITY_VERSION", "CODEBUILD_BUILD
 """Variables of CI systems that do not set ``CI``."""
 _NO: Final = frozenset({"", "0", "false", "no"})
 _WORD_JOINER: Final = "\u2060"
-_COMMAND: Final = re.compile(r"^(\s*)(?=::)|(?<=#)(?=#\w*\[)", re.MULTILINE)
+_COMMAND: Final = r"(?m)^(\s*)(?=::)|(?<=#)(?=#\w*\[)"
 """``::error::`` at the beginning of a line (GitHub), ``##[error]``, ``##vso[…]`` and ``##teamcity[…]`` anywhere."""
 
 
@@ -30,7 +30,7 @@ def ci_system(variables: Mapping[str, str]) -> CiSystem:
 
 def harmless(text: str) -> str:
     """Return ``text`` for a job's log, with an invisible character in anything that looks like a command."""
-    return _COMMAND.sub(rf"\1{_WORD_JOINER}", text)
+    return re.sub(_COMMAND, rf"\1{_WORD_JOINER}", text)
 
 
 def _is_set(variables: Mapping[str, str], name: str) -> bool:

@@ -11,6 +11,7 @@ from producer.cli.connect import environment
 from producer.cli.terminal import NamingGroup, json_option
 from producer.errors import InputError
 from producer.reports.plain_text import counted, one_line
+from producer.text_file import replace_text
 
 if TYPE_CHECKING:
     from producer.config.importing.draft import Draft
@@ -196,6 +197,6 @@ def _write(output: str, text: str) -> None:
     if file.exists():
         raise InputError(f"{output!r} exists and is not overwritten: remove it, or name another file with -o")
     try:
-        file.write_text(text, encoding="utf-8")
+        replace_text(file, text)
     except OSError as error:
         raise InputError(f"cannot write {output!r}: {error.strerror}") from None

@@ -11,8 +11,8 @@ from producer.cli.connect import with_client
 from producer.cli.controlling import change
 from producer.cli.status_text import control_line
 from producer.cli.terminal import json_option, print_each
-from producer.client.controls_view import Control, read_controls
-from producer.client.limits_view import LIMITS, HostLimits
+from producer.client.controls_view import LIMITS, Control, read_controls
+from producer.client.limits_view import HostLimits
 from producer.errors import InputError
 
 if TYPE_CHECKING:

@@ -33,6 +33,8 @@ _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO,
 DEBUG: Final = "SIGHTLINE_DEBUG"
 """Variable that, if set, prints the traceback of an unexpected error."""
 ENTRY_POINTS: Final = "sightline.commands"
+_NO_PLUGINS: Final = "PYDANTIC_DISABLE_PLUGINS"
+"""Variable of pydantic: to find plugins, which no command of a client uses, it reads about every installed package."""
 
 _COMMANDS: Final = {
     "ask": "Ask about scan results.",
@@ -155,6 +157,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a page's title may contain characters that the terminal's encoding lacks
             cast("Any", stream).reconfigure(errors="replace")
+    if _NO_PLUGINS not in os.environ and _COMMANDS.keys() & set(sys.argv[1:2]):
+        os.environ[_NO_PLUGINS] = "__all__"
     code = run(sys.argv[1:])
     gc.freeze()  # else exit collects garbage in all imported modules: a quarter of a short command's time
     sys.exit(code)

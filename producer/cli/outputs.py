@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -22,7 +22,9 @@ from producer.cli.connect import environment
 from producer.cli.job_log import with_sources, write_job_log
 from producer.errors import InputError
 from producer.reports.formats import FORMATS, Report, ReportContext, load_report
-from producer.reports.page import Page
+
+if TYPE_CHECKING:
+    from producer.reports.page import Page
 
 _BY_SUFFIX = {Path(file_name).suffix: name for name, file_name in reversed(FORMATS.items())}
 """If two formats share a suffix, the first wins: ``.json`` is ``json``."""

@@ -5,30 +5,54 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from producer import contract
-from producer.cli.ask import plain_answer, raise_for_end
 from producer.cli.connect import warning_without_worker, with_client
-from producer.cli.outputs import Output, plan_outputs, write_reports
-from producer.cli.scan.gate import FINE, Gate, exit_code, threshold
-from producer.cli.scan.later_rules import config_options, later_rules
-from producer.cli.scan.options import ScanOptions, report_options
+from producer.cli.scan.config_file import config_file, config_options
+from producer.cli.scan.report_options import report_options
 from producer.cli.terminal import folded, is_for_people
 from producer.contract import check_job_id
 from producer.errors import UnknownJob, WaitTimeout
-from producer.reports.category import category_of
-from producer.reports.formats import ReportContext
 from producer.reports.jsonl import line_of
-from producer.reports.page import page_of, summarise
 
 if TYPE_CHECKING:
+    from producer.cli.outputs import Output
     from producer.cli.report_extras import Extras
+    from producer.cli.scan.file_rules import FileRules
+    from producer.cli.scan.gate import Gate
+    from producer.cli.scan.options import ScanOptions
     from producer.client.client import Client
-    from producer.contract import Impact, Result, ScanResult
+    from producer.contract import Result, ScanResult
     from producer.reports.page import Page
+
+
+class _Asked(NamedTuple):
+    """What the call and the settings file ask for; a job without a scan's result needs none of what this makes."""
+
+    timeout_s: float | None
+    assess_wait_s: float | None
+    fail_on: str | None
+    strict: bool
+    rules: FileRules | None
+
+    def options(self) -> ScanOptions:
+        """Return them as the options of a scan."""
+        from producer.cli.scan.options import ScanOptions
+
+        timeout_s, assess_wait_s, fail_on, strict, _ = self
+        return ScanOptions(timeout_s=timeout_s, assess_wait_s=assess_wait_s, fail_on=fail_on, strict=strict)
+
+    def gate(self) -> Gate:
+        """Return the gate, with the rules of the file."""
+        from producer.cli.scan.file_rules import FileRules
+        from producer.cli.scan.gate import Gate
+
+        gate = Gate(strict=self.strict)
+        (self.rules or FileRules()).put_into(gate, today=datetime.now(UTC).date())
+        return gate
 
 
 @click.command()
@@ -65,74 +89,88 @@ def result(
         raise click.UsageError(msg)
     check_job_id(job_id)
     is_line = as_json or not (is_for_people() or formats or output)
-    outputs = () if is_line else plan_outputs(formats, output, default="table")
+    outputs: tuple[Output, ...] = ()
+    if not is_line:
+        from producer.cli.outputs import plan_outputs
+
+        outputs = plan_outputs(formats, output, default="table")
     waits = wait or timeout_s is not None or bool(assess_wait_s)
-    options = ScanOptions(
-        timeout_s=timeout_s if waits else 0.0,
-        assess_wait_s=assess_wait_s if waits or assess_wait_s is not None else 0.0,
-        fail_on=fail_on,
-        strict=strict,
-        config=config,
-        no_config=no_config,
+    asked = _Asked(
+        timeout_s if waits else 0.0,
+        assess_wait_s if waits or assess_wait_s is not None else 0.0,
+        fail_on,
+        strict,
+        None,
     )
-    options, rules = later_rules(
-        options, ({"fail_on": fail_on} if fail_on else {}) | ({"strict": True} if strict else {})
-    )
-    gate = Gate(strict=options.strict)
-    rules.put_into(gate, today=datetime.now(UTC).date())
+    if (path := config_file(config, no_config=no_config)) is not None:
+        from producer.cli.scan.later_rules import later_rules
+
+        of_file, rules = later_rules(path)
+        given = {name: value for name, value in {"fail_on": fail_on, "strict": strict}.items() if value}
+        asked = asked._replace(**{**of_file, **given}, rules=rules)
     try:
-        found, extras = with_client(lambda client: _result(client, job_id, outputs, options, gate, waits=waits))
+        found, extras = with_client(lambda client: _result(client, job_id, outputs, asked, waits=waits))
     except KeyboardInterrupt:
         raise click.Abort(f"stopped waiting; the job continues: sightline result {job_id} --wait") from None
     except UnknownJob as error:
-        as_lines = (Output("jsonl", None),)
-        return _batch_result(job_id, error, outputs or as_lines, options, gate)
+        return _batch_result(job_id, error, outputs, asked)
+    from producer.cli.ask import plain_answer, raise_for_end
+
     if is_line:
         click.echo(line_of(found.model_dump(mode="json")))
     raise_for_end(found, "job")
-    if isinstance(found, contract.ScanResult):
-        return _report(outputs, threshold(options.fail_on), extras)
+    if extras is not None:
+        return _report(outputs, asked, extras)
     if not is_line:
         is_answer = isinstance(found, contract.QueryResult)
         click.echo(folded(plain_answer(found)) if is_answer else line_of(found.model_dump(mode="json")))
-    return FINE
+    return 0
 
 
 async def _result(
-    client: Client, job_id: str, outputs: Sequence[Output], options: ScanOptions, gate: Gate, *, waits: bool
-) -> tuple[Result, Extras]:
-    """Return the result and the extras of reports.
+    client: Client, job_id: str, outputs: Sequence[Output], asked: _Asked, *, waits: bool
+) -> tuple[Result, Extras | None]:
+    """Return the result, and for a scan the extras of reports.
 
     Raises ``WaitTimeout`` if there is no result yet, and ``ResultExpired`` if it is no longer kept.
     """
-    from producer.cli.report_extras import read_extras
-
     found = None if waits else await client.result(job_id)
     if found is None:
         if not waits and not (job := await client.job(job_id)).state.is_final:
             raise WaitTimeout(f"job {job_id!r} is {job.state} and has no result yet: add --wait")
         async with warning_without_worker(client):
-            found = await client.wait(job_id, timeout_s=options.timeout_s)
-    if isinstance(found, contract.ScanResult) and found.is_awaited:
+            found = await client.wait(job_id, timeout_s=asked.timeout_s)
+    if not isinstance(found, contract.ScanResult):
+        return found, None
+    if found.is_awaited:
         from producer.cli.scan.wait import assess_wait
 
-        if wait_s := assess_wait(options):
+        if wait_s := assess_wait(asked.options()):
             async with aclosing(client.assessed([job_id], timeout_s=wait_s)) as assessed:
-                found = await anext(assessed, found)
-    pages = [await _marked(client, found, gate)] if isinstance(found, contract.ScanResult) else []
-    return found, await read_extras(client, pages, outputs)
+                later = await anext(assessed, found)
+                found = later if isinstance(later, contract.ScanResult) else found
+    from producer.cli.report_extras import read_extras
+
+    return found, await read_extras(client, [await _marked(client, found, asked.gate())], outputs)
 
 
 async def _marked(client: Client, found: ScanResult, gate: Gate) -> Page:
     """Return the page of one scan with the waivers and decisions of the environment and of the file."""
-    from producer.cli.scan.wait import take_kept
+    from producer.cli.scan.kept import take_kept
+    from producer.reports.page import page_of
 
     await take_kept(client, gate)
     return gate.mark(page_of(found))
 
 
-def _report(outputs: Sequence[Output], fail_on: Impact | None, extras: Extras) -> int:
-    pages = extras.pages
+def _report(outputs: Sequence[Output], asked: _Asked, extras: Extras) -> int:
+    from producer.cli.outputs import write_reports
+    from producer.cli.scan.gate import exit_code, threshold
+    from producer.reports.category import category_of
+    from producer.reports.formats import ReportContext
+    from producer.reports.page import summarise
+
+    pages, fail_on = extras.pages, threshold(asked.fail_on)
     context = ReportContext(
         datetime.now(UTC),
         fail_on=fail_on,
@@ -145,19 +183,23 @@ def _report(outputs: Sequence[Output], fail_on: Impact | None, extras: Extras) -
     return exit_code(summarise(pages, fail_on=fail_on), timed_out=False)
 
 
-def _batch_result(batch_id: str, error: UnknownJob, outputs: Sequence[Output], options: ScanOptions, gate: Gate) -> int:
+def _batch_result(batch_id: str, error: UnknownJob, outputs: Sequence[Output], asked: _Asked) -> int:
     """Report the pages of the batch; raises ``UnknownJob`` if it or its jobs are unknown or expired."""
+    urls = with_client(lambda client: _urls(client, batch_id, error))
+    from producer.cli.outputs import Output
     from producer.cli.scan.baseline import Baseline
     from producer.cli.scan.submit import Queued, ScanPlan
     from producer.cli.scan.targets import Targets
     from producer.cli.scan.wait import Waiting
 
-    urls = with_client(lambda client: _urls(client, batch_id, error))
     pages = tuple(url or f"job {job_id}" for job_id, url in urls.items())
     queued = Queued(batch_id, is_complete=True, urls=urls)
     plan = ScanPlan(pages, {}, batch_id)
+    outputs = tuple(outputs) or (Output("jsonl", None),)
     try:
-        return Waiting(plan, Targets(pages), queued, tuple(outputs), options, gate, Baseline()).run(with_client)
+        return Waiting(plan, Targets(pages), queued, outputs, asked.options(), asked.gate(), Baseline()).run(
+            with_client
+        )
     except KeyboardInterrupt:
         raise click.Abort(f"stopped waiting; the jobs continue: sightline result {batch_id} --wait") from None
 

@@ -11,17 +11,10 @@ import click
 from producer.cli.connect import with_client
 from producer.cli.scan.appearance import states_of
 from producer.cli.scan.command import scan
+from producer.cli.scan.config_file import config_options
 from producer.cli.scan.journeys import check_without_variables, journey_options, read_journeys
-from producer.cli.scan.later_rules import config_options
-from producer.cli.scan.options import (
-    FAIL_ON,
-    STANDARDS,
-    ScanOptions,
-    groups_of,
-    page_options,
-    report_options,
-    request_options,
-)
+from producer.cli.scan.options import STANDARDS, ScanOptions, groups_of, page_options, request_options
+from producer.cli.scan.report_options import FAIL_ON, report_options
 from producer.cli.status_text import pages_text
 from producer.cli.terminal import NamingGroup, json_option, print_each
 from producer.contract.addresses import public_url

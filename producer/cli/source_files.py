@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from producer.reports.sources import NO_SOURCES, Sources
+from producer.reports.sources import Sources
 
 _SUFFIXES: Final = frozenset(
     (
@@ -27,11 +27,11 @@ _MAX_BYTES: Final = 30_000_000
 _GIT_S: Final = 10
 
 
-def read_sources(folder: Path) -> Sources:
-    """Return the files with markup of the repository that ``folder`` is in."""
+def read_sources(folder: Path) -> Sources | None:
+    """Return the files with markup of the repository that ``folder`` is in, if it is in one."""
     root = _git(folder, "rev-parse", "--show-toplevel").strip("\n")
     if not root:
-        return NO_SOURCES
+        return None
     listed = _git(Path(root), "ls-files", "-z").split("\0")
     named = [name for name in listed if Path(name).suffix.lower() in _SUFFIXES]
     texts: dict[str, str] = {}

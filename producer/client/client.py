@@ -27,7 +27,6 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
 
 from producer import contract
-from producer.client.cancellation import cancel_jobs
 from producer.client.durability import check_durable, run_durably
 from producer.client.event_stream import NoReply, Waiters, follow, not_ended, outlasting
 from producer.client.given import check_timeout
@@ -303,6 +302,8 @@ class Client:
         return {job_id: state for job_id, state in states.items() if not jobs[job_id].is_final}
 
     async def _cancel(self, job_ids: Iterable[str]) -> dict[str, JobState]:
+        from producer.client.cancellation import cancel_jobs  # noqa: PLC0415  lazy: not needed to submit
+
         ttls = {"result_ttl_s": self.settings.result_ttl_s, "job_ttl_s": KEEP_FINISHED_S}
         with redis_errors(self.settings, lambda: "jobs may have been cancelled; cancel again to be sure"):
             return await cancel_jobs(self._redis, self._scripts, self.keys, job_ids, **ttls)

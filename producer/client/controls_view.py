@@ -6,17 +6,18 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from producer.client.limits_view import LIMITS, HostLimits
-
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from producer.client.limits_view import HostLimits
     from producer.keys import Keys
 
 PAUSED: Final = ("lane", "batch", "host", "site")
 """Kinds of things that can be paused."""
 WORKER: Final = "worker"
 """Kind of a worker's control: it is drained."""
+LIMITS: Final = "limits"
+"""Kind of a host's limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,11 @@ async def read_controls(redis: Redis, keys: Keys) -> tuple[Control, ...]:
 
 def _read(name: bytes, value: bytes) -> Control:
     kind, _, rest = name.decode("utf-8", "replace").partition(":")
-    limits = HostLimits.of(value) if kind == LIMITS else None
+    limits = None
+    if kind == LIMITS:
+        from producer.client.limits_view import HostLimits  # noqa: PLC0415  few environments have any
+
+        limits = HostLimits.of(value)
     try:
         about = json.loads(value)
         return Control(kind, rest, int(about["at_ms"]), str(about["by"]), limits)

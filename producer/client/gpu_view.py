@@ -36,18 +36,6 @@ class LoadedModel:
 
 
 @dataclass(frozen=True, slots=True)
-class HostReport:
-    """Health check of a host that replies; ``missing`` are models that workers need and the host lacks.
-
-    ``notes`` are shortcomings of its Ollama and models, each with advice.
-    """
-
-    loaded: tuple[LoadedModel, ...] = ()
-    missing: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class GpuHost:
     """A model host: its slots, the slots in use, and its health since ``since_ms``."""
 

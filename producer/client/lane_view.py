@@ -29,31 +29,42 @@ class LaneInfo:
 
 async def lane_infos(redis: Redis, keys: Keys) -> dict[str, LaneInfo]:
     """Return each lane's depth and the age of its first waiting job, by Redis's clock."""
-    return {lane.value: await _lane_info(redis, keys, lane) for lane in Lane}
-
-
-async def _lane_info(redis: Redis, keys: Keys, lane: Lane) -> LaneInfo:
-    key = keys.lane(lane)
-    length = await redis.xlen(key)
-    groups = cast("list[dict[str, Any]]", await redis.xinfo_groups(key)) if length else []
-    ours = next((group for group in groups if group["name"] == GROUP.encode()), None)
-    running = ours["pending"] if ours else 0
-    if length <= running:
-        return LaneInfo(queued=0, running=running)
-    delivered = ours["last-delivered-id"].decode() if ours else "0-0"
     async with redis.pipeline(transaction=False) as pipe:
-        pipe.xrange(key, f"({delivered}", "+", count=1)
-        pipe.zrange(keys.waiting(lane), 0, NEXT_LOOKED_AT - 1)
-        pipe.time()
-        unread, ordered, (seconds, micros) = await pipe.execute()
-    now_ms = seconds * 1000 + micros // 1000
-    entries = [*ordered, *(entry for entry, _ in unread)]
-    added_ms = [int(entry.partition(b"-")[0]) for entry in entries]
-    return LaneInfo(
-        queued=length - running,
-        running=running,
-        oldest_ms=max(0, now_ms - min(added_ms)) if added_ms else None,
+        for lane in Lane:
+            pipe.xlen(keys.lane(lane))
+            pipe.xinfo_groups(keys.lane(lane))
+        replies = await pipe.execute(raise_on_error=False)
+    depths: dict[str, tuple[int, int, str]] = {}
+    for lane, length, groups in zip(Lane, replies[::2], replies[1::2], strict=True):
+        for reply in (length, groups):
+            if isinstance(reply, Exception) and (reply is length or length):  # an empty lane may have no stream
+                raise reply
+        ours = next((group for group in groups if group["name"] == GROUP.encode()), None) if length else None
+        running = ours["pending"] if ours else 0
+        depths[lane.value] = max(0, length - running), running, ours["last-delivered-id"].decode() if ours else "0-0"
+    ages_ms = await _ages_ms(
+        redis, keys, {lane: delivered for lane, (queued, _, delivered) in depths.items() if queued}
     )
+    return {lane: LaneInfo(queued, running, ages_ms.get(lane)) for lane, (queued, running, _) in depths.items()}
+
+
+async def _ages_ms(redis: Redis, keys: Keys, delivered: Mapping[str, str]) -> dict[str, int]:
+    """Return the age of the first waiting job of each lane, given the id of its last delivered entry."""
+    if not delivered:
+        return {}
+    async with redis.pipeline(transaction=False) as pipe:
+        for lane, last in delivered.items():
+            pipe.xrange(keys.lane(lane), f"({last}", "+", count=1)
+            pipe.zrange(keys.waiting(lane), 0, NEXT_LOOKED_AT - 1)
+        pipe.time()
+        *replies, (seconds, micros) = await pipe.execute()
+    now_ms = seconds * 1000 + micros // 1000
+    ages_ms: dict[str, int] = {}
+    for lane, unread, ordered in zip(delivered, replies[::2], replies[1::2], strict=True):
+        added_ms = [int(entry.partition(b"-")[0]) for entry in (*ordered, *(entry for entry, _ in unread))]
+        if added_ms:
+            ages_ms[lane] = max(0, now_ms - min(added_ms))
+    return ages_ms
 
 
 async def batches_in_turn(redis: Redis, keys: Keys, lane: str) -> tuple[str, ...]:

@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Final
-
-LIMITS: Final = "limits"
-"""Kind of a host's limits among the controls."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,8 +190,10 @@ async def batch_info(redis: Redis, keys: Keys, batch_id: str) -> BatchInfo:
 async def queue_info(redis: Redis, keys: Keys) -> QueueInfo:
     """Return lane depths, scheduled and dead-lettered jobs, and workers with a heartbeat in the last 30 s."""
     lanes = await lane_infos(redis, keys)
-    scheduled = await redis.zcard(keys.scheduled)
-    dead = await redis.xlen(keys.dead)
+    async with redis.pipeline(transaction=False) as pipe:
+        pipe.zcard(keys.scheduled)
+        pipe.xlen(keys.dead)
+        scheduled, dead = await pipe.execute()
     found = [keys.worker(name) for name in await _consumers(redis, keys)]
     beats = [beat for beat in (await redis.mget(found) if found else ()) if beat is not None]
     workers = sorted((WorkerInfo.of(json.loads(beat)) for beat in beats), key=lambda worker: worker.name)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from producer import contract
 from producer.client.given import check_arguments, check_seconds, check_secrets, check_text, check_tries
 from producer.contract import MAX_KIND_CHARS, JsonObject, Lane, check_own_job_id, encode_payload
-from producer.contract.addresses import split_user_info
 from producer.contract.terms import SUBMITTED
 from producer.contract.variables import check_variables
 from producer.errors import InvalidJob, QueueFull, RedisUnsuitable
@@ -128,6 +127,8 @@ def prepare(
 
 def _without_user_info(fields: JsonObject, secrets: JsonObject) -> tuple[JsonObject, JsonObject]:
     """Move user info from a page's address to the secrets: a job is kept for days, its secrets are not."""
+    from producer.contract.addresses import split_user_info  # noqa: PLC0415  lazy: few addresses have user info
+
     url, login = split_user_info(str(fields["url"]))
     return {**fields, "url": url}, with_basic_login(secrets, login) if login else secrets
 

@@ -4,9 +4,9 @@ JSON, ``v`` = 1; unknown fields are kept, so that neighbouring releases can read
 executes or imports data from Redis. Times are Redis times in ms since the epoch unless a name ends in ``_s``. Keys are
 in ``producer/keys.py``; the life of a job is drawn in ``docs/state-machine.md``.
 
-Import from here, not from the parts. ``terms.py``, ``addresses.py`` and ``payloads.py`` are plain Python. The models
-are imported on demand: pydantic would take a third of the run time of a command that does not need it. A module that
-uses them in few places writes ``contract.Event``.
+Import from here, not from the parts. ``terms.py``, ``addresses.py`` and ``payloads.py`` are plain Python. Addresses and
+models are imported on demand: pydantic would take a third of the run time of a command that does not need it. A module
+that uses them in few places writes ``contract.Event``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from producer.contract.addresses import check_url, normal_url, page_id, public_url
 from producer.contract.payloads import (
     JOB_ID,
     KINDS_WITH_MODELS,
@@ -43,6 +42,7 @@ from producer.contract.terms import (
 )
 
 if TYPE_CHECKING:
+    from producer.contract.addresses import check_url, normal_url, page_id, public_url
     from producer.contract.appearance import Viewport
     from producer.contract.assessment import Assessment, AssessmentSource, Priority, ReviewProposal, SiteOrder
     from producer.contract.doubts import DOUBTS
@@ -121,7 +121,8 @@ __all__ = [
     "request_fields",
 ]
 
-_WITH_MODELS: Final = (
+_ON_DEMAND: Final = (
+    "addresses",
     "doubts",
     "message",
     "findings",
@@ -137,7 +138,7 @@ _WITH_MODELS: Final = (
 
 def __getattr__(name: str) -> Any:
     """Import the modules up to the one with ``name``, and cache the name."""
-    for part in _WITH_MODELS if name in __all__ else ():
+    for part in _ON_DEMAND if name in __all__ else ():
         module = import_module(f"{__name__}.{part}")
         if hasattr(module, name):
             found = globals()[name] = getattr(module, name)

@@ -24,21 +24,18 @@ _UNRESERVED: Final = frozenset(ascii_letters + digits + "-._~")
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})?")
 _HOST: Final = re.compile(r"[a-z0-9._-]{1,253}|[0-9a-f:]+")
 _BEFORE_QUERY: Final = re.compile(r"[^?#]*")
-_MAYBE_USER_INFO: Final = re.compile(
-    r"^(\s*(?:[a-z][a-z0-9+.-]*:[/\\]+|[/\\]+|https?:))?.*@", re.DOTALL | re.IGNORECASE
-)
+_MAYBE_USER_INFO: Final = r"(?si)^(\s*(?:[a-z][a-z0-9+.-]*:[/\\]+|[/\\]+|https?:))?.*@"
 _ROUTE: Final = ("/", "!/")
 _STATE: Final = ":~:state="
 """https://wicg.github.io/scroll-to-text-fragment/#the-fragment-directive: pages do not see the text after ``:~:``."""
 
 _BYTE: Final = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_PLAIN: Final = re.compile(
-    r"https?://(?![^/]*xn--)"
+_PLAIN: Final = (
+    r"(?a)https?://(?![^/]*xn--)"
     rf"(?:(?:[a-z0-9-]{{1,63}}\.){{0,6}}[a-z][a-z0-9-]{{0,62}}|(?:{_BYTE}\.){{3}}{_BYTE})(?::[1-9]\d{{3}})?"
-    r"(?:/(?!\.{1,2}(?:[/?#]|$))[A-Za-z0-9._~-]*)+(?:\?[A-Za-z0-9._~/=&+-]+)?(?:#!?/[A-Za-z0-9._~/-]*)?",
-    re.ASCII,
+    r"(?:/(?!\.{1,2}(?:[/?#]|$))[A-Za-z0-9._~-]*)+(?:\?[A-Za-z0-9._~/=&+-]+)?(?:#!?/[A-Za-z0-9._~/-]*)?"
 )
-"""Matches addresses that are already normalised, as most are, and need no parser."""
+"""Matches addresses that are already normalised, as most are, and need no parser; compiled on first use."""
 
 
 def check_url(url: str) -> str:
@@ -64,7 +61,7 @@ def check_url(url: str) -> str:
 
 def normal_url(text: str) -> str:
     """Return the normalised address, including user info; raises ``ValueError`` for an invalid one."""
-    if _PLAIN.fullmatch(text):
+    if re.fullmatch(_PLAIN, text):
         return text
     import ada_url  # noqa: PLC0415  its library loads slower than a light command runs
 
@@ -93,7 +90,7 @@ def public_url(url: str) -> str:
 
 def hide_user_info(text: str) -> str:
     """Return a possibly invalid address without possible user info, so that no message quotes a password."""
-    return _MAYBE_USER_INFO.sub(lambda found: f"{found[1] or ''}…@", text)
+    return re.sub(_MAYBE_USER_INFO, lambda found: f"{found[1] or ''}…@", text)
 
 
 def split_user_info(url: str) -> tuple[str, tuple[str, str] | None]:

@@ -13,7 +13,6 @@ No step runs JavaScript or leaves the page's origin. ``worker/scan/journey`` run
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, cast
@@ -21,6 +20,7 @@ from typing import Annotated, Any, Final, Literal, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from producer.contract.addresses import normal_url
+from producer.contract.nearest import nearest
 from producer.contract.step_selectors import read_step_selector
 from producer.contract.variables import VARIABLE, names_in
 
@@ -153,8 +153,8 @@ class Step(BaseModel):
         fields = cast("dict[str, Any]", given)
         unknown = next((str(name) for name in fields if name not in cls.model_fields), None)
         if unknown is not None:
-            near = difflib.get_close_matches(unknown, list(cls.model_fields), n=1, cutoff=0.8)
-            hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(ACTIONS)}"
+            near = nearest(unknown, cls.model_fields, cutoff=0.8)
+            hint = f"did you mean {near!r}?" if near else f"expected one of {', '.join(ACTIONS)}"
             raise ValueError(f"unknown step {unknown[:100]!r}: {hint}")
         actions = [name for name in ACTIONS if fields.get(name) is not None]
         if len(actions) != 1:
@@ -261,10 +261,8 @@ def check_keys(text: str) -> tuple[tuple[str, ...], str]:
     if wrong is not None:
         raise ValueError(f"press: {wrong!r} is not a modifier: expected {', '.join(_MODIFIERS)}")
     if key not in _KEYS and not (len(key) == 1 and key.isprintable()):
-        near = difflib.get_close_matches(key, _KEYS, n=1, cutoff=0.5)
-        raise ValueError(
-            f"press: {key[:50]!r} is not a key: " + (f"did you mean {near[0]}?" if near else "such as Enter")
-        )
+        near = nearest(key, _KEYS, cutoff=0.5)
+        raise ValueError(f"press: {key[:50]!r} is not a key: " + (f"did you mean {near}?" if near else "such as Enter"))
     return tuple(modifiers), key
 
 

@@ -21,7 +21,7 @@ class SentinelRefused(AuthenticationError):
     """A Sentinel refuses the password."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Sentinels:
     """The Sentinels of ``service``; the last one that replied is asked first."""
 

@@ -11,11 +11,12 @@ from typing import Final, TextIO
 
 from producer.contract import Finding, ReviewProposal
 from producer.reports.doubts import doubt_lines
+from producer.reports.failure_summary import summary_line
 from producer.reports.fixes import changed_markup, fixes_of
 from producer.reports.formats import ReportContext
 from producer.reports.marks import NO_MARKS, Marks
 from producer.reports.page import Page, elements, proposals, selector_text
-from producer.reports.plain_text import one_line, summary_line
+from producer.reports.plain_text import one_line
 from producer.reports.reviews import contrast_text, verdict_word
 
 COLUMNS: Final = (

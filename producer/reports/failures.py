@@ -77,7 +77,7 @@ def _failure(one: ComponentBarrier, context: ReportContext) -> Failure:
         f"{one.impact.value}: {name} ({rule}): {element}{one_line(page.url, limit=500)}{reached}{more}; "
         f"fix: {_cut(fix).rstrip('.')}{known_by}"
     )
-    place = context.sources.place_of(node.snippet, page.url) if node else None
+    place = context.sources.place_of(node.snippet, page.url) if node and context.sources else None
     title = f"{name} ({rule})"
     return Failure(title, text, place.path, place.line) if place else Failure(title, text)
 

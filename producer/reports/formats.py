@@ -13,13 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final, TextIO, TypeAlias
 
 from producer.errors import InputError
-from producer.reports.sources import NO_SOURCES, Sources
 
 if TYPE_CHECKING:  # pydantic takes 100 ms, and `--help` needs only names
     from producer.contract import Impact
     from producer.reports.component_dates import ComponentDates
     from producer.reports.page import Page
     from producer.reports.site_days import Day
+    from producer.reports.sources import Sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class ReportContext:
     which a host's pages were scanned, oldest first; ``dates`` has the first sighting of component barriers by
     ``issue_id``; ``notes`` are sentences about what the report lacks. ``category`` names sites and state
     (``category.py``), to distinguish reports of several scans. ``sources`` are the files that may contain the pages'
-    markup.
+    markup, if there are any.
     """
 
     generated_at: datetime
@@ -42,7 +42,7 @@ class ReportContext:
     dates: Mapping[str, ComponentDates] = field(default_factory=dict[str, "ComponentDates"])
     notes: tuple[str, ...] = ()
     category: str = ""
-    sources: Sources = NO_SOURCES
+    sources: Sources | None = None
 
 
 Report: TypeAlias = "Callable[[Iterable[Page], ReportContext, TextIO], None]"

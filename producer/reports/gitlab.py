@@ -42,7 +42,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
 def _entry(one: ComponentBarrier, context: ReportContext) -> JsonObject:
     page, finding = one.places[0]
     node = finding.nodes[0] if finding.nodes else None
-    place = context.sources.place_of(node.snippet, page.url) if node else None
+    place = context.sources.place_of(node.snippet, page.url) if node and context.sources else None
     where = f"{counted(one.node_count, 'element')} on {counted(one.page_count, 'page')}, first {page.url}"
     fix = f". {one.what_to_do.do}" if one.what_to_do else ""
     known_by = one.issue_id or _digest(finding.fingerprint, path_of(page.url))

@@ -21,6 +21,7 @@ from producer.contract import Finding, Priority
 from producer.contract.distribution import VERSION
 from producer.reports.doubts import doubt_kind, doubt_text, lines_by_kind
 from producer.reports.explained import site_orders
+from producer.reports.failure_summary import steps, summary_line
 from producer.reports.fixes import diff_lines, tried_text
 from producer.reports.formats import ReportContext
 from producer.reports.html_components import MAX_PLACES, Views, component_count, has_components
@@ -42,7 +43,7 @@ from producer.reports.page import (
     summarise,
     worst_first,
 )
-from producer.reports.plain_text import counted, middle_cut, one_line, printable, steps, summary_line
+from producer.reports.plain_text import counted, middle_cut, one_line, printable
 from producer.reports.remarks import remarks
 from producer.reports.reviews import contrast_text
 from producer.reports.wcag import criterion_name, criterion_url

@@ -15,11 +15,12 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from producer.contract import Finding, Impact
 from producer.reports.components import ComponentBarrier, by_component
 from producer.reports.doubts import doubt_lines
+from producer.reports.failure_summary import summary_line
 from producer.reports.fixes import diff_lines, tried_text
 from producer.reports.formats import ReportContext
 from producer.reports.marks import Marks
 from producer.reports.page import Page, elements, impact_of, proposals, selector_text
-from producer.reports.plain_text import counted, one_line, summary_line
+from producer.reports.plain_text import counted, one_line
 from producer.reports.reviews import contrast_text, proposal_line
 
 _NODES = 20

@@ -23,12 +23,13 @@ from producer.contract.decision import Decision
 from producer.contract.distribution import VERSION
 from producer.reports.components import ComponentBarrier, component_results
 from producer.reports.doubts import doubt_kind, doubt_text
+from producer.reports.failure_summary import summary_line
 from producer.reports.fixes import tried_text
 from producer.reports.formats import ReportContext
 from producer.reports.page import Page, by_rule, impact_of, selector_text
-from producer.reports.plain_text import counted, one_line, printable, summary_line
+from producer.reports.plain_text import counted, one_line, printable
 from producer.reports.reviews import Measured, Proposed, measured, proposed, verdict_word
-from producer.reports.sources import NO_SOURCES, Sources
+from producer.reports.sources import Sources
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 RESULTS: Final = 25_000
@@ -107,7 +108,7 @@ def _rule(finding: Finding) -> JsonObject:
     return rule
 
 
-def _result(one: ComponentBarrier, order: dict[str, int], shown: int, sources: Sources) -> JsonObject:
+def _result(one: ComponentBarrier, order: dict[str, int], shown: int, sources: Sources | None) -> JsonObject:
     page, finding = one.places[0]
     marked = one_line(page.marks.finding_text(finding) if len(one.places) == 1 else one.state, limit=500)
     name = one_line(one.name) if one.issue_id else printable(finding.help) or finding.rule
@@ -224,7 +225,7 @@ def _first_advice(one: ComponentBarrier) -> str:
     return f". {one_line(said, limit=500)}" if said else ""
 
 
-def _locations(one: ComponentBarrier, shown: int, sources: Sources) -> list[JsonObject]:
+def _locations(one: ComponentBarrier, shown: int, sources: Sources | None) -> list[JsonObject]:
     """Return at most ``shown`` locations: the first element of each page, then the second of each, and so on."""
     ranked = [
         (number, place, page.url, node)
@@ -242,9 +243,9 @@ def _locations(one: ComponentBarrier, shown: int, sources: Sources) -> list[Json
     ]
 
 
-def _physical(url: str, *, snippet: str = "", sources: Sources = NO_SOURCES) -> JsonObject:
+def _physical(url: str, *, snippet: str = "", sources: Sources | None = None) -> JsonObject:
     """Return the line in the repository's file with the markup, else the page."""
-    place = sources.place_of(snippet, url)
+    place = sources.place_of(snippet, url) if sources else None
     region: JsonObject = {"startLine": place.line if place else 1}
     if snippet:
         region["snippet"] = {"text": printable(snippet)}

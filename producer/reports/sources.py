@@ -92,6 +92,3 @@ def _is_file_of(path: str, url: str) -> bool:
         return False
     names = [f"{asked}/index.html", f"{asked}.html", asked] if asked else ["index.html"]
     return any(path == name or path.endswith(f"/{name}") for name in names)
-
-
-NO_SOURCES: Final = Sources()

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from producer.client.controls_view import PAUSED, Control
-from producer.client.limits_view import LIMITS, HostLimits
+from producer.client.controls_view import LIMITS, PAUSED, Control
+from producer.client.limits_view import HostLimits
 from producer.contract import Lane, check_job_id
 from producer.contract.addresses import host_of, site_of
 from producer.contract.hosts import check_host_pattern

@@ -11,7 +11,8 @@ from typing import Final
 
 from starlette.requests import Request
 
-from producer.cli.scan.options import FAIL_ON, STANDARDS, ScanOptions
+from producer.cli.scan.options import STANDARDS, ScanOptions
+from producer.cli.scan.report_options import FAIL_ON
 from producer.cli.scan.submit import Queued, ScanPlan
 from producer.cli.scan.submit import submit as submit_plan
 from producer.cli.scan.target_list import Targets

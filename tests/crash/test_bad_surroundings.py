@@ -24,7 +24,7 @@ from tests.support.processes import ROOT, environment_of
 from tests.support.processes_of import all_gone, descendants
 from tests.support.queue import running_worker, until
 from tests.support.redis_server import StartServer
-from tests.support.scan_worker import need_browser, start_scan_worker
+from tests.support.scan_worker import environment_for, need_browser, start_scan_worker
 from tests.support.started_redis import started_redis
 from worker.__main__ import main
 from worker.queue.worker import func
@@ -32,6 +32,14 @@ from worker.queue.worker import func
 WAIT_S = 60
 KEYS = Keys("prod")
 PASSWORD = "0pen"  # noqa: S105  of a server of this test's own
+NO_BYTE = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+from producer.cli.main import run
+print(*(run(words.split()) for words in sys.argv[1:]), file=sys.stderr)
+"""
+"""Runs commands that cannot write a byte to any file, as on a full disk."""
 
 
 def worker(**variables: str) -> subprocess.CompletedProcess[str]:
@@ -184,6 +192,33 @@ async def test_a_full_disk_refuses_submits_in_words_and_running_jobs_commit_when
 
     assert result.state is JobState.SUCCEEDED
     assert events == 1
+
+
+def test_commands_need_neither_room_on_the_disk_nor_a_home(redis_url: str, keys: Keys, tmp_path: Path) -> None:
+    commands = {
+        "status": 0,
+        "scan https://shop.example/ --json --id full": 0,
+        "cancel full": 0,
+        "result full": 2,
+        f"config init -o {tmp_path / 'sightline.toml'}": 64,
+    }
+    nowhere = {"TMPDIR": "/proc/none", "HOME": "/proc/none", "XDG_CACHE_HOME": "/proc/none"}
+    env = {**environment_for(redis_url, keys), **nowhere, "PYTHONDONTWRITEBYTECODE": "1"}  # else half a module stays
+
+    done = subprocess.run(
+        [sys.executable, "-c", NO_BYTE, *commands],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=WAIT_S,
+    )
+
+    assert "Traceback" not in done.stderr
+    assert "sightline.toml': File too large" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert dict(zip(commands, map(int, done.stderr.splitlines()[-1].split()), strict=True)) == commands
 
 
 async def _fill(redis: Redis) -> None:

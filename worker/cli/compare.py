@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from producer.cli.outputs import Output, encoding_of, plan_outputs, replacing
-from producer.cli.scan.options import FAIL_ON
+from producer.cli.scan.report_options import FAIL_ON
 from producer.cli.terminal import is_for_people
 from producer.errors import InputError
 from worker.cli.connect import read_settings, with_redis

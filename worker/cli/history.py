@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from producer.cli.scan.options import FAIL_ON
+from producer.cli.scan.report_options import FAIL_ON
 from producer.cli.terminal import json_option, print_each
 from producer.contract.addresses import any_port, normal_url, page_ids, site_of, without_port
 from producer.errors import InputError

@@ -17,7 +17,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from producer.client.gpu_view import HostReport
+from producer.client.gpu_view import LoadedModel
 from producer.errors import ModelError
 from producer.keys import Keys
 from worker.gpu.hosts import Host
@@ -29,6 +29,18 @@ REPORT_KEPT_S: Final = 60
 """Lifetime of a report; the same as that of the pool's other keys."""
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class HostReport:
+    """Health check of a host that replies; ``missing`` are models that workers need and the host lacks.
+
+    ``notes`` are shortcomings of its Ollama and models, each with advice.
+    """
+
+    loaded: tuple[LoadedModel, ...] = ()
+    missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 Probe = Callable[[Host], Awaitable[HostReport]]

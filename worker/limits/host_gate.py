@@ -23,8 +23,7 @@ from typing import Final, Protocol
 import structlog
 from redis.asyncio import Redis
 
-from producer.client.controls_view import Control
-from producer.client.limits_view import LIMITS
+from producer.client.controls_view import LIMITS, Control
 from producer.contract import ScanRequest
 from producer.contract.addresses import host_of, site_of
 from producer.contract.fixes import TriedFix

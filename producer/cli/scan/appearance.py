@@ -1,4 +1,4 @@
-"""The options of ``scan`` that set how pages are shown, and the states that result.
+"""The states that result from the options of ``scan`` that set how pages are shown (``appearance_options.py``).
 
 An option given twice makes two states; several such options make every combination. ``producer/contract/appearance.py``
 documents each.
@@ -6,37 +6,21 @@ documents each.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Final
 
 import click
 
 if TYPE_CHECKING:
+    from producer.cli.scan.options import ScanOptions
     from producer.contract import JsonObject
 
 MAX_STATES: Final = 24
 """More states are probably a mistake: each adds a scan of every page."""
-_SIZE: Final = re.compile(r"(\d{1,5})(?:x(\d{1,5}))?", re.IGNORECASE | re.ASCII)
-_PERCENT: Final = re.compile(r"(\d{1,4})\s*%?", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class AppearanceOptions:
-    """The options as given; empty means not given."""
-
-    device: tuple[str, ...] = ()
-    viewport: tuple[JsonObject, ...] = ()
-    color_scheme: tuple[str, ...] = ()
-    forced_colors: tuple[str, ...] = ()
-    reduced_motion: tuple[str, ...] = ()
-    zoom: tuple[int, ...] = ()
-    text_size: tuple[int, ...] = ()
-
-
-def states_of(options: AppearanceOptions) -> tuple[JsonObject, ...]:
+def states_of(options: ScanOptions) -> tuple[JsonObject, ...]:
     """Return the fields of a ``ScanRequest`` for each requested state, at least one; the default state has none.
 
     Raises ``UsageError`` for an impossible state and for too many.
@@ -83,82 +67,3 @@ def _checked(fields: JsonObject) -> tuple[str, JsonObject]:
     except ValidationError as error:
         raise click.UsageError(describe_invalid(error)) from None
     return shown.state, shown.model_dump(mode="json", exclude_defaults=True)
-
-
-def _read_sizes(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[JsonObject, ...]:
-    return tuple(map(_size, given))
-
-
-def _size(text: str) -> JsonObject:
-    size = _SIZE.fullmatch(text)
-    if size is None:
-        raise click.BadParameter(f"{text!r}: expected width and height in CSS pixels, such as 390x844, or the width")
-    return {"width": int(size[1])} | ({"height": int(size[2])} if size[2] else {})
-
-
-def _read_percents(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[int, ...]:
-    found = [_PERCENT.fullmatch(text.strip()) for text in given]
-    for text, percent in zip(given, found, strict=True):
-        if percent is None:
-            raise click.BadParameter(f"{text!r}: expected a percentage such as 400")
-    return tuple(int(percent[1]) for percent in found if percent)
-
-
-def _check_devices(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
-    from producer.contract.devices import DESKTOP, find_device  # reads a file, needed only for named devices
-
-    try:
-        return tuple(name if name == DESKTOP else find_device(name).name for name in given)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-APPEARANCE_OPTIONS: Final = (
-    click.option(
-        "--device",
-        multiple=True,
-        metavar="NAME",
-        callback=_check_devices,
-        help="Device to emulate: 'iPhone 14', 'Pixel 9', … ('… landscape', 'desktop'); repeatable.",
-    ),
-    click.option(
-        "--viewport",
-        multiple=True,
-        metavar="W[xH]",
-        callback=_read_sizes,
-        help="Size of the window; repeatable.  [default: 1280x800]",
-    ),
-    click.option(
-        "--color-scheme",
-        multiple=True,
-        type=click.Choice(("light", "dark")),
-        help="Colour scheme that pages see; repeatable.  [default: light]",
-    ),
-    click.option(
-        "--forced-colors",
-        multiple=True,
-        type=click.Choice(("none", "active")),
-        help="Forced colours, as in Windows' contrast themes; repeatable.  [default: none]",
-    ),
-    click.option(
-        "--reduced-motion",
-        multiple=True,
-        type=click.Choice(("reduce", "no-preference")),
-        help="Whether pages are asked to reduce motion; repeatable.  [default: reduce]",
-    ),
-    click.option(
-        "--zoom",
-        multiple=True,
-        metavar="PERCENT",
-        callback=_read_percents,
-        help="Zoom of the browser; at 400 the window has 320 CSS pixels (WCAG 1.4.10); repeatable.  [default: 100]",
-    ),
-    click.option(
-        "--text-size",
-        multiple=True,
-        metavar="PERCENT",
-        callback=_read_percents,
-        help="The browser's default text size; repeatable.  [default: 100]",
-    ),
-)
-"""In the order of the help."""

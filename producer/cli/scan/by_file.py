@@ -6,13 +6,14 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
 from producer.cli.connect import environment
+from producer.cli.scan.config_file import config_file
 from producer.cli.scan.options import ScanOptions
-from producer.config.finding import NAME, find_config
+from producer.config.finding import NAME
 from producer.contract.addresses import normal_url, origin_of
 from producer.errors import InputError
 from producer.reports.plain_text import counted
@@ -25,8 +26,7 @@ START_TIMEOUT_S: Final = 60.0
 _REPORTS: Final = frozenset({"formats", "output", "as_json"})
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(NamedTuple):
     """The application to start before the run: a shell command, its folder, and the address to wait for."""
 
     command: str
@@ -35,7 +35,7 @@ class Start:
     timeout_s: float = START_TIMEOUT_S
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Wanted:
     """One run. ``options`` apply to the run; ``for_page`` returns those of a page.
 
@@ -109,7 +109,7 @@ def combined(
     """
     names_pages = bool(urls or options.sitemaps or options.crawl) or has_file
     asked_first = urls or ([first] if first else [])
-    path = config_file(options)
+    path = config_file(options.config, no_config=options.no_config)
     if path is None:
         if options.sites:
             raise click.UsageError(f"--site {options.sites[0]!r} selects a site of {NAME}, but no such file was found")
@@ -141,15 +141,6 @@ def without_faults(reading: Reading, *, err: bool = True) -> Config:
             click.echo(str(fault), err=err)
         raise InputError(f"{reading.faults[0].file} has {counted(len(reading.faults), 'error')}: nothing was done")
     return reading.config
-
-
-def config_file(options: ScanOptions) -> Path | None:
-    """Return the settings file to use, or None."""
-    if options.no_config:
-        if options.config:
-            raise click.UsageError("--config and --no-config exclude each other")
-        return None
-    return Path(options.config) if options.config else find_config(Path.cwd())
 
 
 def _check_max_new(options: ScanOptions) -> None:

@@ -7,7 +7,8 @@ from typing import Any, Final, TextIO
 import click
 
 from producer.cli.scan.journeys import journey_options
-from producer.cli.scan.options import LANES, STANDARDS, ScanOptions, page_options, report_options
+from producer.cli.scan.options import LANES, STANDARDS, ScanOptions, page_options
+from producer.cli.scan.report_options import report_options
 
 _SECTIONS: Final = {
     "What to scan": (

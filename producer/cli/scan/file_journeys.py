@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from producer.cli.scan.step_variables import read_variable
 from producer.errors import InputError
@@ -18,8 +17,7 @@ Named = Mapping[str, "FileJourney"]
 """Journeys by the option value that names them: written as a path, since the option may also name a file."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileJourney:
+class FileJourney(NamedTuple):
     """The steps of a journey; ``where`` names it in messages, ``places`` has each step's position."""
 
     where: str

@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import click
 
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     from producer.contract.steps import Step
 
 _EXPECTED: Final = 'expected a list of steps, such as [{"click": "text=Sign in"}, {"scan": "signed in"}]'
-_PASSWORD: Final = re.compile(
-    r"pass(word|wd|wort|code)|kennwort|contrase|mot.de.passe|\bpin\b|secret|token", re.IGNORECASE
-)
+_HIDDEN_FIELD: Final = r"(?i)pass(word|wd|wort|code)|kennwort|contrase|mot.de.passe|\bpin\b|secret|token"
 
 _STEPS = click.option(
     "--steps",
@@ -49,8 +47,7 @@ def journey_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return _STEPS(_LOGIN(command))
 
 
-@dataclass(frozen=True, slots=True)
-class Journeys:
+class Journeys(NamedTuple):
     """The steps of each state by name; '' is the page at the end of steps without a named state."""
 
     states: Mapping[str, Sequence[JsonObject]]
@@ -150,7 +147,7 @@ def _read(option: str, file: str, environ: Mapping[str, str], secrets: JsonObjec
         values = {name: read_variable(name, environ, where) for name in names}
         secrets["variables"] = {**secrets.get("variables", {}), **values}
     for place, step in zip(places, steps, strict=True):
-        if step.fill and step.value and not step.variables and _PASSWORD.search(step.fill):
+        if step.fill and step.value and not step.variables and re.search(_HIDDEN_FIELD, step.fill):
             what = f"{place}: the value for {step.fill!r} is stored with the job"
             click.echo(f"sightline: {what}: if it is a secret, write ${{NAME}} and set NAME", err=True)
     return steps

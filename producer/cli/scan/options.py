@@ -1,4 +1,4 @@
-"""The options of ``scan``; ``schedule add`` shares those about the page, ``result`` those about reports.
+"""The options of ``scan``; ``schedule add`` shares those about the page. Those about reports: ``report_options.py``.
 
 The page's options become fields of a ``ScanRequest``; options that are not given keep the default.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from producer.cli.scan.appearance import APPEARANCE_OPTIONS, AppearanceOptions
+from producer.cli.scan.appearance_options import APPEARANCE_OPTIONS
 from producer.cli.scan.certificate_file import read_certificates
 from producer.cli.scan.live import CHECK_OPTIONS, given_checks
+from producer.cli.scan.report_options import together
 from producer.cli.terminal import Seconds
 from producer.contract.doubts import DOUBTS
 from producer.contract.rules import check_rule
@@ -23,16 +24,21 @@ if TYPE_CHECKING:
     from producer.contract import JsonObject
 
 STANDARDS: Final = ("wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "wcag22aaa", "best-practice")
-FAIL_ON: Final = ("minor", "moderate", "serious", "critical", "never")
 LANES: Final = ("interactive", "batch")
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 _Given = TypeVar("_Given", str, "str | None", tuple[str, ...])
 
 
-@dataclass(frozen=True, slots=True)
-class ScanOptions(AppearanceOptions):
+@dataclass(frozen=True, slots=True, eq=False)
+class ScanOptions:
     """The options as given; ``None`` and empty mean not given."""
 
+    device: tuple[str, ...] = ()
+    viewport: tuple[JsonObject, ...] = ()
+    color_scheme: tuple[str, ...] = ()
+    forced_colors: tuple[str, ...] = ()
+    reduced_motion: tuple[str, ...] = ()
+    zoom: tuple[int, ...] = ()
+    text_size: tuple[int, ...] = ()
     standard: str = "wcag22aa"
     wait: bool = False
     timeout_s: float | None = None
@@ -172,18 +178,7 @@ def _check_host(text: str) -> str:
     return check_host_pattern(text)
 
 
-def _together(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
-    """Return one decorator for several options, listed in the help in the order given."""
-
-    def give(command: _Command) -> _Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return give
-
-
-page_options = _together(
+page_options = together(
     click.option(
         "--group",
         "groups",
@@ -267,27 +262,5 @@ page_options = _together(
         "try_fixes",
         default=None,
         help="Try fixes in the browser, which loads each page again.  [default: yes, unless --no-assess]",
-    ),
-)
-report_options = _together(
-    click.option("--timeout", "timeout_s", type=Seconds(), metavar="S", help="Seconds to wait."),
-    click.option(
-        "--assess-wait",
-        "assess_wait_s",
-        type=click.FloatRange(0),
-        metavar="S",
-        help="Seconds to wait for assessments and tried fixes after all scans.  [default: 0, in a terminal 60]",
-    ),
-    click.option(
-        "--fail-on",
-        type=click.Choice(FAIL_ON),
-        help="Exit 1 if any counted finding has this impact or worse.  [default: serious]",
-    ),
-    click.option(
-        "--strict", is_flag=True, help="Also exit 2 for pages in doubt, which have a part that could not be seen."
-    ),
-    click.option("--format", "formats", multiple=True, metavar="FORMAT[=PATH]", help="Report to write; repeatable."),
-    click.option(
-        "--output", "-o", type=click.Path(), metavar="PATH", help="File for the report, or folder for several."
     ),
 )

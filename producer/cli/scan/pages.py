@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from producer.contract import JsonObject
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Asked:
     """One page to scan."""
 

@@ -141,7 +141,7 @@ def _plan(
         groups=groups,
         steps=steps,
         with_login=targets.with_login,
-        run=_run_of(options),
+        run=run_of(options),
         own={url: fields for url, fields in own.items() if fields != common},
         own_secrets={page.url: page.secrets for page in asked if page.secrets},
         own_states=own_states,
@@ -174,7 +174,7 @@ def _waits_for_tries(options: ScanOptions) -> bool:
     return assess_wait(options) > 0
 
 
-def _run_of(options: ScanOptions) -> str:
+def run_of(options: ScanOptions) -> str:
     """Return the pipeline run; '' if none is known, or none is given and nothing is compared.
 
     A pipeline may first scan a page without --only-new, to have something to compare with.

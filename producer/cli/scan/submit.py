@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from producer.reports.page import Page
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ScanPlan:
     """The jobs to submit: a batch, or one page as ``job_id``. ``options`` are the ``ScanRequest``'s fields but its URL.
 
@@ -99,7 +99,7 @@ class ScanPlan:
         return self.own_secrets.get(url, self.secrets) or None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Queued:
     """The jobs of a run, in the order of the pages; ``found`` counts those that existed before.
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from producer.reports.page import Page
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Targets:
     """Addresses to scan, in the given order; refused ones with the reason; remarks for the user.
 

@@ -27,6 +27,7 @@ from producer.cli.scan import local
 from producer.cli.scan.baseline import Baseline, baseline_text, fixed_in, read_baseline, renewed
 from producer.cli.scan.file_rules import FileRules
 from producer.cli.scan.gate import Gate, exit_code, threshold
+from producer.cli.scan.kept import take_kept
 from producer.cli.scan.limits import Count
 from producer.cli.scan.options import ScanOptions
 from producer.cli.scan.submit import Queued, ScanPlan, pages_as_completed, submit
@@ -41,8 +42,6 @@ from producer.reports.jsonl import line_of
 from producer.reports.page import Page, Summary, fails, page_of
 from producer.reports.plain_text import counted
 from producer.reports.remarks import remarks
-from producer.stored.decisions import Decisions
-from producer.stored.waivers import Waivers
 
 if TYPE_CHECKING:
     from producer.cli.scan.app import Application
@@ -80,12 +79,6 @@ def wait_and_report(
         if (why := application.why_dead()) is not None:  # pages may have failed because of it
             click.echo(f"sightline: {why}", err=True)
         return code
-
-
-async def take_kept(client: Client, gate: Gate) -> None:
-    """Load the environment's waivers and decisions into the gate."""
-    gate.take_waivers(await Waivers(client).all(), today=datetime.now(UTC).date())
-    gate.take_decisions(await Decisions(client).all())
 
 
 def assess_wait(options: ScanOptions) -> float:

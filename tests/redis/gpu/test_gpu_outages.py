@@ -10,12 +10,12 @@ import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from producer.client.gpu_view import HostReport
 from producer.errors import ModelUnreachable, SlotLost
 from producer.keys import Keys
 from tests.support.gpu import DEADLINE_S, GPU1, GPU2, QUICK, TWO, hold, set_host, until, view_of, waiting
 from tests.support.ollama_models import OpenPool
 from tests.support.redis_server import StartServer
+from worker.gpu.health import HostReport
 from worker.gpu.hosts import Host
 from worker.gpu.scripts import Timing
 

@@ -14,12 +14,13 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from producer.client.gpu_view import HostReport, LoadedModel
+from producer.client.gpu_view import LoadedModel
 from producer.keys import Keys
 from tests.support.command_line import Call, drawn_by_sightline
 from tests.support.gpu import hold, waiting
 from tests.support.ollama_models import OpenPool
 from tests.support.scan_worker import environment_for
+from worker.gpu.health import HostReport
 from worker.gpu.hosts import Host, parse_hosts
 from worker.own_redis.build import fetch
 

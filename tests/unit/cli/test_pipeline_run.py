@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from producer.cli.scan.options import ScanOptions
 from producer.cli.scan.pipeline_run import pipeline_run
+from producer.cli.scan.run import run_of
 from producer.cli.scan.submit import ScanPlan
 
 
@@ -24,6 +26,16 @@ from producer.cli.scan.submit import ScanPlan
 )
 def test_a_run_is_known_by_what_stays_when_it_is_repeated(variables: dict[str, str], name: str) -> None:
     assert pipeline_run(variables) == name
+
+
+def test_a_scan_is_of_the_pipeline_s_run_if_it_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GITHUB_RUN_ID", "GITHUB_REPOSITORY", "BUILD_TAG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CI_PIPELINE_ID", "7")
+
+    assert run_of(ScanOptions(only_new=True)) == "7"
+    assert run_of(ScanOptions(only_new=True, run="mine")) == run_of(ScanOptions(run="mine")) == "mine"
+    assert run_of(ScanOptions()) == ""  # a scan before it, to have something to compare with, is of no run
 
 
 def test_a_name_from_the_environment_fits_into_a_request() -> None:

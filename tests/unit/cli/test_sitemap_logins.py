@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from base64 import b64encode
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -209,9 +210,12 @@ def test_a_server_that_is_always_busy_is_given_up(site: SmallSite, monkeypatch: 
     assert 2 <= site.asked.count("/s.xml") <= 4
 
 
+DRIPS_S = 30.0
+
+
 @contextmanager
 def endless(*pieces: bytes) -> Generator[str]:
-    """A server that sends the first piece and then the second one again and again, until its reader goes."""
+    """A server that sends the first piece and then the second one for ``DRIPS_S``, or until its reader goes."""
     over = threading.Event()
 
     def serve(listening: socket.socket) -> None:
@@ -227,7 +231,7 @@ def endless(*pieces: bytes) -> Generator[str]:
         with connected:
             try:
                 connected.recv(9_999)
-                for piece in (first, *repeat(again, 600)):
+                for piece in (first, *repeat(again, int(DRIPS_S / 0.05))):
                     connected.sendall(piece)
                     if over.wait(0.05):
                         return
@@ -255,8 +259,12 @@ def test_what_never_ends_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch, p
     monkeypatch.setattr(download, "HEAD_S", 0.6)
     monkeypatch.setattr(download, "DEADLINE_S", 0.6)
 
+    begun = time.monotonic()
+
     with endless(*pieces) as url, pytest.raises(PageUnreachable, match=r"was not complete within 0\.6 s"):
         targets_of(f"{url}/s.xml", ignore_robots=True)
+
+    assert time.monotonic() - begun < DRIPS_S / 2  # only the server's end would have ended it
 
 
 @pytest.mark.parametrize(

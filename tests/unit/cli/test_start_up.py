@@ -15,7 +15,8 @@ import pytest
 
 from producer import contract
 from producer.cli import main
-from producer.cli.scan.options import FAIL_ON, LANES, STANDARDS
+from producer.cli.scan.options import LANES, STANDARDS
+from producer.cli.scan.report_options import FAIL_ON
 from producer.contract import Impact, ScanRequest, distribution
 from producer.contract.distribution import install_hint
 from producer.contract.terms import SUBMITTED
@@ -82,6 +83,19 @@ def test_the_end_looks_for_no_cycles_and_does_what_was_registered() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
 
     assert done.stdout.splitlines()[-1] == "True"
+
+
+def test_only_commands_of_a_worker_look_for_plugins_of_pydantic() -> None:
+    script = (
+        "import contextlib, os, sys\nfrom producer.cli.main import main\nfound = []\n"
+        "for command in ('worker', 'scan'):\n"
+        "    sys.argv[1:] = [command, '--help']\n"
+        "    with contextlib.suppress(SystemExit): main()\n"
+        "    found.append(os.environ.get('PYDANTIC_DISABLE_PLUGINS'))\nprint(found)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout.splitlines()[-1] == "[None, '__all__']"
 
 
 def test_what_only_some_runs_need_is_not_loaded_for_all() -> None:

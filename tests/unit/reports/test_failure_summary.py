@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from producer.reports.failure_summary import Step, steps, summary_line
 from producer.reports.page import page_of
-from producer.reports.plain_text import Step, steps, summary_line
 from tests.unit.reports import sample_pages as sample
 
 AXE = "Fix any of the following:\n  No alt\n  No title\n\nFix all of the following:\n  Role is wrong"

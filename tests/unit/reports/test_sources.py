@@ -13,7 +13,7 @@ from producer.cli.source_files import read_sources
 from producer.reports.failures import Failure, failures, github_annotations, log_lines
 from producer.reports.formats import ReportContext, load_report
 from producer.reports.page import Page, page_of
-from producer.reports.sources import NO_SOURCES, Place, Sources
+from producer.reports.sources import Place, Sources
 from tests.unit.reports import component_pages as shop
 from tests.unit.reports import sample_pages as sample
 
@@ -73,11 +73,13 @@ def test_files_are_those_that_git_keeps(tmp_path: Path) -> None:
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "add", "index.html"], check=True)
 
-    assert list(read_sources(tmp_path).texts) == ["index.html"]
+    found = read_sources(tmp_path)
+    assert found
+    assert list(found.texts) == ["index.html"]
 
 
 def test_outside_of_a_repository_there_are_no_files(tmp_path: Path) -> None:
-    assert read_sources(tmp_path) is NO_SOURCES
+    assert read_sources(tmp_path) is None
 
 
 def context(**changes: object) -> ReportContext:
@@ -101,7 +103,7 @@ def test_sarif_names_the_file_where_one_has_the_markup_else_the_page(tmp_path: P
         log: object = rendered("sarif", given, tmp_path)
         return log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]  # type: ignore[index]
 
-    found, lost = first(context()), first(context(sources=NO_SOURCES))
+    found, lost = first(context()), first(context(sources=None))
 
     assert found == {
         "artifactLocation": {"uri": "public/index.html", "uriBaseId": "%SRCROOT%"},

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from producer.contract import JsonObject, ScanResult
 from producer.contract.addresses import path_of, site_of
 from producer.errors import InvalidJob
-from producer.reports.plain_text import summary_line
+from producer.reports.failure_summary import summary_line
 from worker.agent.conversation.components import find_components
 from worker.agent.conversation.places import page_at, pages_at
 from worker.agent.conversation.side_effects import SideEffect

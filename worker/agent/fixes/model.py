@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from producer.contract import Usage
 from producer.contract.fixes import TriedFix
-from producer.reports.plain_text import summary_line
+from producer.reports.failure_summary import summary_line
 from worker.agent.fixes.tried import Element, Name, name_of
 from worker.agent.prompts import clip, load_prompt, version_of
 from worker.agent.structured_reply import NoAnswer, ask_in_form, schema_about

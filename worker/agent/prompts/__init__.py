@@ -16,7 +16,8 @@ from importlib.resources import files
 from typing import Final
 
 from producer.contract import Changes, Finding, JsonObject, Node, ScanResult
-from producer.reports.plain_text import cut, summary_line
+from producer.reports.failure_summary import summary_line
+from producer.reports.plain_text import cut
 from worker.models.protocols import Message
 
 BUDGET_CHARS: Final = 16_000

@@ -14,9 +14,10 @@ from typing import Final
 import structlog
 from redis.asyncio import Redis
 
-from producer.client.gpu_view import HostReport, LoadedModel
+from producer.client.gpu_view import LoadedModel
 from producer.errors import ModelError
 from producer.keys import Keys
+from worker.gpu.health import HostReport
 from worker.gpu.hosts import Host
 from worker.gpu.pool import GpuPool
 from worker.gpu.scripts import Timing
