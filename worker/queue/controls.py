@@ -1,7 +1,8 @@
 """A worker's view of pauses and drains, read from Redis every second.
 
 A pause is a field of a hash (``producer/stored/controls.py``). Pauses of hosts and sites are checked by enter_host.lua
-when a scan starts, not here. Next: ``loop.py``, which checks before it claims a job.
+when a scan starts; all are checked here once more before its page is loaded. Next: ``loop.py``, which checks before it
+claims a job.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from producer.client.controls_view import WORKER, Control
+from producer.errors import Paused
 from producer.keys import Keys
 from producer.stored.controls import lift
+from worker.queue.delivery import Delivery
 
 LOOK_EVERY_S: Final = 1.0
 DRAIN_EVERY_S: Final = 0.05
@@ -46,6 +49,11 @@ class Controls:
         self.fields: frozenset[str] = frozenset()
         self.is_draining = False
         """Whether this worker claims no more jobs and exits once its jobs are done."""
+
+    def check(self, delivery: Delivery, *others: str) -> None:
+        """Raise ``Paused`` if the delivery's batch or lane, or one of ``others`` (fields), is paused."""
+        if field := delivery.pause_in(self.fields, *others):
+            raise Paused(field)
 
     async def look(self) -> bool:
         """Read the controls; returns whether they changed. Raises redis-py's errors."""
