@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from producer.client.controls_view import WORKER, Control
+from producer.client.queue_view import consumers
 from producer.errors import Paused
 from producer.keys import Keys
 from producer.stored.controls import lift
@@ -25,6 +26,22 @@ LOOK_EVERY_S: Final = 1.0
 DRAIN_EVERY_S: Final = 0.05
 
 log = structlog.get_logger()
+
+
+async def lift_drains_of_the_gone(redis: Redis, keys: Keys) -> list[str]:
+    """End the drains of workers that were killed; returns their names. Raises redis-py's errors.
+
+    Such a worker has no heartbeat, and ``reap_consumers`` has removed it from all lanes. Safe to call twice.
+    """
+    names = await cast("Awaitable[list[bytes]]", redis.hkeys(keys.controls))
+    prefix = f"{WORKER}:".encode()
+    drained = [name.removeprefix(prefix).decode("utf-8", "replace") for name in names if name.startswith(prefix)]
+    silent = [name for name in drained if not await redis.exists(keys.worker(name))]
+    known = await consumers(redis, keys) if silent else ()
+    gone = [name for name in silent if name not in known]
+    for name in gone:
+        await lift(redis, keys, Control(WORKER, name), event="dropped")
+    return gone
 
 
 class Heeds(Protocol):

@@ -13,14 +13,15 @@ from producer.cli.limits import checked
 from producer.client.client import Client
 from producer.client.controls_view import Control
 from producer.client.limits_view import HostLimits
-from producer.contract import ScanRequest
+from producer.contract import Lane, ScanRequest
 from producer.errors import HostBusy, InputError, Paused
-from producer.keys import Keys
+from producer.keys import GROUP, Keys
 from producer.stored.controls import control_of, lift, limit, put
 from tests.support.command_line import Call
 from tests.support.queue import DEADLINE_S, events_of, job_fields, running_worker, until
 from tests.support.scans import scan_result
 from worker.limits.host_gate import HostGate, PoliteEngine
+from worker.queue.controls import lift_drains_of_the_gone
 from worker.queue.worker import func
 from worker.scan.settings import Audit, BeforeLoad
 
@@ -219,6 +220,25 @@ async def test_a_drained_worker_finishes_what_it_has_takes_no_more_and_is_gone(
     assert [name for name in told if "control" in name] == ["control.draining", "control.drained"]
     assert (await client.queue()).workers == ()
     assert await redis.hlen(keys.controls) == 0  # pyright: ignore[reportGeneralTypeIssues]
+
+
+async def test_the_drain_of_a_killed_worker_ends_with_the_worker(client: Client, redis: Redis, keys: Keys):
+    for lane in Lane:
+        await redis.xgroup_create(keys.lane(lane), GROUP, id="0", mkstream=True)
+    for name in ("killed", "silent", "alive"):
+        await put(redis, keys, Control("worker", name))
+    await put(redis, keys, SHOP)
+    await redis.xgroup_createconsumer(keys.lane("batch"), GROUP, "silent")
+    await redis.set(keys.worker("alive"), "{}")
+
+    gone = await lift_drains_of_the_gone(redis, keys)
+
+    assert gone == ["killed"]
+    assert {control.field for control in (await client.queue()).controls} == {
+        "worker:silent",
+        "worker:alive",
+        SHOP.field,
+    }
 
 
 async def test_limits_of_a_host_stand_in_for_the_gates_from_its_next_scan_on(redis: Redis, keys: Keys, call: Call):
