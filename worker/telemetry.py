@@ -25,6 +25,7 @@ start.repeated            Redis did not answer a start: job_id, error
 commit.repeated           Redis did not answer a commit: job_id, error
 commit.refused            Redis refused a commit (a key of the wrong type): job_id, error
 controls.changed          something was paused, resumed or drained: controls (all current), draining (this worker)
+controls.dropped          workers that were being drained have been killed; their drain has ended: workers
 controls.not_read         the pauses could not be read; the last known ones apply: error
 claim.paused              Redis refused or did not answer a claim: error, is_full
 stream.group_was_gone     someone deleted a lane's group: lane

@@ -10,6 +10,7 @@ import fcntl
 import os
 import pty
 import re
+import select
 import struct
 import subprocess
 import sys
@@ -33,6 +34,8 @@ WIDTHS: Final = (80, 120)
 ROUNDS: Final = 4
 """How often the shop's pages are listed, each time under other addresses: enough work to watch."""
 TABLED: Final = ("/index.html", "/journal.html", "/kettle.html", "/story.html")
+LIMIT_S: Final = 300.0
+"""Longest run of one command. In quiet the 44 pages take half a minute, beside ten busy processes five."""
 AT_WORK: Final = re.compile(rb"Scanning: [1-9]")
 _FRAME: Final = re.compile(r"\r\x1b\[2K|\x1b\[1A\x1b\[2K")
 _FONTS: Final = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
@@ -72,6 +75,8 @@ def photograph(width: int, environment: dict[str, str], listed: Path, pages: lis
 
     scan = ["scan", "--file", str(listed), "--batch", f"nightly-{width}", "--fail-on", "never", "-o", os.devnull]
     drawn = shown([*scan, "--format", "jsonl"], width, environment, on_work=look)
+    if not boards:
+        sys.exit(f"sightline top did not end within {LIMIT_S:.0f} s: try again when the machine is less busy")
     frames = [frame for frame in _FRAME.split(drawn) if AT_WORK.search(frame.encode())]
     keep(f"progress-{width}", width, frames[len(frames) * 2 // 3])
     keep(f"top-{width}x{HEIGHTS[width]}", width, last_screen(boards[0]), folder=DOCS)
@@ -91,7 +96,8 @@ def shown(
 ) -> str:
     """Return a command's complete output to a terminal of this size; ``on_work`` is called once it has begun.
 
-    It is sent a q once it has drawn so many ``screens``, where that is not 0.
+    It is sent a q for each screen beyond so many ``screens``, where that is not 0. Ends the program with a message if
+    the command takes longer than ``LIMIT_S``.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
@@ -99,16 +105,21 @@ def shown(
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     seen, looking = b"", None
-    while piece := _read(ours):
+    ends = time.monotonic() + LIMIT_S
+    while piece := _read(ours, ends - time.monotonic()):
         seen += piece
         if screens and seen.count(b"\x1b[H") > screens:
             os.write(ours, b"q")
-            screens = 0
         if on_work is not None and AT_WORK.search(seen):
             looking = threading.Thread(target=on_work)
             looking.start()
             on_work = None
     os.close(ours)
+    if time.monotonic() > ends:
+        process.kill()
+        sys.exit(
+            f"sightline {arguments[0]} did not end within {LIMIT_S:.0f} s: try again when the machine is less busy"
+        )
     process.wait()
     if looking is not None:
         looking.join()
@@ -134,8 +145,11 @@ def keep(name: str, width: int, drawn: str, *, folder: Path = OUT) -> None:
     print(f"wrote {folder.relative_to(ROOT)}/{name}.txt and .svg")
 
 
-def _read(descriptor: int) -> bytes:
+def _read(descriptor: int, left_s: float) -> bytes:
+    """Return what was written next; nothing once the other end is closed, or after ``left_s``."""
     try:
+        if not select.select([descriptor], [], [], max(0.0, left_s))[0]:
+            return b""
         return os.read(descriptor, 65_536)
     except OSError:  # how Linux says that the other end is closed
         return b""

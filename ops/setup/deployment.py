@@ -220,6 +220,10 @@ def _copies(root: Path, lines: Iterable[str]) -> Iterator[str]:
 # ---------------------------------------------------------------------------------------------- Kubernetes
 
 
+BACKUP = "backup.yaml"
+"""Applied by itself: the kustomization does not name it."""
+
+
 def kubernetes(root: Path) -> Iterator[str]:
     """Yield the problems of ``ops/k8s``; kustomize also checks it if kubectl is installed."""
     folder = root / "ops/k8s"
@@ -228,7 +232,7 @@ def kubernetes(root: Path) -> Iterator[str]:
     yield from (f"kustomization.yaml: {name} is not there" for name in missing)
     objects = [tree for name in kustomization["resources"] if name not in missing for tree in load(folder / name)]
     native, keda = schema(root, "kubernetes-1.31.json"), schema(root, "keda-2.17.json")
-    for tree in objects:
+    for tree in [*objects, *load(folder / BACKUP)]:
         what = f"{tree['kind']} {tree['metadata']['name']}"
         if tree["kind"] in native["kinds"]:
             yield from against(

@@ -86,9 +86,12 @@ def shortened(lists: Sequence[Section], room: int) -> list[Section]:
 
 
 def _cut(section: Section, room: int) -> Section:
+    """Return the section in ``room`` lines: headings and workers first, then as many of their rows as there is room."""
     if len(section) <= room:
         return section
-    return [*section[: room - 1], Text(f"  … {len(section) - room + 1} more lines", style="dim")] if room else []
+    by_rank = sorted(range(len(section)), key=lambda place: isinstance(section[place], Row))
+    kept = [section[place] for place in sorted(by_rank[: max(0, room - 1)])]
+    return [*kept, Text(f"  … {len(section) - len(kept)} more lines", style="dim")] if room else []
 
 
 # ---------------------------------------------------------------------------------------------- queue

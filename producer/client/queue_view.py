@@ -194,7 +194,7 @@ async def queue_info(redis: Redis, keys: Keys) -> QueueInfo:
         pipe.zcard(keys.scheduled)
         pipe.xlen(keys.dead)
         scheduled, dead = await pipe.execute()
-    found = [keys.worker(name) for name in await _consumers(redis, keys)]
+    found = [keys.worker(name) for name in await consumers(redis, keys)]
     beats = [beat for beat in (await redis.mget(found) if found else ()) if beat is not None]
     workers = sorted((WorkerInfo.of(json.loads(beat)) for beat in beats), key=lambda worker: worker.name)
     in_turn = {lane: await batches_in_turn(redis, keys, lane) for lane, info in lanes.items() if info.queued}
@@ -210,7 +210,7 @@ async def lost_workers(redis: Redis, keys: Keys) -> list[str]:
 
     A worker that stops cleanly removes its name; upkeep removes a lost worker's after five minutes.
     """
-    names = await _consumers(redis, keys)
+    names = await consumers(redis, keys)
     beats = await redis.mget([keys.worker(name) for name in names]) if names else ()
     return [name for name, beat in zip(names, beats, strict=True) if beat is None]
 
@@ -290,7 +290,7 @@ async def _fields(
             yield pair
 
 
-async def _consumers(redis: Redis, keys: Keys) -> list[str]:
+async def consumers(redis: Redis, keys: Keys) -> list[str]:
     """Return the names of recent readers of a lane, which are the workers; avoids scanning all keys."""
     async with redis.pipeline(transaction=False) as pipe:
         for lane in Lane:

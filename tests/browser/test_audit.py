@@ -9,7 +9,7 @@ import pytest
 
 from producer.contract import ScanRequest, ScanResult
 from producer.contract.scan_terms import terms_of
-from producer.errors import InvalidJob
+from producer.errors import InvalidJob, Paused
 from tests.support.hostile import GUILTY
 from tests.support.scans import passes
 from tests.support.site import Site, redirect, reply
@@ -307,3 +307,16 @@ async def test_what_was_cut_of_a_page_is_marked(engine: ScanEngine) -> None:
     (node,) = next(one for one in result.findings if one.rule == "image-alt").nodes
     assert (len(result.title), result.title[-1]) == (500, "…")
     assert node.snippet.endswith('...">')  # axe-core's own mark
+
+
+async def test_a_page_paused_while_it_is_prepared_is_not_loaded(engine: ScanEngine, site: Site):
+    def paused(*_: str) -> None:
+        raise Paused("batch:nightly")
+
+    page = ScanRequest(url=site.url("/pages/clean.html?paused"))
+    with pytest.raises(Paused):
+        await engine.audit(page, before_load=paused)
+    with pytest.raises(Paused):
+        await engine.try_fixes(page, [], before_load=paused)
+
+    assert not [request for request in site.requests if "paused" in request.path]

@@ -10,7 +10,7 @@ from producer.contract import Finding, Node, ScanRequest, ScanResult
 from tests.support.ollama_protocol import Body
 from tests.support.scans import finding, scan_result
 from worker.scan.component import component_of
-from worker.scan.settings import Audit, Secrets
+from worker.scan.settings import Audit, BeforeLoad, Secrets
 
 TEMPLATES = ("home", "list", "product", "help")
 SHARED = (
@@ -97,7 +97,8 @@ class ShopEngine:
         *,
         secrets: Secrets | None = None,
         on_progress: Callable[[str], None] | None = None,
+        before_load: BeforeLoad | None = None,
     ) -> Audit:
-        del secrets, on_progress
+        del secrets, on_progress, before_load
         _, template, number = str(request.url).rsplit("/", 2)
         return Audit(page_of(int(number), template), {})

@@ -127,17 +127,19 @@ async def is_reading_events(redis: Redis) -> bool:
     return any(connection["cmd"] == "xread" for connection in connections)
 
 
-async def until(condition: Callable[[], Any], *, what: str) -> None:
+async def until(
+    condition: Callable[[], Any], *, what: str, timeout_s: float = DEADLINE_S, every_s: float = 0.01
+) -> None:
     """Return when ``condition`` holds; fail after the deadline saying what was awaited."""
     try:
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(timeout_s):
             while True:
                 value = condition()
                 if asyncio.iscoroutine(value):
                     value = await value
                 if value:
                     return
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(every_s)
     except TimeoutError:
-        msg = f"not within {DEADLINE_S:g} s: {what}"
+        msg = f"not within {timeout_s:g} s: {what}"
         raise AssertionError(msg) from None

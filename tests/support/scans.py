@@ -17,7 +17,7 @@ from worker.memory.vectors.embeddings import Embedded, Placed
 from worker.memory.vectors.generations import Generation
 from worker.models.builtin.models import DIMS, hash_text
 from worker.models.protocols import Vector
-from worker.scan.settings import Audit, Secrets
+from worker.scan.settings import Audit, BeforeLoad, Secrets, no_pause
 
 
 def finding(
@@ -137,9 +137,11 @@ class FixedEngine:
         *,
         secrets: Secrets | None = None,
         on_progress: Callable[[str], None] | None = None,
+        before_load: BeforeLoad | None = None,
     ) -> Audit:
         if on_progress is not None:
             on_progress("loading")
+        (before_load or no_pause)()
         page = self.pages[min(self.calls, len(self.pages) - 1)]
         self.calls += 1
         self.secrets.append(secrets)

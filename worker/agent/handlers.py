@@ -42,8 +42,8 @@ JUDGED_TTL_S = 86_400
 """Lifetime of images stored only for the assessment: after a day's outage texts are judged without them."""
 
 JobContext = dict[str, Any]
-"""A job's context from the queue: ``job_id``; ``progress``, ``lane``, ``batch`` and ``score`` (submitted, ms) if
-known."""
+"""A job's context from the queue: ``job_id``; ``progress``, ``check_paused``, ``lane``, ``batch`` and ``score``
+(submitted, ms) if known."""
 
 log = structlog.get_logger()
 
@@ -78,6 +78,7 @@ class ScanJobs:
         context = ScanContext(
             secrets=self._with_keeper(await self.load_secrets(job_id), request, batch),
             on_progress=ctx.get("progress"),
+            before_load=ctx.get("check_paused"),
             submitted_ms=int(ctx.get("score") or 0),
             batch=batch,
         )

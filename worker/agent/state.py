@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from producer.contract import Changes
 from worker.queue.outcome import FieldNeeded
-from worker.scan.settings import Secrets
+from worker.scan.settings import BeforeLoad, Secrets
 
 
 class ScanState(TypedDict):
@@ -93,9 +93,13 @@ class RunContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanContext(RunContext):
-    """The secrets of a page behind a login, never logged; the job's submission time (Redis time) and batch."""
+    """The secrets of a page behind a login, never logged; the job's submission time (Redis time) and batch.
+
+    ``before_load`` raises ``Paused`` once the job is paused.
+    """
 
     secrets: Secrets | None = None
+    before_load: BeforeLoad | None = None
     submitted_ms: int = 0
     batch: str = ""
 

@@ -36,13 +36,13 @@ def prepare(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         held = {path.name for path in folder.iterdir()} - {f"{SNAPSHOT}.part"}
+        if held:
+            msg = f"{str(folder)!r} is not empty ({min(held)!r}): name a new folder for each backup"
+            raise InputError(msg)
         os.close(_new(folder / f"{SNAPSHOT}.part"))
     except OSError as error:
         msg = f"{str(folder)!r} cannot be written: {error.strerror}"
         raise InputError(msg) from None
-    if held:
-        msg = f"{str(folder)!r} is not empty ({min(held)!r}): name a new folder for each backup"
-        raise InputError(msg)
 
 
 def keep(folder: Path, pieces: Iterable[bytes]) -> tuple[int, str]:

@@ -14,7 +14,7 @@ from producer.stored.schedules import read_schedules
 from worker.doctor.abilities import pace_lines
 from worker.doctor.browser import started_browser_lines
 from worker.doctor.fallback import fallback_lines
-from worker.doctor.fleet import fleet_lines, seen_from_here
+from worker.doctor.fleet import embedding_model, fleet_lines, of_this_machine, seen_from_here
 from worker.doctor.index_health import index_lines
 from worker.doctor.lane_health import lane_lines, read_lanes
 from worker.doctor.lifetimes import lifetime_line, take_sample
@@ -34,10 +34,10 @@ async def examine(settings: WorkerSettings, *, misspelt: Iterable[str] = (), str
     models, dims = await look_at_models(settings)
     of_redis, workers = await _redis_lines(settings, dims=dims, strict=strict)
     lines += of_redis
+    browser = await started_browser_lines(settings.browser_path, sandbox=settings.scan_sandbox)
     return [
         *lines,
-        browser_line(settings.browser_path),
-        *await started_browser_lines(settings.browser_path, sandbox=settings.scan_sandbox),
+        *of_this_machine([browser_line(settings.browser_path), *browser], workers),
         *seen_from_here(models, settings, workers),
         *await fallback_lines(settings),
     ]
@@ -53,10 +53,12 @@ async def _redis_lines(
         with redis_errors(settings, None):
             async with open_redis(settings, gives_up=True) as redis:
                 lines += server_lines(await read_facts(redis))
-                lines += await index_lines(redis, keys, model=settings.embedding_model, dims=dims)
-                lines.append(lifetime_line(await take_sample(redis, keys)))
                 queue = await queue_info(redis, keys)
                 workers = queue.workers
+                model = embedding_model(workers) or settings.embedding_model
+                dims = dims if model == settings.embedding_model else 0
+                lines += await index_lines(redis, keys, model=model, dims=dims)
+                lines.append(lifetime_line(await take_sample(redis, keys)))
                 lines += queue_lines(queue, strict=strict)
                 lines += fleet_lines(queue, await read_gpu(redis, keys))
                 lines += lane_lines(await read_lanes(redis, keys))

@@ -1,7 +1,7 @@
 """The fleet as its workers report it: sandbox, releases, models, clocks, and the model hosts that they checked. Pure.
 
 The calling machine needs none of the workers' settings. Its own view of model hosts may differ from theirs, so those
-lines are left out if it has no such setting, and are at most warnings otherwise.
+lines are left out if it has no such setting, and are at most warnings otherwise; so are those of its own browser.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from typing import Final
 
-from producer.client.gpu_view import GpuHost, GpuView
+from producer.client.gpu_view import UPDATE, GpuHost, GpuView
 from producer.client.queue_view import QueueInfo, WorkerInfo
 from worker.doctor.line import Level, Line, warning
 from worker.settings import WorkerSettings
@@ -47,6 +47,26 @@ def seen_from_here(lines: Iterable[Line], settings: WorkerSettings, workers: Seq
     ]
 
 
+def of_this_machine(lines: Iterable[Line], workers: Sequence[WorkerInfo]) -> list[Line]:
+    """Return the lines of the caller's browser; beside living workers they say so, and none is an error."""
+    if not workers:
+        return list(lines)
+    return [
+        replace(
+            line,
+            level=Level.WARNING if line.level is Level.ERROR else line.level,
+            text=f"on this machine, not a worker's: {line.text}",
+        )
+        for line in lines
+    ]
+
+
+def embedding_model(workers: Iterable[WorkerInfo]) -> str:
+    """Return the embedding model that all living workers report; '' if they differ or report none."""
+    names = {worker.models[1] for worker in workers if len(worker.models) > 1}
+    return names.pop() if len(names) == 1 else ""
+
+
 def _sandboxes(workers: Iterable[WorkerInfo]) -> Iterator[Line]:
     for worker in workers:
         if worker.sandbox not in {"", "on"}:
@@ -79,6 +99,11 @@ def _host(host: GpuHost) -> Iterator[Line]:
     for name in host.missing:
         yield warning("model host", f"model host {host.name} lacks {name!r}", f"run there: ollama pull {name}")
     for note in host.notes:
-        text, _, todo = note.rpartition(": ")
-        advice = todo if text else "see docs/questions.md"
-        yield warning("model host", f"model host {host.name}: {text or note}", advice)
+        text, is_old, reason = note.rpartition(f": {UPDATE}")
+        todo = f"{UPDATE}{reason}"
+        if not is_old:
+            text, _, todo = note.rpartition(": ")
+        text = text.replace(f"{host.name} is ", "Ollama ", 1)
+        yield warning(
+            "model host", f"model host {host.name}: {text or note}", todo if text else "see docs/questions.md"
+        )

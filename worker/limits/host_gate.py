@@ -32,7 +32,7 @@ from producer.keys import Keys
 from producer.redis.lease import kept
 from producer.redis.scripts import Arg, load_script, run_script
 from worker.scan.fixes.wanted import FixEngine, Wanted
-from worker.scan.settings import Audit, Engine, Secrets
+from worker.scan.settings import Audit, BeforeLoad, Engine, Secrets, no_pause
 
 CLOSE: Final = load_script("worker.limits", "close_host")
 ENTER: Final = load_script("worker.limits", "enter_host")
@@ -72,10 +72,13 @@ class HostGate:
     random: Callable[[], float] = random
 
     @asynccontextmanager
-    async def slot(self, host: str, *, site: str = "", gap_ms: int = 0) -> AsyncGenerator[None]:
+    async def slot(
+        self, host: str, *, site: str = "", gap_ms: int = 0, still_wanted: Callable[[], None] = no_pause
+    ) -> AsyncGenerator[None]:
         """Wait for a slot of ``host`` and hold it; starts are ``gap_ms`` apart, or the gate's own gap if that is more.
 
-        Limits that an operator set for the host (``sightline limits``) replace the gate's.
+        Limits that an operator set for the host (``sightline limits``) replace the gate's. While it waits,
+        ``still_wanted`` is called every two seconds; what it raises ends the wait.
 
         Raises ``HostBusy`` if no slot was free for a while, ``Paused`` if host or ``site`` is paused; Redis errors pass
         through.
@@ -93,7 +96,7 @@ class HostGate:
             Control(LIMITS, host).field,
             gap_ms,
         )
-        await self._enter(host, keys, args)
+        await self._enter(host, keys, args, still_wanted)
 
         async def renew() -> None:
             await self._ask(keys, args, left_s=None)
@@ -117,9 +120,12 @@ class HostGate:
         msg = f"host {host!r} asks clients to wait for {wait_s:,.0f} s"
         raise HostBusy(msg, delay_s=left_ms / 1000 + self.random() * BACK_WITHIN_S)
 
-    async def _enter(self, host: str, keys: Sequence[str], args: Sequence[Arg]) -> None:
+    async def _enter(
+        self, host: str, keys: Sequence[str], args: Sequence[Arg], still_wanted: Callable[[], None]
+    ) -> None:
         began = monotonic()
         while True:
+            still_wanted()
             left_s = self.patience_s - (monotonic() - began)
             wait_s, spread_s = await self._ask(keys, args, left_s=left_s)
             if not wait_s:
@@ -161,16 +167,17 @@ class PoliteEngine:
         *,
         secrets: Secrets | None = None,
         on_progress: Callable[[str], None] | None = None,
+        before_load: BeforeLoad | None = None,
     ) -> Audit:
-        """Return the engine's result; inline HTML has no host and does not wait. Raises ``HostBusy``."""
+        """Return the engine's result; inline HTML has no host and does not wait. Raises ``HostBusy``, ``Paused``."""
         url = request.url or ""
-        host = host_of(url)
+        host, check = host_of(url), _with_host(before_load, url)
         if not host:
-            return await self.engine.audit(request, secrets=secrets, on_progress=on_progress)
+            return await self.engine.audit(request, secrets=secrets, on_progress=on_progress, before_load=check)
         if on_progress is not None:
             on_progress("waiting for the host")
-        async with self.gate.slot(host, site=site_of(url), gap_ms=request.host_gap_ms):
-            audit = await self.engine.audit(request, secrets=secrets, on_progress=on_progress)
+        async with self.gate.slot(host, site=site_of(url), gap_ms=request.host_gap_ms, still_wanted=check):
+            audit = await self.engine.audit(request, secrets=secrets, on_progress=on_progress, before_load=check)
             if audit.come_again_s is None:
                 return audit
             waited_s = await self.gate.close(host, page=url, wait_s=audit.come_again_s)
@@ -179,11 +186,23 @@ class PoliteEngine:
         return replace(audit, result=audit.result.revised(reason=reason))
 
     async def try_fixes(
-        self, request: ScanRequest, wanted: Sequence[Wanted], *, secrets: Secrets | None = None
+        self,
+        request: ScanRequest,
+        wanted: Sequence[Wanted],
+        *,
+        secrets: Secrets | None = None,
+        before_load: BeforeLoad | None = None,
     ) -> tuple[TriedFix, ...]:
-        """Return the engine's result. Raises ``HostBusy``."""
-        host = host_of(request.url or "")
+        """Return the engine's result. Raises ``HostBusy``, ``Paused``."""
+        url = request.url or ""
+        host, check = host_of(url), _with_host(before_load, url)
         if not host:
-            return await self.engine.try_fixes(request, wanted, secrets=secrets)
-        async with self.gate.slot(host, site=site_of(request.url or ""), gap_ms=request.host_gap_ms):
-            return await self.engine.try_fixes(request, wanted, secrets=secrets)
+            return await self.engine.try_fixes(request, wanted, secrets=secrets, before_load=check)
+        async with self.gate.slot(host, site=site_of(url), gap_ms=request.host_gap_ms, still_wanted=check):
+            return await self.engine.try_fixes(request, wanted, secrets=secrets, before_load=check)
+
+
+def _with_host(before_load: BeforeLoad | None, url: str) -> BeforeLoad:
+    """Return the check with the pauses of the page's host and site; of inline HTML, without any."""
+    named = (Control("host", host_of(url)).field, Control("site", site_of(url)).field) if url else ()
+    return partial(before_load or no_pause, *named)

@@ -1,7 +1,8 @@
 """A worker's view of pauses and drains, read from Redis every second.
 
 A pause is a field of a hash (``producer/stored/controls.py``). Pauses of hosts and sites are checked by enter_host.lua
-when a scan starts, not here. Next: ``loop.py``, which checks before it claims a job.
+when a scan starts; all are checked here once more before its page is loaded. Next: ``loop.py``, which checks before it
+claims a job.
 """
 
 from __future__ import annotations
@@ -15,13 +16,32 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from producer.client.controls_view import WORKER, Control
+from producer.client.queue_view import consumers
+from producer.errors import Paused
 from producer.keys import Keys
 from producer.stored.controls import lift
+from worker.queue.delivery import Delivery
 
 LOOK_EVERY_S: Final = 1.0
 DRAIN_EVERY_S: Final = 0.05
 
 log = structlog.get_logger()
+
+
+async def lift_drains_of_the_gone(redis: Redis, keys: Keys) -> list[str]:
+    """End the drains of workers that were killed; returns their names. Raises redis-py's errors.
+
+    Such a worker has no heartbeat, and ``reap_consumers`` has removed it from all lanes. Safe to call twice.
+    """
+    names = await cast("Awaitable[list[bytes]]", redis.hkeys(keys.controls))
+    prefix = f"{WORKER}:".encode()
+    drained = [name.removeprefix(prefix).decode("utf-8", "replace") for name in names if name.startswith(prefix)]
+    silent = [name for name in drained if not await redis.exists(keys.worker(name))]
+    known = await consumers(redis, keys) if silent else ()
+    gone = [name for name in silent if name not in known]
+    for name in gone:
+        await lift(redis, keys, Control(WORKER, name), event="dropped")
+    return gone
 
 
 class Heeds(Protocol):
@@ -46,6 +66,11 @@ class Controls:
         self.fields: frozenset[str] = frozenset()
         self.is_draining = False
         """Whether this worker claims no more jobs and exits once its jobs are done."""
+
+    def check(self, delivery: Delivery, *others: str) -> None:
+        """Raise ``Paused`` if the delivery's batch or lane, or one of ``others`` (fields), is paused."""
+        if field := delivery.pause_in(self.fields, *others):
+            raise Paused(field)
 
     async def look(self) -> bool:
         """Read the controls; returns whether they changed. Raises redis-py's errors."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -118,6 +118,11 @@ class Delivery:
     waited_ms: int = 0
     started_at: float = 0.0
     is_expired: bool = False
+
+    def pause_in(self, controls: Collection[str], *others: str) -> str:
+        """Return the field in ``controls`` of the job's batch or lane, or of ``others``; '' if there is none."""
+        named = (f"batch:{self.batch}", f"lane:{self.lane}", *others)
+        return next((field for field in named if field in controls), "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import Any, Final, assert_never
 
 import structlog
@@ -143,7 +144,7 @@ class Executor:
         """Perform, commit and finish a delivery while renewing its lease."""
         self._leases.hold(delivery)
         try:
-            ctx = self.functions.ctx_of(delivery)
+            ctx = {"check_paused": partial(self.controls.check, delivery), **self.functions.ctx_of(delivery)}
             outcome = await self.functions.settled(delivery, await self._perform(delivery, ctx))
             if self.functions.options.after_job_end is None:  # the job runs no further code, so the next one may start
                 self._release_slot(entry)
@@ -160,7 +161,7 @@ class Executor:
             return Retried(NEWER_PAUSE_S, newer(delivery), attempt_returned=True)
         if why := self.functions.refusal(delivery):
             return Dead(why)
-        if (control := f"batch:{delivery.batch}") in self.controls.fields:
+        if control := delivery.pause_in(self.controls.fields):
             return Retried(PAUSED_AGAIN_S, describe(Paused(control)), attempt_returned=True, control=control)
         try:
             run = self.functions.resolve(delivery)

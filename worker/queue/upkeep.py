@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer.errors import RedisUnreachable, SightlineError
+from worker.queue.controls import lift_drains_of_the_gone
 from worker.queue.leases import LeaseKeeper
 from worker.queue.loop import Loop
 from worker.queue.stream import JobStream
@@ -122,3 +123,5 @@ class Upkeep:
 
     async def _reap(self) -> None:
         await self._stream.lanes.reap_consumers(idle_ms=SILENT_CONSUMER_MS)
+        if gone := await lift_drains_of_the_gone(self._stream.redis, self._stream.keys):
+            log.info("controls.dropped", workers=gone)

@@ -29,7 +29,7 @@ from worker.scan.login import log_in
 from worker.scan.page import Page
 from worker.scan.preparation import prepare
 from worker.scan.proxy import Resolver, ScanProxy, resolve_host
-from worker.scan.settings import Audit, ScanSettings, Secrets
+from worker.scan.settings import Audit, BeforeLoad, ScanSettings, Secrets, no_pause
 from worker.scan.visit import Visit
 from worker.scan.warm import WarmBrowser
 
@@ -54,6 +54,7 @@ class _Errand(Generic[T]):
     secrets: Secrets
     run: Callable[[Visit, Page, Chromium], Awaitable[T]]
     on_progress: Callable[[str], None] = _ignore
+    before_load: BeforeLoad = no_pause
     only_reads: bool = False
 
 
@@ -123,20 +124,27 @@ class ScanEngine:
         *,
         secrets: Secrets | None = None,
         on_progress: Callable[[str], None] | None = None,
+        before_load: BeforeLoad | None = None,
     ) -> Audit:
         """Return the audit of the page, whatever it does; calls ``on_progress`` with each step's name.
 
         Raises ``ScanFailed`` if the browser fails twice, ``InvalidJob`` for a rule unknown to axe-core and a selector
-        unknown to the browser. Cancelling it closes the page.
+        unknown to the browser, and what ``before_load`` raises. Cancelling it closes the page.
         """
 
         async def run(visit: Visit, _: Page, browser: Chromium) -> Audit:
             return await visit.run(browser)
 
-        return await self._with_page(_Errand(request, secrets or Secrets(), run, on_progress or _ignore))
+        wanted = before_load or no_pause
+        return await self._with_page(_Errand(request, secrets or Secrets(), run, on_progress or _ignore, wanted))
 
     async def try_fixes(
-        self, request: ScanRequest, wanted: Sequence[Wanted], *, secrets: Secrets | None = None
+        self,
+        request: ScanRequest,
+        wanted: Sequence[Wanted],
+        *,
+        secrets: Secrets | None = None,
+        before_load: BeforeLoad | None = None,
     ) -> tuple[TriedFix, ...]:
         """Return the results of changes tried on the page; nothing is written to any server.
 
@@ -146,7 +154,8 @@ class ScanEngine:
         async def run(visit: Visit, page: Page, _: Chromium) -> tuple[TriedFix, ...]:
             return await Trial(page, visit, url=request.url or "", left_s=visit.left_s).run(wanted)
 
-        return await self._with_page(_Errand(request, secrets or Secrets(), run, only_reads=True))
+        errand = _Errand(request, secrets or Secrets(), run, before_load=before_load or no_pause, only_reads=True)
+        return await self._with_page(errand)
 
     async def _with_page(self, errand: _Errand[T]) -> T:
         """Run the errand in a slot of this engine; if the browser fails, once more in a separate browser."""
@@ -212,6 +221,7 @@ class ScanEngine:
                     on_progress=errand.on_progress,
                     secrets=errand.secrets,
                 )
+                errand.before_load()
                 return await errand.run(visit, page, browser)
             finally:
                 await asyncio.shield(page.close())

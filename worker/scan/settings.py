@@ -112,6 +112,18 @@ class Audit:
     come_again_s: float | None = None
 
 
+class BeforeLoad(Protocol):
+    """Called right before a page is loaded; what it raises ends the scan."""
+
+    def __call__(self, *controls: str) -> None:
+        """Raise ``Paused`` if the job, or one of ``controls``, is paused."""
+        ...
+
+
+def no_pause(*controls: str) -> None:
+    """Let every page be loaded: the ``BeforeLoad`` of a scan without a queue."""
+
+
 class Engine(Protocol):
     """Scans pages; implemented in ``engine.py``."""
 
@@ -121,6 +133,7 @@ class Engine(Protocol):
         *,
         secrets: Secrets | None = None,
         on_progress: Callable[[str], None] | None = None,
+        before_load: BeforeLoad | None = None,
     ) -> Audit:
         """Return the audit of the page.
 

@@ -35,6 +35,10 @@ from worker.own_redis.server import EmbeddedRedis, free_port
 Children = list[subprocess.Popen[bytes]]
 
 PAGES = 12
+LEASES_LOST = 3
+"""The alert fires above it."""
+PATIENCE_S = 150
+"""Of a machine that is eight times busier; a run in quiet needs a tenth."""
 ELSEWHERE = {"SightlineNoWorkers", "SightlineWorkerLost", "SightlineDeadLetters", "SightlinePagesNotScanned"}
 OF_MODELS = {
     "SightlineOllamaTooOld",
@@ -109,24 +113,26 @@ async def test_alerts_of_the_queue_and_of_redis_fire(
     server = redis_server(config={"appendfsync": "everysec"})
     ports = [free_port(), free_port()]
     log = tmp_path / "workers.log"
-    settings = {"LEASE_S": "1", "MAX_JOBS": "16", "HOST_PLACES": str(PAGES)}
+    settings = {"LEASE_S": "2", "MAX_JOBS": "16", "HOST_PLACES": str(PAGES)}
     workers = [start_scan_worker(children, log, server.url, keys, METRICS_PORT=str(port), **settings) for port in ports]
     with (
         Redis.from_url(server.url) as redis,
-        running_prometheus(tmp_path, quick_rules(), ports) as prometheus,
+        running_prometheus(tmp_path, quick_rules(), ports, every_s=2) as prometheus,
     ):
         await until(prometheus.is_ready, what="Prometheus")
-        await until(lambda: len(prometheus.query("sightline_worker_info")) == 2, what="both workers")
+        await until(lambda: len(prometheus.query("sightline_worker_info")) == 2, what="both workers", every_s=0.2)
         assert not (OF_THE_QUEUE | OF_REDIS) & prometheus.firing()
 
         trouble_in_the_queue(redis, keys, server.url, site, tmp_path)
-        await until(lambda: log.read_text().count("controls.changed") == 2, what="the pause")
+        await until(lambda: log.read_text().count("controls.changed") >= 2, what="the pause")
         long_ago_ms = int(time.time() * 1000) - 120_000
         redis.xadd(keys.lane("interactive"), {"kind": "query", "payload": "{}"}, id=f"{long_ago_ms}-1")
         await lose_leases(redis, keys, workers)
         await all_fire(prometheus, OF_THE_QUEUE)
         assert not OF_REDIS & prometheus.firing()
-        assert all(shown(prometheus, keys, name) for name in NIGHT_PANELS)
+        await until(
+            lambda: all(shown(prometheus, keys, name) for name in NIGHT_PANELS), what="the night's panels", every_s=0.2
+        )
 
         used = cast("dict[str, Any]", redis.info("memory"))["used_memory"]
         redis.config_set("maxmemory", int(used * 1.1))
@@ -181,11 +187,14 @@ async def lose_leases(redis: Redis, keys: Keys, workers: Children) -> None:
         rows = cast("list[dict[str, Any]]", redis.xinfo_consumers(keys.lane("batch"), GROUP))
         return sum(row["pending"] for row in rows if f"-{worker.pid}-".encode() in row["name"])
 
-    await until(lambda: sum(map(held_by, workers)) == PAGES, what="all pages with the workers")
+    # Not all of them: on a busy machine some may have changed hands already, or given up.
+    await until(
+        lambda: max(map(held_by, workers)) > LEASES_LOST, what="enough pages with one worker", timeout_s=PATIENCE_S
+    )
     busier = max(workers, key=held_by)
     busier.send_signal(signal.SIGSTOP)
     try:
-        await until(lambda: not held_by(busier), what="its jobs with the other worker")
+        await until(lambda: not held_by(busier), what="its jobs with the other worker", timeout_s=PATIENCE_S)
     finally:
         busier.send_signal(signal.SIGCONT)
 
@@ -251,7 +260,7 @@ async def all_fire(prometheus: Prometheus, expected: Iterable[str]) -> None:
         return set(expected) <= seen
 
     try:
-        await until(fire, what="all alerts")
+        await until(fire, what="all alerts", timeout_s=PATIENCE_S, every_s=0.2)
     except AssertionError:
         missing = sorted(set(expected) - seen)
         msg = f"silent: {missing}; fired: {sorted(seen)}"

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from producer.client.client import Client
 from producer.contract import Finding, JsonObject, Lane, Node, ScanRequest, ScanResult, TriedFix, Usage
 from producer.contract.payloads import FIX, assess_job_id, fix_job_id
-from producer.errors import Busy, ModelError, ScanFailed
+from producer.errors import Busy, ModelError, Paused, ScanFailed
 from producer.keys import Keys
 from tests.redis.agent.scanning import HOME, graph, jobs
 from tests.support.gpu import until
@@ -51,7 +51,7 @@ class TryingEngine:
     is_stuck: bool = False
 
     async def try_fixes(
-        self, request: ScanRequest, wanted: Sequence[Wanted], *, secrets: Secrets | None = None
+        self, request: ScanRequest, wanted: Sequence[Wanted], *, secrets: Secrets | None = None, **_: Any
     ) -> tuple[TriedFix, ...]:
         self.asked.append((request, list(wanted), secrets))
         if self.failure is not None:
@@ -275,6 +275,23 @@ async def test_a_worker_tries_on_one_page_at_a_time(redis: Redis, keys: Keys, en
     assert engine.asked == []
     assert delays[0] == pytest.approx(AGAIN_S)
     assert delays[-1] > AGAIN_S + 5  # a waiting job does not look every 2 s beside thousands
+
+
+@pytest.mark.parametrize("control", ["batch:nightly", "lane:batch"])
+async def test_no_page_is_opened_for_tries_while_its_batch_or_lane_is_paused(
+    redis: Redis, keys: Keys, engine: TryingEngine, control: str
+):
+    await pending(redis, keys, "s1")
+    await cast("Awaitable[int]", redis.hset(keys.job("s1"), "batch", "nightly"))
+
+    def check(*controls: str) -> None:
+        if control in controls:
+            raise Paused(control)
+
+    with pytest.raises(Paused) as paused:
+        await FixJobs(engine, redis, keys).run({"check_paused": check}, {"scan": "s1", "priority": "batch"})
+
+    assert (paused.value.control, engine.asked) == (control, [])
 
 
 async def test_tries_are_cancelled_with_the_scan_that_has_ended(working: Any, client: Client, engine: TryingEngine):

@@ -259,6 +259,7 @@ def test_a_damaged_an_unfinished_and_a_missing_backup_are_named(filled: Embedded
     folder = tmp_path / "b"
     run(filled, "backup", str(folder))
     again = run(filled, "backup", str(folder))
+    held = {path.name for path in folder.iterdir()}
     whole = (folder / "dump.rdb").read_bytes()
     (folder / "dump.rdb").write_bytes(whole[:-20] + b"x" * 20)
     damaged = run(filled, "restore", str(folder))
@@ -267,6 +268,7 @@ def test_a_damaged_an_unfinished_and_a_missing_backup_are_named(filled: Embedded
 
     assert again.returncode == damaged.returncode == unfinished.returncode == 64
     assert "is not empty" in again.stderr
+    assert held == {"dump.rdb", "manifest.json"}
     assert "is damaged: its SHA-256" in damaged.stderr
     assert "it has no manifest.json" in unfinished.stderr
     assert "Traceback" not in again.stderr + damaged.stderr + unfinished.stderr

@@ -15,6 +15,10 @@ from producer.keys import GROUP, Keys
 from worker.doctor.examination import examine
 from worker.doctor.fleet import fleet_lines
 from worker.doctor.line import Level
+from worker.memory.history.history import History
+from worker.memory.memories import Memories
+from worker.memory.vectors.embeddings import Embeddings
+from worker.models.builtin.models import BuiltinEmbedder
 from worker.settings import WorkerSettings
 
 TOLD: dict[str, Any] = {"release": "1", "models": ["qwen3.5:4b", "nomic-embed-text"], "sandbox": "on", "max_jobs": 3}
@@ -73,6 +77,32 @@ async def test_what_the_caller_cannot_reach_is_no_error_beside_a_fleet_that_can(
     assert alone["ollama"].level is Level.ERROR
     assert beside["ollama"].level is Level.WARNING
     assert beside["ollama"].text.startswith("seen from here, not by the workers")
+
+
+async def test_a_fleet_with_another_embedding_model_is_well_for_a_caller_without_settings_or_browser(
+    redis_url: str, redis: Redis, keys: Keys
+):
+    await redis.xgroup_create(keys.lane("batch"), GROUP, id="0", mkstream=True)
+    embeddings = Embeddings(redis, keys, BuiltinEmbedder())
+    await History(embeddings).ensure_index()
+    await Memories(embeddings).ensure_index()
+    await beat(redis, keys, "w1", models=["builtin", "builtin"])
+    note = "http://gpu:1 is 0.22, which drops the schema: prompts contain it: update Ollama to 0.31.2: fewer repairs"
+    await host(redis, keys, "http://gpu:1", notes=[note])
+
+    lines = await examine(
+        WorkerSettings(redis_url=redis_url, environment=keys.environment, browser_path="/nowhere/chromium")
+    )
+
+    found = {line.subject: line for line in lines}
+    assert not [line for line in lines if line.level is Level.ERROR and line.subject not in {"eviction", "disk"}]
+    assert found["vectors"].level is Level.OK
+    assert found["browser"].level is Level.WARNING
+    assert found["browser"].text.startswith("on this machine, not a worker's: ")
+    assert found["model host"].text == (
+        "model host http://gpu:1: Ollama 0.22, which drops the schema: prompts contain it"
+    )
+    assert found["model host"].todo == "update Ollama to 0.31.2: fewer repairs"
 
 
 async def test_no_worker_is_a_warning_and_strictly_an_error(redis_url: str, keys: Keys):

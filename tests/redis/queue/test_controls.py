@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -13,13 +13,17 @@ from producer.cli.limits import checked
 from producer.client.client import Client
 from producer.client.controls_view import Control
 from producer.client.limits_view import HostLimits
+from producer.contract import Lane, ScanRequest
 from producer.errors import HostBusy, InputError, Paused
-from producer.keys import Keys
+from producer.keys import GROUP, Keys
 from producer.stored.controls import control_of, lift, limit, put
 from tests.support.command_line import Call
 from tests.support.queue import DEADLINE_S, events_of, job_fields, running_worker, until
-from worker.limits.host_gate import HostGate
+from tests.support.scans import scan_result
+from worker.limits.host_gate import HostGate, PoliteEngine
+from worker.queue.controls import lift_drains_of_the_gone
 from worker.queue.worker import func
+from worker.scan.settings import Audit, BeforeLoad
 
 SHOP = Control("host", "shop.example")
 
@@ -133,6 +137,50 @@ async def test_a_paused_lane_or_batch_begins_nothing_and_loses_nothing(
     assert pages.begun.count("shop.example") == 4
 
 
+class Preparing:
+    """An engine that prepares until ``go``, and then loads what it may."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.prepared = 0
+        self.loaded: list[str] = []
+
+    async def audit(self, request: ScanRequest, *, before_load: BeforeLoad, **_: Any) -> Audit:
+        self.prepared += 1
+        await self.go.wait()
+        before_load()
+        self.loaded.append(str(request.url))
+        return Audit(scan_result(url=str(request.url)))
+
+
+@pytest.mark.parametrize("control", [Control("batch", "nightly"), SHOP])
+async def test_a_page_in_preparation_and_one_that_waits_for_its_host_are_not_loaded_after_a_pause(
+    client: Client, redis: Redis, redis_url: str, keys: Keys, control: Control
+):
+    engine = Preparing()
+    polite = PoliteEngine(cast("Any", engine), HostGate(redis, keys, slots=1, gap_ms=0))
+
+    async def visit(ctx: dict[Any, Any], *, url: str) -> None:
+        await polite.audit(ScanRequest(url=url), before_load=ctx["check_paused"])
+
+    async with running_worker(redis_url, keys, [func(visit, name="visit")], max_jobs=4) as worker:
+        pages = [{"url": f"https://shop.example:8443/{number}"} for number in range(2)]
+        jobs = [await client.submit("visit", page, batch="nightly", lane="batch") for page in pages]
+        await until(lambda: engine.prepared == 1 and len(worker.executor.running) == 2, what="one page and one waiting")
+        await put(redis, keys, control)
+        await worker.controls.look()
+        await until(lambda: _is(parked(redis, keys, control), 1), what="the waiting page to be put away")
+        engine.go.set()
+        await until(lambda: _is(parked(redis, keys, control), 2), what="the prepared page to be put away")
+        before = list(engine.loaded)
+        await lift(redis, keys, control)
+        for job in jobs:
+            await client.wait(job.job_id, timeout_s=DEADLINE_S)
+
+    assert (before, len(engine.loaded)) == ([], 2)
+    assert [(await job_fields(redis, keys, job.job_id))["attempt"] for job in jobs] == ["1", "1"]
+
+
 async def test_a_cancelled_job_of_a_paused_host_ends(client: Client, redis: Redis, redis_url: str, keys: Keys):
     pages = Pages(redis, keys)
     await put(redis, keys, SHOP)
@@ -172,6 +220,25 @@ async def test_a_drained_worker_finishes_what_it_has_takes_no_more_and_is_gone(
     assert [name for name in told if "control" in name] == ["control.draining", "control.drained"]
     assert (await client.queue()).workers == ()
     assert await redis.hlen(keys.controls) == 0  # pyright: ignore[reportGeneralTypeIssues]
+
+
+async def test_the_drain_of_a_killed_worker_ends_with_the_worker(client: Client, redis: Redis, keys: Keys):
+    for lane in Lane:
+        await redis.xgroup_create(keys.lane(lane), GROUP, id="0", mkstream=True)
+    for name in ("killed", "silent", "alive"):
+        await put(redis, keys, Control("worker", name))
+    await put(redis, keys, SHOP)
+    await redis.xgroup_createconsumer(keys.lane("batch"), GROUP, "silent")
+    await redis.set(keys.worker("alive"), "{}")
+
+    gone = await lift_drains_of_the_gone(redis, keys)
+
+    assert gone == ["killed"]
+    assert {control.field for control in (await client.queue()).controls} == {
+        "worker:silent",
+        "worker:alive",
+        SHOP.field,
+    }
 
 
 async def test_limits_of_a_host_stand_in_for_the_gates_from_its_next_scan_on(redis: Redis, keys: Keys, call: Call):

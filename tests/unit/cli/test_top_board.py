@@ -101,6 +101,18 @@ def test_a_low_screen_counts_what_it_cannot_list(height: int) -> None:
     assert lines[0].startswith("Sightline")
 
 
+def test_a_low_screen_lists_workers_before_their_jobs() -> None:
+    workers = tuple(WorkerInfo(f"worker-{n}", "box", n, NOW, 3, (), 0, 0, 0) for n in range(2))
+    jobs = tuple(RunningJob(f"j{n}", f"worker-{n // 3}", "scan", URL, "", 1, "", 1) for n in range(6))
+    queue = QueueInfo({"batch": LaneInfo(0, 6)}, 0, 0, workers)
+
+    lines = shown(board(queue=queue, jobs=jobs, batches=(), gpu=GpuView(NOW), troubles=()), 80, 15)
+
+    assert [line.split()[0] for line in lines if line.startswith("worker-")] == ["worker-0", "worker-1"]
+    assert sum(line.startswith("  scan ") for line in lines) == 2
+    assert "  … 4 more lines" in lines
+
+
 def test_without_a_worker_it_says_how_to_start_one_also_in_forty_columns() -> None:
     lines = shown(board(queue=QueueInfo({"batch": LaneInfo(5, 0)}, 0, 0, ())), 40)
 

@@ -65,6 +65,8 @@ def test_the_files_as_they_are_have_no_problem(deployment: ModuleType, copy: Pat
         (f"{K8S}/scaling.yaml", "cooldownPeriod: 300", "coolDownPeriod: 300", "'coolDownPeriod' was unexpected"),
         (f"{K8S}/scaling.yaml", 'streamLength: "10"', 'lagCount: "10"', "no trigger for streamLength of"),
         (f"{K8S}/scaling.yaml", "consumerGroup: workers", "consumerGroup: worker", "consumer group"),
+        (f"{K8S}/backup.yaml", "schedule:", "schedules:", "'schedules' was unexpected"),
+        (f"{K8S}/backup.yaml", "backoffLimit: 2", "backOffLimit: 2", "'backOffLimit' was unexpected"),
         (f"{K8S}/kustomization.yaml", "- network.yaml", "- networks.yaml", "networks.yaml is not there"),
         (f"{K8S}/kustomization.yaml", "ENVIRONMENT=prod", "ENVIRONMENT=Prod!", "ENVIRONMENT is 'Prod!'"),
         ("ops/runbook.md", "### SightlineRedisDown", "### SightlineRedisAway", "ops/runbook.md has no entry"),

@@ -15,6 +15,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
 from time import monotonic
 from typing import Any, Final, cast
 
@@ -51,7 +52,7 @@ from worker.models.protocols import add_usage
 from worker.queue.outcome import Commit, EntryWrite, EventWrite, JobWrite, PublishWrite, ReplaceWrite, Write
 from worker.scan.fixes.rules import MECHANICAL
 from worker.scan.fixes.wanted import MOST_TRIED, NOTHING, FixEngine, Wanted
-from worker.scan.settings import Secrets
+from worker.scan.settings import BeforeLoad, Secrets, no_pause
 
 ATTEMPTS: Final = 3
 AGAIN_S: Final = 2.0
@@ -92,7 +93,7 @@ class FixJobs:
             return Commit(FunctionResult())
         with serving(request.scan, request.priority):
             try:
-                fixes, usage, is_all = await self._fixes(request, pending[1])
+                fixes, usage, is_all = await self._fixes(request, pending[1], ctx.get("check_paused"))
             except InvalidJob as error:
                 return await self._commit(request, (), _none(str(error)))
         state = (TRIED if fixes else _none(NOTHING)) if is_all else LATER
@@ -106,13 +107,17 @@ class FixJobs:
             return None
         return await self._commit(request, (), _none(reason), is_cancelled=reason == CANCELLED)
 
-    async def _fixes(self, request: FixRequest, result: ScanResult) -> tuple[tuple[TriedFix, ...], Usage, bool]:
+    async def _fixes(
+        self, request: FixRequest, result: ScanResult, check_paused: BeforeLoad | None
+    ) -> tuple[tuple[TriedFix, ...], Usage, bool]:
         """Return the known and new results for the page's component barriers.
 
         The last value is False if a model will be asked later, which needs no login. Raises ``Busy`` while this worker
-        is busy with another page.
+        is busy with another page, ``Paused`` while the scan's batch or lane is paused.
         """
-        scan, secrets = await self._scan(request.scan)
+        scan, secrets, batch = await self._scan(request.scan)
+        before_load = partial(check_paused or no_pause, f"lane:{request.priority}", f"batch:{batch}")
+        before_load()
         by = self.proposer.name if self.proposer and not request.assess else ""
         found = [one for one in candidates(result) if one[0].rule in MECHANICAL or (by and may_propose(one))]
         found = found[:MOST_TRIED]
@@ -131,7 +136,7 @@ class FixJobs:
             if (markup := said.markup.get(node.issue_id, "")) or finding.rule in MECHANICAL
         ]
         if wanted:
-            fixes |= {(fix.rule, fix.issue_id): fix for fix in await self._tries(scan, wanted, secrets)}
+            fixes |= {(fix.rule, fix.issue_id): fix for fix in await self._tries(scan, wanted, secrets, before_load)}
         await tried.keep(left, fixes)
         shown = (fixes[name_of(one)] for one in found if name_of(one) in fixes)
         return tuple(fix for fix in shown if fix.why != NOTHING), said.usage, is_all
@@ -144,16 +149,18 @@ class FixJobs:
             return Said()
         return await self.proposer.propose(elements)
 
-    async def _tries(self, scan: ScanRequest, wanted: Sequence[Wanted], secrets: Secrets | None) -> Sequence[TriedFix]:
+    async def _tries(
+        self, scan: ScanRequest, wanted: Sequence[Wanted], secrets: Secrets | None, before_load: BeforeLoad
+    ) -> Sequence[TriedFix]:
         async with self._place:
-            return await self.engine.try_fixes(scan, wanted, secrets=secrets)
+            return await self.engine.try_fixes(scan, wanted, secrets=secrets, before_load=before_load)
 
-    async def _scan(self, scan: str) -> tuple[ScanRequest, Secrets | None]:
-        """Return the scan's request and secrets; raises ``InvalidJob`` if they are gone."""
+    async def _scan(self, scan: str) -> tuple[ScanRequest, Secrets | None, str]:
+        """Return the scan's request, secrets and batch; raises ``InvalidJob`` if they are gone."""
         async with self.redis.pipeline(transaction=False) as pipe:
-            pipe.hmget(self.keys.job(scan), ["payload", "secrets"])
+            pipe.hmget(self.keys.job(scan), ["payload", "secrets", "batch"])
             pipe.hgetall(self.keys.secret(fix_job_id(scan)))
-            (payload, had_secrets), fields = await pipe.execute()
+            (payload, had_secrets, batch), fields = await pipe.execute()
         if payload is None:
             raise InvalidJob("the scan's request is no longer kept")
         if had_secrets and not fields:
@@ -162,7 +169,7 @@ class FixJobs:
             request = ScanRequest.model_validate(decode_payload(payload))
         except ValidationError as error:
             raise InvalidJob(f"not a scan request: {describe_invalid(error)}") from None
-        return request, parse_secrets(fields) if fields else None
+        return request, parse_secrets(fields) if fields else None, (batch or b"").decode()
 
     async def _pending(self, scan: str) -> tuple[bytes, ScanResult] | None:
         """Return the result that waits for tries, parsed and as text, or None."""

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from producer.contract import ScanRequest
 from producer.contract.fixes import TriedFix
 from producer.contract.terms import BY_RULE
-from worker.scan.settings import Secrets
+from worker.scan.settings import BeforeLoad, Secrets
 
 MAX_PROPOSAL_BYTES: Final = 8_000
 """Maximum bytes of a proposal; an element that needs more is a large part of the page."""
@@ -37,7 +37,12 @@ class FixEngine(Protocol):
     """Tries changes; implemented in ``engine.py``."""
 
     async def try_fixes(
-        self, request: ScanRequest, wanted: Sequence[Wanted], *, secrets: Secrets | None = None
+        self,
+        request: ScanRequest,
+        wanted: Sequence[Wanted],
+        *,
+        secrets: Secrets | None = None,
+        before_load: BeforeLoad | None = None,
     ) -> tuple[TriedFix, ...]:
         """Return the result of each. Raises as ``Engine.audit`` does."""
         ...
