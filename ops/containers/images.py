@@ -21,6 +21,8 @@ ROOT: Final = HERE.parents[1]
 DEBIAN: Final = "sightline-check/debian:bookworm"
 STUB: Final = "stand-in"
 """The version of ``ollama/ollama`` that is the stub: OLLAMA_VERSION."""
+STUB_MODULES: Final = ("ollama_server.py", "ollama_protocol.py")
+"""Of ``tests/support``; they run without the rest of the project."""
 TRUST: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pip.conf")
 """Configuration that this machine needs to reach its package registries, if any."""
 
@@ -91,7 +93,7 @@ def _build(engine: Engine, folder: Path, image: str, kind: str) -> None:
         shutil.copytree(fetch(), context / "redis")
     if kind == "ollama":
         (context / "tests/support").mkdir(parents=True)
-        for name in ("ollama_server.py", "ollama_protocol.py"):
+        for name in STUB_MODULES:
             shutil.copy(ROOT / "tests/support" / name, context / "tests/support")
     engine.run("docker", "build", "--file", context / f"{kind}.Dockerfile", "--tag", image, context, timeout_s=1800)
     shutil.rmtree(context)

@@ -46,8 +46,17 @@ def main() -> int:
     except CommandFailed as error:
         print(f"containers: {error}", file=sys.stderr)
         return 1
-    print(f"{len(names) - len(failed)} rows passed, {len(failed)} failed{': ' if failed else ''}{', '.join(failed)}")
+    print(summary(names, failed))
     return 1 if failed else 0
+
+
+def summary(names: list[str], failed: list[str]) -> str:
+    """Return one line: how many rows passed, failed and were not run, since the first ones are needed by all others."""
+    last = next((name for name in failed if name in NEEDED), names[-1])
+    left = len(names) - names.index(last) - 1
+    passed = len(names) - len(failed) - left
+    not_run = f", {left} not run" if left else ""
+    return f"{passed} rows passed, {len(failed)} failed{': ' if failed else ''}{', '.join(failed)}{not_run}"
 
 
 def run_rows(names: list[str], folder: Path) -> list[str]:

@@ -19,7 +19,6 @@ from typing import Any, Self
 
 from tests.support import ollama_protocol as protocol
 from tests.support.ollama_protocol import CHAT, EMBED, Body, StubModel
-from worker.own_redis.server import free_port
 
 
 @dataclass(frozen=True)
@@ -109,6 +108,8 @@ class OllamaServer:
 
         def connection() -> asyncio.StreamReaderProtocol:
             return asyncio.StreamReaderProtocol(_Reader(loop=loop), self._connected)
+
+        from worker.own_redis.server import free_port  # noqa: PLC0415  the stand-in of `make containers` has no worker
 
         self.port = self.port or free_port()  # below the ephemeral ports: free for its return while it is stopped
         self._server = await loop.create_server(connection, "127.0.0.1", self.port)

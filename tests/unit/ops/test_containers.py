@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import stat
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -16,9 +18,35 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture
 def fleet(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(ROOT / "ops/containers"))
-    for name in ("engine", "images", "fleet"):
+    for name in ("engine", "images", "fleet", "run"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return importlib.import_module("fleet")
+
+
+def test_the_stub_of_an_ollama_needs_no_more_than_what_is_copied_into_its_image(
+    fleet: ModuleType, tmp_path: Path
+) -> None:
+    folder = tmp_path / "tests/support"
+    folder.mkdir(parents=True)
+    for name in importlib.import_module("images").STUB_MODULES:
+        shutil.copy(ROOT / "tests/support" / name, folder)
+    code = f"import sys; sys.path[:] = [*filter(lambda p: 'site-packages' not in p, sys.path), {str(tmp_path)!r}]"
+
+    subprocess.run([sys.executable, "-I", "-S", "-c", f"{code}; import tests.support.ollama_server"], check=True)
+
+
+@pytest.mark.parametrize(
+    ("failed", "said"),
+    [
+        ([], "4 rows passed, 0 failed"),
+        (["roll"], "3 rows passed, 1 failed: roll"),
+        (["up"], "1 rows passed, 1 failed: up, 2 not run"),
+    ],
+)
+def test_rows_that_were_not_run_are_not_called_passed(fleet: ModuleType, failed: list[str], said: str) -> None:
+    summary = importlib.import_module("run").summary
+
+    assert summary(["build", "up", "scan", "roll"], failed) == said
 
 
 @pytest.mark.parametrize(
