@@ -23,9 +23,8 @@ def fleet(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("fleet")
 
 
-def test_the_stub_of_an_ollama_needs_no_more_than_what_is_copied_into_its_image(
-    fleet: ModuleType, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("fleet")
+def test_the_stub_of_an_ollama_needs_no_more_than_what_is_copied_into_its_image(tmp_path: Path) -> None:
     folder = tmp_path / "tests/support"
     folder.mkdir(parents=True)
     for name in importlib.import_module("images").STUB_MODULES:
@@ -43,7 +42,8 @@ def test_the_stub_of_an_ollama_needs_no_more_than_what_is_copied_into_its_image(
         (["up"], "1 rows passed, 1 failed: up, 2 not run"),
     ],
 )
-def test_rows_that_were_not_run_are_not_called_passed(fleet: ModuleType, failed: list[str], said: str) -> None:
+@pytest.mark.usefixtures("fleet")
+def test_rows_that_were_not_run_are_not_called_passed(failed: list[str], said: str) -> None:
     summary = importlib.import_module("run").summary
 
     assert summary(["build", "up", "scan", "roll"], failed) == said
