@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from producer.client.client import Client
 from producer.contract import ScanResult
 from producer.keys import Keys
 from tests.support.command_line import drawn_by_sightline
-from tests.support.queue import running_worker
+from tests.support.queue import running_worker, settings_for, until
 from tests.support.scan_worker import environment_for
 from tests.support.scans import finding, scan_result
 from worker.queue.outcome import Commit
@@ -41,7 +42,15 @@ async def test_forty_columns_without_colour(
     arguments: tuple[str, ...], wanted: str, redis_url: str, keys: Keys
 ) -> None:
     environment = environment_for(redis_url, keys, TERM="xterm-256color", NO_COLOR="1")
-    async with running_worker(redis_url, keys, [func(scan, name="scan")]):
+    async with (
+        Client(settings_for(redis_url, keys)) as client,
+        running_worker(redis_url, keys, [func(scan, name="scan")]),
+    ):
+
+        async def is_known() -> bool:
+            return bool((await client.queue()).workers)
+
+        await until(is_known, what="a worker that has read a lane")
         _, shown = await asyncio.to_thread(drawn_by_sightline, environment, *arguments, columns=40)
 
     lines = [line for frame in re.split(r"[\r\n]|\x1b\[2K|\x1b\[1A", shown) for line in [_ESCAPE.sub("", frame)]]
