@@ -130,7 +130,7 @@ class AxeRun:
         self._worlds.append(top)
         call = f"sightlineAudit.reset(), sightlineAudit.runHere({self._context}, {self._options}, {self._left_ms})"
         try:
-            part = await self._evaluate(top, call)
+            part = await self._evaluate(top, call, self._deadline.left_s)
         except ScriptFailed as error:
             if "unknown rule" in str(error):
                 raise InvalidJob(f"disabled_rules: {error}") from None
