@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -18,8 +17,6 @@ from worker.own_redis.server import free_port
 from worker.scan.axe_source import load_axe
 from worker.scan.engine import ScanEngine, Secrets
 
-BAD = Path(__file__).resolve().parents[3] / "shared" / "data" / "bad"
-
 
 def rules_of(result: ScanResult) -> set[str]:
     return {finding.rule for finding in result.findings}
@@ -27,19 +24,6 @@ def rules_of(result: ScanResult) -> set[str]:
 
 async def scan(engine: ScanEngine, url: str, **more: object) -> ScanResult:
     return (await engine.audit(ScanRequest.model_validate({"url": url, "deadline_s": 20, **more}))).result
-
-
-@pytest.mark.skipif(not BAD.is_dir(), reason=f"NOT TESTED, the W3C's before-and-after pages are not at {BAD}")
-async def test_the_w3cs_inaccessible_page_fails_and_its_repaired_twin_passes_but_for_target_size(
-    engine: ScanEngine,
-) -> None:
-    with Site(BAD) as bad:
-        before = await scan(engine, bad.url("/before/home.html"))
-        after = await scan(engine, bad.url("/after/home.html"))
-
-    assert before.status == after.status == "scanned"
-    assert rules_of(before) >= {"image-alt", "select-name", "color-contrast", "html-has-lang"}
-    assert rules_of(after) <= {"target-size"}
 
 
 async def test_a_finding_says_what_is_wrong_where_and_which_criterion_it_breaks(engine: ScanEngine, site: Site) -> None:
