@@ -17,8 +17,8 @@ from arq.utils import args_to_string, truncate
 from arq.worker import Retry, RetryJob
 
 from producer.contract import ErrorInfo, FunctionResult, JobState
-from worker.queue.arq_wire import CURE, error_info, given_job_id, is_packed, pack, unpack
-from worker.queue.delivery import Delivery
+from worker.queue.arq_wire import CURE, error_info, given_job_id, is_packed, pack, pack_error, unpack
+from worker.queue.delivery import Delivery, Entry
 from worker.queue.outcome import Cancelled, Commit, Dead, Decided, Outcome, Retried, Succeeded
 from worker.queue.run import JobFunction, JobFunctions, Run, StopReason, normalise_value
 
@@ -81,6 +81,12 @@ class ArqFunctions(JobFunctions):
             return ErrorInfo(type="JobExecutionFailed", message=f"max {delivery.tries} retries exceeded")
         return None
 
+    def missing(self, entry: Entry) -> ErrorInfo:
+        """Count a job that is gone, and return why, with arq's message."""
+        logger.warning("job %s expired", given_job_id(entry.job_id))
+        self.options.jobs_failed += 1
+        return ErrorInfo(type="JobExecutionFailed", message="job expired")
+
     def ctx_of(self, delivery: Delivery) -> dict[Any, Any]:
         """Return the ctx of a job function; the program's ``lane`` and ``progress`` take precedence."""
         ours = super().ctx_of(delivery)
@@ -98,7 +104,11 @@ class ArqFunctions(JobFunctions):
 
     async def _run(self, run: Run, function: JobFunction, ctx: dict[Any, Any], /, *args: Any, **kwargs: Any) -> Any:
         ref, delivery, began = self._ref(run.delivery), run.delivery, time.time()
+        job_id = given_job_id(delivery.job_id)
         ctx[RAN] = True
+        tasks = (self.options.tasks, self.options.job_tasks)
+        for running in tasks:
+            running[job_id] = asyncio.current_task()
         _log_start(delivery, ref, args, kwargs, began)
         try:
             value = await function(ctx, *args, **kwargs)
@@ -109,6 +119,9 @@ class ArqFunctions(JobFunctions):
                 self._log_stop(run, ref, time.time() - began)
                 raise
             raise Decided(self._ended(error, ref, time.time() - began)) from error
+        finally:
+            for running in tasks:
+                running.pop(job_id, None)
         logger.info("%6.2fs ← %s ● %s", time.time() - began, ref, shown)
         return kept
 
@@ -135,6 +148,8 @@ class ArqFunctions(JobFunctions):
             if self.options.job_serializer is not None:
                 about = {"f": delivery.kind, "id": given_job_id(delivery.job_id), "s": True, "r": value}
                 value = pack(self.options.job_serializer, about, what=f"result of {delivery.kind!r}")
+            elif isinstance(value, Exception):
+                value = pack_error(value)
             outcome = normalise_value(value)
         except (RecursionError, SerializationError) as error:
             return _unkept(self._ref(delivery), f"unable to serialize result of {delivery.kind!r}: {error}")
@@ -163,8 +178,11 @@ class ArqFunctions(JobFunctions):
 
 def _log_start(delivery: Delivery, ref: str, args: tuple[Any, ...], kwargs: dict[str, Any], now: float) -> None:
     extra = f" try={delivery.attempt}" if delivery.attempt > 1 else ""
-    if delivery.waited_ms > LATE_MS:
-        extra += f" delayed={delivery.waited_ms / 1000:0.2f}s"
+    late_ms = delivery.waited_ms
+    if delivery.due_ms and not delivery.last_error:
+        late_ms += max(0, delivery.enqueued_ms - delivery.due_ms)
+    if late_ms > LATE_MS:
+        extra += f" delayed={late_ms / 1000:0.2f}s"
     waited_s = now - delivery.enqueued_ms / 1000
     logger.info("%6.2fs → %s(%s)%s", waited_s, ref, args_to_string(args, kwargs), extra)
 

@@ -19,8 +19,9 @@ from datetime import timedelta
 from typing import Any, Final, cast
 
 from arq.constants import default_queue_name
-from arq.jobs import SerializationError
+from arq.jobs import DeserializationError, SerializationError
 from arq.worker import JobExecutionFailed, Retry
+from pydantic import ValidationError
 
 from producer.contract import JOB_ID, ErrorInfo
 from producer.errors import SettingsError
@@ -31,6 +32,8 @@ Deserializer = Callable[[bytes], dict[str, Any]]
 
 SERIALIZED: Final = "$arq"
 """Marks the base64 output of ``job_serializer``; it cannot be the name of a Python keyword argument."""
+RETURNED: Final = "$error"
+"""Marks an exception that a function returned instead of raising it."""
 CURE: Final = (
     "send JSON (an ISO text, a list, model_dump(mode='json')), or pass "
     "job_serializer=typed_json.dumps and job_deserializer=typed_json.loads of sightline.arq to pool and worker"
@@ -113,20 +116,20 @@ def is_packed(value: object) -> bool:
 
 
 def unpack(packed: Mapping[str, Any], deserializer: Deserializer | None, *, what: str) -> dict[str, Any]:
-    """Decode the output of ``pack``; raises ``SerializationError``."""
+    """Decode the output of ``pack``; raises ``DeserializationError``."""
     if deserializer is None:
         msg = (
             f"unable to deserialize {what}: it was written by a job_serializer; pass the matching job_deserializer here"
         )
-        raise SerializationError(msg)
+        raise DeserializationError(msg)
     try:
         return deserializer(b64decode(cast("str", packed[SERIALIZED]), validate=True))
     except (Base64Error, TypeError) as error:
         msg = f"unable to deserialize {what}: its bytes are not base64"
-        raise SerializationError(msg) from error
+        raise DeserializationError(msg) from error
     except Exception as error:
         msg = f"unable to deserialize {what}: job_deserializer raised {type(error).__name__}: {error}"
-        raise SerializationError(msg) from error
+        raise DeserializationError(msg) from error
 
 
 def check_arguments(function: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -173,6 +176,21 @@ def error_of(info: ErrorInfo) -> Exception:
         except Exception:  # noqa: BLE001, S110  the user's constructor may need values that JSON lacks
             pass
     return JobExecutionFailed(f"{info.type}: {info.message}")
+
+
+def pack_error(error: Exception) -> dict[str, Any]:
+    """Return an exception that a function returned, as JSON."""
+    return {RETURNED: error_info(error).model_dump()}
+
+
+def returned_error(value: object) -> Exception | None:
+    """Rebuild an exception that a function returned; None for other values."""
+    if not isinstance(value, dict) or list(cast("dict[Any, Any]", value)) != [RETURNED]:
+        return None
+    try:
+        return error_of(ErrorInfo.model_validate(value[RETURNED]))
+    except ValidationError:
+        return None
 
 
 def _class_of(about: Mapping[str, Any]) -> object:

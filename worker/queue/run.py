@@ -21,7 +21,7 @@ import structlog
 from producer.contract import MAX_RESULT_BYTES, ErrorInfo, JsonObject, decode_payload
 from producer.contract.terms import SUBMITTED
 from producer.redis.scripts import Arg
-from worker.queue.delivery import Delivery, decode_args, exhausted, unknown_kind
+from worker.queue.delivery import Delivery, Entry, decode_args, exhausted, unknown_kind
 from worker.queue.outcome import (
     Cancelled,
     Commit,
@@ -275,6 +275,11 @@ class JobFunctions:
             return ErrorInfo(type="JobExpired", message="the job expired before it could start")
         return None
 
+    def missing(self, entry: Entry) -> ErrorInfo:
+        """Return why an entry without payload, whose job is unknown, is rejected."""
+        why = f"no job {entry.job_id!r} is known and the entry has no payload: expected kind and payload"
+        return ErrorInfo(type="InvalidJob", message=why)
+
     def ctx_of(self, delivery: Delivery) -> dict[Any, Any]:
         """Return a job function's ctx: the worker's, arq's additions, and ``ctx["progress"](text)``."""
         return {
@@ -282,7 +287,7 @@ class JobFunctions:
             "job_id": delivery.job_id,
             "job_try": delivery.attempt,
             "enqueue_time": datetime.fromtimestamp(delivery.enqueued_ms / 1000, tz=UTC),
-            "score": delivery.enqueued_ms,
+            "score": delivery.due_ms or delivery.enqueued_ms,
             "lane": delivery.lane,
             "batch": delivery.batch,
             "progress": partial(self._note_progress, delivery),
