@@ -22,7 +22,15 @@ from redis.exceptions import ResponseError
 from producer.client.client import Client
 from producer.contract import FunctionResult, JobState, Result
 from producer.errors import RedisUnsuitable, ResultExpired, UnknownJob, WaitTimeout
-from worker.queue.arq_wire import Deserializer, error_of, is_packed, returned_error, stream_job_id, unpack
+from worker.queue.arq_wire import (
+    Deserializer,
+    error_of,
+    is_packed,
+    outages_of_redis,
+    returned_error,
+    stream_job_id,
+    unpack,
+)
 
 
 class QueuePool(Protocol):
@@ -126,7 +134,8 @@ class StreamJob(Job):
         """
         del poll_delay
         try:
-            state = await self._client.cancel(self._key)
+            with outages_of_redis():
+                state = await self._client.cancel(self._key)
             return state is JobState.CANCELLED or (await self._ended(timeout)).state is JobState.CANCELLED
         except (UnknownJob, ResultNotFound):
             return False
@@ -135,7 +144,8 @@ class StreamJob(Job):
         result = await self._result()
         if result is None:
             try:
-                await self._client.wait(self._key, timeout_s=timeout_s)
+                with outages_of_redis():
+                    await self._client.wait(self._key, timeout_s=timeout_s)
             except (UnknownJob, ResultExpired) as error:
                 raise ResultNotFound(str(error)) from None
             except WaitTimeout as error:
@@ -154,7 +164,8 @@ class StreamJob(Job):
 
     async def _result(self) -> Result | None:
         try:
-            return await self._client.result(self._key)
+            with outages_of_redis():
+                return await self._client.result(self._key)
         except RedisUnsuitable as error:
             msg = f"unable to deserialize job result of {self.job_id!r}: {error}"
             raise DeserializationError(msg) from error

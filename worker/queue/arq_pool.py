@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import Any, Final, Self, cast
+from typing import Any, ClassVar, Final, Self, cast
 
 from arq.connections import ArqRedis, RedisSettings
 from arq.connections import create_pool as create_arq_pool
@@ -30,14 +30,18 @@ from producer.contract import Lane
 from producer.contract.terms import SUBMITTED
 from producer.errors import InvalidJob
 from producer.keys import Keys
+from producer.redis.dial import address_of
 from producer.settings import ClientSettings
 from worker.queue.arq_job import StreamJob
 from worker.queue.arq_wire import (
+    OWN_KIND,
+    SCANNERS,
     Deserializer,
     Serializer,
     check_arguments,
     environment_of,
     given_job_id,
+    outages_of_redis,
     pack,
     seconds,
     stream_job_id,
@@ -49,6 +53,17 @@ _IS_CRON: ContextVar[bool] = ContextVar("is_cron", default=False)
 
 KEEP_ABORTED_S: Final = 3600
 """Lifetime of the result of a job aborted before its start: arq's default, since no worker has seen the job."""
+
+
+class PoolSettings(ClientSettings):
+    """Settings of a client on connections that a program made: ``server`` is the address of their server."""
+
+    server: ClassVar[str] = ""
+
+    @property
+    def public_redis_url(self) -> str:
+        """The address, without password."""
+        return self.server
 
 
 class StreamPool(ArqRedis):
@@ -90,7 +105,8 @@ class StreamPool(ArqRedis):
         clients = self._clients = self._clients or {}
         if queue_name not in clients:
             environment = environment_of(self.environment, queue_name)
-            settings = ClientSettings(environment=environment, result_ttl_s=KEEP_ABORTED_S)
+            settings = PoolSettings(environment=environment, result_ttl_s=KEEP_ABORTED_S)
+            object.__setattr__(settings, "server", address_of(connections_of(self)))
             clients[queue_name] = Client(settings, redis=self)
         return clients[queue_name]
 
@@ -130,7 +146,8 @@ class StreamPool(ArqRedis):
         job.delay_ms = by_ms
         job.expires_ms = _ms("_expires", _expires) or max(1, by_ms + self.expires_extra_ms)
         job.frees_id = not (_IS_CRON.get() and str(_job_id).startswith(f"{function}:"))
-        answer = await self.client_of(queue_name).submit_prepared(job)
+        with outages_of_redis():
+            answer = await self.client_of(queue_name).submit_prepared(job)
         return self.job(_job_id or answer.job_id, queue_name=queue_name) if answer.created else None
 
     def prepared(
@@ -153,7 +170,10 @@ class StreamPool(ArqRedis):
             raise InvalidJob(msg)
         payload = self._payload(function, args, kwargs, job_try)
         positional = () if payload is not kwargs else args
-        job = prepare(function, payload, args=positional, job_id=stream_id, lane=lane)
+        try:
+            job = prepare(function, payload, args=positional, job_id=stream_id, lane=lane)
+        except InvalidJob as error:
+            raise InvalidJob(f"{error}{OWN_KIND if function in SCANNERS else ''}") from None
         job.frees_id = True
         job.attempts = max(0, (job_try or 1) - 1)
         return job

@@ -14,7 +14,8 @@ import re
 import sys
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final, cast
 
@@ -22,9 +23,10 @@ from arq.constants import default_queue_name
 from arq.jobs import DeserializationError, SerializationError
 from arq.worker import JobExecutionFailed, Retry
 from pydantic import ValidationError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from producer.contract import JOB_ID, ErrorInfo
-from producer.errors import SettingsError
+from producer.errors import RedisUnreachable, SettingsError, Unconfirmed
 from worker.queue.outcome import describe
 
 Serializer = Callable[[dict[str, Any]], Any]
@@ -38,6 +40,9 @@ CURE: Final = (
     "send JSON (an ISO text, a list, model_dump(mode='json')), or pass "
     "job_serializer=typed_json.dumps and job_deserializer=typed_json.loads of sightline.arq to pool and worker"
 )
+SCANNERS: Final = ("scan", "query")
+"""Sightline's own kinds, whose jobs wait for a worker that knows them."""
+OWN_KIND: Final = "; a kind of Sightline: give your function another name with func(name=…)"
 _ENCODED: Final = "arq.."
 """Prefix of an encoded id."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]")
@@ -138,7 +143,7 @@ def check_arguments(function: str, args: tuple[Any, ...], kwargs: Mapping[str, A
     named += [(f"argument {name!r}", value) for name, value in kwargs.items()]
     for name, value in named:
         try:
-            json.dumps(value, allow_nan=False)
+            json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
             msg = f'unable to serialize job "{function}": {name} is not JSON ({error}); {CURE}'
             raise SerializationError(msg) from error
@@ -147,17 +152,53 @@ def check_arguments(function: str, args: tuple[Any, ...], kwargs: Mapping[str, A
 # ------------------------------------------------------------------------------------------ errors
 
 
-def error_info(error: BaseException) -> ErrorInfo:
-    """Return the error with its class and, if they are valid JSON, its arguments, to rebuild it."""
-    info = describe(error)
-    about: dict[str, Any] = {"module": type(error).__module__, "qualname": type(error).__qualname__}
+class NoRedis(RedisUnreachable, RedisConnectionError):
+    """``RedisUnreachable``, also for programs that catch redis-py's error."""
+
+
+class NoReply(Unconfirmed, RedisConnectionError):
+    """``Unconfirmed``, also for programs that catch redis-py's error."""
+
+
+@contextmanager
+def outages_of_redis() -> Generator[None]:
+    """Raise redis-py's ``ConnectionError`` for outages, as arq does."""
     try:
-        args = [(error.defer_score or 0) / 1000] if isinstance(error, Retry) else list(error.args)
-        if json.loads(json.dumps(args, allow_nan=False)) == args:
-            about["args"] = args
+        yield
+    except Unconfirmed as error:
+        raise NoReply(str(error)) from error
+    except RedisUnreachable as error:
+        raise NoRedis(str(error)) from error
+
+
+def error_info(error: BaseException) -> ErrorInfo:
+    """Return the error with its class and, if they are valid JSON, its arguments and attributes, to rebuild it."""
+    about: dict[str, Any] = {"module": type(error).__module__, "qualname": type(error).__qualname__}
+    args, attributes = _state_of(error)
+    if _is_json(args):
+        about["args"] = args
+    if attributes and _is_json(attributes):
+        about["attributes"] = attributes
+    return ErrorInfo.model_validate({**describe(error).model_dump(), **about})
+
+
+def _state_of(error: BaseException) -> tuple[list[Any], dict[str, Any]]:
+    """Return the arguments and attributes by which pickle rebuilds the error."""
+    if isinstance(error, Retry):
+        return [(error.defer_score or 0) / 1000], {}
+    try:
+        reduced: Any = error.__reduce__()
+        kind, args, attributes = (*reduced, {})[:3]
+    except Exception:  # noqa: BLE001  the user's code
+        return list(error.args), {}
+    return (list(args), attributes or {}) if kind is type(error) else (list(error.args), {})
+
+
+def _is_json(value: object) -> bool:
+    try:
+        return json.loads(json.dumps(value, allow_nan=False)) == value
     except (TypeError, ValueError, RecursionError):
-        pass
-    return ErrorInfo.model_validate({**info.model_dump(), **about})
+        return False
 
 
 def error_of(info: ErrorInfo) -> Exception:
@@ -172,9 +213,12 @@ def error_of(info: ErrorInfo) -> Exception:
     args = about.get("args", [info.message])
     if isinstance(kind, type) and issubclass(kind, Exception) and isinstance(args, list):
         try:
-            return kind(*cast("list[Any]", args))
+            error = kind(*cast("list[Any]", args))
+            error.__dict__.update(about.get("attributes") or {})
         except Exception:  # noqa: BLE001, S110  the user's constructor may need values that JSON lacks
             pass
+        else:
+            return error
     return JobExecutionFailed(f"{info.type}: {info.message}")
 
 

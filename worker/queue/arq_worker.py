@@ -26,7 +26,7 @@ from producer.contract import Lane
 from producer.errors import RedisUnsuitable, SettingsError
 from worker.queue.arq_functions import ArqFunctions
 from worker.queue.arq_pool import StreamPool, cron_ticks, default_environment
-from worker.queue.arq_wire import Deserializer, Serializer, environment_of
+from worker.queue.arq_wire import OWN_KIND, SCANNERS, Deserializer, Serializer, environment_of
 from worker.queue.worker import DEFAULT_LEASE_S, StreamWorker
 
 Hook = Callable[[dict[Any, Any]], Awaitable[Any]]
@@ -99,6 +99,10 @@ class ArqWorker(StreamWorker):
         queue = queue_name or getattr(redis_pool, "default_queue_name", None)
         if queue in set(Lane):
             msg = f"queue_name {queue!r} is a lane of Sightline; choose another name, or leave it out"
+            raise SettingsError(msg)
+        own_kind = next((name for name in names_of(functions, cron_jobs) if name in SCANNERS), None)
+        if own_kind is not None:
+            msg = f"function {own_kind!r}{OWN_KIND}"
             raise SettingsError(msg)
         super().__init__(
             options.pop("functions"),
@@ -208,6 +212,12 @@ class ArqWorker(StreamWorker):
         """Enqueue the cron jobs that are due, each once even if a worker is late."""
         with cron_ticks():
             await super().run_cron(n, delay, num_windows)
+
+
+def names_of(functions: Sequence[JobFunctionOfArq], cron_jobs: Sequence[CronJob] | None) -> list[str]:
+    """Return the names under which jobs call the functions of a worker."""
+    found = [getattr(function, "name", None) or getattr(function, "__qualname__", "") for function in functions]
+    return [*found, *(line.name for line in cron_jobs or ())]
 
 
 async def check_version(redis: Redis) -> None:

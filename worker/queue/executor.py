@@ -127,8 +127,7 @@ class Executor:
             start.started_at = time.monotonic()
             return start
         if start.why in ("invalid", "missing"):
-            is_unknown = start.why == "missing"
-            error = self.functions.missing(entry) if is_unknown else ErrorInfo(type="InvalidJob", message=start.reason)
+            error, is_unknown = self.functions.refused(entry, start.reason), start.why == "missing"
             rejected, length = await self._stream.reject(entry, error, is_unknown=is_unknown)
             if rejected == "ended":
                 log.warning("entry.dropped", job_id=entry.job_id, entry=entry.id, why="its job has expired")

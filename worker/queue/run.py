@@ -275,10 +275,10 @@ class JobFunctions:
             return ErrorInfo(type="JobExpired", message="the job expired before it could start")
         return None
 
-    def missing(self, entry: Entry) -> ErrorInfo:
-        """Return why an entry without payload, whose job is unknown, is rejected."""
-        why = f"no job {entry.job_id!r} is known and the entry has no payload: expected kind and payload"
-        return ErrorInfo(type="InvalidJob", message=why)
+    def refused(self, entry: Entry, reason: str) -> ErrorInfo:
+        """Return why an entry is rejected: for ``reason``, or '' if its job is unknown and it has no payload."""
+        missing = f"no job {entry.job_id!r} is known and the entry has no payload: expected kind and payload"
+        return ErrorInfo(type="InvalidJob", message=reason or missing)
 
     def ctx_of(self, delivery: Delivery) -> dict[Any, Any]:
         """Return a job function's ctx: the worker's, arq's additions, and ``ctx["progress"](text)``."""
@@ -301,7 +301,7 @@ class JobFunctions:
             options.jobs_retried += isinstance(outcome, Retried | Requeued)
             options.jobs_failed += isinstance(outcome, Dead | Cancelled)
         if options.after_job_end is not None:
-            await run_hook(options.after_job_end, {**ctx, "outcome": outcome if is_committed else Lost()})
+            await run_hook(options.after_job_end, {"outcome": outcome if is_committed else Lost(), **ctx})
 
     def _note_progress(self, delivery: Delivery, text: str) -> None:
         """Send the note without waiting; losing one is harmless."""

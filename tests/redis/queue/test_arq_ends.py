@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 from datetime import UTC, datetime, timedelta
@@ -10,13 +11,16 @@ from typing import Any
 import pytest
 from arq.connections import ArqRedis
 from arq.cron import cron
-from arq.jobs import DeserializationError, JobStatus
+from arq.jobs import DeserializationError, JobStatus, SerializationError
 from arq.worker import func
+from redis.exceptions import ConnectionError as RedisConnectionError
 
-from producer.errors import InvalidJob
+from producer.errors import InvalidJob, SettingsError
 from producer.keys import Keys
 from tests.support.arq_flavours import Flavour, Streamed, burst, enqueued, program, running
 from tests.support.queue import until
+from worker.queue.arq_pool import StreamPool
+from worker.queue.arq_worker import ArqWorker
 
 WAIT_S = 60
 FAR = datetime(2132, 1, 1, tzinfo=UTC)
@@ -185,3 +189,78 @@ async def test_the_end_of_a_worker_without_signals_is_logged(flavour: Flavour, c
     await made.worker.close()
 
     assert caplog.messages[-1].startswith("shutdown on SIGUSR1 ◆ 0 jobs complete")
+
+
+# ------------------------------------------------------------------------------------------ errors
+
+
+class Refused(Exception):
+    """An error with an attribute and a message of its own."""
+
+    def __init__(self, code: int, text: str = "refused") -> None:
+        super().__init__(text)
+        self.code = code
+
+
+ERRORS = [
+    Refused(7),
+    FileNotFoundError(2, "No such file", "/x"),
+    json.JSONDecodeError("expected a value", "{,}", 1),
+    ValueError("line 1\n  line 2", 1),
+]
+
+
+async def raises(ctx: Ctx, n: int) -> None:
+    ctx["notes"].append("raises")
+    raise ERRORS[n]
+
+
+async def test_an_error_keeps_its_message_and_attributes(flavour: Flavour, pool: ArqRedis):
+    jobs = [await enqueued(pool, "raises", n) for n in range(len(ERRORS))]
+    await burst(flavour, raises)
+
+    found = [(await job.result_info()) for job in jobs]
+
+    shown = [(type(info.result), str(info.result), getattr(info.result, "code", 0)) for info in found if info]
+    assert shown == [(type(error), str(error), getattr(error, "code", 0)) for error in ERRORS]
+
+
+async def test_an_outage_names_the_programs_redis_and_is_redis_pys_error():
+    streamed = StreamPool.over(ArqRedis(host="127.0.0.1", port=1))
+
+    for call in (streamed.enqueue_job("works"), streamed.job("a").result(), streamed.job("a").abort()):
+        with pytest.raises(RedisConnectionError, match=r"'redis://127\.0\.0\.1:1/0'"):
+            await call
+
+
+@ONLY_OURS
+async def test_what_sightline_adds_to_a_ctx_gives_way_to_the_programs(flavour: Flavour, pool: ArqRedis):
+    given = {"batch": 1, "lane": 2, "progress": 3, "outcome": 4, "check_paused": 5}
+    seen: list[dict[Any, Any]] = []
+
+    async def looks(ctx: Ctx) -> None:
+        seen.append(ctx)
+
+    await enqueued(pool, "looks")
+    worker = flavour.worker(
+        await flavour.open_pool(), functions=[func(looks, name="looks")], burst=True, ctx=given, after_job_end=looks
+    )
+    await worker.async_run()
+    await worker.close()
+
+    assert [{name: ctx[name] for name in given} for ctx in seen] == [given, given]
+    assert all(isinstance(name, str) for name in seen[0])
+
+
+@pytest.mark.parametrize("name", ["scan", "query"])
+async def test_a_function_with_the_name_of_a_kind_of_ours_is_refused(name: str):
+    with pytest.raises(SettingsError, match=f"function '{name}'; a kind of Sightline: .* func\\(name=…\\)"):
+        ArqWorker([func(works, name=name)])
+    with pytest.raises(InvalidJob, match=r"a kind of Sightline: give your function another name with func\(name=…\)"):
+        await StreamPool().enqueue_job(name, 5)
+
+
+@ONLY_OURS
+async def test_text_that_is_not_unicode_is_named(pool: ArqRedis):
+    with pytest.raises(SerializationError, match="argument 'b' is not JSON"):
+        await pool.enqueue_job("works", "a", b="\ud800")
