@@ -7,7 +7,7 @@ import logging.config
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 from arq.logs import default_log_config
@@ -17,7 +17,9 @@ from producer.errors import DependencyMissing, SettingsError
 from worker.queue.arq_worker import create_worker, run_worker
 
 
-def run_program(path: str, *, burst: bool, check: bool, watch: str | None, **options: Any) -> int:
+def run_program(
+    path: str, *, burst: bool, check: bool, watch: str | None, log_dict: str | None = None, **options: Any
+) -> int:
     """Run the worker of the class at ``path``; returns the exit code. Raises ``SettingsError`` for no such class."""
     sys.path.insert(0, str(Path.cwd()))
     settings = load_settings(path)
@@ -26,7 +28,7 @@ def run_program(path: str, *, burst: bool, check: bool, watch: str | None, **opt
     if watch is not None and not Path(watch).is_dir():
         msg = f"--watch is {watch!r}: expected a folder whose changes restart the worker"
         raise SettingsError(msg)
-    logging.config.dictConfig(default_log_config(verbose=False))
+    logging.config.dictConfig(default_log_config(verbose=False) if log_dict is None else load_log_dict(log_dict))
     if burst:
         options["burst"] = True
     if watch is None:
@@ -38,24 +40,37 @@ def run_program(path: str, *, burst: bool, check: bool, watch: str | None, **opt
 
 def load_settings(path: str) -> type:
     """Return the class that ``path`` names, as ``module.Name``."""
-    module_path, _, name = path.replace(":", ".").rpartition(".")
-    if not module_path:
-        msg = f"SETTINGS is {path!r}: expected module and class, such as tasks.WorkerSettings"
-        raise SettingsError(msg)
-    try:
-        found: object = getattr(import_module(module_path), name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_path}.".startswith(f"{error.name}."):
-            raise
-        msg = f"SETTINGS is {path!r}: there is no module {error.name!r} in {str(Path.cwd())!r} or on the Python path"
-        raise SettingsError(msg) from None
-    except AttributeError:
-        msg = f"SETTINGS is {path!r}: module {module_path!r} has no {name!r}"
-        raise SettingsError(msg) from None
+    found = _load("SETTINGS", path)
     if not isinstance(found, type):
         msg = f"SETTINGS is {path!r}, a {type(found).__name__}: expected a class with arq's options"
         raise SettingsError(msg)
     return found
+
+
+def load_log_dict(path: str) -> dict[str, Any]:
+    """Return the dict for ``logging.config.dictConfig`` that ``path`` names."""
+    found = _load("--custom-log-dict", path)
+    if not isinstance(found, dict):
+        msg = f"--custom-log-dict is {path!r}, expected a dict for logging.config.dictConfig"
+        raise SettingsError(msg)
+    return cast("dict[str, Any]", found)
+
+
+def _load(option: str, path: str) -> object:
+    module_path, _, name = path.replace(":", ".").rpartition(".")
+    if not module_path:
+        msg = f"{option} is {path!r}: expected a module and a name in it, such as tasks.WorkerSettings"
+        raise SettingsError(msg)
+    try:
+        return getattr(import_module(module_path), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_path}.".startswith(f"{error.name}."):
+            raise
+        msg = f"{option} is {path!r}: there is no module {error.name!r} in {str(Path.cwd())!r} or on the Python path"
+        raise SettingsError(msg) from None
+    except AttributeError:
+        msg = f"{option} is {path!r}: module {module_path!r} has no {name!r}"
+        raise SettingsError(msg) from None
 
 
 async def _watch(folder: str, settings: type, options: dict[str, Any]) -> None:

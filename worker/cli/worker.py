@@ -22,10 +22,24 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="With SETTINGS: restart when a file in this folder changes.",
 )
+@click.option(
+    "--custom-log-dict",
+    "log_dict",
+    metavar="MODULE.NAME",
+    help="With SETTINGS: a dict for logging.config.dictConfig, instead of arq's.",
+)
 @click.option("--max-jobs", type=click.IntRange(1, 1000), help="Jobs at a time; overrides MAX_JOBS.")
 @click.option("--burst", is_flag=True, help="Exit when the queue is empty.")
 @click.option("--check", is_flag=True, help="Exit 0 if a worker on this host has reported in the last 30 s, else 3.")
-def worker(*, settings: str | None, watch: str | None, max_jobs: int | None, burst: bool, check: bool) -> None:
+def worker(
+    *,
+    settings: str | None,
+    watch: str | None,
+    log_dict: str | None,
+    max_jobs: int | None,
+    burst: bool,
+    check: bool,
+) -> None:
     """Run one worker until SIGTERM or Ctrl-C.
 
     SETTINGS names the WorkerSettings class of a program written for arq, such as tasks.WorkerSettings (docs/arq.md).
@@ -44,11 +58,12 @@ def worker(*, settings: str | None, watch: str | None, max_jobs: int | None, bur
         from worker.cli.arq_program import run_program  # arq takes a while to import
 
         options = {} if max_jobs is None else {"max_jobs": max_jobs}
-        sys.exit(run_program(settings, burst=burst, check=check, watch=watch, **options))
-    if watch is not None:
-        raise click.UsageError(
-            "--watch restarts a program written for arq: name its WorkerSettings, such as tasks.WorkerSettings"
-        )
+        sys.exit(run_program(settings, burst=burst, check=check, watch=watch, log_dict=log_dict, **options))
+    for option, value in {"--watch": watch, "--custom-log-dict": log_dict}.items():
+        if value is not None:
+            raise click.UsageError(
+                f"{option} is for a program written for arq: name its WorkerSettings, such as tasks.WorkerSettings"
+            )
     if check:
         with_client(check_health)
         return

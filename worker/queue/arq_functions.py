@@ -118,7 +118,8 @@ class ArqFunctions(JobFunctions):
             running[job_id] = asyncio.current_task()
         _log_start(delivery, ref, args, kwargs, began)
         try:
-            value = await function(ctx, *args, **kwargs)
+            self.options.calls[job_id] = partial(function, ctx, *args, **kwargs)
+            value = await self.options.run_job(job_id, ctx["score"])
             shown = truncate(repr(value)) if value is not None and self.options.log_results else ""
             kept = self._kept(delivery, value)
         except (Exception, asyncio.CancelledError) as error:

@@ -14,6 +14,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
+from functools import wraps
 from operator import attrgetter
 from typing import Any, ClassVar, Final, Self, cast
 
@@ -34,23 +35,19 @@ from producer.redis.dial import address_of
 from producer.settings import ClientSettings
 from worker.queue.arq_job import StreamJob
 from worker.queue.arq_wire import (
-    OWN_KIND,
-    SCANNERS,
     Deserializer,
     Serializer,
     check_arguments,
     environment_of,
     given_job_id,
+    milliseconds,
     outages_of_redis,
+    own_kind_named,
     pack,
-    seconds,
     stream_job_id,
 )
 
-MAX_MS: Final = 10**14
-"""3,000 years, which Lua's numbers represent exactly."""
 _IS_CRON: ContextVar[bool] = ContextVar("is_cron", default=False)
-
 KEEP_ABORTED_S: Final = 3600
 """Lifetime of the result of a job aborted before its start: arq's default, since no worker has seen the job."""
 
@@ -132,19 +129,35 @@ class StreamPool(ArqRedis):
 
         Raises arq's ``SerializationError`` for unsupported arguments, ``InvalidJob`` and ``QueueFull``.
         """
+        given = {name: value for name, value in locals().items() if name[0] == "_" and value is not None}
+        return cast("StreamJob | None", await ArqRedis.enqueue_job(self, function, *args, **given, **kwargs))
+
+    async def submit(
+        self,
+        function: str,
+        *args: Any,
+        _job_id: str | None = None,
+        _queue_name: str | None = None,
+        _defer_until: datetime | None = None,
+        _defer_by: float | timedelta | None = None,
+        _expires: float | timedelta | None = None,
+        _job_try: int | None = None,
+        **kwargs: Any,
+    ) -> StreamJob | None:
+        """Enqueue a job, past what instruments ``ArqRedis.enqueue_job``."""
         if _defer_until and _defer_by:
             msg = "use either 'defer_until' or 'defer_by' or neither, not both"
             raise RuntimeError(msg)
         queue_name = _queue_name or self.default_queue_name
         lane = Lane(queue_name) if queue_name in set(SUBMITTED) else None
         queue_name = default_queue_name if lane else queue_name
-        by_ms = _ms("_defer_by", _defer_by)
+        by_ms = milliseconds("_defer_by", _defer_by)
         job = self.prepared(function, args, kwargs, job_id=_job_id, job_try=_job_try, lane=lane)
         if _defer_until:
             job.due_ms = int(_defer_until.timestamp() * 1000)  # a naive one is local time, as in arq
             by_ms = job.due_ms - int(time.time() * 1000)
         job.delay_ms = by_ms
-        job.expires_ms = _ms("_expires", _expires) or max(1, by_ms + self.expires_extra_ms)
+        job.expires_ms = milliseconds("_expires", _expires) or max(1, by_ms + self.expires_extra_ms)
         job.frees_id = not (_IS_CRON.get() and str(_job_id).startswith(f"{function}:"))
         with outages_of_redis():
             answer = await self.client_of(queue_name).submit_prepared(job)
@@ -170,10 +183,8 @@ class StreamPool(ArqRedis):
             raise InvalidJob(msg)
         payload = self._payload(function, args, kwargs, job_try)
         positional = () if payload is not kwargs else args
-        try:
+        with own_kind_named(function):
             job = prepare(function, payload, args=positional, job_id=stream_id, lane=lane)
-        except InvalidJob as error:
-            raise InvalidJob(f"{error}{OWN_KIND if function in SCANNERS else ''}") from None
         job.frees_id = True
         job.attempts = max(0, (job_try or 1) - 1)
         return job
@@ -254,17 +265,6 @@ def connections_of(client: Redis) -> ConnectionPool:
     return cast("ConnectionPool", client.connection_pool)
 
 
-def _ms(name: str, given: float | timedelta | None) -> int:
-    try:
-        ms = int(seconds(given) * 1000)
-    except (TypeError, ValueError, OverflowError):
-        ms = MAX_MS
-    if abs(ms) < MAX_MS:
-        return ms
-    msg = f"{name}={given!r:.80}: expected seconds or a timedelta, at most 3,000 years"
-    raise InvalidJob(msg)
-
-
 @contextmanager
 def cron_ticks() -> Generator[None]:
     """Keep the ids of cron jobs enqueued in this block taken for a minute after their end.
@@ -284,4 +284,17 @@ def _new_job(cls: type[Job], job_id: str, redis: object, *_: Any, **__: Any) -> 
     return object.__new__(StreamJob if cls is Job and isinstance(redis, StreamPool) else cls)
 
 
-cast("Any", Job).__new__ = _new_job  # arq has no hook for this; its version is pinned
+_enqueue_on_arq = ArqRedis.enqueue_job
+
+
+@wraps(_enqueue_on_arq)
+async def _enqueue_job(self: ArqRedis, function: str, *args: Any, **options: Any) -> Job | None:
+    """Enqueue on the pool's kind of queue; instruments of ``ArqRedis.enqueue_job`` wrap this function for both."""
+    if isinstance(self, StreamPool):
+        return await self.submit(function, *args, **options)
+    return await _enqueue_on_arq(self, function, *args, **options)
+
+
+# arq has no hooks for these; its version is pinned
+cast("Any", Job).__new__ = _new_job
+cast("Any", ArqRedis).enqueue_job = _enqueue_job

@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from producer.contract import JOB_ID, ErrorInfo
-from producer.errors import RedisUnreachable, SettingsError, Unconfirmed
+from producer.errors import InvalidJob, RedisUnreachable, SettingsError, Unconfirmed
 from worker.queue.outcome import describe
 
 Serializer = Callable[[dict[str, Any]], Any]
@@ -43,6 +43,8 @@ CURE: Final = (
 SCANNERS: Final = ("scan", "query")
 """Sightline's own kinds, whose jobs wait for a worker that knows them."""
 OWN_KIND: Final = "; a kind of Sightline: give your function another name with func(name=…)"
+MAX_MS: Final = 10**14
+"""3,000 years, which Lua's numbers represent exactly."""
 _ENCODED: Final = "arq.."
 """Prefix of an encoded id."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]")
@@ -94,9 +96,16 @@ def environment_of(environment: str, queue_name: str) -> str:
     return f"{environment}-q-{slug}-{digest}"
 
 
-def seconds(given: float | timedelta | None) -> float:
-    """Return arq's ``SecondsTimedelta`` in seconds."""
-    return given.total_seconds() if isinstance(given, timedelta) else float(given or 0)
+def milliseconds(name: str, given: float | timedelta | None) -> int:
+    """Return arq's ``SecondsTimedelta`` in ms; raises ``InvalidJob`` with the option's ``name``."""
+    try:
+        ms = int((given.total_seconds() if isinstance(given, timedelta) else float(given or 0)) * 1000)
+    except (TypeError, ValueError, OverflowError):
+        ms = MAX_MS
+    if abs(ms) < MAX_MS:
+        return ms
+    msg = f"{name}={given!r:.80}: expected seconds or a timedelta, at most 3,000 years"
+    raise InvalidJob(msg)
 
 
 # ------------------------------------------------------------------------------------------ arguments and values
@@ -135,6 +144,15 @@ def unpack(packed: Mapping[str, Any], deserializer: Deserializer | None, *, what
     except Exception as error:
         msg = f"unable to deserialize {what}: job_deserializer raised {type(error).__name__}: {error}"
         raise DeserializationError(msg) from error
+
+
+@contextmanager
+def own_kind_named(function: str) -> Generator[None]:
+    """Add to ``InvalidJob`` that the function has the name of a kind of Sightline, if it has."""
+    try:
+        yield
+    except InvalidJob as error:
+        raise InvalidJob(f"{error}{OWN_KIND if function in SCANNERS else ''}") from None
 
 
 def check_arguments(function: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:

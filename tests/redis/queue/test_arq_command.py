@@ -26,6 +26,12 @@ class WorkerSettings:
     health_check_interval = 30
 
 not_a_class = 7
+log_dict = {{
+    "version": 1,
+    "formatters": {{"own": {{"format": "own format: %(message)s"}}}},
+    "handlers": {{"own": {{"class": "logging.StreamHandler", "formatter": "own"}}}},
+    "loggers": {{"arq": {{"handlers": ["own"], "level": "INFO"}}}},
+}}
 """
 
 
@@ -49,11 +55,12 @@ async def test_a_program_is_run_by_its_settings(folder: Path, keys: Keys, redis_
     job = await pool.enqueue_job("add", 1, b=2)
     assert job is not None
 
-    done = sightline(folder, keys, "tasks_of_arq.WorkerSettings", "--burst")
+    log_dict = "--custom-log-dict=tasks_of_arq.log_dict"
+    done = sightline(folder, keys, "tasks_of_arq.WorkerSettings", "--burst", log_dict)
 
     assert done.returncode == 0, done.stderr
     assert await job.result(timeout=60) == 3
-    assert "Starting worker for 1 functions: add" in done.stderr + done.stdout
+    assert "own format: Starting worker for 1 functions: add" in done.stderr + done.stdout
     assert (
         sightline(folder, keys, "tasks_of_arq.WorkerSettings", "--check").returncode == 1
     )  # it is gone, and so is its line
@@ -63,14 +70,15 @@ async def test_a_program_is_run_by_its_settings(folder: Path, keys: Keys, redis_
 @pytest.mark.parametrize(
     ("path", "what"),
     [
+        ("tasks_of_arq.WorkerSettings --custom-log-dict=tasks_of_arq.not_a_class", "expected a dict for logging"),
         ("tasks_of_arq.not_a_class", "expected a class"),
         ("tasks_of_arq.Nobody", "has no 'Nobody'"),
         ("no_such_module.WorkerSettings", "there is no module 'no_such_module'"),
-        ("WorkerSettings", "expected module and class"),
+        ("WorkerSettings", "expected a module and a name in it"),
     ],
 )
 def test_a_wrong_name_is_said_in_one_line(folder: Path, keys: Keys, path: str, what: str):
-    done = sightline(folder, keys, path)
+    done = sightline(folder, keys, *path.split())
 
     assert done.returncode == 64
     assert what in done.stderr
