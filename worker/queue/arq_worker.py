@@ -220,8 +220,8 @@ class ArqWorker(StreamWorker):
 
 def names_of(functions: Sequence[JobFunctionOfArq], cron_jobs: Sequence[CronJob] | None) -> list[str]:
     """Return the names under which jobs call the functions of a worker."""
-    found = [getattr(function, "name", None) or getattr(function, "__qualname__", "") for function in functions]
-    return [*found, *(line.name for line in cron_jobs or ())]
+    given = [*functions, *(cron_jobs or ())]
+    return [getattr(entry, "name", None) or getattr(entry, "__qualname__", "") for entry in given]
 
 
 async def check_version(redis: Redis) -> None:

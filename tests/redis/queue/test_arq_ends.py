@@ -12,7 +12,7 @@ import pytest
 from arq.connections import ArqRedis
 from arq.cron import cron
 from arq.jobs import DeserializationError, JobStatus, SerializationError
-from arq.worker import func
+from arq.worker import Worker, func
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from producer.errors import InvalidJob, SettingsError
@@ -258,6 +258,14 @@ async def test_a_function_with_the_name_of_a_kind_of_ours_is_refused(name: str):
         ArqWorker([func(works, name=name)])
     with pytest.raises(InvalidJob, match=r"a kind of Sightline: give your function another name with func\(name=…\)"):
         await StreamPool().enqueue_job(name, 5)
+
+
+@pytest.mark.parametrize("made", [Worker, ArqWorker])
+def test_a_cron_job_that_is_none_is_refused_in_arqs_words(made: Any):
+    with pytest.raises(RuntimeError, match="cron_jobs, must be instances of CronJob"):
+        made([works], cron_jobs=[works])
+    with pytest.raises(RuntimeError, match="cron_jobs, must be instances of CronJob"):
+        made([works], cron_jobs=[1])
 
 
 @ONLY_OURS
