@@ -219,7 +219,7 @@ class QueueWalk(RuleBasedStateMachine):
     async def _commit(self, stream: JobStream, delivery: Delivery, state: JobState, *, is_returned: bool) -> str:
         match state:
             case JobState.SUCCEEDED:
-                counted = CounterWrite(self.keys.site("x"), "commits", 1)
+                counted = CounterWrite(self.keys.site("x"), {"commits": 1})
                 return await stream.finish(delivery, commit=Commit(FunctionResult(), writes=(counted,)))
             case JobState.CANCELLED:
                 return await stream.finish_cancelled(delivery)

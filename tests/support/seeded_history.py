@@ -47,7 +47,8 @@ class Nights:
         self._pipe.hincrby(self._keys.scan(last_id), "times_seen", 1)
         for write in site_counters(result, self._keys, seen_ms):
             assert isinstance(write, CounterWrite)
-            self._pipe.hincrby(write.key, write.field, write.by)
+            for field, by in write.sums.items():
+                self._pipe.hincrby(write.key, field, by)
         return last_id
 
 

@@ -93,7 +93,7 @@ def recorded(ctx: dict[Any, Any], value: Any) -> Commit:
     """A result with a history document that tells who wrote it, and a count of such writes."""
     keys: Keys = ctx["keys"]
     by = HashWrite(keys.scan(ctx["job_id"]), {"by": os.getpid()})
-    return Commit(FunctionResult(value=value), writes=(by, CounterWrite(keys.site("history"), "writes", 1)))
+    return Commit(FunctionResult(value=value), writes=(by, CounterWrite(keys.site("history"), {"writes": 1})))
 
 
 async def held_by_file(ctx: dict[Any, Any], path: str) -> str:

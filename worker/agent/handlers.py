@@ -179,13 +179,14 @@ def scan_commit(
     # A state seen before, as in a repeated pipeline run, is new only to the run's gate.
     news = result.revised(changes=None) if is_same else result
     writes: list[Write] = [
-        HashWrite(keys.scan(scan_id), fields if scan_id == job_id else {**fields, "last_job": job_id}),
-        CounterWrite(keys.scan(scan_id), "times_seen", 1),
+        HashWrite(
+            keys.scan(scan_id), fields if scan_id == job_id else {**fields, "last_job": job_id}, counter="times_seen"
+        ),
         *site_counters(news, keys, seen_ms),
     ]
     writes += _compared_writes(result, request, keys, batch=batch, seen_ms=seen_ms, recalled=recalled.components)
     if batch:
-        writes.append(CounterWrite(keys.batch(batch), f"{PAGES}{result.status}", 1))
+        writes.append(CounterWrite(keys.batch(batch), {f"{PAGES}{result.status}": 1}))
     if shots:
         ttl_s = shot_ttl_s if is_shown else min(shot_ttl_s, JUDGED_TTL_S)
         writes += [HashWrite(keys.shot(job_id), shots), ExpiryWrite(keys.shot(job_id), ttl_s)]
@@ -238,7 +239,7 @@ def site_counters(result: ScanResult, keys: Keys, seen_ms: int) -> list[Write]:
     }
     fields = {"generation": 1} | {f"{day}:{name}": by for name, by in sums.items() if by}
     sites = dict.fromkeys((site_of(result.url), ""))
-    return [CounterWrite(keys.site(site), name, by) for site in sites for name, by in fields.items()]
+    return [CounterWrite(keys.site(site), fields) for site in sites]
 
 
 def site_tallies(result: ScanResult, keys: Keys, seen_ms: int) -> list[Write]:

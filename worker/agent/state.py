@@ -44,14 +44,15 @@ def new_state(job_id: str, request: str) -> ScanState:
 class RecalledComponents(BaseModel):
     """The history of the page's component barriers.
 
-    ``held`` are the page's current ones under its terms, with their rules, '' if unknown; ``known_ms`` is when elements
-    of an unrecorded one were first seen there. ``began_ms`` is when the run or the batch began. ``is_first``: the page
+    ``held`` are the page's current ones under its terms, with their rules, '' if unknown, and ``state`` is their stored
+    text; ``known_ms`` is when elements of an unrecorded one were first seen there. ``began_ms`` is when the run or the batch began. ``is_first``: the page
     has no earlier scan to compare with.
     """
 
     model_config = ConfigDict(frozen=True)
 
     held: dict[str, str] = {}
+    state: str = ""
     known_ms: dict[str, int] = {}
     began_ms: int = 0
     is_first: bool = True

@@ -26,7 +26,7 @@ from worker.queue.delivery import Delivery, Entry, Started, entries_of, started
 from worker.queue.entry_logins import may_have_login, resubmit
 from worker.queue.lane_reader import Arrived, LaneReader
 from worker.queue.lanes import Lanes
-from worker.queue.outcome import Commit, encode_failure, write_args
+from worker.queue.outcome import Commit, encode_failure, write_args, write_keys
 
 DEAD_CAP: Final = 10_000
 """Maximum number of dead letters; older ones are dropped, with an alert."""
@@ -182,7 +182,7 @@ class JobStream:
         if delivery.batch:
             keys.append(self.keys.batch(delivery.batch))
         for write in commit.writes if commit else ():
-            keys.append(write.key)
+            keys.extend(write_keys(write))
             args.extend(write_args(write))
         if len(delivery.payload) + len(delivery.args) > KEPT_PAYLOAD_BYTES:
             keys.append(self.keys.job(delivery.job_id))

@@ -23,7 +23,7 @@ from worker.memory.checkpoints import ScanSaver, SharedSaver
 from worker.memory.history.history import History
 from worker.models.builtin.models import BuiltinChat, BuiltinEmbedder
 from worker.models.protocols import ChatModel, ChatReply, EmbedReply, Message, Tool
-from worker.queue.barrier_writes import BarrierWrite, NewsWrite, PageWrite, TallyWrite, WindowWrite
+from worker.queue.barrier_writes import NewsWrite, PageWrite, TallyWrite, WindowWrite
 from worker.queue.outcome import (
     Commit,
     CounterWrite,
@@ -82,17 +82,20 @@ async def apply(redis: Redis, commit: Commit) -> None:
     counted: list[Write] = []
     for write in commit.writes:
         match write:
-            case HashWrite(key, fields):
+            case HashWrite(key, fields, _, counter):
                 await redis.execute_command("HSET", key, *chain.from_iterable(fields.items()))
-            case CounterWrite(key, field, by):
-                await redis.execute_command("HINCRBY", key, field, by)
+                if counter:
+                    await redis.execute_command("HINCRBY", key, counter, 1)
+            case CounterWrite(key, sums):
+                for field, by in sums.items():
+                    await redis.execute_command("HINCRBY", key, field, by)
             case ExpiryWrite(key, ttl_s):
                 await redis.expire(key, ttl_s)
             case EventWrite(key, line):
                 await redis.xadd(key, {"event": line})
             case PublishWrite(key, line):
                 await redis.publish(key, line)
-            case PageWrite() | BarrierWrite() | TallyWrite() | NewsWrite() | WindowWrite():
+            case PageWrite() | TallyWrite() | NewsWrite() | WindowWrite():
                 counted.append(write)
             case EntryWrite() | JobWrite() | ReplaceWrite() | FieldNeeded():
                 raise AssertionError

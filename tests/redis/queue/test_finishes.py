@@ -23,7 +23,7 @@ async def test_finish_commits_everything_in_one_step(client: Client, stream: Job
     delivery = await start_one(stream)
     writes = (
         HashWrite(keys.scan("s1"), {"title": "Shop", "vector": b"\x00\x01"}),
-        CounterWrite(keys.site("example.org"), "generation", 1),
+        CounterWrite(keys.site("example.org"), {"generation": 1}),
         HashWrite(keys.shot("s1"), {"page": b"\xff\xd8\xff"}),
         ExpiryWrite(keys.shot("s1"), 60),
     )
@@ -131,7 +131,7 @@ async def test_finish_writes_nothing_where_a_key_has_the_wrong_type(
         await redis.set(keys.scan("s1"), "in the way")
     else:
         await redis.hset(keys.site("x"), "generation", "many")  # pyright: ignore[reportGeneralTypeIssues]  # redis-py types it as sync
-    writes = (HashWrite(keys.scan("s1"), {"a": 1}), CounterWrite(keys.site("x"), "generation", 1))
+    writes = (HashWrite(keys.scan("s1"), {"a": 1}), CounterWrite(keys.site("x"), {"generation": 1}))
 
     with pytest.raises(ResponseError, match="WRONGKEY"):
         await stream.finish(delivery, commit=Commit(FunctionResult(), writes=writes))

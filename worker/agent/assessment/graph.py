@@ -244,7 +244,7 @@ class ScanGraph:
         held = {issue_id: one.rule if (one := before.known.get(issue_id)) else "" for issue_id in before.held}
         is_first = previous is None
         return compared.changes, RecalledComponents(
-            held=held, known_ms=compared.known_ms, began_ms=began_ms, is_first=is_first
+            held=held, state=before.state, known_ms=compared.known_ms, began_ms=began_ms, is_first=is_first
         )
 
     async def _look_around(self, result: ScanResult, page: str, embedded: Embedded) -> dict[str, int]:

@@ -28,7 +28,7 @@ T = TypeVar("T")
 MAX_BARRIERS: Final = 10_000
 """Limit of one search; beyond it a question should name a site or a group."""
 RETURNED: Final[tuple[str, ...]] = (
-    "kind", "site", "host_name", "name", "rule", "impact", "first_ms", "since_ms", "returned_ms", "last_ms",
+    "kind", "site", "host_name", "name", "rule", "impact", "first_ms", "since_ms", "returned_ms",
     "mended_ms", "pages", "elements", "groups", "run",
 )  # fmt: skip
 
@@ -51,7 +51,6 @@ class BarrierRecord:
     first_ms: int
     since_ms: int
     returned_ms: int = 0
-    last_ms: int = 0
     mended_ms: int = 0
     pages: int = 0
     elements: int = 0
@@ -105,12 +104,13 @@ class BarrierFilter:
 class PageBefore:
     """State before a scan is committed: of its page under its terms, of components, of its batch.
 
-    ``held`` are the page's current component barriers: ``issue_id`` → elements.
+    ``held`` are the page's current component barriers, ``issue_id`` → elements, and ``state`` is their stored text.
     """
 
     held: Mapping[str, int]
     known: Mapping[str, BarrierRecord]
     batch_began_ms: int = 0
+    state: str = ""
 
 
 def schema(keys: Keys) -> IndexSchema:
@@ -173,7 +173,10 @@ class Barriers:
             for issue_id in wanted:
                 pipe.hmget(self._keys.barrier(issue_id), list(RETURNED))
             held, began_ms, *rows = await pipe.execute()
-        return PageBefore(held_of(as_text(held)), _parsed(wanted, rows), int(as_text(began_ms) or 0) if batch else 0)
+        state = as_text(held)
+        return PageBefore(
+            state_of(state)[0], _parsed(wanted, rows), int(as_text(began_ms) or 0) if batch else 0, state=state
+        )
 
     async def _on_index(self, act: Callable[[], Awaitable[T]]) -> T:
         return await on_index(act, self._rebuild)
@@ -183,13 +186,16 @@ class Barriers:
         await wait_until_indexed(self._index)
 
 
-def held_of(text: str) -> dict[str, int]:
-    """Return the component barriers in a field of ``components:<page>``; none if finish.lua did not write it."""
+def state_of(text: str) -> tuple[dict[str, int], str]:
+    """Return the component barriers and the group in a field of ``components:<page>``.
+
+    Nothing if finish.lua did not write it.
+    """
     try:
-        counts = json.loads(text or "{}")["c"]
-        return {str(issue_id): int(count) for issue_id, count in counts.items()}
+        state = json.loads(text or "{}")
+        return {str(issue_id): int(count) for issue_id, count in state["c"].items()}, str(state.get("g", ""))
     except (ValueError, LookupError, TypeError, AttributeError):
-        return {}
+        return {}, ""
 
 
 def _parsed(issue_ids: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, BarrierRecord]:
