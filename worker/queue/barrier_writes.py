@@ -43,8 +43,8 @@ class PageWrite:
     """Sets the component barriers of a page, ``components:<page>``; the following writes tally and report them.
 
     ``seen_ms`` is when it was scanned; a component barrier unknown before ``began_ms``, the start of the run or batch,
-    is new. ``is_first``: the page has no earlier scan, so nothing on it is news. ``unchanged``: the stored text under
-    ``terms`` that already has these barriers; while it does, nothing is counted, and no hash is read. '' if it differs.
+    is new. ``is_first``: the page has no earlier scan, so nothing on it is news. ``unchanged``: the text that the page
+    had under ``terms`` if it is that of ``barriers``, else ''. While it has it, there is nothing to count.
     """
 
     key: str
@@ -98,10 +98,12 @@ class WindowWrite:
 def barrier_args(write: PageWrite | TallyWrite | NewsWrite | WindowWrite) -> list[Arg]:
     """Return finish.lua's arguments for a write: its command, the number of values, the values."""
     if isinstance(write, PageWrite):
+        if write.unchanged:
+            return ["PAGE", 3, 0, write.terms, write.unchanged]
         place = (write.group, write.group_tag, write.run, int(write.is_first), write.host, write.host_tag)
         rows = json.dumps([one.row for one in write.barriers], ensure_ascii=False, separators=(",", ":"))
-        seen = (write.terms, write.seen_ms, write.began_ms)
-        return ["PAGE", 12, len(write.barriers), *seen, *place, write.unchanged, rows]
+        seen = (write.seen_ms, write.began_ms)
+        return ["PAGE", 12, len(write.barriers), write.terms, "", *seen, *place, rows]
     if isinstance(write, TallyWrite):
         return ["TALLY", 2, write.new_field, write.mended_field]
     if isinstance(write, WindowWrite):

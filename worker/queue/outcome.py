@@ -7,7 +7,7 @@ are applied by finish.lua together with the result, in one fenced step. Next: ``
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha1
 from typing import Any, Final
 
@@ -136,9 +136,16 @@ Write = (
 )
 
 
+def with_barriers(write: Write) -> Write:
+    """Return the write to repeat if the page of an unchanged ``PageWrite`` has changed."""
+    return replace(write, unchanged="") if isinstance(write, PageWrite) else write
+
+
 def write_keys(write: Write) -> tuple[str, ...]:
-    """Return the keys of a write: its own, and those of a page's component barriers."""
-    return (write.key, *(one.key for one in write.barriers)) if isinstance(write, PageWrite) else (write.key,)
+    """Return the keys of a write: its own, and those of a page's component barriers unless it is unchanged."""
+    if isinstance(write, PageWrite) and not write.unchanged:
+        return (write.key, *(one.key for one in write.barriers))
+    return (write.key,)
 
 
 def write_args(write: Write) -> list[Arg]:

@@ -71,6 +71,56 @@ async def test_an_unchanged_page_counts_nothing_and_is_seen_again(site: Site) ->
     assert again == first
 
 
+async def test_an_unchanged_scan_indexes_its_record_once_and_no_component(site: Site) -> None:
+    await site.scan(LOGO, CARD)
+    indexes = (await site.history.index_name(), site.keys.barriers_index)
+    before = [await last_indexed(site, name) for name in indexes]
+
+    await site.scan(LOGO, CARD)
+
+    assert [await last_indexed(site, name) for name in indexes] == [before[0] + 1, before[1]]
+
+
+async def last_indexed(site: Site, index: str) -> int:
+    """The number that RediSearch gave to the hash indexed last; it numbers a hash again each time."""
+    info = await site.redis.execute_command("FT.INFO", index)
+    return int(dict(zip(info[::2], info[1::2], strict=True))[b"max_doc_id"])
+
+
+async def test_an_unchanged_page_that_another_scan_has_changed_meanwhile_is_counted_whole(site: Site) -> None:
+    await site.scan(LOGO, group="shop")
+    unchanged = await site.recall(LOGO, group="shop")
+    await site.scan(CARD, group="shop")
+    mended = await logo(site)
+
+    await site.commit(unchanged)
+
+    back = await logo(site)
+    assert (mended.is_mended, back.pages, back.elements, back.groups) == (True, 1, 1, {"shop": 1})
+    assert back.name == "Header › 1090"
+    assert await tallied(site) == {"barriers_new": 3, "barriers_mended": 1}
+
+
+async def tallied(site: Site) -> dict[str, int]:
+    """The day's numbers of component barriers new on the tests' site, and mended."""
+    sums = await hash_of(site.redis, site.keys.site("shop.example"))
+    return {name.partition(":")[2]: int(count) for name, count in sums.items() if "barriers_" in name}
+
+
+@pytest.mark.parametrize("what", ["group", "elements", "record"])
+async def test_a_page_is_not_unchanged_if_its_group_elements_or_records_differ(site: Site, what: str) -> None:
+    await site.scan(CARD, group="shop")
+    if what == "record":
+        await site.redis.delete(site.keys.barrier(CARD_ID))
+
+    again = component("ca4d", rule="label", elements=3 if what == "elements" else 2)
+    await site.scan(again, group="help" if what == "group" else "shop")
+
+    card = (await site.history.barriers.get_many([CARD_ID]))[CARD_ID]
+    assert (card.pages, card.elements) == (1, 3 if what == "elements" else 2)
+    assert card.groups == ({"help": 1} if what == "group" else {"shop": 1})
+
+
 async def test_what_no_page_has_is_mended_and_what_comes_back_is_new(site: Site) -> None:
     await site.scan(LOGO, CARD)
     gone = await site.scan(CARD)

@@ -3,23 +3,27 @@
 -- later is compared with the earlier, and a scan never fixes barriers that it did not check for. A page that has a
 -- component under several terms counts once, with the most elements. Needs _common.lua first.
 
--- Arguments of PAGE from its first. Its keys are the page's hash and one for each row of `rows`, a JSON list of
+-- Arguments of PAGE: the number of its component barriers, each of which has a key after the page's; terms; the text that
+-- the page must have under them, and no more, or '' followed by the rest. The last is a JSON list of
 --   [issue_id, elements, never_less, known_ms, is_grave, rule, its tag, impact, name], without a rule if it is gone.
-local COUNT, TERMS, SEEN, BEGAN, GROUP, GROUP_TAG, RUN, IS_FIRST, HOST, HOST_TAG, UNCHANGED, ROWS = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+local TERMS, UNCHANGED, SEEN, BEGAN, GROUP, GROUP_TAG, RUN, IS_FIRST, HOST, HOST_TAG, ROWS = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 
 local function decoded(text)
   local is_json, value = pcall(cjson.decode, text or '')
   return is_json and type(value) == 'table' and value or {}
 end
 
--- Reads a page and its component barriers, or returns nil and an error. `w` and `at` are the positions of the write's
--- first key and argument. A state has c: issue_id → elements, g and t: the group and its tag.
+-- Reads a page and its component barriers, or returns nil and an error or 'changed'. `w` and `at` are the positions of
+-- the write's first key and argument. A state has c: issue_id → elements, g and t: the group and its tag.
 local function open_page(w, at)
   local key, unchanged = KEYS[w], ARGV[at + UNCHANGED]
   local wrong = wrong_type(key, 'hash')
   if wrong then return nil, wrong end
   local page = { appeared = 0, mended = 0, news = {}, rows = {} }
-  if unchanged ~= '' and redis.call('HGET', key, ARGV[at + TERMS]) == unchanged then return page end
+  if unchanged ~= '' then
+    if redis.call('HGET', key, ARGV[at + TERMS]) ~= unchanged then return nil, 'changed' end
+    return page
+  end
 
   page.rows, page.kept = cjson.decode(ARGV[at + ROWS]), {}
   for i = 1, #page.rows do

@@ -24,7 +24,8 @@
 --         PAGE number of its component barriers, …, of the page's hash and one of each (_barriers.lua), followed by
 --         TALLY field field, of a hash: adds the numbers of new and fixed ones of the site, and by
 --         NEWS line is_certain, of the events: an event that names the new ones; if there are none, only if it is certain
--- Returns for each delivery 'committed' | 'already' | 'lost' | an error for a key of another type, a counter that is
+-- Returns for each delivery 'committed' | 'already' | 'lost' | 'changed', if PAGE expects another text: nothing of that
+--       delivery is written, and it is to be sent with all of PAGE | an error for a key of another type, a counter that is
 --       not a number, or a stream at its last id: then nothing of that delivery is written
 --@include _common.lua
 --@include _events.lua
@@ -73,7 +74,7 @@ local function obstacle(k, a, first_write)
     if command == 'PAGE' then
       page, wrong = open_page(w, at + 2)
       w = w + ARGV[at + 2]
-    else
+    elseif command ~= 'TALLY' or page.kept then -- an unchanged page is not tallied
       wrong = wrong_type(KEYS[w], TYPES[command] or 'hash') or (command == 'ENTRY' and no_room(KEYS[w]))
         or (COUNTS[command] and no_number(KEYS[w], counters(command, at, count)))
     end
