@@ -12,14 +12,16 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
+import numpy as np
 from memory_rows import KEYS, Synthetic
 from redis.asyncio import Redis
 from rows import Bench, Row
 
-from producer.contract import Finding
+from producer.contract import Finding, Usage
 from worker.memory.history.history import History
 from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinEmbedder
+from worker.models.protocols import EmbedReply
 
 DAY_MS: Final = 86_400_000
 FIRST_MS: Final = 1_790_000_000_000
@@ -36,7 +38,20 @@ ENDED: Final = 2_000
 WARM_UP: Final = 200
 """Scans before the first reading, since scripts and indexes are created on first use."""
 ENDED_MUST: Final = 3_000
-COMMITS: Final = 500
+COMMITS: Final = 300
+AT_ONCE: Final = 1_000
+"""Keys measured per round trip."""
+
+
+class Different(Synthetic):
+    """An embedder whose vectors differ by text, as a model's do: an index of equal vectors takes ten times as long."""
+
+    async def embed_documents(self, texts: Sequence[str]) -> EmbedReply:
+        """Return a unit vector for each text."""
+        rows = np.stack([np.random.default_rng(list(text.encode())).standard_normal(self.dims) for text in texts])
+        return EmbedReply((rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), Usage())
+
+    embed_queries = embed_documents
 
 
 def growth(bench: Bench) -> list[Row]:
@@ -93,7 +108,7 @@ async def _nights(url: str) -> tuple[int, int, dict[str, int]]:
 
     found, sizes = _findings(), list[dict[str, int]]()
     async with Redis.from_url(url, protocol=2) as redis:
-        past = History(Embeddings(redis, KEYS, Synthetic()))
+        past = History(Embeddings(redis, KEYS, Different()))
         await past.ensure_index()
         site = Site(redis, KEYS, past)
         for night in range(NIGHTS):
@@ -112,7 +127,7 @@ async def _commits(url: str) -> tuple[float, float]:
 
     medians: list[float] = []
     async with Redis.from_url(url, protocol=2) as redis:
-        past = History(Embeddings(redis, KEYS, Synthetic()))
+        past = History(Embeddings(redis, KEYS, Different()))
         await past.ensure_index()
         site = Site(redis, KEYS, past)
         for has_components in (False, True):
@@ -154,9 +169,14 @@ async def _finished(url: str) -> tuple[int, dict[str, int]]:
 async def bytes_by_kind(redis: Redis) -> dict[str, int]:
     """Return MEMORY USAGE of the environment's keys, summed by kind."""
     sizes = Counter[str]()
-    async for key in redis.scan_iter(match=f"{KEYS.prefix}*", count=1_000):
-        kind = key.decode().removeprefix(KEYS.prefix).partition(":")[0]
-        sizes[kind] += int(await cast("Any", redis).memory_usage(key, samples=0) or 0)
+    keys = [key async for key in redis.scan_iter(match=f"{KEYS.prefix}*", count=1_000)]
+    for first in range(0, len(keys), AT_ONCE):
+        some = keys[first : first + AT_ONCE]
+        async with redis.pipeline(transaction=False) as pipe:
+            for key in some:
+                cast("Any", pipe).memory_usage(key, samples=0)
+            for key, size in zip(some, await pipe.execute(), strict=True):
+                sizes[key.decode().removeprefix(KEYS.prefix).partition(":")[0]] += int(size or 0)
     return dict(sizes)
 
 

@@ -45,8 +45,8 @@ class RecalledComponents(BaseModel):
     """The history of the page's component barriers.
 
     ``held`` are the page's current ones under its terms, with their rules, '' if unknown, and ``state`` is their stored
-    text; ``known_ms`` is when elements of an unrecorded one were first seen there. ``began_ms`` is when the run or the batch began. ``is_first``: the page
-    has no earlier scan to compare with.
+    text; ``known_ms`` is when elements of an unrecorded one were first seen there. ``began_ms`` is when the run or the
+    batch began. ``is_first``: the page has no earlier scan to compare with.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -60,6 +60,11 @@ class PageWrite:
     unchanged: str = ""
     barriers: tuple[BarrierOnPage, ...] = ()
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Its keys: its own, and those of its component barriers unless it is unchanged."""
+        return (self.key,) if self.unchanged else (self.key, *(one.key for one in self.barriers))
+
 
 @dataclass(frozen=True, slots=True)
 class TallyWrite:

@@ -36,10 +36,7 @@ _TRANSIENT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class HashWrite:
-    """``HSET key fields``; ``only_existing`` creates no hash. ``counter`` is a further field, which grows by 1.
-
-    The counter is written by the same command, since each command indexes the hash again (decision 0041).
-    """
+    """``HSET key fields``; ``only_existing`` creates no hash. ``counter`` grows by 1 in it (decision 0042)."""
 
     key: str
     fields: Mapping[str, str | bytes | int | float]
@@ -143,18 +140,20 @@ def with_barriers(write: Write) -> Write:
 
 def write_keys(write: Write) -> tuple[str, ...]:
     """Return the keys of a write: its own, and those of a page's component barriers unless it is unchanged."""
-    if isinstance(write, PageWrite) and not write.unchanged:
-        return (write.key, *(one.key for one in write.barriers))
-    return (write.key,)
+    return write.keys if isinstance(write, PageWrite) else (write.key,)
+
+
+def _hash_args(write: HashWrite) -> list[Arg]:
+    flat: list[Arg] = [item for pair in write.fields.items() for item in pair]
+    if write.counter:
+        return ["COUNTED", 1 + len(flat), write.counter, *flat]
+    return ["HSETXX" if write.only_existing else "HSET", len(flat), *flat]
 
 
 def write_args(write: Write) -> list[Arg]:
     """Return finish.lua's arguments for a write: its command, the number of values, the values."""
     if isinstance(write, HashWrite):
-        flat: list[Arg] = [item for pair in write.fields.items() for item in pair]
-        if write.counter:
-            return ["COUNTED", 1 + len(flat), write.counter, *flat]
-        return ["HSETXX" if write.only_existing else "HSET", len(flat), *flat]
+        return _hash_args(write)
     if isinstance(write, CounterWrite):
         return ["HINCRBY", 2 * len(write.sums), *(item for pair in write.sums.items() for item in pair)]
     if isinstance(write, EventWrite):

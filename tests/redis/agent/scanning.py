@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from itertools import chain
 from typing import Any, cast
 
@@ -84,11 +84,9 @@ async def apply(redis: Redis, commit: Commit) -> None:
         match write:
             case HashWrite(key, fields, _, counter):
                 await redis.execute_command("HSET", key, *chain.from_iterable(fields.items()))
-                if counter:
-                    await redis.execute_command("HINCRBY", key, counter, 1)
+                await _increase(redis, key, {counter: 1} if counter else {})
             case CounterWrite(key, sums):
-                for field, by in sums.items():
-                    await redis.execute_command("HINCRBY", key, field, by)
+                await _increase(redis, key, sums)
             case ExpiryWrite(key, ttl_s):
                 await redis.expire(key, ttl_s)
             case EventWrite(key, line):
@@ -104,6 +102,11 @@ async def apply(redis: Redis, commit: Commit) -> None:
         async with open_stream(redis, keys) as stream:
             delivery = await started(redis, keys, "counted")
             assert await stream.finish(delivery, commit=Commit(commit.result, tuple(counted))) == "committed"
+
+
+async def _increase(redis: Redis, key: str, sums: Mapping[str, int]) -> None:
+    for field, by in sums.items():
+        await redis.execute_command("HINCRBY", key, field, by)
 
 
 async def hash_of(redis: Redis, key: str) -> dict[str, str]:

@@ -29,7 +29,8 @@ def component_writes(
     if result.status not in {"scanned", "partial"}:
         return []
     here = components_of(result)
-    is_partial, trimmed = result.status != "scanned", {finding.rule for finding in result.findings if finding.is_trimmed}
+    is_partial = result.status != "scanned"
+    trimmed = {finding.rule for finding in result.findings if finding.is_trimmed}
     barriers = [_on_page(one, keys, recalled.known_ms.get(issue_id, 0)) for issue_id, one in here.items()]
     barriers += [
         BarrierOnPage(keys.barrier(issue_id), issue_id, 0, never_less=_is_unsure(rule, is_partial, trimmed))
