@@ -189,7 +189,7 @@ class JobStream:
 
     async def _committed(
         self, delivery: Delivery, keys: Sequence[str], args: Sequence[Arg], writes: Iterable[Write]
-    ) -> bytes:
+    ) -> Any:
         keys, args = list(keys), list(args)
         for write in writes:
             keys.extend(write_keys(write))

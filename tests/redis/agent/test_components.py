@@ -83,7 +83,7 @@ async def test_an_unchanged_scan_indexes_its_record_once_and_no_component(site: 
 
 async def last_indexed(site: Site, index: str) -> int:
     """The number that RediSearch gave to the hash indexed last; it numbers a hash again each time."""
-    info = await site.redis.execute_command("FT.INFO", index)
+    info = cast("list[Any]", await site.redis.execute_command("FT.INFO", index))
     return int(dict(zip(info[::2], info[1::2], strict=True))[b"max_doc_id"])
 
 
