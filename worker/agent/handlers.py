@@ -6,7 +6,9 @@ one step; nothing is written before. ``worker/resources.py`` opens their resourc
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -58,7 +60,10 @@ class KeeperOf(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScanJobs:
-    """Runs scans. Screenshots are kept for ``shot_ttl_s``; ``try_fixes`` allows trying fixes on the pages."""
+    """Runs scans. Screenshots are kept for ``shot_ttl_s``; ``try_fixes`` allows trying fixes on the pages.
+
+    ``batch_pages`` limits the batch scans whose pages are loaded: the next one waits without a slot of its host.
+    """
 
     graph: ScanGraph
     keys: Keys
@@ -66,6 +71,7 @@ class ScanJobs:
     shot_ttl_s: int
     try_fixes: bool = False
     keeper_of: KeeperOf | None = None
+    batch_pages: asyncio.Semaphore | None = None
 
     async def run(self, ctx: JobContext, payload: JsonObject) -> Commit:
         """Scan one page: ``payload`` is a ``ScanRequest``. A page that cannot be loaded also gives a result.
@@ -75,16 +81,17 @@ class ScanJobs:
         request = parse_request(payload)
         job_id = str(ctx["job_id"])
         batch = str(ctx.get("batch") or "")
+        lane = ctx.get("lane", Lane.BATCH)
         context = ScanContext(
             secrets=self._with_keeper(await self.load_secrets(job_id), request, batch),
             on_progress=ctx.get("progress"),
             before_load=ctx.get("check_paused"),
             submitted_ms=int(ctx.get("score") or 0),
             batch=batch,
+            turn=self.batch_pages if self.batch_pages and lane == Lane.BATCH else nullcontext(),
         )
-        with serving(job_id, ctx.get("lane", Lane.BATCH)):
+        with serving(job_id, lane):
             state = await self.graph.run(job_id, request, context)
-        lane = ctx.get("lane", Lane.BATCH)
         commit = scan_commit(
             state,
             self.keys,

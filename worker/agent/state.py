@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -96,13 +97,14 @@ class RunContext:
 class ScanContext(RunContext):
     """The secrets of a page behind a login, never logged; the job's submission time (Redis time) and batch.
 
-    ``before_load`` raises ``Paused`` once the job is paused.
+    ``before_load`` raises ``Paused`` once the job is paused. The page is loaded within ``turn``.
     """
 
     secrets: Secrets | None = None
     before_load: BeforeLoad | None = None
     submitted_ms: int = 0
     batch: str = ""
+    turn: AbstractAsyncContextManager[None] = field(default_factory=nullcontext)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -56,6 +57,23 @@ async def test_a_result_that_has_expired_is_an_error_of_its_own(client: Client, 
     results = {result.job_id: result async for result in client.as_completed(ids, timeout_s=WAIT_S)}
     assert {job_id: result.is_expired for job_id, result in results.items()} == {ids[0]: True, ids[1]: False}
     assert (results[ids[0]].kind, results[ids[0]].state) == ("double", JobState.CANCELLED)
+
+
+async def test_a_job_whose_end_a_failover_lost_after_its_event_is_awaited_again(
+    client: Client, redis_url: str, keys: Keys, redis: Redis
+) -> None:
+    job_id = (await client.submit("double", {"n": 4})).job_id
+    waiting = asyncio.create_task(client.wait(job_id, timeout_s=WAIT_S))
+    lost = json.dumps({"v": 1, "event": "job.succeeded", "job_id": job_id})
+    for _ in range(3):  # the first one may come before the client reads
+        await redis.xadd(keys.events, {"event": lost})
+        await asyncio.sleep(0.1)
+
+    async with running_worker(redis_url, keys, [double]):
+        result = await waiting
+
+    assert isinstance(result, FunctionResult)
+    assert result.value == 8
 
 
 async def test_what_has_ended_is_yielded_before_the_time_is_up(client: Client) -> None:

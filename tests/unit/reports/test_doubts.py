@@ -13,7 +13,8 @@ from producer.cli.scan.gate import Gate, exit_code
 from producer.contract import Doubt, ScanResult
 from producer.reports.doubts import MAX_LINES, doubt_lines, lines_by_kind
 from producer.reports.formats import FORMATS
-from producer.reports.page import page_of, summarise
+from producer.reports.page import page_of
+from producer.reports.summary import summarise
 from tests.unit.reports import sample_pages as sample
 
 SIGN_IN = Doubt(kind="sign-in", what="the page asks to sign in", certainty="likely")

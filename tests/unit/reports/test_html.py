@@ -15,8 +15,9 @@ from producer.contract import Assessment, Changes, Impact, Priority, ReviewPropo
 from producer.reports.formats import ReportContext, load_report
 from producer.reports.html import advice
 from producer.reports.html_trend import trend_of
-from producer.reports.page import page_of, refused_page, summarise
+from producer.reports.page import page_of, refused_page
 from producer.reports.site_days import Day
+from producer.reports.summary import summarise
 from producer.reports.wcag import criterion_name, criterion_url
 from tests.unit.reports import sample_pages as sample
 

@@ -109,9 +109,10 @@ class ScanGraph:
         """Scan the page."""
         context = runtime.context
         request = ScanRequest.model_validate_json(state["request"])
-        audit = await self._engine.audit(
-            request, secrets=context.secrets, on_progress=context.on_progress, before_load=context.before_load
-        )
+        async with context.turn:
+            audit = await self._engine.audit(
+                request, secrets=context.secrets, on_progress=context.on_progress, before_load=context.before_load
+            )
         result = trim(audit.result, AUDIT_BYTES)
         return {"result": result.model_dump_json(), "shots": pack_shots(audit.shots)}
 

@@ -190,7 +190,7 @@
     passwords: seen("input[type=password i]").length,
     new_passwords: all("input[autocomplete~=new-password i]").length,
     has_captcha: seen(".g-recaptcha, .h-captcha, .cf-turnstile, #challenge-form, #challenge-stage, #px-captcha, " +
-      "iframe[src*=captcha i], iframe[src*='challenges.cloudflare.com']").length > 0,
+      "iframe[src*=captcha i], iframe[src*='challenges.cloudflare.com'], iframe[src*=_Incapsula_Resource]").length > 0,
     links: all("a[href]").length,
     frames,
     embedded,
