@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from redis.asyncio import Redis
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from producer.client.client import Client
 from producer.contract import ScanRequest
@@ -29,7 +30,7 @@ FOCUSED = "(document.activeElement.textContent.trim() || document.activeElement.
 MOST_STOPS = 80
 PATHS = (
     "/",
-    "/?since=2026-01-01",
+    "/refused",
     "/sites/shop.example",
     f"/barriers/{WORST}",
     "/pages?url=https://shop.example/cart",
@@ -64,8 +65,23 @@ async def shop_at_port(redis_url: str, keys: Keys) -> AsyncGenerator[tuple[Clien
         await client.submit("find_pages", {"sitemaps": ["https://shop.example/"], "batch": "map"}, job_id="map.pages")
         with TemporaryDirectory() as folder:  # on loopback nobody needs to sign in, but the form is there
             add_account(f"{folder}/passwords", "anna", "operator", "correct horse battery")
-            async with at_port(app_over(client, accounts=Accounts(f"{folder}/passwords"))) as port:
+            async with at_port(refusing(app_over(client, accounts=Accounts(f"{folder}/passwords")))) as port:
                 yield client, port
+
+
+def refusing(app: ASGIApp) -> ASGIApp:
+    """Serve at ``/refused`` the page that a form without its token gets; with status 200, or it is not scanned."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            await send({**message, "status": 200} if message["type"] == "http.response.start" else message)
+
+        if scope.get("path") == "/refused":
+            await app({**scope, "path": "/scan", "method": "POST"}, receive, sending)
+        else:
+            await app(scope, receive, send)
+
+    return serve
 
 
 async def go_to(page: OpenPage, words: str) -> None:
