@@ -19,7 +19,7 @@ from producer.reports.html_trend import TREND_DAYS, Part, stacked, trend_of
 from producer.reports.page import WORST_FIRST
 from producer.reports.site_days import recent_scans, site_trend
 from producer.stored.waivers import Waivers
-from producer.views.board import batches_now
+from producer.views.board import newest_batches
 from producer.web.desk import Desk, Shown
 from producer.web.past import Barrier, SiteRow, Wanted
 
@@ -46,7 +46,7 @@ async def overview(desk: Desk, request: Request) -> Shown:
     )
     with redis_errors(desk.client.settings, None):
         days = await site_trend(desk.client.redis, desk.client.keys, "", newest=TREND_READ)
-        batches = await batches_now(desk.client)
+        batches = [one for one in await newest_batches(desk.client) if not one.finished_ms]
         queue = await desk.client.queue()
     facts = {
         "sites": shown,

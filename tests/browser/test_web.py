@@ -49,6 +49,13 @@ PATHS = (
     "/scan",
     "/sign-in",
 )
+WALK = (
+    ("shop.example", "Worst pages"),
+    ("https://shop.example/cart", "2 findings"),
+    *(("Queue", "Lanes"), ("web", "Newest pages"), ("Scan", "Addresses"), ("Compare", "Before")),
+    *(("Ask", "Question"), ("Usage", "Model calls")),
+)
+"""Links on the way from the overview through every kind of page, each with words of the page that it opens."""
 LOOKS = tuple((width, scheme) for width in (320, 1280) for scheme in ("light", "dark"))
 
 
@@ -118,6 +125,8 @@ async def test_the_keyboard_alone_finds_reads_and_waives_the_worst_barrier(redis
             await page.write("a new shop in March")
             await press_enter(page, "Waive", then="the barrier no longer counts")
             await press_enter(page, "Overview", then="1 component barrier open")
+            for words, then in WALK:
+                await press_enter(page, words, then=then)
 
         [waiver] = await Waivers(client).all()
 
@@ -140,8 +149,8 @@ async def test_our_own_scan_finds_nothing_on_any_page_and_doubts_none(
 ) -> None:
     found: dict[str, list[str]] = {}
     async with shop_at_port(redis_url, keys) as (_, port):
-        # Every page in two looks, every second one in each of the others, so that a run takes a minute.
-        for path in PATHS if (width == 320) == (scheme == "dark") else PATHS[::2]:
+        # Every page in two looks, every third one in each of the others, so that a run takes a minute.
+        for path in PATHS if (width == 320) == (scheme == "dark") else PATHS[::3]:
             if about := await scanned(engine, f"http://127.0.0.1:{port}{path}", width, scheme, ["axe"]):
                 found[path] = about
 

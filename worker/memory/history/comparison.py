@@ -169,6 +169,8 @@ def _is_partial(old: PageState, new: PageState) -> bool:
 
 def _with_components(old: ScanRecord, new: ScanRecord) -> ScanRecord:
     """Return a record of an earlier release with the components of the rules whose elements ``new`` still has."""
+    if all(one.components for one in old.findings):
+        return old
     by_rule = {one.rule: one for one in new.findings if not one.is_trimmed}
     findings = tuple(
         replace(one, components=by_rule[one.rule].components)
