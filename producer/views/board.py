@@ -108,6 +108,17 @@ class Board:
     events: tuple[Happening, ...] = ()
 
 
+async def newest_batches(client: Client, *, limit: int = BATCHES_READ) -> list[BatchInfo]:
+    """Return the newest batches whose counters are still kept, newest first."""
+    redis, keys = cast("Any", client.redis), client.keys
+    names = [raw.decode() for raw in await redis.zrevrange(keys.batches, 0, limit - 1)]
+    async with redis.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.hgetall(keys.batch(name))
+        counters = await pipe.execute() if names else []
+    return [BatchInfo.of(name, fields) for name, fields in zip(names, counters, strict=True) if fields]
+
+
 async def read_board(client: Client) -> Board:
     """Read the board; raises ``RedisUnreachable`` or ``RedisUnsuitable``."""
     redis, keys = cast("Any", client.redis), client.keys

@@ -46,8 +46,11 @@ def issue_id(name: str) -> str:
 class Site:
     """Scans pages of one site: each is recalled and committed by the workers' code, through the real finish.lua."""
 
-    def __init__(self, redis: Redis, keys: Keys, history: History, *, first: int = 0) -> None:
+    def __init__(
+        self, redis: Redis, keys: Keys, history: History, *, first: int = 0, host: str = "shop.example"
+    ) -> None:
         """``first``: how many jobs this Redis has had before."""
+        self._host = host
         self.redis = redis
         self.keys = keys
         self.history = history
@@ -71,7 +74,7 @@ class Site:
         A page's first scan need not look back. ``at_ms`` is when it was seen, without which it is Redis' time.
         """
         self._count += 1
-        url = "" if "html" in payload else f"https://shop.example{path}"
+        url = "" if "html" in payload else f"https://{self._host}{path}"
         result = scan_result(*findings, url=url, status=status, group=group)
         request = ScanRequest.model_validate({"url": url or None, "group": group, "assess": False, **payload})
         state: Any = {**new_state(f"job-{self._count}", request.model_dump_json()), "result": result.model_dump_json()}

@@ -45,6 +45,11 @@ def exact_tag(value: str) -> str:
     return _DIGEST_MARK + sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
 
+def is_digest(tag: str) -> bool:
+    """Return whether a tag made by ``exact_tag`` is not the value itself."""
+    return tag.startswith(_DIGEST_MARK)
+
+
 async def ensure_index(index: AsyncSearchIndex) -> None:
     """Create ``index`` unless it exists; add missing fields to one of an earlier release.
 
