@@ -38,8 +38,8 @@ ABOUT: Final[Mapping[str, tuple[str, ...]]] = {
     "aaa1bf": ("live-autoplay",),
     "4c31df": ("live-autoplay",),
     "ffbc54": ("live-shortcut",),
-    "ucwvc8": (),
-    "off6ek": (),
+    "ucwvc8": ("live-page-language",),
+    "off6ek": ("live-part-language",),
     "efbfc7": (),
     "fd3a94": ("live-same-name",),
 }

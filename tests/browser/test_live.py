@@ -67,14 +67,18 @@ customElements.define("x-card", class extends HTMLElement {
 document.addEventListener("keydown", (event) => { if (event.ctrlKey && event.key === "j") document.title += "!" })
 </script>"""
 
-WRONG_HOVER = """<p><a href=/a?1>Contact us</a> <a href=/a?2>Contact us</a></p><style>.tip{position:absolute;
+WRONG_HOVER = """<p lang=de>This sentence is in English.</p>
+<p><a href=/a?1>Contact us</a> <a href=/a?2>Contact us</a></p><style>.tip{position:absolute;
 display:none;top:60px;background:#fff} .gap:hover .tip,.over:hover .tip{display:block}
 .gap .tip{top:220px;pointer-events:none}</style>
 <div style="position:relative"><button class=gap>Gap<span class=tip>Goes</span></button></div>
 <div style="position:relative"><button class=over>Over
 <span class=tip style="top:15px;width:200px;height:60px">Stays</span></button>
 <p>Text that is covered by what appears there.</p></div>"""
-RIGHT_HOVER = """<p><a href=/a?1>Contact us</a> by post, <a href=/a?2>Contact us</a> by telephone,
+RIGHT_HOVER = """<p lang=de>Dieser Satz ist auf Deutsch.
+<code lang=de>This is not a sentence at all.</code> <span hidden>Nobody reads this sentence.</span>
+<b lang=en>This one is in English.</b></p>
+<p><a href=/a?1>Contact us</a> by post, <a href=/a?2>Contact us</a> by telephone,
 <a href=/a?2#x>Contact us</a></p>
 <style>.tip{display:none;background:#fff} .near:hover .tip{display:block}</style>
 <button class=near title=T>Near<span class=tip>Stays</span></button>
@@ -168,7 +172,11 @@ async def test_what_goes_under_the_pointer_and_links_of_one_name_need_review(eng
     wrong, right = await asyncio.gather(scan(engine, WRONG_HOVER), scan(engine, RIGHT_HOVER))
 
     found = live(wrong)
-    assert set(found) == {"live-hover", "live-same-name"}
+    assert set(found) == {"live-hover", "live-same-name", "live-part-language"}
+    (node,) = found["live-part-language"].nodes
+    assert node.failure_summary.endswith(
+        '"This sentence is in English." is in English, but its language is marked as German'
+    )
     said = [node.failure_summary.rpartition(": ")[2] for node in found["live-hover"].nodes]
     assert said == [
         "it disappears when the pointer moves onto it",

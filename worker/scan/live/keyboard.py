@@ -34,23 +34,28 @@ _PATH_HEIGHT: Final = 4_000
 _LEAST_S: Final = 0.4
 
 
-async def run(hand: Hand) -> Outcome:
-    """Return the findings about the keyboard's path, and the path."""
-    outcome = Outcome()
+async def run(hand: Hand, outcome: Outcome) -> None:
+    """Find what the keyboard cannot do, and record its path."""
     tabbables = int(await hand.ask("sightlineKeys.tabbables()"))
     path = await walk(hand, until_left_s=_AFTER_WALK_S)
-    await _judge_end(hand, path, tabbables, outcome)
-    _judge_stops(path, outcome)
-    await _compare_pictures(hand, path, outcome)
-    await _find_unpressable(hand, path, outcome)
-    if path.end == "left":
-        await _find_clickables(hand, outcome)
-    await _draw(hand, path, outcome)
+    try:
+        _judge_stops(path, outcome)
+        await _judge_end(hand, path, tabbables, outcome)
+        await _compare_pictures(hand, path, outcome)
+        await _find_unpressable(hand, path, outcome)
+        if path.end == "left":
+            await _find_clickables(hand, outcome)
+        await _draw(hand, path, outcome)
+    finally:
+        _bound(outcome)
+
+
+def _bound(outcome: Outcome) -> None:
+    """Keep the first findings of each rule, and count the others."""
     for rule in CHECK.rules:
         mine = [one for one in outcome.found if one.rule == rule]
         outcome.more[rule] = len(mine[_MAX_NAMED:])
         outcome.found = [one for one in outcome.found if one.rule != rule or one in mine[:_MAX_NAMED]]
-    return outcome
 
 
 async def _judge_end(hand: Hand, path: Path, tabbables: int, outcome: Outcome) -> None:
