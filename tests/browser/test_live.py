@@ -198,6 +198,8 @@ async def test_a_trap_needs_review_and_a_dialog_that_escape_closes_does_not(engi
 BAD = {
     "traps every key": "<a href=#a>A</a><script>addEventListener('keydown', (e) => e.preventDefault(), true)</script>",
     "moves the focus": "<button id=a>A</button><button>B</button><script>setInterval(() => a.focus(), 20)</script>",
+    "takes two keys": "<a href=#a>A</a><a href=#b>B</a><script>let n = 0;"
+    "addEventListener('keydown', (e) => n++ < 2 && e.preventDefault(), true)</script>",
     "goes away on focus": "<a href=#a onfocus=\"location = '/gone'\">A</a><button>B</button>",
     "says so on focus": "<button onfocus='alert(1)'>A</button><button>B</button>",
     "lays itself out for ever": "<p>A<script>onresize = () => setInterval(() => document.body.append(1), 1)</script>",
@@ -215,6 +217,7 @@ async def test_pages_that_fight_back_are_scanned_all_the_same(engine: ScanEngine
     assert "live-trap" in trapped["traps every key"]
     assert "live-trap" in trapped["moves the focus"]
     assert "live-trap" not in trapped["goes away on focus"]
+    assert "live-trap" not in trapped["takes two keys"]
 
 
 async def test_more_stops_than_are_walked_are_said_to_be_there(
