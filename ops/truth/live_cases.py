@@ -40,7 +40,7 @@ ABOUT: Final[Mapping[str, tuple[str, ...]]] = {
     "ffbc54": ("live-shortcut",),
     "ucwvc8": ("live-page-language",),
     "off6ek": ("live-part-language",),
-    "efbfc7": (),
+    "efbfc7": ("live-motion",),
     "fd3a94": ("live-same-name",),
 }
 """ACT rules, and the live rules that decide them; empty where there is no live rule yet."""

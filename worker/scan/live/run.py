@@ -16,7 +16,7 @@ from producer.contract.live import LivePath, LiveReport
 from worker.scan.axe import AxeReport, tags_of
 from worker.scan.cdp import CallFailed, CallTimedOut
 from worker.scan.journey.fence import Fence
-from worker.scan.live import autoplay, hover, keyboard, language, reflow, same_name, shortcuts, spacing, zoom
+from worker.scan.live import autoplay, hover, keyboard, language, motion, reflow, same_name, shortcuts, spacing, zoom
 from worker.scan.live.check import MAX_PICTURE_BYTES, Check, Found, Hand, Outcome
 from worker.scan.live.report import make_findings, read_rules
 from worker.scan.page import Page, ScriptFailed
@@ -34,6 +34,7 @@ _SCRIPTS: Final = {
     "zoom": ("live_text",),
     "spacing": ("live_text",),
     "reflow": ("live_text",),
+    "motion": ("live_motion",),
     "same-name": ("live_links",),
     "language": ("live_language",),
     "hover": ("live_hover",),
@@ -41,6 +42,7 @@ _SCRIPTS: Final = {
     "shortcuts": ("live_keys",),
 }
 CHECKS: Final[tuple[Check, ...]] = (
+    motion.CHECK,
     same_name.CHECK,
     language.CHECK,
     autoplay.CHECK,
