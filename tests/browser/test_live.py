@@ -98,6 +98,7 @@ async def test_what_the_keyboard_cannot_do_needs_review_with_what_it_looked_like
     assert "Covered" in texts["live-focus-covered"][0]
     assert "Second" in texts["live-focus-order"][0]
     assert any("Bare" in text for text in texts["live-focus-visible"])
+    assert any('id="lost"' in text for text in texts["live-focus-visible"])
     assert {re.search(r'id="(\w+)"', text)[1] for text in texts["live-keyboard"]} == {"mute", "dead", "lost"}  # pyright: ignore[reportOptionalSubscript]
     shown = next(node for node in of["live-focus-visible"].nodes if "Bare" in node.snippet)
     assert found.shots[shot_name(shown.fingerprint, "before")] == found.shots[shot_name(shown.fingerprint, "after")]

@@ -88,7 +88,8 @@ def _judge_stops(path: Path, outcome: Outcome) -> None:
     for one in path.dropped.values():
         if one.is_asked:
             why = f'"{one.name}" loses the focus as soon as it receives it'
-            outcome.found.append(Found(KEYBOARD, why, (one.number,), keys=("Tab",)))
+            # WCAG's failure F55 is one of both criteria.
+            outcome.found += [Found(rule, why, (one.number,), keys=("Tab",)) for rule in (KEYBOARD, VISIBLE)]
     for number, stop in enumerate(path.stops, start=1):
         facts = stop.facts
         if not facts["isAsked"]:
