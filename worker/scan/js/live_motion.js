@@ -95,7 +95,8 @@
     observer.observe(document, { subtree: true, childList: true, characterData: true, attributes: true, attributeFilter: ["style", "class", "src", "transform", "hidden"] });
     const rotating = [...elements()].filter((element) => ROTATES.test(classes(element)) && counts(element)).slice(0, 20);
     for (const one of rotating) for (const inner of [one, ...one.querySelectorAll("*")].slice(0, 40)) add(inner);
-    let until = rotating.length > 0 ? longMs : shortMs;
+    // Nothing changes by itself where no script runs; those of event attributes run when something is done.
+    let until = document.scripts.length === 0 ? 0 : rotating.length > 0 ? longMs : shortMs;
     for (let now = 0; now < until; now = performance.now() - begun) {
       for (const [element, seen] of watched) {
         if (!element.isConnected || !isShown(element)) { if (seen.state !== "") { seen.times.push(now); seen.state = ""; } continue; }
