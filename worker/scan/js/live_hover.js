@@ -24,7 +24,9 @@
     return [...found].filter((selector) => selector !== "*" && CSS.supports(`selector(${selector})`)).slice(0, 50);
   };
   const triggers = (most) => {
-    const selectors = [LIKELY, ...hovered()].join(",");
+    // Without scripts only styles and event attributes show anything.
+    const likely = document.scripts.length > 0 ? LIKELY : "[onmouseover],[onmouseenter],[onpointerenter]";
+    const selectors = [likely, ...hovered()].join(",");
     const found = [];
     for (const element of elements()) {
       if (found.length >= most) break;
