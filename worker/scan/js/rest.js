@@ -118,6 +118,9 @@
   // A paused animation may go on being drawn at another moment of it. For pictures its styles are put in its place, once
   // axe-core has read the page's own ones and no script of the page sees it.
   const held = new Set();
+  // Those that a visitor would see for longer than WCAG 2.2.2 allows without a control: live_motion.js.
+  const SEEN_MS = 5000;
+  const long = new Set();
   const hold = () => {
     if (hasScripts() && !Object.hasOwn(globalThis, "sightlineFrozen")) return;
     for (const animation of held) {
@@ -132,6 +135,7 @@
     if (animation.playState !== "running" || !animation.effect) return false;
     const timing = animation.effect.getComputedTiming();
     const isTimed = animation.timeline instanceof DocumentTimeline;
+    if (isTimed && timing.endTime > SEEN_MS) long.add(animation);
     try {
       if (!isTimed || (Number.isFinite(timing.endTime) && timing.endTime <= LONGEST_MS && animation.playbackRate !== 0)) {
         animation.finish();
@@ -179,6 +183,7 @@
     restore,
     drawn,
     hold,
+    long: () => [...long],
     changes,
     // Without scripts only lazy images and frames wait to be seen.
     survey: () => ({

@@ -16,7 +16,7 @@ from producer.contract.live import LivePath, LiveReport
 from worker.scan.axe import AxeReport, tags_of
 from worker.scan.cdp import CallFailed, CallTimedOut
 from worker.scan.journey.fence import Fence
-from worker.scan.live import autoplay, hover, keyboard, reflow, same_name, shortcuts, spacing, zoom
+from worker.scan.live import autoplay, hover, keyboard, language, motion, reflow, same_name, shortcuts, spacing, zoom
 from worker.scan.live.check import MAX_PICTURE_BYTES, Check, Found, Hand, Outcome
 from worker.scan.live.report import make_findings, read_rules
 from worker.scan.page import Page, ScriptFailed
@@ -34,13 +34,17 @@ _SCRIPTS: Final = {
     "zoom": ("live_text",),
     "spacing": ("live_text",),
     "reflow": ("live_text",),
+    "motion": ("live_motion",),
     "same-name": ("live_links",),
+    "language": ("live_language",),
     "hover": ("live_hover",),
     "keyboard": ("live_keys",),
     "shortcuts": ("live_keys",),
 }
 CHECKS: Final[tuple[Check, ...]] = (
+    motion.CHECK,
     same_name.CHECK,
+    language.CHECK,
     autoplay.CHECK,
     zoom.CHECK,
     spacing.CHECK,
@@ -121,19 +125,19 @@ class _Run:
                 return
             self._take(check, outcome, wanted)
 
-    async def _one(self, check: Check, until_s: float) -> Outcome | None:
+    async def _one(self, check: Check, until_s: float) -> Outcome:
+        """Run a check and return its outcome, incomplete if it fails or takes too long."""
+        outcome = Outcome()
         hand = self._hand.using(*_SCRIPTS[check.name], left_s=lambda: until_s - time.monotonic())
         try:
-            return await check.run(hand)
+            await check.run(hand, outcome)
         except CallTimedOut:
-            self.left_out[check.name] = f"it did not end within {check.most_s:.0f} s"
+            outcome.left_out = outcome.left_out or f"it did not end within {check.most_s:.0f} s"
         except (CallFailed, ScriptFailed) as error:
-            self.left_out[check.name] = str(error)[:200]
-        return None
+            outcome.left_out = str(error)[:200]
+        return outcome
 
-    def _take(self, check: Check, outcome: Outcome | None, wanted: set[str]) -> None:
-        if outcome is None:
-            return
+    def _take(self, check: Check, outcome: Outcome, wanted: set[str]) -> None:
         self.ran.append(check.name)
         self._found += [one for one in outcome.found if one.rule in wanted]
         self._more |= outcome.more
