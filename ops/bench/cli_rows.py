@@ -36,7 +36,7 @@ RUN: Final = ("-m", "producer.cli.main")
 
 
 def start(bench: Bench) -> list[Row]:
-    """Measure each command from start to exit beside its unavoidable imports, in turns; each run is a new process."""
+    """Measure each command from start to exit, alternating with its unavoidable imports; each run is a new process."""
     took_ms: dict[str, list[float]] = {name: [] for name in ("floor", *COMMANDS)}
     for _ in range(STARTS):
         took_ms["floor"].append(_timed(bench.url, FLOOR))

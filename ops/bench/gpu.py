@@ -1,9 +1,9 @@
-"""Measures how busy the GPU is while calls wait, and how long a hand-over takes: ``python ops/bench/run.py gpu``.
+"""Measures how busy the GPU is while calls wait, and how long it idles between two: ``python ops/bench/run.py gpu``.
 
 Jobs of one model call each wait in the queue; worker processes run them against one stub of an Ollama with one chat
-slot. All numbers come from the stub's own journal. Busy share: the part of the time during which calls ran, from the
-first call's arrival to the last one's, since calls wait all that time. Hand-over: from the end of one call to the
-arrival of the next.
+slot. All numbers come from the stub's own journal. Busy share: the fraction of the time from the first call's arrival
+to the last one's in which a call ran; calls wait all that time. Hand-over: from the end of one call to the arrival of
+the next.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Measured:
 
 
 def measure(journal: Sequence[Call]) -> Measured:
-    """Return the measurements of a run in which calls waited until the last one began. Pure."""
+    """Return the measurements of a run; calls must have been waiting until the last one began. Pure."""
     calls = sorted(journal, key=lambda call: call.arrived)
     gaps = [after.arrived - before.ended for before, after in pairwise(calls)]
     return Measured(
@@ -59,7 +59,7 @@ def measure(journal: Sequence[Call]) -> Measured:
 
 
 def gpu(bench: Bench) -> list[Row]:
-    """Measure once, regardless of the rounds: the medians are over hundreds of hand-overs."""
+    """Measure once, whatever the number of rounds: the medians are over hundreds of hand-overs."""
     bench.fresh()
     return [row_of(measure(asyncio.run(_run(bench))))]
 

@@ -1,6 +1,6 @@
 """The rows about the data that scans leave in Redis, and the cost of their commits, with component barriers.
 
-Scans are committed by the worker's own writes through finish.lua; nothing is scanned. Methods in words: README.md.
+Scans are committed by the worker's own writes through finish.lua; nothing is scanned. README.md describes the methods.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def finished(bench: Bench) -> list[Row]:
 
 
 def commits(bench: Bench) -> list[Row]:
-    """Measure commits of scans without changes, one after the other, without and with component barriers."""
+    """Measure commits of scans without changes, one at a time, without and with component barriers."""
     bench.fresh()
     without, with_them = asyncio.run(_commits(bench.url))
     row = Row(f"commit of an unchanged scan of 60 elements: plain; of {COMPONENTS} component barriers", "p50 ms")
@@ -88,7 +88,7 @@ def _findings(*, has_components: bool = True) -> Sequence[Finding]:
 
 
 async def _nights(url: str) -> tuple[int, int, dict[str, int]]:
-    """Return the bytes after one scan and after all, as finish.lua leaves them, and the latter by kind of key."""
+    """Return the bytes after the first scan and after all of them, and the latter by kind of key."""
     from tests.support.component_scans import Site  # noqa: PLC0415  the tests' writer of what workers write
 
     found, sizes = _findings(), list[dict[str, int]]()

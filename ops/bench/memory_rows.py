@@ -1,7 +1,7 @@
 """The rows about the memories: search among 100,000 scans, cache hits. A scan's memory: growth_rows.py.
 
-The vectors are synthetic: unit vectors of 768 numbers in clusters, as pages of one template are, since no embedding
-model runs here and the time of a search depends on their number and length. Methods in words: README.md.
+No embedding model runs here: the vectors are synthetic, unit vectors of 768 numbers in clusters, like pages of one
+template. The time of a search depends only on their number and length. README.md describes the methods.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ async def _search(url: str) -> dict[str, float]:
 
 
 def clustered(chance: np.random.Generator, count: int, *, centres: Matrix | None = None) -> Matrix:
-    """Return unit vectors around ``centres``, or around new ones."""
+    """Return unit vectors clustered around ``centres``, or around new ones."""
     if centres is not None:
         middles = centres
     else:

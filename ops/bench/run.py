@@ -3,9 +3,9 @@
 Rows: pickup drain submit recovery memory switched gpu scans start pages reports grouping history cache growth finished
 commits.
 
-All contenders use one embedded Redis, which nothing else uses. Prints the tables; ``--write`` puts them into
-RESULTS.md, and a plot of the rows with peers into results.svg. The exit code is 1 if a target is missed. Takes about
-ten minutes.
+All contenders use one embedded Redis, which nothing else uses. The tables are printed; ``--write`` also writes them to
+RESULTS.md, and a plot of the rows with peers to results.svg. The exit code is 1 if a target is missed. Takes about ten
+minutes.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def measure(names: list[str], *, rounds: int, fsync: str) -> tuple[list[Row], list[str]]:
-    """Return the rows, and lines about how they were measured."""
+    """Return the rows, and lines that describe the measurement."""
     rows: list[Row] = []
     with (
         tempfile.TemporaryDirectory() as folder,

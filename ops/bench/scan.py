@@ -1,4 +1,4 @@
-"""Measures scans per minute beside pa11y-ci (axe runner) and @axe-core/cli: same pages, rules and cores, in one run.
+"""Measures scans per minute beside pa11y-ci (axe runner) and @axe-core/cli on the same pages, rules and cores.
 
 The sample shop is served on loopback by a separate process. Each tool scans the same addresses, two at a time: ours
 through the queue (submit to last result, one worker already up), pa11y-ci with ``concurrency: 2``, @axe-core/cli as two
@@ -175,7 +175,7 @@ def scan_axe_cli(urls: list[str], folder: Path) -> float:
 
 
 def resident_mb(pid: int, *, generations: int = 6) -> float:
-    """Return the resident memory of a process and its children, MB (Linux); ``generations`` 0 leaves them out."""
+    """Return the resident memory in MB of a process and its descendants (Linux); ``generations`` 0 excludes those."""
     listing = subprocess.run(["ps", "-eo", "pid,ppid,rss"], capture_output=True, text=True, check=True).stdout
     rows = [tuple(map(int, line.split())) for line in listing.splitlines()[1:]]
     family, total_kb = {pid}, 0

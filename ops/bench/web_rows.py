@@ -75,7 +75,7 @@ def _beside(alone: float, one: float, all_of_them: float) -> Row:
 
 
 def paths(number: int = 7) -> dict[str, str]:
-    """Return the addresses that are measured, by name; each ``number`` has a site that was not requested before."""
+    """Return the addresses that are measured, by name; each ``number`` is a site not requested before."""
     site = number % SITES
     return {
         "overview": "/",
