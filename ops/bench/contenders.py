@@ -104,7 +104,7 @@ SIGHTLINE: Final = Contender("sightline", (), "lease of 10 s, looked for every 2
 SAQ: Final = Contender(
     "saq",
     ("saq[redis]==0.26.4", "redis==7.4.1", "hiredis==3.5.0", "typing_extensions==4.16.0"),
-    "swept every 60 s, once past its time-out; then dead unless retries > 1",
+    "swept every 60 s once past its timeout; then dead unless retries > 1",
     _left_in_saq,
 )
 TASKIQ: Final = Contender(

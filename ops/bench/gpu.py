@@ -31,7 +31,7 @@ CALL_MS: Final = 200
 DEADLINE_S: Final = 3 * JOBS * CALL_MS / 1000
 MUST_BUSY: Final = 0.97
 MUST_HAND_OVER_MS: Final = 5.0
-TITLE: Final = f"GPU busy while anyone waits, {WORKERS} workers, {JOBS} jobs of one call of {CALL_MS} ms"
+TITLE: Final = f"GPU busy while calls wait: {WORKERS} workers, {JOBS} jobs of one {CALL_MS} ms call"
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ def gpu(bench: Bench) -> list[Row]:
 
 
 def row_of(found: Measured) -> Row:
-    """Return the row and its verdicts. Pure."""
+    """Return the row with its targets. Pure."""
     row = Row(TITLE, "share; hand-over p50 / p99 ms")
     hand_over = f"{found.hand_over_p50_ms:.2f} / {found.hand_over_p99_ms:.2f}"
     row.values[SIGHTLINE.name] = f"{found.busy_share:.1%}; {hand_over}"
-    row.verdicts = [
+    row.targets = [
         (f"{found.busy_share:.1%}, must be ≥ {MUST_BUSY:.0%}", found.busy_share >= MUST_BUSY),
         (
             f"hand-over p50 {found.hand_over_p50_ms:.2f} ms, must be < {MUST_HAND_OVER_MS:g} ms",

@@ -48,7 +48,7 @@ def growth(bench: Bench) -> list[Row]:
     )
     parts = ", ".join(f"{name} {size // PAGES:,}" for name, size in sorted(of_keys.items()))
     row.values = {"sightline": f"{many // PAGES:,}; after one scan {one // PAGES:,}; by key: {parts}"}
-    row.verdicts = [(f"{many / one:.2f} times one scan's, must be ≤ {GROWTH_MUST}", many <= GROWTH_MUST * one)]
+    row.targets = [(f"{many / one:.2f} times one scan's, must be ≤ {GROWTH_MUST}", many <= GROWTH_MUST * one)]
     return [row]
 
 
@@ -64,7 +64,7 @@ def finished(bench: Bench) -> list[Row]:
         "sightline": f"{taken:,} of Redis' memory, {taken * 100_000 / 1e6:.0f} MB for 100,000; by key: {parts}; "
         "the rest is the index"
     }
-    row.verdicts = [(f"{taken:,} bytes, must be < {ENDED_MUST:,}", taken < ENDED_MUST)]
+    row.targets = [(f"{taken:,} bytes, must be < {ENDED_MUST:,}", taken < ENDED_MUST)]
     return [row]
 
 

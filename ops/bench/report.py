@@ -27,7 +27,7 @@ def markdown(rows: Sequence[Row], about: Sequence[str]) -> str:
     lines += [f"| {row.title} | {row.unit} | {' | '.join(_cells(row, names))} |" for row in rows]
     lines += ["", "| target | |", "|---|---|"]
     lines += [
-        f"| {row.title}: {text} | {'met' if met else '**missed**'} |" for row in rows for text, met in row.verdicts
+        f"| {row.title}: {text} | {'met' if met else '**missed**'} |" for row in rows for text, met in row.targets
     ]
     return "\n".join(lines) + "\n"
 
@@ -45,7 +45,7 @@ def machine(server: dict[str, Any], *, fsync: str, rounds: int) -> list[str]:
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return [
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, {_processor()}, {platform.system()}",
-        f"load average at the start {load} (1, 5, 15 minutes): above 0.5, somebody else was using the machine",
+        f"load average at the start {load} (1, 5, 15 minutes): above 0.5, the machine was not idle",
         f"Python {platform.python_version()}, Redis {server['redis_version']} with appendfsync {fsync}",
         f"sightline {version(NAME)} with redis-py {version('redis')} and arq {version('arq')}; {pins}",
         f"{rounds} rounds, medians",

@@ -56,7 +56,7 @@ def main() -> int:
     if options.write:
         RESULTS.write_text(page)
         PLOT.write_text(svg(bars(rows)))
-    return 0 if all(met for row in rows for _, met in row.verdicts) else 1
+    return 0 if all(met for row in rows for _, met in row.targets) else 1
 
 
 def measure(names: list[str], *, rounds: int, fsync: str) -> tuple[list[Row], list[str]]:
