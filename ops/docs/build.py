@@ -21,7 +21,7 @@ PAGES = WORK / "pages"
 MENU = re.compile(r"[\w./-]+\.md\b")
 ANSI = re.compile(r"\x1b\[[\d;]*m")
 ZENSICAL = Path(sys.executable).with_name("zensical")
-PICTURE = re.compile(r"""(?:\]\(|src(?:set)?=")([\w./-]+\.(?:png|svg))""")
+PICTURE = re.compile(r"""(?:\]\(|src(?:set)?=")([\w./-]+\.(?:png|svg|webp))""")
 
 
 def menu() -> list[str]:
