@@ -23,17 +23,17 @@ from worker.limits.conversation_hold import Hold
 from worker.memory.checkpoints import FORGET, SCAN_TTL_S, STEP, conversation_saver, scan_saver
 
 
-class Talk(TypedDict):
+class Conversation(TypedDict):
     turns: Annotated[list[str], operator.add]
 
 
-def answer(state: Talk) -> Talk:
+def answer(state: Conversation) -> Conversation:
     return {"turns": [f"answer {len(state['turns'])}"]}
 
 
 def conversation(saver: BaseCheckpointSaver[Any]) -> Any:
     """A graph that answers each turn with its number."""
-    graph = StateGraph(Talk)
+    graph = StateGraph(Conversation)
     graph.add_node("answer", answer)
     graph.add_edge(START, "answer")
     graph.add_edge("answer", END)
@@ -49,7 +49,7 @@ async def keys_of(redis: Redis, keys: Keys) -> list[bytes]:
 
 
 async def test_a_conversation_goes_on_with_another_worker(redis: Redis, keys: Keys):
-    state: Talk = {"turns": []}
+    state: Conversation = {"turns": []}
     for turn in range(3):
         talk = conversation(await conversation_saver(redis, keys, ttl_s=600))
         state = await talk.ainvoke({"turns": [f"question {turn}"]}, thread(keys, "a"), durability="sync")

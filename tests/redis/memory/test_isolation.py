@@ -168,13 +168,13 @@ async def test_a_scan_makes_the_answers_of_its_own_site_old_and_no_other_s(
 # ------------------------------------------------------------------------------------------ conversations
 
 
-class Talk(TypedDict):
+class Conversation(TypedDict):
     said: str
 
 
 def talk_on(saver: Any) -> Any:
     """A graph that keeps what was said."""
-    graph = StateGraph(Talk)
+    graph = StateGraph(Conversation)
     graph.add_node("hear", lambda state: state)
     graph.add_edge(START, "hear")
     graph.add_edge("hear", END)
