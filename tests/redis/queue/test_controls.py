@@ -327,7 +327,7 @@ async def test_a_control_written_by_hand_is_shown_and_holds(client: Client, redi
 @pytest.mark.parametrize(
     ("kind", "name", "why"), [("lane", "fast", "expected one of interactive, batch"), ("host", "a b", "is not a host")]
 )
-def test_what_cannot_be_paused_is_refused(kind: str, name: str, why: str):
+def test_an_invalid_pause_is_refused(kind: str, name: str, why: str):
     with pytest.raises(InputError, match=why):
         control_of(kind, name)
 
