@@ -1,6 +1,6 @@
 """The rows about the data that scans leave in Redis, and the cost of their commits, with component barriers.
 
-Scans are committed by the worker's own writes through finish.lua; nothing is scanned. Methods in words: README.md.
+Scans are committed by the worker's own writes through finish.lua; nothing is scanned. README.md describes the methods.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def growth(bench: Bench) -> list[Row]:
     )
     parts = ", ".join(f"{name} {size // PAGES:,}" for name, size in sorted(of_keys.items()))
     row.values = {"sightline": f"{many // PAGES:,}; after one scan {one // PAGES:,}; by key: {parts}"}
-    row.verdicts = [(f"{many / one:.2f} times one scan's, must be ≤ {GROWTH_MUST}", many <= GROWTH_MUST * one)]
+    row.targets = [(f"{many / one:.2f} times one scan's, must be ≤ {GROWTH_MUST}", many <= GROWTH_MUST * one)]
     return [row]
 
 
@@ -79,12 +79,12 @@ def finished(bench: Bench) -> list[Row]:
         "sightline": f"{taken:,} of Redis' memory, {taken * 100_000 / 1e6:.0f} MB for 100,000; by key: {parts}; "
         "the rest is the index"
     }
-    row.verdicts = [(f"{taken:,} bytes, must be < {ENDED_MUST:,}", taken < ENDED_MUST)]
+    row.targets = [(f"{taken:,} bytes, must be < {ENDED_MUST:,}", taken < ENDED_MUST)]
     return [row]
 
 
 def commits(bench: Bench) -> list[Row]:
-    """Measure commits of scans without changes, one after the other, without and with component barriers."""
+    """Measure commits of scans without changes, one at a time, without and with component barriers."""
     bench.fresh()
     without, with_them = asyncio.run(_commits(bench.url))
     row = Row(f"commit of an unchanged scan of 60 elements: plain; of {COMPONENTS} component barriers", "p50 ms")
@@ -103,7 +103,7 @@ def _findings(*, has_components: bool = True) -> Sequence[Finding]:
 
 
 async def _nights(url: str) -> tuple[int, int, dict[str, int]]:
-    """Return the bytes after one scan and after all, as finish.lua leaves them, and the latter by kind of key."""
+    """Return the bytes after the first scan and after all of them, and the latter by kind of key."""
     from tests.support.component_scans import Site  # noqa: PLC0415  the tests' writer of what workers write
 
     found, sizes = _findings(), list[dict[str, int]]()

@@ -61,7 +61,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The live checks' result for a case; ``note`` names what they did not check."""
+    """The live checks' result for a case; ``note`` names the checks that were left out."""
 
     case: Case
     found: bool

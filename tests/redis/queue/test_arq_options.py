@@ -324,7 +324,7 @@ async def test_a_job_can_be_put_off_until_a_time(pool: ArqRedis):
     assert info.score == pytest.approx(then.timestamp() * 1000, abs=60_000)
 
 
-async def test_the_worker_has_a_time_out_for_all(flavour: Flavour, pool: ArqRedis):
+async def test_the_worker_has_a_default_timeout(flavour: Flavour, pool: ArqRedis):
     job = await enqueued(pool, "waits")
     await burst(flavour, waits, job_timeout=0.1)
 

@@ -124,7 +124,7 @@ def checks_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("checks_often")
-async def test_an_end_that_no_event_tells_is_noticed_all_the_same(client: Client, redis: Redis, keys: Keys) -> None:
+async def test_an_end_without_an_event_is_still_noticed(client: Client, redis: Redis, keys: Keys) -> None:
     job = await client.submit("double", {"n": 1})
     waiting = asyncio.create_task(client.wait(job.job_id, timeout_s=WAIT_S))
     await until(lambda: job.job_id in client._waiters._waiting, what="a client that waits")
@@ -135,7 +135,7 @@ async def test_an_end_that_no_event_tells_is_noticed_all_the_same(client: Client
 
 
 @pytest.mark.usefixtures("checks_often")
-async def test_who_waits_for_a_job_that_redis_has_lost_is_told_and_nobody_else(
+async def test_a_waiter_for_a_job_that_redis_has_lost_is_notified_and_no_other(
     client: Client, redis: Redis, keys: Keys
 ) -> None:
     lost, kept = [(await client.submit("double", {"n": n})).job_id for n in range(2)]

@@ -143,7 +143,7 @@ async def test_what_is_submitted_is_a_batch_with_its_options(client: Client) -> 
     assert "of 2 jobs" in (await some.get("/batches/web")).text
 
 
-async def test_a_line_that_is_no_address_submits_nothing(client: Client) -> None:
+async def test_an_invalid_address_line_submits_nothing(client: Client) -> None:
     answer = await browser(app_over(client)).send("/scan", urls="https://a.example/\nnonsense", batch="web")
 
     assert answer.status_code == 400

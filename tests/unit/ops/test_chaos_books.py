@@ -34,7 +34,7 @@ def journal(tmp_path: Path) -> Generator[Journal]:
         yield opened
 
 
-async def test_a_call_that_never_returns_is_given_up_and_told(journal: Journal, monkeypatch: pytest.MonkeyPatch):
+async def test_a_call_that_never_returns_is_abandoned_and_reported(journal: Journal, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(calls_module, "GIVEN_UP_S", 0.01)
     calls = Calls(journal)
 
@@ -74,7 +74,7 @@ def test_a_call_is_late_after_its_deadline_and_grace_and_lost_without_an_end(jou
     ],
     ids=["replicated before", "in the window", "of the new primary", "durable"],
 )
-def test_a_failover_may_lose_what_was_told_since_the_last_replicated_write(
+def test_a_failover_may_lose_replies_since_the_last_replicated_write(
     journal: Journal, fact: dict[str, float], *, may_be_lost: bool
 ):
     journal.note("window", begins=10.0, ends=12.0)

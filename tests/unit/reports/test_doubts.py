@@ -57,7 +57,7 @@ def test_the_flags_of_an_older_release_are_doubts_too(flag: str, kind: str) -> N
     assert kind in sample.render("table", [page], width=120)
 
 
-def test_a_doubt_that_comes_with_its_flag_is_told_once() -> None:
+def test_a_doubt_with_a_flag_is_reported_once() -> None:
     page = sample.in_doubt("/account.html", SIGN_IN, sign_in=True)
 
     assert page.doubts == (SIGN_IN,)

@@ -66,7 +66,7 @@ def test_a_navigation_that_comes_to_nothing_leaves_the_page_as_it_was() -> None:
     assert (watch.navigations, watch.departures) == (0, 1)
 
 
-def test_a_navigation_by_the_page_starts_the_load_anew() -> None:
+def test_a_navigation_by_the_page_restarts_the_load() -> None:
     watch = watch_of(
         *((REQUEST, sent("1", "http://a/")), committed("1"), ("Page.loadEventFired", {})),
         *((REQUEST, sent("2", "http://b/")), committed("2")),
