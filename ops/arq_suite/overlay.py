@@ -1,7 +1,7 @@
 """Replaces ``conftest.py`` of arq's tests: the same fixtures, on ``StreamPool`` and ``ArqWorker``.
 
 ``run.py`` copies it there. Names that a test module imports from arq are replaced by Sightline's, as in a program that
-switches.
+switches: its classes, and the names of keys that have a counterpart here.
 """
 
 from __future__ import annotations
@@ -23,10 +23,22 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from sightline import arq as ours
 
+from producer.keys import Keys
+
 HOST: Final = "127.0.0.1"
 PORT: Final = int(os.environ["ARQ_SUITE_REDIS_PORT"])
 OUTCOMES: Final = Path(os.environ["ARQ_SUITE_OUTCOMES"])
 EXCHANGED: Final = ("ArqRedis", "Worker", "create_pool", "create_worker", "run_worker")
+
+KEYS: Final = Keys("dev")
+RENAMED: Final = {
+    ("test_cron", "in_progress_key_prefix"): KEYS.job(""),
+    ("test_jobs", "job_key_prefix"): KEYS.job(""),
+    ("test_jobs", "result_key_prefix"): KEYS.result(""),
+    ("test_main", "default_queue_name"): KEYS.scheduled,
+    ("test_worker", "job_key_prefix"): KEYS.job(""),
+}
+"""Constants of arq with names of keys, by the modules that use them as keys: ours of the same meaning."""
 
 # `RedisSettings()` in a test means the suite's Redis.
 RedisSettings.__init__.__defaults__ = tuple(
@@ -49,6 +61,9 @@ def exchanged(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     for name in EXCHANGED:
         if hasattr(request.module, name):
             monkeypatch.setattr(request.module, name, getattr(ours, name))
+    for (module, name), key in RENAMED.items():
+        if request.module.__name__.endswith(module):
+            monkeypatch.setattr(request.module, name, key)
 
 
 @pytest.fixture(name="loop")

@@ -53,6 +53,9 @@ class Submission:
     payload: str
     args: str = ""
     delay_ms: int = 0
+    """Negative if it is overdue."""
+    due_ms: int = 0
+    """When it is due, Redis ms, instead of ``delay_ms``."""
     tries: int = 0
     batch: str = ""
     secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -75,7 +78,8 @@ class Submission:
 
     def args_of(self, *, backlog_limit: int, memory_share: float) -> list[Arg]:
         """Return ARGV of submit.lua."""
-        job = (self.job_id, self.kind, self.lane, self.payload, self.args, self.delay_ms, self.tries, self.batch)
+        due = f"@{self.due_ms}" if self.due_ms else self.delay_ms
+        job = (self.job_id, self.kind, self.lane, self.payload, self.args, due, self.tries, self.batch)
         tail = (self.expires_ms, self.attempts, int(self.frees_id), *self.secrets)
         return [*job, self.nonce, backlog_limit, memory_share, *tail]
 

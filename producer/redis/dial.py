@@ -212,6 +212,19 @@ def asks_sentinels(pool: pooled.ConnectionPool) -> bool:
     return "sentinels" in pool.connection_kwargs or isinstance(pool, SentinelConnectionPool)
 
 
+def address_of(pool: pooled.ConnectionPool) -> str:
+    """Return where ``pool`` connects to, without user and password."""
+    given = pool.connection_kwargs
+    if asks_sentinels(pool):
+        known = _arq_sentinels(pool) if isinstance(pool, SentinelConnectionPool) else given["sentinels"]
+        hosts = ",".join(f"{host}:{port}" for host, port in known.hosts)
+        return f"redis+sentinel://{hosts}/{known.service}"
+    if given.get("path"):
+        return f"unix://{given['path']}"
+    scheme = "rediss" if issubclass(pool.connection_class, pooled.SSLConnection) else "redis"
+    return f"{scheme}://{given.get('host', 'localhost')}:{given.get('port', 6379)}/{given.get('db') or 0}"
+
+
 _TWIN_OPTIONS: Final = ("host", "port", "db", "username", "password", "path", "credential_provider", "sentinels")
 
 

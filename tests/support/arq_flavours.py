@@ -86,6 +86,14 @@ def program(flavour: Flavour, pool: ArqRedis | None, **options: Any) -> Program:
     return Program(flavour.worker(pool, ctx={"notes": notes}, **given), notes)
 
 
+async def burst(flavour: Flavour, *functions: Any, **options: Any) -> Program:
+    """Run what is queued to its end, on a worker with connections of its own."""
+    made = program(flavour, await flavour.open_pool(), functions=list(functions), burst=True, **options)
+    await made.worker.async_run()
+    await made.worker.close()
+    return made
+
+
 @asynccontextmanager
 async def running(flavour: Flavour, **options: Any) -> AsyncGenerator[Program]:
     """Run the program on a worker with separate connections until the block ends."""

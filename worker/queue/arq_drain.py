@@ -116,7 +116,7 @@ async def _move(pool: StreamPool, queue_name: str, job: Waiting, deserializer: D
     if job.obstacle or job.value is None:
         return Drained(job.job_id, job.obstacle)
     try:
-        submission = _submission(pool, job, job.value, deserializer, now_ms=now_ms)
+        submission = _submission(pool, job, job.value, deserializer)
     except (SerializationError, InputError, ValueError, TypeError) as error:
         because = f": {error.__cause__!r:.200}" if error.__cause__ else ""
         return Drained(job.job_id, f"{error}{because}")
@@ -133,12 +133,12 @@ async def _move(pool: StreamPool, queue_name: str, job: Waiting, deserializer: D
         case b"changed":
             return Drained(job.job_id, CHANGED)
         case _ if read_answer(submission, reply, client.keys).created:
-            return Drained(job.job_id, is_deferred=submission.delay_ms > 0)
+            return Drained(job.job_id, is_deferred=submission.due_ms > now_ms)
         case _:
             return Drained(job.job_id, "a job with this id is on the stream, or its result is still kept")
 
 
-def _submission(pool: StreamPool, job: Waiting, value: bytes, deserializer: Deserializer, *, now_ms: int) -> Submission:
+def _submission(pool: StreamPool, job: Waiting, value: bytes, deserializer: Deserializer) -> Submission:
     """Convert the job for the stream; raises ``SerializationError``, ``InvalidJob`` and ``JobTooLarge``."""
     function, args, kwargs, job_try, _ = deserialize_job_raw(value, deserializer=deserializer)
     made = pool.prepared(
@@ -147,8 +147,8 @@ def _submission(pool: StreamPool, job: Waiting, value: bytes, deserializer: Dese
         dict(kwargs),
         job_id=job.job_id,
         job_try=job_try,
-        defer_s=max(0.0, (job.score - now_ms) / 1000),
     )
+    made.due_ms = max(0, int(job.score))
     made.attempts = max(made.attempts, int(job.retry or 0))
     made.expires_ms = 0 if job.ttl_ms == NEVER_EXPIRES else max(1, job.ttl_ms)
     return made

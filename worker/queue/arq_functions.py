@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
@@ -17,15 +18,13 @@ from arq.utils import args_to_string, truncate
 from arq.worker import Retry, RetryJob
 
 from producer.contract import ErrorInfo, FunctionResult, JobState
-from worker.queue.arq_wire import CURE, error_info, given_job_id, is_packed, pack, unpack
-from worker.queue.delivery import Delivery
+from worker.queue.arq_wire import CURE, SCANNERS, error_info, given_job_id, is_packed, pack, pack_error, unpack
+from worker.queue.delivery import Delivery, Entry
 from worker.queue.outcome import Cancelled, Commit, Dead, Decided, Outcome, Retried, Succeeded
 from worker.queue.run import JobFunction, JobFunctions, Run, StopReason, normalise_value
 
-SCANNERS: Final = ("scan", "query")
-"""Sightline's own kinds, whose jobs wait for a worker that knows them."""
-RAN: Final = object()
-"""Key in a ctx once its function has started."""
+ADDED: Final = ("batch", "lane", "progress")
+"""What Sightline adds to a ctx."""
 LATE_MS: Final = 1200
 """Wait from which on arq's log line of a start mentions the delay."""
 
@@ -36,6 +35,10 @@ class ArqFunctions(JobFunctions):
     """The functions of an arq program's worker."""
 
     slots_kept_for_interactive = 0
+
+    def __init__(self, options: Any, *, note_progress: Callable[[Delivery, str], Awaitable[object]]) -> None:
+        super().__init__(options, note_progress=note_progress)
+        self._begun: set[str] = set()  # ids of jobs whose function has been called
 
     @property
     def may_be_cancelled(self) -> bool:
@@ -81,15 +84,25 @@ class ArqFunctions(JobFunctions):
             return ErrorInfo(type="JobExecutionFailed", message=f"max {delivery.tries} retries exceeded")
         return None
 
+    def refused(self, entry: Entry, reason: str) -> ErrorInfo:
+        """Count a rejected entry; a job that is gone has expired, as in arq."""
+        self.options.jobs_failed += 1
+        if reason:
+            return super().refused(entry, reason)
+        logger.warning("job %s expired", given_job_id(entry.job_id))
+        return ErrorInfo(type="JobExecutionFailed", message="job expired")
+
     def ctx_of(self, delivery: Delivery) -> dict[Any, Any]:
-        """Return the ctx of a job function; the program's ``lane`` and ``progress`` take precedence."""
+        """Return the ctx of a job function; the program's own values take precedence."""
         ours = super().ctx_of(delivery)
-        own = {name: self.options.ctx[name] for name in ("lane", "progress") if name in self.options.ctx}
+        own = {name: self.options.ctx[name] for name in ADDED if name in self.options.ctx}
         return {**ours, "job_id": given_job_id(delivery.job_id), **own}
 
     async def after(self, ctx: dict[Any, Any], outcome: Outcome, is_committed: bool) -> None:
         """Log a cancellation before the run, count the end, and run the last hook."""
-        if isinstance(outcome, Cancelled) and is_committed and RAN not in ctx:
+        has_begun = ctx["job_id"] in self._begun
+        self._begun.discard(ctx["job_id"])
+        if isinstance(outcome, Cancelled) and is_committed and not has_begun:
             waited_s = time.time() - ctx["enqueue_time"].timestamp()
             logger.info("%6.2fs ⊘ %s aborted before start", waited_s, ctx["job_id"])
         await super().after(ctx, outcome, is_committed)
@@ -98,7 +111,11 @@ class ArqFunctions(JobFunctions):
 
     async def _run(self, run: Run, function: JobFunction, ctx: dict[Any, Any], /, *args: Any, **kwargs: Any) -> Any:
         ref, delivery, began = self._ref(run.delivery), run.delivery, time.time()
-        ctx[RAN] = True
+        job_id = given_job_id(delivery.job_id)
+        self._begun.add(job_id)
+        tasks = (self.options.tasks, self.options.job_tasks)
+        for running in tasks:
+            running[job_id] = asyncio.current_task()
         _log_start(delivery, ref, args, kwargs, began)
         try:
             value = await function(ctx, *args, **kwargs)
@@ -109,6 +126,9 @@ class ArqFunctions(JobFunctions):
                 self._log_stop(run, ref, time.time() - began)
                 raise
             raise Decided(self._ended(error, ref, time.time() - began)) from error
+        finally:
+            for running in tasks:
+                running.pop(job_id, None)
         logger.info("%6.2fs ← %s ● %s", time.time() - began, ref, shown)
         return kept
 
@@ -135,6 +155,8 @@ class ArqFunctions(JobFunctions):
             if self.options.job_serializer is not None:
                 about = {"f": delivery.kind, "id": given_job_id(delivery.job_id), "s": True, "r": value}
                 value = pack(self.options.job_serializer, about, what=f"result of {delivery.kind!r}")
+            elif isinstance(value, Exception):
+                value = pack_error(value)
             outcome = normalise_value(value)
         except (RecursionError, SerializationError) as error:
             return _unkept(self._ref(delivery), f"unable to serialize result of {delivery.kind!r}: {error}")
@@ -163,8 +185,11 @@ class ArqFunctions(JobFunctions):
 
 def _log_start(delivery: Delivery, ref: str, args: tuple[Any, ...], kwargs: dict[str, Any], now: float) -> None:
     extra = f" try={delivery.attempt}" if delivery.attempt > 1 else ""
-    if delivery.waited_ms > LATE_MS:
-        extra += f" delayed={delivery.waited_ms / 1000:0.2f}s"
+    late_ms = delivery.waited_ms
+    if delivery.due_ms and not delivery.last_error:
+        late_ms += max(0, delivery.enqueued_ms - delivery.due_ms)
+    if late_ms > LATE_MS:
+        extra += f" delayed={late_ms / 1000:0.2f}s"
     waited_s = now - delivery.enqueued_ms / 1000
     logger.info("%6.2fs → %s(%s)%s", waited_s, ref, args_to_string(args, kwargs), extra)
 

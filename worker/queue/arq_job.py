@@ -15,13 +15,22 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, cast
 
 from arq.constants import default_queue_name
-from arq.jobs import Job, JobDef, JobResult, JobStatus, ResultNotFound
+from arq.jobs import DeserializationError, Job, JobDef, JobResult, JobStatus, ResultNotFound
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from producer.client.client import Client
 from producer.contract import FunctionResult, JobState, Result
-from producer.errors import ResultExpired, UnknownJob, WaitTimeout
-from worker.queue.arq_wire import Deserializer, error_of, is_packed, stream_job_id, unpack
+from producer.errors import RedisUnsuitable, ResultExpired, UnknownJob, WaitTimeout
+from worker.queue.arq_wire import (
+    Deserializer,
+    error_of,
+    is_packed,
+    outages_of_redis,
+    returned_error,
+    stream_job_id,
+    unpack,
+)
 
 
 class QueuePool(Protocol):
@@ -48,10 +57,14 @@ class StreamJob(Job):
         _deserializer: Deserializer | None = None,
     ) -> None:
         pool = cast("QueuePool", redis)
-        queue_name = pool.default_queue_name if _queue_name == default_queue_name else _queue_name
-        super().__init__(job_id, redis, queue_name, _deserializer or pool.job_deserializer)
-        self._client = pool.client_of(queue_name)
+        super().__init__(job_id, redis, _queue_name, _deserializer or pool.job_deserializer)
         self._key = stream_job_id(job_id)
+        self.set_queue(pool.default_queue_name if _queue_name == default_queue_name else _queue_name)
+
+    def set_queue(self, queue_name: str) -> None:
+        """Look for the job in this queue."""
+        self._queue_name = queue_name
+        self._client = cast("QueuePool", self._redis).client_of(queue_name)
 
     async def result(
         self,
@@ -69,8 +82,9 @@ class StreamJob(Job):
         if pole_delay is not None:
             message = '"pole_delay" is deprecated, use the correct spelling "poll_delay" instead'
             warnings.warn(message, DeprecationWarning, stacklevel=2)
-        value = self._value_of(await self._ended(timeout))
-        if isinstance(value, BaseException):
+        ended = await self._ended(timeout)
+        value = self._value_of(ended)
+        if ended.error is not None or ended.state is JobState.CANCELLED:
             raise value
         return value
 
@@ -84,10 +98,10 @@ class StreamJob(Job):
 
     async def result_info(self) -> JobResult | None:
         """Return the job with its result, or None without one. The result of a failed job is its exception."""
-        fields, result = await self._hash(), await self._client.result(self._key)
-        known = self._definition(fields)
-        if known is None or result is None:
+        fields, result = await self._hash(), await self._result()
+        if result is None:
             return None
+        known = self._definition(fields) or JobDef(result.kind, (), {}, 0, _time(0), None, self.job_id)
         about: dict[str, Any] = {**vars(known), "score": None, "job_try": int(fields.get(b"attempt", 0))}
         finished_ms = int(fields.get(b"finished_ms", 0))
         return JobResult(
@@ -120,27 +134,41 @@ class StreamJob(Job):
         """
         del poll_delay
         try:
-            state = await self._client.cancel(self._key)
+            with outages_of_redis():
+                state = await self._client.cancel(self._key)
             return state is JobState.CANCELLED or (await self._ended(timeout)).state is JobState.CANCELLED
         except (UnknownJob, ResultNotFound):
             return False
 
     async def _ended(self, timeout_s: float | None) -> Result:
-        result = await self._client.result(self._key)
+        result = await self._result()
         if result is None:
             try:
-                await self._client.wait(self._key, timeout_s=timeout_s)
+                with outages_of_redis():
+                    await self._client.wait(self._key, timeout_s=timeout_s)
             except (UnknownJob, ResultExpired) as error:
                 raise ResultNotFound(str(error)) from None
             except WaitTimeout as error:
                 raise TimeoutError(str(error)) from None
-            result = await self._client.result(self._key)
+            result = await self._result()
         if result is None:
             raise ResultNotFound(f"job {self.job_id!r} has ended, but its result is not kept: see keep_result")
         return result
 
     async def _hash(self) -> Mapping[bytes, bytes]:
-        return await cast("Any", self._redis).hgetall(self._client.keys.job(self._key))
+        try:
+            return await cast("Any", self._redis).hgetall(self._client.keys.job(self._key))
+        except ResponseError as error:  # the key is no hash
+            msg = f"unable to deserialize job {self.job_id!r}: {error}"
+            raise DeserializationError(msg) from error
+
+    async def _result(self) -> Result | None:
+        try:
+            with outages_of_redis():
+                return await self._client.result(self._key)
+        except RedisUnsuitable as error:
+            msg = f"unable to deserialize job result of {self.job_id!r}: {error}"
+            raise DeserializationError(msg) from error
 
     def _value_of(self, result: Result) -> Any:
         if result.state is JobState.CANCELLED:
@@ -148,15 +176,20 @@ class StreamJob(Job):
         if result.error is not None:
             return error_of(result.error)
         value: Any = result.value if isinstance(result, FunctionResult) else result
-        return (
-            unpack(value, self._deserializer, what=f"result of job {self.job_id!r}")["r"] if is_packed(value) else value
-        )
+        if is_packed(value):
+            return unpack(value, self._deserializer, what=f"result of job {self.job_id!r}")["r"]
+        error = returned_error(value)
+        return value if error is None else error
 
     def _definition(self, fields: Mapping[bytes, bytes]) -> JobDef | None:
         if not fields:
             return None
         enqueued_ms = int(fields.get(b"enqueued_ms", 0))
-        args, kwargs = tuple(json.loads(fields.get(b"args", b"[]"))), json.loads(fields.get(b"payload") or b"{}")
+        try:
+            args, kwargs = tuple(json.loads(fields.get(b"args", b"[]"))), json.loads(fields.get(b"payload") or b"{}")
+        except (TypeError, ValueError) as error:
+            msg = f"unable to deserialize job {self.job_id!r}: {error}"
+            raise DeserializationError(msg) from error
         if is_packed(kwargs):
             call = unpack(kwargs, self._deserializer, what=f"job {self.job_id!r}")
             args, kwargs = tuple(call["a"]), call["k"]
@@ -166,7 +199,7 @@ class StreamJob(Job):
             kwargs=kwargs,
             job_try=cast("int", _try_of(fields)),
             enqueue_time=_time(enqueued_ms),
-            score=enqueued_ms,
+            score=int(fields.get(b"due_ms", enqueued_ms)),
             job_id=self.job_id,
         )
 

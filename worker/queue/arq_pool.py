@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import Any, Final, Self, cast
+from typing import Any, ClassVar, Final, Self, cast
 
 from arq.connections import ArqRedis, RedisSettings
 from arq.connections import create_pool as create_arq_pool
@@ -24,21 +29,41 @@ from producer.client.submission import Submission, prepare
 from producer.contract import Lane
 from producer.contract.terms import SUBMITTED
 from producer.errors import InvalidJob
+from producer.keys import Keys
+from producer.redis.dial import address_of
 from producer.settings import ClientSettings
 from worker.queue.arq_job import StreamJob
 from worker.queue.arq_wire import (
+    OWN_KIND,
+    SCANNERS,
     Deserializer,
     Serializer,
     check_arguments,
     environment_of,
     given_job_id,
+    outages_of_redis,
     pack,
     seconds,
     stream_job_id,
 )
 
+MAX_MS: Final = 10**14
+"""3,000 years, which Lua's numbers represent exactly."""
+_IS_CRON: ContextVar[bool] = ContextVar("is_cron", default=False)
+
 KEEP_ABORTED_S: Final = 3600
 """Lifetime of the result of a job aborted before its start: arq's default, since no worker has seen the job."""
+
+
+class PoolSettings(ClientSettings):
+    """Settings of a client on connections that a program made: ``server`` is the address of their server."""
+
+    server: ClassVar[str] = ""
+
+    @property
+    def public_redis_url(self) -> str:
+        """The address, without password."""
+        return self.server
 
 
 class StreamPool(ArqRedis):
@@ -46,6 +71,7 @@ class StreamPool(ArqRedis):
 
     _environment: str | None = None
     _clients: dict[str, Client] | None = None
+    """By queue name."""
 
     @classmethod
     def over(cls, pool: Redis, *, environment: str | None = None) -> Self:
@@ -76,12 +102,13 @@ class StreamPool(ArqRedis):
 
     def client_of(self, queue_name: str) -> Client:
         """Return the client of a queue, on the pool's connections."""
-        environment = environment_of(self.environment, queue_name)
         clients = self._clients = self._clients or {}
-        if environment not in clients:
-            settings = ClientSettings(environment=environment, result_ttl_s=KEEP_ABORTED_S)
-            clients[environment] = Client(settings, redis=self)
-        return clients[environment]
+        if queue_name not in clients:
+            environment = environment_of(self.environment, queue_name)
+            settings = PoolSettings(environment=environment, result_ttl_s=KEEP_ABORTED_S)
+            object.__setattr__(settings, "server", address_of(connections_of(self)))
+            clients[queue_name] = Client(settings, redis=self)
+        return clients[queue_name]
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Stop waiting for jobs, and close the connections."""
@@ -111,10 +138,16 @@ class StreamPool(ArqRedis):
         queue_name = _queue_name or self.default_queue_name
         lane = Lane(queue_name) if queue_name in set(SUBMITTED) else None
         queue_name = default_queue_name if lane else queue_name
-        defer_s = max(0.0, _defer_s(_defer_until, _defer_by))  # arq runs overdue jobs at once
-        job = self.prepared(function, args, kwargs, job_id=_job_id, job_try=_job_try, lane=lane, defer_s=defer_s)
-        job.expires_ms = int(seconds(_expires) * 1000) or max(1, int(defer_s * 1000) + self.expires_extra_ms)
-        answer = await self.client_of(queue_name).submit_prepared(job)
+        by_ms = _ms("_defer_by", _defer_by)
+        job = self.prepared(function, args, kwargs, job_id=_job_id, job_try=_job_try, lane=lane)
+        if _defer_until:
+            job.due_ms = int(_defer_until.timestamp() * 1000)  # a naive one is local time, as in arq
+            by_ms = job.due_ms - int(time.time() * 1000)
+        job.delay_ms = by_ms
+        job.expires_ms = _ms("_expires", _expires) or max(1, by_ms + self.expires_extra_ms)
+        job.frees_id = not (_IS_CRON.get() and str(_job_id).startswith(f"{function}:"))
+        with outages_of_redis():
+            answer = await self.client_of(queue_name).submit_prepared(job)
         return self.job(_job_id or answer.job_id, queue_name=queue_name) if answer.created else None
 
     def prepared(
@@ -126,9 +159,8 @@ class StreamPool(ArqRedis):
         job_id: str | None,
         job_try: int | None,
         lane: Lane | None = None,
-        defer_s: float = 0.0,
     ) -> Submission:
-        """Convert an arq job for the stream, without expiry.
+        """Convert an arq job for the stream, without delay and expiry.
 
         Raises arq's ``SerializationError``, ``InvalidJob`` and ``JobTooLarge``.
         """
@@ -138,7 +170,10 @@ class StreamPool(ArqRedis):
             raise InvalidJob(msg)
         payload = self._payload(function, args, kwargs, job_try)
         positional = () if payload is not kwargs else args
-        job = prepare(function, payload, args=positional, job_id=stream_id, lane=lane, defer_s=defer_s)
+        try:
+            job = prepare(function, payload, args=positional, job_id=stream_id, lane=lane)
+        except InvalidJob as error:
+            raise InvalidJob(f"{error}{OWN_KIND if function in SCANNERS else ''}") from None
         job.frees_id = True
         job.attempts = max(0, (job_try or 1) - 1)
         return job
@@ -154,14 +189,25 @@ class StreamPool(ArqRedis):
         return pack(self.job_serializer, about, what=f'job "{function}"')
 
     def job(self, job_id: str, *, queue_name: str | None = None) -> StreamJob:
-        """Return a reference to a job, which need not exist; the same as ``arq.jobs.Job(job_id, pool)``."""
-        return StreamJob(job_id, self, queue_name or default_queue_name)
+        """Return a reference to a job, which need not exist; in the pool's default queue by default."""
+        job = StreamJob(job_id, self)
+        if queue_name:
+            job.set_queue(queue_name)
+        return job
 
     async def all_job_results(self) -> list[JobResult]:
-        """Return the results of all ended jobs of the default queue, by time of submission. For small queues."""
-        prefix = self.jobs.keys.result("")
-        found = [key.decode().removeprefix(prefix) async for key in self.scan_iter(match=f"{prefix}*", count=1000)]
-        results = await asyncio.gather(*(self.job(given_job_id(job_id)).result_info() for job_id in found))
+        """Return the results of all ended jobs of all queues, by time of submission. For small queues."""
+        of_queue = re.compile(re.escape(Keys(self.environment).prefix[:-1]) + "(?:-q-([a-z0-9_-]+))?:result:(.+)")
+        pattern = Keys(self.environment).result("*").replace(":result:", "*:result:")
+        names = {environment_of(self.environment, name): name for name in (default_queue_name, *(self._clients or ()))}
+        jobs: list[StreamJob] = []
+        async for key in self.scan_iter(match=pattern, count=1000):
+            if found := of_queue.fullmatch(key.decode()):
+                suffix, job_id = found.groups()
+                environment = f"{self.environment}-q-{suffix}" if suffix else self.environment
+                queue_name = names.get(environment, suffix or default_queue_name)
+                jobs.append(self.job(given_job_id(job_id), queue_name=queue_name))
+        results = await asyncio.gather(*(job.result_info() for job in jobs))
         return sorted((result for result in results if result is not None), key=attrgetter("enqueue_time"))
 
     async def queued_jobs(self, *, queue_name: str | None = None) -> list[JobDef]:
@@ -208,11 +254,28 @@ def connections_of(client: Redis) -> ConnectionPool:
     return cast("ConnectionPool", client.connection_pool)
 
 
-def _defer_s(until: datetime | None, by: float | timedelta | None) -> float:
-    if until is not None:
-        now = datetime.now(until.tzinfo or UTC)
-        return (until if until.tzinfo else until.astimezone(UTC)).timestamp() - now.timestamp()
-    return seconds(by)
+def _ms(name: str, given: float | timedelta | None) -> int:
+    try:
+        ms = int(seconds(given) * 1000)
+    except (TypeError, ValueError, OverflowError):
+        ms = MAX_MS
+    if abs(ms) < MAX_MS:
+        return ms
+    msg = f"{name}={given!r:.80}: expected seconds or a timedelta, at most 3,000 years"
+    raise InvalidJob(msg)
+
+
+@contextmanager
+def cron_ticks() -> Generator[None]:
+    """Keep the ids of cron jobs enqueued in this block taken for a minute after their end.
+
+    Otherwise a worker that is late with a tick would enqueue it again.
+    """
+    token = _IS_CRON.set(True)
+    try:
+        yield
+    finally:
+        _IS_CRON.reset(token)
 
 
 def _new_job(cls: type[Job], job_id: str, redis: object, *_: Any, **__: Any) -> Job:

@@ -14,16 +14,19 @@ import re
 import sys
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final, cast
 
 from arq.constants import default_queue_name
-from arq.jobs import SerializationError
+from arq.jobs import DeserializationError, SerializationError
 from arq.worker import JobExecutionFailed, Retry
+from pydantic import ValidationError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from producer.contract import JOB_ID, ErrorInfo
-from producer.errors import SettingsError
+from producer.errors import RedisUnreachable, SettingsError, Unconfirmed
 from worker.queue.outcome import describe
 
 Serializer = Callable[[dict[str, Any]], Any]
@@ -31,10 +34,15 @@ Deserializer = Callable[[bytes], dict[str, Any]]
 
 SERIALIZED: Final = "$arq"
 """Marks the base64 output of ``job_serializer``; it cannot be the name of a Python keyword argument."""
+RETURNED: Final = "$error"
+"""Marks an exception that a function returned instead of raising it."""
 CURE: Final = (
     "send JSON (an ISO text, a list, model_dump(mode='json')), or pass "
     "job_serializer=typed_json.dumps and job_deserializer=typed_json.loads of sightline.arq to pool and worker"
 )
+SCANNERS: Final = ("scan", "query")
+"""Sightline's own kinds, whose jobs wait for a worker that knows them."""
+OWN_KIND: Final = "; a kind of Sightline: give your function another name with func(name=…)"
 _ENCODED: Final = "arq.."
 """Prefix of an encoded id."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]")
@@ -113,20 +121,20 @@ def is_packed(value: object) -> bool:
 
 
 def unpack(packed: Mapping[str, Any], deserializer: Deserializer | None, *, what: str) -> dict[str, Any]:
-    """Decode the output of ``pack``; raises ``SerializationError``."""
+    """Decode the output of ``pack``; raises ``DeserializationError``."""
     if deserializer is None:
         msg = (
             f"unable to deserialize {what}: it was written by a job_serializer; pass the matching job_deserializer here"
         )
-        raise SerializationError(msg)
+        raise DeserializationError(msg)
     try:
         return deserializer(b64decode(cast("str", packed[SERIALIZED]), validate=True))
     except (Base64Error, TypeError) as error:
         msg = f"unable to deserialize {what}: its bytes are not base64"
-        raise SerializationError(msg) from error
+        raise DeserializationError(msg) from error
     except Exception as error:
         msg = f"unable to deserialize {what}: job_deserializer raised {type(error).__name__}: {error}"
-        raise SerializationError(msg) from error
+        raise DeserializationError(msg) from error
 
 
 def check_arguments(function: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -135,7 +143,7 @@ def check_arguments(function: str, args: tuple[Any, ...], kwargs: Mapping[str, A
     named += [(f"argument {name!r}", value) for name, value in kwargs.items()]
     for name, value in named:
         try:
-            json.dumps(value, allow_nan=False)
+            json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
             msg = f'unable to serialize job "{function}": {name} is not JSON ({error}); {CURE}'
             raise SerializationError(msg) from error
@@ -144,17 +152,53 @@ def check_arguments(function: str, args: tuple[Any, ...], kwargs: Mapping[str, A
 # ------------------------------------------------------------------------------------------ errors
 
 
-def error_info(error: BaseException) -> ErrorInfo:
-    """Return the error with its class and, if they are valid JSON, its arguments, to rebuild it."""
-    info = describe(error)
-    about: dict[str, Any] = {"module": type(error).__module__, "qualname": type(error).__qualname__}
+class NoRedis(RedisUnreachable, RedisConnectionError):
+    """``RedisUnreachable``, also for programs that catch redis-py's error."""
+
+
+class NoReply(Unconfirmed, RedisConnectionError):
+    """``Unconfirmed``, also for programs that catch redis-py's error."""
+
+
+@contextmanager
+def outages_of_redis() -> Generator[None]:
+    """Raise redis-py's ``ConnectionError`` for outages, as arq does."""
     try:
-        args = [(error.defer_score or 0) / 1000] if isinstance(error, Retry) else list(error.args)
-        if json.loads(json.dumps(args, allow_nan=False)) == args:
-            about["args"] = args
+        yield
+    except Unconfirmed as error:
+        raise NoReply(str(error)) from error
+    except RedisUnreachable as error:
+        raise NoRedis(str(error)) from error
+
+
+def error_info(error: BaseException) -> ErrorInfo:
+    """Return the error with its class and, if they are valid JSON, its arguments and attributes, to rebuild it."""
+    about: dict[str, Any] = {"module": type(error).__module__, "qualname": type(error).__qualname__}
+    args, attributes = _state_of(error)
+    if _is_json(args):
+        about["args"] = args
+    if attributes and _is_json(attributes):
+        about["attributes"] = attributes
+    return ErrorInfo.model_validate({**describe(error).model_dump(), **about})
+
+
+def _state_of(error: BaseException) -> tuple[list[Any], dict[str, Any]]:
+    """Return the arguments and attributes by which pickle rebuilds the error."""
+    if isinstance(error, Retry):
+        return [(error.defer_score or 0) / 1000], {}
+    try:
+        reduced: Any = error.__reduce__()
+        kind, args, attributes = (*reduced, {})[:3]
+    except Exception:  # noqa: BLE001  the user's code
+        return list(error.args), {}
+    return (list(args), attributes or {}) if kind is type(error) else (list(error.args), {})
+
+
+def _is_json(value: object) -> bool:
+    try:
+        return json.loads(json.dumps(value, allow_nan=False)) == value
     except (TypeError, ValueError, RecursionError):
-        pass
-    return ErrorInfo.model_validate({**info.model_dump(), **about})
+        return False
 
 
 def error_of(info: ErrorInfo) -> Exception:
@@ -169,10 +213,28 @@ def error_of(info: ErrorInfo) -> Exception:
     args = about.get("args", [info.message])
     if isinstance(kind, type) and issubclass(kind, Exception) and isinstance(args, list):
         try:
-            return kind(*cast("list[Any]", args))
+            error = kind(*cast("list[Any]", args))
+            error.__dict__.update(about.get("attributes") or {})
         except Exception:  # noqa: BLE001, S110  the user's constructor may need values that JSON lacks
             pass
+        else:
+            return error
     return JobExecutionFailed(f"{info.type}: {info.message}")
+
+
+def pack_error(error: Exception) -> dict[str, Any]:
+    """Return an exception that a function returned, as JSON."""
+    return {RETURNED: error_info(error).model_dump()}
+
+
+def returned_error(value: object) -> Exception | None:
+    """Rebuild an exception that a function returned; None for other values."""
+    if not isinstance(value, dict) or list(cast("dict[Any, Any]", value)) != [RETURNED]:
+        return None
+    try:
+        return error_of(ErrorInfo.model_validate(value[RETURNED]))
+    except ValidationError:
+        return None
 
 
 def _class_of(about: Mapping[str, Any]) -> object:

@@ -25,8 +25,8 @@ from redis.exceptions import RedisError, ResponseError
 from producer.contract import Lane
 from producer.errors import RedisUnsuitable, SettingsError
 from worker.queue.arq_functions import ArqFunctions
-from worker.queue.arq_pool import StreamPool, default_environment
-from worker.queue.arq_wire import Deserializer, Serializer, environment_of
+from worker.queue.arq_pool import StreamPool, cron_ticks, default_environment
+from worker.queue.arq_wire import OWN_KIND, SCANNERS, Deserializer, Serializer, environment_of
 from worker.queue.worker import DEFAULT_LEASE_S, StreamWorker
 
 Hook = Callable[[dict[Any, Any]], Awaitable[Any]]
@@ -100,6 +100,10 @@ class ArqWorker(StreamWorker):
         if queue in set(Lane):
             msg = f"queue_name {queue!r} is a lane of Sightline; choose another name, or leave it out"
             raise SettingsError(msg)
+        own_kind = next((name for name in names_of(functions, cron_jobs) if name in SCANNERS), None)
+        if own_kind is not None:
+            msg = f"function {own_kind!r}{OWN_KIND}"
+            raise SettingsError(msg)
         super().__init__(
             options.pop("functions"),
             environment=environment_of(environment, queue or default_queue_name),
@@ -111,6 +115,7 @@ class ArqWorker(StreamWorker):
         self.environment = environment
         self._has_health_key = True  # arq writes it by default
         self._aborting: asyncio.Task[None] | None = None
+        self._waits_on = ""
 
     async def main(self) -> None:
         """Run until stopped, or in burst mode until the queue is empty."""
@@ -177,18 +182,42 @@ class ArqWorker(StreamWorker):
 
     def handle_sig(self, signum: signal.Signals) -> None:
         """Stop claiming, give running jobs their grace period, requeue the rest. A second signal ends the grace."""
-        running = len(self.executor.running) if self.has_started.is_set() else 0
-        logger.info(
-            "shutdown on %s ◆ %d jobs complete ◆ %d failed ◆ %d retries ◆ %d ongoing to cancel",
-            signal.Signals(signum).name,
-            self.jobs_complete,
-            self.jobs_failed,
-            self.jobs_retried,
-            running,
-        )
+        self._log_shutdown(signal.Signals(signum).name, "ongoing to cancel")
         super().handle_sig(signum)
 
-    handle_sig_wait_for_completion = handle_sig
+    def handle_sig_wait_for_completion(self, signum: signal.Signals) -> None:
+        """The same, of a worker with ``job_completion_wait``."""
+        self._waits_on = signal.Signals(signum).name
+        logger.info("Setting allow_pick_jobs to `False`")
+        self.allow_pick_jobs = False
+        self._log_shutdown(self._waits_on, "to be completed")
+        super().handle_sig(signum)
+
+    def end_of_grace(self) -> None:
+        """Log arq's line at the end of ``job_completion_wait``."""
+        if self._waits_on:
+            self._log_shutdown(f"{self._waits_on}, wait complete", "ongoing to cancel")
+
+    def _log_shutdown(self, on: str, what: str) -> None:
+        counts = (self.jobs_complete, self.jobs_failed, self.jobs_retried, len(self.tasks))
+        logger.info("shutdown on %s ◆ %d jobs complete ◆ %d failed ◆ %d retries ◆ %d %s", on, *counts, what)
+
+    async def close(self) -> None:
+        """Stop if running, run ``on_shutdown`` and close the connections."""
+        if not self._handle_signals:
+            self.handle_sig(signal.SIGUSR1)
+        await super().close()
+
+    async def run_cron(self, n: datetime, delay: float, num_windows: int = 2) -> None:
+        """Enqueue the cron jobs that are due, each once even if a worker is late."""
+        with cron_ticks():
+            await super().run_cron(n, delay, num_windows)
+
+
+def names_of(functions: Sequence[JobFunctionOfArq], cron_jobs: Sequence[CronJob] | None) -> list[str]:
+    """Return the names under which jobs call the functions of a worker."""
+    found = [getattr(function, "name", None) or getattr(function, "__qualname__", "") for function in functions]
+    return [*found, *(line.name for line in cron_jobs or ())]
 
 
 async def check_version(redis: Redis) -> None:

@@ -118,6 +118,8 @@ class Delivery:
     waited_ms: int = 0
     started_at: float = 0.0
     is_expired: bool = False
+    due_ms: int = 0
+    """When the producer wanted it to run, 0 for at once; only for jobs of arq programs."""
 
     def pause_in(self, controls: Collection[str], *others: str) -> str:
         """Return the field in ``controls`` of the job's batch or lane, or of ``others``; '' if there is none."""
@@ -159,6 +161,7 @@ def started(entry: Entry, reply: Sequence[Any]) -> Started:
         version=reply[10],
         waited_ms=max(0, int(reply[11]) - int(entry.id.partition("-")[0])),
         is_expired=0 < reply[12] < int(reply[11]),
+        due_ms=int(reply[13]),
     )
 
 

@@ -127,14 +127,12 @@ class Executor:
             start.started_at = time.monotonic()
             return start
         if start.why in ("invalid", "missing"):
-            missing = f"no job {entry.job_id!r} is known and the entry has no payload: expected kind and payload"
-            reason = start.reason or missing
-            error, is_unknown = ErrorInfo(type="InvalidJob", message=reason), start.why == "missing"
+            error, is_unknown = self.functions.refused(entry, start.reason), start.why == "missing"
             rejected, length = await self._stream.reject(entry, error, is_unknown=is_unknown)
             if rejected == "ended":
                 log.warning("entry.dropped", job_id=entry.job_id, entry=entry.id, why="its job has expired")
                 return None
-            log.warning("job.rejected", job_id=entry.job_id, entry=entry.id, reason=reason)
+            log.warning("job.rejected", job_id=entry.job_id, entry=entry.id, reason=error.message)
             _warn_if_capped(length)
         else:
             log.info("entry.dropped", job_id=entry.job_id, entry=entry.id, why=start.why)

@@ -21,7 +21,7 @@ import structlog
 from producer.contract import MAX_RESULT_BYTES, ErrorInfo, JsonObject, decode_payload
 from producer.contract.terms import SUBMITTED
 from producer.redis.scripts import Arg
-from worker.queue.delivery import Delivery, decode_args, exhausted, unknown_kind
+from worker.queue.delivery import Delivery, Entry, decode_args, exhausted, unknown_kind
 from worker.queue.outcome import (
     Cancelled,
     Commit,
@@ -275,6 +275,11 @@ class JobFunctions:
             return ErrorInfo(type="JobExpired", message="the job expired before it could start")
         return None
 
+    def refused(self, entry: Entry, reason: str) -> ErrorInfo:
+        """Return why an entry is rejected: for ``reason``, or '' if its job is unknown and it has no payload."""
+        missing = f"no job {entry.job_id!r} is known and the entry has no payload: expected kind and payload"
+        return ErrorInfo(type="InvalidJob", message=reason or missing)
+
     def ctx_of(self, delivery: Delivery) -> dict[Any, Any]:
         """Return a job function's ctx: the worker's, arq's additions, and ``ctx["progress"](text)``."""
         return {
@@ -282,7 +287,7 @@ class JobFunctions:
             "job_id": delivery.job_id,
             "job_try": delivery.attempt,
             "enqueue_time": datetime.fromtimestamp(delivery.enqueued_ms / 1000, tz=UTC),
-            "score": delivery.enqueued_ms,
+            "score": delivery.due_ms or delivery.enqueued_ms,
             "lane": delivery.lane,
             "batch": delivery.batch,
             "progress": partial(self._note_progress, delivery),
@@ -296,7 +301,7 @@ class JobFunctions:
             options.jobs_retried += isinstance(outcome, Retried | Requeued)
             options.jobs_failed += isinstance(outcome, Dead | Cancelled)
         if options.after_job_end is not None:
-            await run_hook(options.after_job_end, {**ctx, "outcome": outcome if is_committed else Lost()})
+            await run_hook(options.after_job_end, {"outcome": outcome if is_committed else Lost(), **ctx})
 
     def _note_progress(self, delivery: Delivery, text: str) -> None:
         """Send the note without waiting; losing one is harmless."""

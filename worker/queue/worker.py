@@ -185,6 +185,7 @@ class StreamWorker(Worker):
             await self.executor.wait_until_done(
                 timeout_s=None if self.burst and not self._stopping.is_set() else self._grace_s
             )
+            self.end_of_grace()
             self.executor.stop_all(StopReason.SHUTDOWN)
             await self.executor.wait_until_done(timeout_s=self.lease_s)
         finally:
@@ -235,6 +236,9 @@ class StreamWorker(Worker):
             self.on_stop(signal.Signals(signum))
 
     handle_sig_wait_for_completion = handle_sig
+
+    def end_of_grace(self) -> None:
+        """Called before the jobs that are still running after the grace period are stopped."""
 
     async def _until_all_done(self) -> None:
         await self._has_beaten.wait()  # until then, cron jobs that run at start-up are not queued yet

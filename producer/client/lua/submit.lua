@@ -2,7 +2,8 @@
 -- none → queued | scheduled. Refuses duplicates and a full queue; writes nothing when it refuses.
 -- KEYS  1 job hash  2 lane stream  3 scheduled zset  then the batch hash (only with a batch), then the secret hash
 --       (only with secrets), or the result string (only if an ended job frees its id; it has neither)
--- ARGV  1 job id  2 kind  3 lane  4 payload JSON  5 positional arguments JSON or ''  6 delay ms
+-- ARGV  1 job id  2 kind  3 lane  4 payload JSON  5 positional arguments JSON or ''
+--       6 delay ms, negative = it is overdue by that, or '@' and the Redis ms at which it is due
 --       7 tries, 0 = the worker's default  8 batch id or ''  9 nonce or ''  10 backlog limit of the lane
 --       11 memory limit as a share of maxmemory, 0 = unchecked by this call
 --       12 ms until it expires, 0 = never  13 attempts already counted  14 '1': an ended job without a result frees its
@@ -17,7 +18,7 @@
 local job, lane, scheduled = KEYS[1], KEYS[2], KEYS[3]
 local batch = ARGV[8] ~= '' and KEYS[4] or nil
 local secret = ARGV[15] and KEYS[#KEYS] or nil
-local delay_ms = tonumber(ARGV[6])
+local delay_ms = tonumber(ARGV[6]) or string.sub(ARGV[6], 2) - now_ms()
 
 -- In a script, the overhead of a call exceeds the command's own time: a new job, the common case, needs four calls. A
 -- read reveals the type as well as TYPE does, and is needed anyway.
@@ -72,6 +73,7 @@ if ARGV[5] ~= '' then also('args', ARGV[5]) end
 if ARGV[7] ~= '0' then also('tries', ARGV[7]) end
 if batch then also('batch', ARGV[8]) end
 if ARGV[9] ~= '' then also('nonce', ARGV[9]) end
+if delay_ms ~= 0 and ARGV[14] == '1' then also('due_ms', ms(enqueued_ms + delay_ms)) end
 if ARGV[12] ~= '0' then also('expires_ms', ms(tonumber(enqueued_ms) + tonumber(ARGV[12]))) end
 if secret then also('secrets', '1') end
 if ARGV[14] == '1' then redis.call('DEL', job) end -- remains of an ended job, including its expiry

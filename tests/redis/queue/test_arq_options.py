@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
-import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -16,7 +15,7 @@ from arq.cron import cron
 from arq.jobs import JobStatus
 from arq.worker import JobExecutionFailed, Retry, RetryJob, func
 
-from tests.support.arq_flavours import Flavour, Program, enqueued, program, running
+from tests.support.arq_flavours import Flavour, burst, enqueued, program, running
 from tests.support.queue import until
 
 WAIT_S = 60
@@ -65,14 +64,6 @@ async def waits(ctx: Ctx) -> None:
 
 async def named(ctx: Ctx, when: Any) -> list[Any]:
     return [ctx["job_id"], when]
-
-
-async def burst(flavour: Flavour, *functions: Any, **options: Any) -> Program:
-    """Run what is queued to its end, on a worker with connections of its own."""
-    made = program(flavour, await flavour.open_pool(), functions=list(functions), burst=True, **options)
-    await made.worker.async_run()
-    await made.worker.close()
-    return made
 
 
 @pytest.mark.parametrize("ending", [works, sells, returns_an_object])
@@ -313,17 +304,6 @@ async def test_a_pool_says_how_long_its_jobs_may_start(flavour: Flavour, pool: A
     assert (done.worker.jobs_complete, done.worker.jobs_failed) == (0, 1)
 
 
-async def test_a_job_can_be_put_off_until_a_time(pool: ArqRedis):
-    then = datetime.now(UTC) + timedelta(days=30)
-    job = await enqueued(pool, "works", _defer_until=then)
-
-    info = await job.info()
-
-    assert await job.status() is JobStatus.deferred
-    assert info is not None
-    assert info.score == pytest.approx(then.timestamp() * 1000, abs=60_000)
-
-
 async def test_the_worker_has_a_default_timeout(flavour: Flavour, pool: ArqRedis):
     job = await enqueued(pool, "waits")
     await burst(flavour, waits, job_timeout=0.1)
@@ -355,25 +335,3 @@ async def test_values_can_be_kept_out_of_the_log(flavour: Flavour, pool: ArqRedi
     await burst(flavour, works, log_results=False)
 
     assert any(record.getMessage().endswith("← quiet:works ● ") for record in caplog.records)
-
-
-async def finishes(ctx: Ctx) -> None:
-    ctx["notes"].append("begins")
-    await until(lambda: "signalled" in ctx["notes"], what="the signal")
-
-
-async def test_a_running_job_has_its_time_after_a_signal(flavour: Flavour, pool: ArqRedis):
-    await enqueued(pool, "finishes")
-    async with running(flavour, functions=[finishes], job_completion_wait=30) as worker:
-        await until(lambda: "begins" in worker.notes, what="the run")
-        worker.worker.handle_sig_wait_for_completion(signal.SIGTERM)
-        worker.notes.append("signalled")
-
-        await until(lambda: worker.worker.jobs_complete == 1, what="the end")
-
-
-async def test_a_cron_job_that_is_not_unique_runs_on_every_worker(flavour: Flavour):
-    for _ in range(2):
-        done = await burst(flavour, cron_jobs=[cron(works, hour=3, run_at_startup=True, unique=False)])
-
-        assert done.worker.jobs_complete == 1

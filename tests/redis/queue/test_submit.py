@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from producer.client import cancellation
 from producer.client.client import Client
+from producer.client.submission import prepare
 from producer.contract import JobState, Lane
 from producer.errors import InvalidJob, JobTooLarge, QueueFull, UnknownJob
 from producer.keys import Keys
@@ -239,3 +240,22 @@ async def test_a_secret_of_an_unknown_name_is_refused_without_showing_it(client:
         await client.submit("scan", {"url": "https://example.org/"}, secrets={"pasword": "s3cret"})
 
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("due_ms", "delay_ms", "state"),
+    [(4_102_444_800_000, 0, "scheduled"), (1_000, 0, "queued"), (0, -2_000, "queued"), (0, 0, "queued")],
+)
+async def test_a_job_is_due_when_its_arq_program_says(
+    client: Client, redis: Redis, keys: Keys, due_ms: int, delay_ms: int, state: str
+):
+    job = prepare("add", {}, job_id="a")
+    job.due_ms, job.delay_ms, job.frees_id = due_ms, delay_ms, True
+
+    await client.submit_prepared(job)
+
+    fields = await job_fields(redis, keys, "a")
+    expected = due_ms or (int(fields["enqueued_ms"]) + delay_ms if delay_ms else None)
+    assert fields["state"] == state
+    assert fields.get("due_ms") == (str(expected) if expected else None)
+    assert await redis.zscore(keys.scheduled, "a") == (due_ms if state == "scheduled" else None)

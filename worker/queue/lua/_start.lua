@@ -22,7 +22,7 @@ local function start(group, consumer, lane, job, entry, kind, lane_name, own_tri
   if pending.err then return pending end
   if #pending == 0 then return { 'lost' } end
   local held = redis.pcall('HMGET', job, 'state', 'entry', 'attempt', 'tries', 'payload', 'args', 'batch',
-    'enqueued_ms', 'cancel_ms', 'error', 'v', 'fence', 'expires_ms')
+    'enqueued_ms', 'cancel_ms', 'error', 'v', 'fence', 'expires_ms', 'due_ms')
   if held.err then return wrong_type(job, 'hash') end
   if not held[1] then
     if payload == '' then return { 'missing' } end
@@ -45,5 +45,5 @@ local function start(group, consumer, lane, job, entry, kind, lane_name, own_tri
   end
   redis.call('HSET', job, 'state', 'running', 'worker', consumer, 'attempt', attempt, 'fence', fence, 'started_ms', now)
   return { verdict, fence, attempt, tries, held[5] or '', held[6] or '', held[7] or '',
-    whole(held[8]) or now, held[9] and 1 or 0, held[10] or '', whole(held[11]) or 1, now, whole(held[13]) or 0 }
+    whole(held[8]) or now, held[9] and 1 or 0, held[10] or '', whole(held[11]) or 1, now, whole(held[13]) or 0, whole(held[14]) or 0 }
 end

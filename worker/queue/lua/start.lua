@@ -8,7 +8,7 @@
 --       repeated because its reply was lost: the attempt is counted once
 -- Returns for each entry
 --       {'run' | 'exhausted', fence, attempt, tries, payload, args or '', batch or '', enqueued ms, cancelled 0 | 1,
---        error or '', contract version, now ms, expires ms or 0}
+--        error or '', contract version, now ms, expires ms or 0, due ms or 0}
 --       | {'dropped', state}  the job has ended or moved on: the entry is acknowledged and deleted
 --       | {'missing'}         no hash and no payload: reject it
 --       | {'lost'}            pending for another consumer, or for none
