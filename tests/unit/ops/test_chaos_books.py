@@ -15,6 +15,7 @@ from producer.errors import InvalidJob, RedisUnreachable, Unconfirmed, UnknownJo
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "ops" / "chaos"))
 
+import auditor  # pyright: ignore[reportMissingImports]  # a program's own folder, no package
 import calls as calls_module  # pyright: ignore[reportMissingImports]  # a program's own folder, no package
 from calls import (  # pyright: ignore[reportMissingImports]  # the same
     Calls,
@@ -32,6 +33,23 @@ from windows import Windows  # pyright: ignore[reportMissingImports]
 def journal(tmp_path: Path) -> Generator[Journal]:
     with Journal(tmp_path / "journal.jsonl") as opened:
         yield opened
+
+
+@pytest.mark.parametrize(
+    ("spoken", "is_complete"),
+    [
+        ("cdef", True),
+        ("bdef", True),  # a failover undid the end of b, which was answered again after c
+        ("cdfe", True),
+        ("bcef", False),
+        ("bcde", False),
+        ("cdeg", False),
+        ("ccdf", False),
+        ("", False),
+    ],
+)
+def test_a_conversation_keeps_its_newest_turns_once_each(spoken: str, is_complete: bool):
+    assert auditor.is_complete(list("abcdef"), list(spoken)) is is_complete
 
 
 async def test_a_call_that_never_returns_is_abandoned_and_reported(journal: Journal, monkeypatch: pytest.MonkeyPatch):
