@@ -107,6 +107,8 @@ async def test_what_the_keyboard_cannot_do_needs_review_with_what_it_looked_like
     assert path is not None
     assert [stop.name for stop in path.stops] == ["Covered", "Bare", "First", "Second", "Dead"]
     assert found.shots[PATH_SHOT]
+    keys = [node.evidence.keys for node in of["live-focus-order"].nodes if node.evidence]
+    assert keys == [("Tab",) * 4], "Second is stop 4"
 
 
 async def test_what_it_can_do_does_not_frames_and_shadow_trees_included(engine: ScanEngine) -> None:
