@@ -16,7 +16,19 @@ from producer.contract.live import LivePath, LiveReport
 from worker.scan.axe import AxeReport, tags_of
 from worker.scan.cdp import CallFailed, CallTimedOut
 from worker.scan.journey.fence import Fence
-from worker.scan.live import autoplay, hover, keyboard, language, motion, reflow, same_name, shortcuts, spacing, zoom
+from worker.scan.live import (
+    autoplay,
+    hover,
+    keyboard,
+    language,
+    motion,
+    reflow,
+    same_name,
+    shortcuts,
+    spacing,
+    status,
+    zoom,
+)
 from worker.scan.live.check import MAX_PICTURE_BYTES, Check, Found, Hand, Outcome
 from worker.scan.live.report import make_findings, read_rules
 from worker.scan.page import Page, ScriptFailed
@@ -35,6 +47,7 @@ _SCRIPTS: Final = {
     "spacing": ("live_text",),
     "reflow": ("live_text",),
     "motion": ("live_motion",),
+    "status": ("live_status",),
     "same-name": ("live_links",),
     "language": ("live_language",),
     "hover": ("live_hover",),
@@ -42,6 +55,7 @@ _SCRIPTS: Final = {
     "shortcuts": ("live_keys",),
 }
 CHECKS: Final[tuple[Check, ...]] = (
+    status.CHECK,
     motion.CHECK,
     same_name.CHECK,
     language.CHECK,
