@@ -14,7 +14,6 @@ from worker.scan.journey.elements import ANSWER_LIMIT_S
 from worker.scan.page import Page, ScriptFailed, literal
 
 _CAUSES: Final = frozenset({"click", "fill", "select", "check", "uncheck", "press"})
-_WAITS: Final = frozenset({"wait_for"})
 
 
 class Messages:
@@ -26,7 +25,7 @@ class Messages:
 
     async def before(self, step: Step, shown: str, *, is_last: bool) -> None:
         """Record what the preceding step caused; ``shown`` names this one. An intermediate state begins a new list."""
-        if step.action not in _WAITS:
+        if step.action != "wait_for":
             await self._turn(
                 shown if step.action in _CAUSES else "", is_new_state=step.scan is not None and not is_last
             )
