@@ -201,9 +201,7 @@ async def test_a_live_rule_is_left_out_like_any_other(engine: ScanEngine) -> Non
 async def test_a_style_sheet_that_cannot_be_read_is_no_finding(engine: ScanEngine, site: Site) -> None:
     with Site() as other:
         sheet = other.add("/sheet.css", reply("p { color: #000 }", content_type="text/css"))
-        html = (
-            f"<!doctype html><html lang=en><title>A</title><link rel=stylesheet href='{sheet}'><main><h1>A</h1>"
-        )
+        html = f"<!doctype html><html lang=en><title>A</title><link rel=stylesheet href='{sheet}'><main><h1>A</h1>"
         asked = {"url": site.add("/live/sheet", html), "checks": ["axe", "live"], "disabled_rules": sorted(LIVE_RULES)}
         result = (await engine.audit(ScanRequest.model_validate(asked))).result
 
