@@ -11,8 +11,9 @@ import pytest
 from producer.contract import ScanRequest
 from producer.contract.rules import AXE_RULES, LIVE_RULES
 from tests.support.gif import gif
+from tests.support.site import Site
 from tests.support.wav import wav
-from worker.scan.engine import ScanEngine
+from worker.scan.engine import ScanEngine, Secrets
 from worker.scan.live import motion
 
 LONG: Final = "Once upon a midnight dreary, while I pondered, weak and weary, over many a volume. " * 2
@@ -44,6 +45,11 @@ SCROLLS: Final = f"""<div style="max-height:10vh;overflow:auto" tabindex=0>{LONG
 {LONG}</span>"""
 NARROW: Final = f"""<p style="max-width:700px">{LONG}<table style="width:700px"><tr><td>{LONG[:20]}<td>b</table>
 <pre>{"code " * 80}</pre>"""
+NAME: Final = "Annabel Lee"
+ADDS: Final = """<input id=f aria-label=Name><button id=b>Add</button><p id=p %s></p>
+<script>b.onclick = () => { p.textContent = `Added for ${f.value}` }</script>"""
+SHOWS: Final = """<input id=f aria-label=Name><button id=b>Add</button><p id=p tabindex=-1 hidden>Only 3 left</p>
+<script>b.onclick = () => { p.hidden = false; %s }</script>"""
 BOATS: Final = "Boats along the harbour"
 NOT_READ: Final = f"<code lang=fr>{BOATS}</code><span hidden lang=fr>{BOATS}</span>"
 PAIRS: Final[dict[str, tuple[str, str, str]]] = {
@@ -118,6 +124,13 @@ PAIRS: Final[dict[str, tuple[str, str, str]]] = {
             "p.textContent += '!' }</script>"
         ),
     ),
+    "turned": (
+        "css-orientation-lock",
+        "<style>@media (orientation: portrait) { main { transform: rotate(90deg) } }</style><p>Boats",
+        "<style>@media (orientation: portrait) { main { transform: rotate(2deg) } }</style><p>Boats",
+    ),
+    "added": ("live-status-message", ADDS % "", ADDS % "role=status"),
+    "few left": ("live-status-message", SHOWS % "", SHOWS % "p.focus()"),
     "one name": (
         "live-same-name",
         "<p><a href=/a>Read more</a> <a href=/b>Read more</a>",
@@ -126,27 +139,32 @@ PAIRS: Final[dict[str, tuple[str, str, str]]] = {
 }
 
 
-async def found(engine: ScanEngine, rule: str, body: str) -> list[str]:
-    """Return the live rules with a finding; those of the other checks, and axe-core's, are left out to save time."""
+async def found(engine: ScanEngine, site: Site, rule: str, body: str) -> list[str]:
+    """Return the rules to be reviewed; those of the other checks, and axe-core's, are left out to save time."""
     html = f"<!doctype html><html lang=nl><head><title>Zee</title></head><body><main>{body}</main></body></html>"
-    others = sorted((LIVE_RULES - {rule}) | (AXE_RULES - {"document-title"}))
-    asked = {"html": html, "checks": ["axe", "live"], "disabled_rules": others}
-    result = (await engine.audit(ScanRequest.model_validate(asked))).result
+    others = sorted((LIVE_RULES - {rule}) | (AXE_RULES - {"document-title", rule}))
+    source: dict[str, object] = {"html": html}
+    if rule == "live-status-message":
+        steps = [{"fill": "#f", "value": "${NAME}"}, {"click": "#b"}, {"scan": "added"}]
+        source = {"url": site.add(f"/pairs/{hash(body)}", html), "steps": steps}
+    asked = {**source, "checks": ["axe", "live"], "disabled_rules": others}
+    result = (await engine.audit(ScanRequest.model_validate(asked), secrets=Secrets(variables={"NAME": NAME}))).result
+    assert NAME not in result.model_dump_json()
     assert result.live is not None
     assert result.live.left_out == {}, rule
-    return [one.rule for one in result.incomplete if one.engine == "live"]
+    return [one.rule for one in result.incomplete if one.engine == "live" or one.rule == rule]
 
 
 async def test_all_wrong_pages_need_review_and_no_right_one(
-    engine: ScanEngine, monkeypatch: pytest.MonkeyPatch
+    engine: ScanEngine, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(motion, "_SHORT_S", 0.2)
     monkeypatch.setattr(motion, "_LONG_S", 0.8)
 
-    scans = [found(engine, rule, body) for rule, *bodies in PAIRS.values() for body in bodies]
+    scans = [found(engine, site, rule, body) for rule, *bodies in PAIRS.values() for body in bodies]
     rules = iter(await asyncio.gather(*scans))
 
     assert {name: (next(rules), next(rules)) for name in PAIRS} == {
         name: ([rule], []) for name, (rule, *_) in PAIRS.items()
     }
-    assert {rule for rule, *_ in PAIRS.values()} == LIVE_RULES
+    assert {rule for rule, *_ in PAIRS.values()} == LIVE_RULES | {"css-orientation-lock"}

@@ -96,10 +96,10 @@ def _judge_stops(path: Path, outcome: Outcome) -> None:
             continue
         if facts["cover"] and len(stop.place) == 1:
             why = f"Tab stop {number} is covered by {facts['cover']}"
-            outcome.found.append(Found(COVERED, why, stop.numbers, stop.place, keys=("Tab",) * min(number, 5)))
+            outcome.found.append(Found(COVERED, why, stop.numbers, stop.place, keys=("Tab",) * number))
         if facts["back"]:
             why = f'From "{facts["before"]}" the focus moves back to "{stop.name}", stop {number}, by {facts["back"]}'
-            outcome.found.append(Found(ORDER, why, stop.numbers, stop.place))
+            outcome.found.append(Found(ORDER, why, stop.numbers, stop.place, keys=("Tab",) * number))
 
 
 async def _compare_pictures(hand: Hand, path: Path, outcome: Outcome) -> None:
@@ -133,7 +133,7 @@ async def _compare(hand: Hand, number: int, stop: Stop, outcome: Outcome) -> Non
     if focused != plain or await _is_shown_elsewhere(hand, frame, element, is_seen=clip is not None):
         return
     why = f"Tab stop {number} looks the same with and without the focus"
-    found = Found(VISIBLE, why, stop.numbers, stop.place, keys=("Tab",) * min(number, 5))
+    found = Found(VISIBLE, why, stop.numbers, stop.place, keys=("Tab",) * number)
     if focused and plain and hand.takes_pictures:
         found.before, found.after = ("Without the focus", plain), ("With the focus", focused)
         hand.count_picture()
