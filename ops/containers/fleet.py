@@ -148,7 +148,7 @@ def until(holds: Callable[[], bool], within_s: float) -> float:
 def runbook(home: Path, heading: str, *, replaced: Iterable[tuple[str, str]]) -> str:
     """Return the runbook's commands under ``heading`` as one script, with the operator's names."""
     text = (home / "ops/runbook.md").read_text()
-    found = re.search(rf"^## {heading}\n+(?:<!--.*?-->\n)?```\n(.*?)```", text, re.MULTILINE | re.DOTALL)
+    found = re.search(rf"^## {heading}\n(?:(?!## |```)[^\n]*\n)*```\n(.*?)```", text, re.MULTILINE | re.DOTALL)
     if not found:
         raise CommandFailed(f"ops/runbook.md has no lines to paste under {heading!r}")
     lines = found[1]
