@@ -1,8 +1,8 @@
-"""Makes a release: sets the version, dates the changelog, commits, tags and builds the wheel. Dry unless ``--do``.
+"""Makes a release: sets the version, dates the changelog, commits, tags and builds the wheel. Dry run without ``--do``.
 
-Every check runs before the first change: the tree is clean, the version is not lower than the present one and has no
-tag, the changelog says something under Unreleased. Images are built and pushed by hand, since no registry is set;
-their tags are printed. Nothing is pushed.
+Every check runs before the first change: the tree is clean, the version is not lower than the current one and has no
+tag, the changelog says something under Unreleased. Images are built and pushed by hand, since no registry is set; their
+tags are printed. Nothing is pushed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def git(root: Path, *words: str) -> str:
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """Return the parts of a version, to compare it with another one."""
+    """Return the parts of a version, for comparison."""
     return tuple(int(part) for part in version.split("."))
 
 
@@ -67,7 +67,7 @@ def notes(changelog: str) -> str:
 
 
 def dated(changelog: str, version: str, day: str) -> str:
-    """Return the changelog with what was unreleased under ``version``, and an empty section for what comes next."""
+    """Return the changelog with its unreleased changes under ``version``, and a new empty section."""
     return changelog.replace(UNRELEASED, f"{UNRELEASED}\n## {version} - {day}\n", 1)
 
 
@@ -104,7 +104,7 @@ def release(root: Path, version: str) -> None:
 
 
 def plan(version: str) -> str:
-    """Return the steps in words, and those that remain to be done by hand."""
+    """Return the steps, and those that remain to be done by hand."""
     return f"""release: {version}
   set the version in {", ".join(FILES)}
   CHANGELOG.md: what is under Unreleased becomes {version}, with today's date
@@ -117,7 +117,7 @@ by hand afterwards:
 
 
 def main(root: Path, words: list[str]) -> int:
-    """Check, say what will be done, and do it if ``--do`` is given."""
+    """Check, print the plan, and carry it out if ``--do`` is given."""
     parser = argparse.ArgumentParser(description="Makes a release.")
     parser.add_argument("version", help="three numbers, such as 0.2.0")
     parser.add_argument("--do", action="store_true", help="do it, instead of only saying what would be done")

@@ -6,6 +6,7 @@ stop the start with one line. Nothing here outlives the worker; everything lasti
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
@@ -92,6 +93,7 @@ async def open_resources(
                 settings.screenshot_ttl_s,
                 settings.try_fixes,
                 keeper_of=partial(batch_login, redis, keys),
+                batch_pages=asyncio.Semaphore(scan_settings(settings).max_concurrent),
             )
             assessments = AssessJobs(
                 models.chat,
@@ -138,9 +140,10 @@ async def query_graph(settings: WorkerSettings, chat: ChatModel, vectors: Embedd
 def scan_settings(settings: WorkerSettings) -> ScanSettings:
     """Return the engine's part of the settings.
 
-    One of several slots is reserved for questions, and more pages than cores only slow each other down. Even if private
-    addresses may be scanned, Sightline's own Redis and Ollama may not.
+    Of several slots one is reserved for questions, of four or more another holds the next scan, and more pages than
+    cores only slow each other down. Even if private addresses may be scanned, Sightline's own Redis and Ollama may not.
     """
+    others = 2 if settings.max_jobs > 3 else 1  # noqa: PLR2004
     address = settings.address
     redis_ports = {port for _, port in address.hosts} | ({REDIS_PORT} if address.service or address.path else set())
     ollama_ports = (urlsplit(host.address).port or 80 for host in settings.ollama_hosts)
@@ -152,5 +155,5 @@ def scan_settings(settings: WorkerSettings) -> ScanSettings:
         sandbox=settings.scan_sandbox,
         max_names=0 if settings.chat_model == NAME else settings.names_judged,
         max_pictures=settings.pictures_judged,
-        max_concurrent=max(1, min(settings.max_jobs - 1, os.cpu_count() or 2)),
+        max_concurrent=max(1, min(settings.max_jobs - others, os.cpu_count() or 2)),
     )

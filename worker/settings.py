@@ -33,10 +33,11 @@ def _check_endpoint(text: str) -> None:
 class WorkerSettings(NoticeSettings):
     """The settings of a worker; ``WorkerSettings.from_env(os.environ)`` reads them."""
 
-    max_jobs: Annotated[int, Within(ge=1, le=1000)] = 3
-    """Jobs that one worker runs at a time: two scans on two cores, and a slot reserved for questions.
+    max_jobs: Annotated[int, Within(ge=1, le=1000)] = 4
+    """Jobs that one worker runs at a time: two scans on two cores, the next scan, and a slot reserved for questions.
 
-    If too high, concurrent pages overload the CPU and miss deadlines; 1 reserves no slot.
+    If too high, concurrent pages overload the CPU and miss deadlines. With fewer than 4, no scan is ready when another
+    ends; with 1, no slot is reserved.
     """
 
     lease_s: Annotated[float, Within(ge=1, le=600)] = 10.0

@@ -69,7 +69,7 @@ login.kept                a scan logged in for its batch: generation
 login.failed              a batch's login failed, for its other scans too
 gpu.slot_granted          a call got its slot (debug): host, kind, wait_ms, token
 gpu.slot_lost             a slot was lost during its call: host, kind, token, why
-gpu.gave_way              a batch call gave way to a question, and is repeated: host, kind, token
+gpu.yielded               a batch call yielded its slot to a question, and is repeated: host, kind, token
 gpu.host_set_aside        a model host failed its health check: host, reason
 gpu.host_still_down       … and failed it again (debug): host, fails, reason
 gpu.host_back             … and passed it again: host

@@ -1,6 +1,6 @@
 """Replaces ``conftest.py`` of arq's tests: the same fixtures, on ``StreamPool`` and ``ArqWorker``.
 
-``run.py`` copies it there. Names that a test module imported from arq are replaced by ours, as in a program that
+``run.py`` copies it there. Names that a test module imports from arq are replaced by Sightline's, as in a program that
 switches: its classes, and the names of keys that have a counterpart here.
 """
 

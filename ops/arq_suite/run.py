@@ -44,7 +44,7 @@ class NoSuite(Exception):
 
 @dataclass(frozen=True)
 class Expected:
-    """The contents of ``expected.toml``: why a test fails, under which heading, and which use no Sightline code."""
+    """The contents of ``expected.toml``: why tests fail, where that is documented, and which use no Sightline code."""
 
     why: Mapping[str, str]
     headings: Mapping[str, str]

@@ -1,7 +1,7 @@
 """The libraries that are measured: where each is installed, how its processes start, when its queue is drained.
 
-Each peer has a separate virtual environment under ``.cache/bench``, since they need different versions of redis-py. It
-is created by pip with pinned versions at the first run, and again when the pins change.
+Each peer has a separate virtual environment under ``.cache/bench``, since they need different versions of redis-py. pip
+creates it with pinned versions at the first run, and again when the pins change.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CACHE: Final = ROOT / ".cache" / "bench"
 
 @dataclass(frozen=True)
 class Contender:
-    """One library. ``left`` tells how many jobs its queue still holds, in one command."""
+    """One library. ``left`` returns the number of jobs still in its queue, by one Redis command."""
 
     name: str
     pins: tuple[str, ...]
@@ -35,11 +35,11 @@ class Contender:
 
     @property
     def python(self) -> Path:
-        """The interpreter of its environment; for Sightline the one that runs this."""
+        """The interpreter of its environment; for Sightline, the current one."""
         return CACHE / self.name / "bin" / "python" if self.pins else Path(sys.executable)
 
     def install(self) -> None:
-        """Create its environment unless it exists with these pins."""
+        """Create its environment, unless one with these pins exists."""
         stamp = CACHE / self.name / "pins.txt"
         wanted = "\n".join(self.pins)
         if not self.pins or (stamp.is_file() and stamp.read_text() == wanted):
@@ -104,7 +104,7 @@ SIGHTLINE: Final = Contender("sightline", (), "lease of 10 s, looked for every 2
 SAQ: Final = Contender(
     "saq",
     ("saq[redis]==0.26.4", "redis==7.4.1", "hiredis==3.5.0", "typing_extensions==4.16.0"),
-    "swept every 60 s, once past its time-out; then dead unless retries > 1",
+    "swept every 60 s once past its timeout; then dead unless retries > 1",
     _left_in_saq,
 )
 TASKIQ: Final = Contender(

@@ -1,9 +1,9 @@
-"""Measures how busy the GPU is while calls wait, and how long a hand-over takes: ``python ops/bench/run.py gpu``.
+"""Measures how busy the GPU is while calls wait, and how long it idles between two: ``python ops/bench/run.py gpu``.
 
 Jobs of one model call each wait in the queue; worker processes run them against one stub of an Ollama with one chat
-slot. All numbers come from the stub's own journal. Busy share: the part of the time during which calls ran, from the
-first call's arrival to the last one's, since calls wait all that time. Hand-over: from the end of one call to the
-arrival of the next.
+slot. All numbers come from the stub's own journal. Busy share: the fraction of the time from the first call's arrival
+to the last one's in which a call ran; calls wait all that time. Hand-over: from the end of one call to the arrival of
+the next.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CALL_MS: Final = 200
 DEADLINE_S: Final = 3 * JOBS * CALL_MS / 1000
 MUST_BUSY: Final = 0.97
 MUST_HAND_OVER_MS: Final = 5.0
-TITLE: Final = f"GPU busy while anyone waits, {WORKERS} workers, {JOBS} jobs of one call of {CALL_MS} ms"
+TITLE: Final = f"GPU busy while calls wait: {WORKERS} workers, {JOBS} jobs of one {CALL_MS} ms call"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Measured:
 
 
 def measure(journal: Sequence[Call]) -> Measured:
-    """Return the measurements of a run in which calls waited until the last one began. Pure."""
+    """Return the measurements of a run; calls must have been waiting until the last one began. Pure."""
     calls = sorted(journal, key=lambda call: call.arrived)
     gaps = [after.arrived - before.ended for before, after in pairwise(calls)]
     return Measured(
@@ -59,17 +59,17 @@ def measure(journal: Sequence[Call]) -> Measured:
 
 
 def gpu(bench: Bench) -> list[Row]:
-    """Measure once, regardless of the rounds: the medians are over hundreds of hand-overs."""
+    """Measure once, whatever the number of rounds: the medians are over hundreds of hand-overs."""
     bench.fresh()
     return [row_of(measure(asyncio.run(_run(bench))))]
 
 
 def row_of(found: Measured) -> Row:
-    """Return the row and its verdicts. Pure."""
+    """Return the row with its targets. Pure."""
     row = Row(TITLE, "share; hand-over p50 / p99 ms")
     hand_over = f"{found.hand_over_p50_ms:.2f} / {found.hand_over_p99_ms:.2f}"
     row.values[SIGHTLINE.name] = f"{found.busy_share:.1%}; {hand_over}"
-    row.verdicts = [
+    row.targets = [
         (f"{found.busy_share:.1%}, must be ≥ {MUST_BUSY:.0%}", found.busy_share >= MUST_BUSY),
         (
             f"hand-over p50 {found.hand_over_p50_ms:.2f} ms, must be < {MUST_HAND_OVER_MS:g} ms",

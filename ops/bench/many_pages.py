@@ -1,9 +1,9 @@
 """Scans thousands of real pages and prints the costs: ``python ops/bench/many_pages.py [PAGES]``.
 
-The sample shop under as many addresses, two workers with their browsers, and the command line as people use it: submit
-and wait, Ctrl-C when a tenth is done, wait again, write reports. It prints the seconds to submit, the client's peak
-memory, the seconds from the first submit to the last result, the events of the batch, and the size of the report. 5,000
-pages keep two cores busy for a quarter of an hour.
+The sample shop is served under that many addresses to two workers with their browsers. The command line is used as
+people use it: submit and wait, Ctrl-C after a tenth, wait again, write reports. It prints the seconds to submit, the
+client's peak memory, the seconds from the first submit to the last result, the events of the batch, and the size of the
+report. 5,000 pages keep two cores busy for a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ STOP_AT: Final = 10
 
 
 async def main(pages: int) -> int:
-    """Run it; the exit code is 1 unless all pages were scanned and the end had one event."""
+    """Run it; the exit code is 1 unless all pages were scanned and the batch's end was announced once."""
     with tempfile.TemporaryDirectory() as text, served_site() as site:
         folder = Path(text)
         urls = addresses(site, -(-pages // len(PAGES)))[:pages]

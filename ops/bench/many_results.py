@@ -30,7 +30,7 @@ _TAGS: Final = ("cat.text-alternatives", "wcag2a", "wcag111", "section508", "TTv
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """A component barrier that templates have, ``elements`` of it on each page."""
+    """A component barrier of templates, with ``elements`` on each page."""
 
     name: str
     rule: str

@@ -1,7 +1,7 @@
 """The rows about the memories: search among 100,000 scans, cache hits. A scan's memory: growth_rows.py.
 
-The vectors are synthetic: unit vectors of 768 numbers in clusters, as pages of one template are, since no embedding
-model runs here and the time of a search depends on their number and length. Methods in words: README.md.
+No embedding model runs here: the vectors are synthetic, unit vectors of 768 numbers in clusters, like pages of one
+template. The time of a search depends only on their number and length. README.md describes the methods.
 """
 
 from __future__ import annotations
@@ -66,10 +66,11 @@ def history(bench: Bench) -> list[Row]:
     found = asyncio.run(_search(bench.url))
     row = Row(f"history search over {SCANS:,} scans, {DIMS} dimensions", "p50 / p99 ms")
     times = (
-        f"{found['p50']:.2f} / {found['p99']:.2f}; after {PAUSE_S * 1000:.0f} ms of nothing {found['paused_p50']:.2f}"
+        f"{found['p50']:.2f} / {found['p99']:.2f}; "
+        f"after {PAUSE_S * 1000:.0f} ms without searches {found['paused_p50']:.2f}"
     )
     row.values = {"sightline": f"{times}; on one site {found['site_p50']:.2f} ({found['redis_mb']:.0f} MB of Redis)"}
-    row.verdicts = [
+    row.targets = [
         (f"p50 {found['p50']:.2f} ms, must be ≤ {SEARCH_MUST_MS:g} ms", found["p50"] <= SEARCH_MUST_MS),
         (f"recall@{NEAREST} {found['recall']:.3f}, must be ≥ {RECALL_MUST}", found["recall"] >= RECALL_MUST),
     ]
@@ -125,7 +126,7 @@ async def _search(url: str) -> dict[str, float]:
 
 
 def clustered(chance: np.random.Generator, count: int, *, centres: Matrix | None = None) -> Matrix:
-    """Return unit vectors around ``centres``, or around new ones."""
+    """Return unit vectors clustered around ``centres``, or around new ones."""
     if centres is not None:
         middles = centres
     else:

@@ -1,4 +1,4 @@
-"""Draws the rows with peers: Sightline's speed relative to the fastest peer. SVG, light and dark."""
+"""Draws Sightline's speed relative to the fastest peer, for each row with peers. SVG, light and dark."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def bars(rows: Sequence[Row]) -> list[Bar]:
 
 
 def svg(made: Sequence[Bar]) -> str:
-    """Return the picture, with a text alternative."""
+    """Return the SVG, with a text alternative."""
     most = max([bar.times for bar in made] + [2.0])
     scale = (WIDTH - LEFT - RIGHT) / most
     height = TOP + STEP * len(made) + 24

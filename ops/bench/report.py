@@ -1,4 +1,4 @@
-"""Prints the rows and writes RESULTS.md: values side by side, verdicts, machine and versions."""
+"""Prints the rows and writes RESULTS.md: values side by side, whether targets are met, machine and versions."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ def markdown(rows: Sequence[Row], about: Sequence[str]) -> str:
     lines += [f"| {row.title} | {row.unit} | {' | '.join(_cells(row, names))} |" for row in rows]
     lines += ["", "| target | |", "|---|---|"]
     lines += [
-        f"| {row.title}: {text} | {'met' if met else '**missed**'} |" for row in rows for text, met in row.verdicts
+        f"| {row.title}: {text} | {'met' if met else '**missed**'} |" for row in rows for text, met in row.targets
     ]
     return "\n".join(lines) + "\n"
 
 
 def _cells(row: Row, names: Sequence[str]) -> list[str]:
-    """Return the row's cells; peers that have no column stand behind our number."""
+    """Return the row's cells; peers without a column are named after Sightline's number."""
     others = "".join(f"; {name} {value}" for name, value in row.values.items() if name not in names)
     own, *peers = (row.values.get(name, "") for name in names)
     return [own + others, *peers]
 
 
 def machine(server: dict[str, Any], *, fsync: str, rounds: int) -> list[str]:
-    """Say on what, with what and when it was measured."""
+    """Return the machine, the versions and the date of the measurements."""
     pins = ", ".join(pin for contender in ALL for pin in contender.pins if pin.startswith(contender.name))
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return [
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, {_processor()}, {platform.system()}",
-        f"load average at the start {load} (1, 5, 15 minutes): above 0.5, somebody else was using the machine",
+        f"load average at the start {load} (1, 5, 15 minutes): above 0.5, the machine was not idle",
         f"Python {platform.python_version()}, Redis {server['redis_version']} with appendfsync {fsync}",
         f"sightline {version(NAME)} with redis-py {version('redis')} and arq {version('arq')}; {pins}",
         f"{rounds} rounds, medians",

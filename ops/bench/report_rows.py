@@ -68,9 +68,9 @@ def reports(bench: Bench) -> list[Row]:
             SIGHTLINE.name: f"{took_s:.1f}, {peak_mb} MB of memory; {size_mb:.1f} MB large; "
             f"loaded in {load_s:.2f}, first painted after {paint_s:.2f}"
         }
-        row.verdicts = [(f"opens in {load_s:.2f} s, must be < {opens_must_s:g} s", load_s < opens_must_s)]
+        row.targets = [(f"opens in {load_s:.2f} s, must be < {opens_must_s:g} s", load_s < opens_must_s)]
         if pages == min(OPENS_MUST_S):
-            row.verdicts += [
+            row.targets += [
                 (f"written in {took_s:.1f} s, must be < {WRITE_MUST_S:g} s", took_s < WRITE_MUST_S),
                 (f"{peak_mb} MB of memory, must be < {WRITE_MUST_MB}", peak_mb < WRITE_MUST_MB),
                 (f"{size_mb:.1f} MB large, must be < {SIZE_MUST_MB:g}", size_mb < SIZE_MUST_MB),
@@ -85,7 +85,7 @@ def grouping(_: Bench) -> list[Row]:
     row = Row("grouping into component barriers, the worst of the generated sites", "precision / recall")
     precision, recall = (min(one[at] for one in found.values()) for at in (0, 1))
     row.values = {SIGHTLINE.name: f"{precision:.3f} / {recall:.3f}"}
-    row.verdicts = [
+    row.targets = [
         (f"precision {precision:.3f}, must be ≥ {GROUPING_MUST}", precision >= GROUPING_MUST),
         (f"recall {recall:.3f}, must be ≥ {GROUPING_MUST}", recall >= GROUPING_MUST),
     ]

@@ -32,17 +32,17 @@ MEMORY_MUST: Final = 0.05
 EXPIRED_WITHIN_S: Final = 90
 """An ended job of an arq program is kept for a minute."""
 SETTLED_S: Final = 2.0
-"""Redis shrinks its tables bit by bit; memory that has not fallen for this long is what it keeps."""
+"""Redis shrinks its tables gradually; memory that has not fallen for this long is final."""
 
 
 @dataclass
 class Row:
-    """One row: a value a contender, and the verdicts on ours. ``unit`` with the better direction."""
+    """One row: a value per contender, and whether Sightline's meets its targets."""
 
     title: str
     unit: str
     values: dict[str, str] = field(default_factory=dict[str, str])
-    verdicts: list[tuple[str, bool]] = field(default_factory=list[tuple[str, bool]])
+    targets: list[tuple[str, bool]] = field(default_factory=list[tuple[str, bool]])
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def pickup(bench: Bench) -> list[Row]:
     row.values = {name: f"{p50[name]:.2f} / {p99[name]:.2f}" for name in found}
     best = min(p50[SAQ.name], p50[TASKIQ.name])
     own50, own99 = p50[SIGHTLINE.name], p99[SIGHTLINE.name]
-    row.verdicts = [
+    row.targets = [
         (f"p50 {own50:.2f} ms, no slower than the faster of SAQ and taskiq ({best:.2f} ms)", own50 <= best),
         (f"p99 {own99:.2f} ms ≤ 2 x p50 + 3 ms = {2 * own50 + 3:.2f} ms", own99 <= 2 * own50 + 3),
     ]
@@ -126,7 +126,7 @@ def drain(bench: Bench) -> list[Row]:
     row = Row("drain of 5,000 no-op jobs, one worker", "jobs/s")
     row.values = {name: f"{rate:,.0f}" for name, rate in rates.items()}
     own, best = rates[SIGHTLINE.name], max(rates[SAQ.name], rates[TASKIQ.name])
-    row.verdicts = [
+    row.targets = [
         (f"{own / best:.1f} times the faster of SAQ and taskiq, must be ≥ 4", own >= 4 * best),
         (f"{own / rates[ARQ.name]:.1f} times arq, must be ≥ 15", own >= 15 * rates[ARQ.name]),
     ]
@@ -141,12 +141,12 @@ def submit(bench: Bench) -> list[Row]:
     all_at_once = {name: statistics.median(rounds) for name, rounds in many.items()}
     best = max(one[SAQ.name], one[TASKIQ.name])
     best_many = max(all_at_once[SAQ.name], all_at_once[TASKIQ.name])
-    first = Row("submit, one await a job", "jobs/s", {name: f"{rate:,.0f}" for name, rate in one.items()})
+    first = Row("submit, one await per job", "jobs/s", {name: f"{rate:,.0f}" for name, rate in one.items()})
     second = Row("submit_many, or 32 awaits at once", "jobs/s", {n: f"{rate:,.0f}" for n, rate in all_at_once.items()})
     own, own_many = one[SIGHTLINE.name], all_at_once[SIGHTLINE.name]
-    first.verdicts = [(f"{own / best:.2f} times the faster of SAQ and taskiq, must be ≥ 1.5", own >= 1.5 * best)]
+    first.targets = [(f"{own / best:.2f} times the faster of SAQ and taskiq, must be ≥ 1.5", own >= 1.5 * best)]
     also = f"{own_many / best_many:.1f} times the faster of their 32 at once"
-    second.verdicts = [
+    second.targets = [
         (f"{own_many / best:.1f} times the faster of their single submits, must be ≥ 4 ({also})", own_many >= 4 * best)
     ]
     return [first, second]
@@ -174,12 +174,12 @@ def recovery(bench: Bench) -> list[Row]:
                 deadline_s=RECOVERY_WAIT_S,
             )
         second = {contender.name: bench.noted(HOLDS + contender.name)[1:] for contender in ALL}
-    row = Row("re-run after SIGKILL, a place being free", "s")
+    row = Row("re-run after SIGKILL, with an idle worker", "s")
     for contender in ALL:
         took_s = [at - killed_at[contender.name] for at in second[contender.name]]
         row.values[contender.name] = f"{took_s[0]:.1f}" if took_s else f"> {RECOVERY_WAIT_S:g} ({contender.recovery})"
     own = min((at - killed_at[SIGHTLINE.name] for at in second[SIGHTLINE.name]), default=float("inf"))
-    row.verdicts = [(f"{own:.1f} s, must be ≤ {RECOVERY_MUST_S:g} s", own <= RECOVERY_MUST_S)]
+    row.targets = [(f"{own:.1f} s, must be ≤ {RECOVERY_MUST_S:g} s", own <= RECOVERY_MUST_S)]
     return [row]
 
 
@@ -194,9 +194,9 @@ def memory(bench: Bench) -> list[Row]:
         lanes = _lane_bytes(bench)
         after = _memory_without_jobs(bench)
     change = after / before - 1
-    row = Row(f"Redis memory after {MEMORY_JOBS:,} finished jobs, less their keys", "bytes")
+    row = Row(f"Redis memory after {MEMORY_JOBS:,} finished jobs, without their keys", "bytes")
     row.values = {SIGHTLINE.name: f"{before:,} before, {after:,} after; lanes {lanes[0]:,} and {lanes[1]:,}"}
-    row.verdicts = [
+    row.targets = [
         (f"{change:+.1%}, must be within {MEMORY_MUST:.0%}", abs(change) <= MEMORY_MUST),
         (f"the larger lane stream has {max(lanes) / 1024:.1f} KB, must be ≤ 10 KB", max(lanes) <= 10 * 1024),
     ]
@@ -217,7 +217,7 @@ def switched(bench: Bench) -> list[Row]:
     change = after / before - 1
     row = Row(f"Redis memory after {MEMORY_JOBS:,} jobs of an arq program with keep_result=0", "bytes")
     row.values = {SIGHTLINE.name: f"{before:,} before, {after:,} after; {kept} keys of jobs and results"}
-    row.verdicts = [
+    row.targets = [
         (f"{change:+.1%}, must be within {MEMORY_MUST:.0%}", abs(change) <= MEMORY_MUST),
         (f"{kept} keys of jobs and results are left, must be 0", kept == 0),
     ]

@@ -3,9 +3,9 @@
 Rows: pickup drain submit recovery memory switched gpu scans start pages reports grouping history cache growth finished
 commits.
 
-All contenders use one embedded Redis, which nothing else uses. Prints the tables; ``--write`` puts them into
-RESULTS.md, and a plot of the rows with peers into results.svg. The exit code is 1 if a target is missed. Takes about
-ten minutes.
+All contenders use one embedded Redis, which nothing else uses. The tables are printed; ``--write`` also writes them to
+RESULTS.md, and a plot of the rows with peers to results.svg. The exit code is 1 if a target is missed. Takes about ten
+minutes.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ def main() -> int:
     if options.write:
         RESULTS.write_text(page)
         PLOT.write_text(svg(bars(rows)))
-    return 0 if all(met for row in rows for _, met in row.verdicts) else 1
+    return 0 if all(met for row in rows for _, met in row.targets) else 1
 
 
 def measure(names: list[str], *, rounds: int, fsync: str) -> tuple[list[Row], list[str]]:
-    """Return the rows, and lines about how they were measured."""
+    """Return the rows, and lines that describe the measurement."""
     rows: list[Row] = []
     with (
         tempfile.TemporaryDirectory() as folder,

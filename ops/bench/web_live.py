@@ -1,4 +1,4 @@
-"""Browsers on the live page of a batch, for ``web_rows.py``: 199 listeners, a real browser, and concurrent scans."""
+"""Opens the live page of a batch for ``web_rows.py``: 199 listeners and a real browser, with concurrent scans."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def listened(redis_url: str, port: int) -> tuple[list[float], list[float]]
 
 
 def scans_beside() -> tuple[float, float, float]:
-    """Return scans per minute: alone, with one browser on the batch's page, and with all; medians of rounds."""
+    """Return scans per minute with no browser, one, and all of them on the batch's page; medians over the rounds."""
     rates: dict[int, list[float]] = {-1: [], 1: [], CLIENTS: []}
     with tempfile.TemporaryDirectory() as folder, served_site() as base, our_worker(Path(folder)) as (settings, _, _):
         asyncio.run(_scan(settings, [f"{base}/kettle.html?warm"], "warm", port=0, clients=0))
@@ -139,7 +139,7 @@ async def _until_heard(reader: asyncio.StreamReader, words: bytes) -> None:
 
 @asynccontextmanager
 async def _open(port: int, path: str) -> AsyncGenerator[Page]:
-    """Open a page in a real browser. The server takes a request as a proxy gets it: the browser's one way out."""
+    """Open a page in a real browser. The server accepts proxy requests, the browser's only way to it."""
     browser = await Chromium.launch(find_browser(), ScanSettings(max_renderer_mb=2048))
     try:
         view = Viewport(width=1280, height=800)

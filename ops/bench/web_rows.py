@@ -53,7 +53,7 @@ def _row(
         "sightline": f"{shown}; event on a screen {drawn:.0f}, at all {CLIENTS} {heard:.0f}; {memory_mb:.0f} MB; "
         f"{sizes[largest] / 1000:.0f} KB at most"
     }
-    row.verdicts = [
+    row.targets = [
         (f"p95 {worst[slowest]:.0f} ms ({slowest}), must be < {PAGE_MUST_MS} ms", worst[slowest] < PAGE_MUST_MS),
         (f"{sizes[largest]:,} bytes ({largest}), must be < {SIZE_MUST:,}", sizes[largest] < SIZE_MUST),
         (f"event on a screen in {drawn:.0f} ms (p95), must be ≤ {EVENT_MUST_MS} ms", drawn <= EVENT_MUST_MS),
@@ -67,7 +67,7 @@ def _beside(alone: float, one: float, all_of_them: float) -> Row:
     row = Row(f"scans beside it: alone, 1 browser on the batch, {CLIENTS}", "scans/min")
     row.values = {"sightline": f"{alone:.0f}, {one:.0f}, {all_of_them:.0f}"}
     share = one / alone
-    row.verdicts = [(f"{share:.0%} of the scans alone, must be ≥ {BESIDE_MUST:.0%}", share >= BESIDE_MUST)]
+    row.targets = [(f"{share:.0%} of the scans alone, must be ≥ {BESIDE_MUST:.0%}", share >= BESIDE_MUST)]
     return row
 
 
@@ -75,7 +75,7 @@ def _beside(alone: float, one: float, all_of_them: float) -> Row:
 
 
 def paths(number: int = 7) -> dict[str, str]:
-    """Return the addresses that are measured, by name; each ``number`` has a site that was not requested before."""
+    """Return the addresses that are measured, by name; each ``number`` is a site not requested before."""
     site = number % SITES
     return {
         "overview": "/",

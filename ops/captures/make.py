@@ -96,8 +96,8 @@ def shown(
 ) -> str:
     """Return a command's complete output to a terminal of this size; ``on_work`` is called once it has begun.
 
-    It is sent a q for each screen beyond so many ``screens``, where that is not 0. Ends the program with a message if
-    the command takes longer than ``LIMIT_S``.
+    Sends ``q`` after ``screens`` screens, unless that is 0. Exits with a message if the command takes longer than
+    ``LIMIT_S``.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
@@ -127,7 +127,7 @@ def shown(
 
 
 def last_screen(drawn: str) -> str:
-    """Return what a program drew on the alternate screen; each picture begins in its corner."""
+    """Return the last frame that a program drew on the alternate screen; each frame begins in its corner."""
     return drawn.partition("\x1b[?1049l")[0].rpartition("\x1b[H")[2]
 
 
@@ -146,7 +146,7 @@ def keep(name: str, width: int, drawn: str, *, folder: Path = OUT) -> None:
 
 
 def _read(descriptor: int, left_s: float) -> bytes:
-    """Return what was written next; nothing once the other end is closed, or after ``left_s``."""
+    """Return the next output; empty once the other end is closed, or after ``left_s``."""
     try:
         if not select.select([descriptor], [], [], max(0.0, left_s))[0]:
             return b""

@@ -52,7 +52,7 @@ def main() -> int:
 
 @contextmanager
 def pages(environment: Mapping[str, str]) -> Generator[int]:
-    """Serve the pages at a free port."""
+    """Serve the pages on a free port."""
     command = [sys.executable, "-m", "sightline", "web", "--port", "0"]
     program = subprocess.Popen(
         command, env=environment, stderr=subprocess.PIPE, text=True, cwd=ROOT / "producer/import"

@@ -147,8 +147,7 @@ class Auditor:
             kept = await saver.aget_tuple({"configurable": {"thread_id": name}})
             turns = [] if kept is None else parse_turns(kept.checkpoint["channel_values"].get("turns", ""))
             spoken = [turn.job_id for turn in turns]
-            # A failover may undo the end of a turn: it is answered again, after turns that were asked meanwhile.
-            if sorted(spoken) != sorted(job_ids[-len(spoken) :]) or (job_ids and not spoken):
+            if not is_complete(job_ids, spoken):
                 wrong.append(f"thread {thread}: asked {job_ids[-max(len(spoken), 5) :]}, spoken {spoken}")
         return wrong
 
@@ -208,3 +207,19 @@ async def _value(reply: Any) -> Any:
 
 def _texts(fields: dict[bytes, bytes]) -> dict[str, str]:
     return {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in fields.items()}
+
+
+def is_complete(asked: list[str], spoken: list[str]) -> bool:
+    """Return whether a conversation's newest turns ``spoken`` are the newest of all turns ``asked``, each once.
+
+    A failover may undo the end of a turn. It is then answered again after later ones, and takes the place of the
+    oldest turn that is kept.
+    """
+    newest = asked[-len(spoken) :] if spoken else asked
+    moved = [at for at, turn in enumerate(spoken) if turn not in newest]
+    missing = set(newest).difference(spoken)
+    is_once = len(set(spoken)) == len(spoken) and set(spoken) <= set(asked)
+    if not is_once or len(moved) != len(missing):
+        return False
+    later = spoken[moved[-1] + 1 :] if moved else []
+    return not missing or bool(later and missing.isdisjoint(asked[asked.index(later[0]) :]))

@@ -1,7 +1,7 @@
-"""Clients during the faults: they submit, query, wait, watch and cancel, not durably, in each form of client.
+"""Clients during the faults: they submit (not durably), query, wait, watch and cancel, in each form of client.
 
-Unlike the crowd they do not repeat a call until it works. One that may have happened is followed up by its job's id;
-one that was refused must not have happened, and its id is not used again.
+Unlike the crowd, they do not repeat a failed call. If it may have taken effect, its job's id is followed up; if it was
+refused, it must have had no effect, and its id is not reused.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SHARES: Final = {"wait": 5, "watch": 2, "look": 2, "cancel": 2}
 
 
 class Caller:
-    """One client of one form."""
+    """One client in one form."""
 
     def __init__(self, form: Form, calls: Calls, journal: Journal, urls: list[str], *, seed: int) -> None:
         self._form = form

@@ -30,7 +30,7 @@ DONE: Final = "done"
 
 
 class NeverReturned(Exception):
-    """A call was abandoned: a fault in the called program."""
+    """A call was abandoned: an error in the called program."""
 
 
 @dataclass
@@ -43,7 +43,7 @@ class CallFigures:
 
 
 class Calls:
-    """Makes calls for clients; ``begin`` to ``end`` is noted."""
+    """Makes calls for clients and records them from ``begin`` to ``end``."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal

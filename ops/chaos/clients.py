@@ -35,11 +35,11 @@ ANSWERED: Final = (0, 1, 2)
 
 
 class Unforeseen(Exception):
-    """A program ended unexpectedly: a fault in the product."""
+    """A program ended unexpectedly: an error in the product."""
 
 
 class Form(ABC):
-    """One form. ``grace_s`` is the extra time of its calls on a loaded machine."""
+    """One form. ``grace_s`` is the extra time that its calls may take on a loaded machine."""
 
     name: str
     grace_s: float = GRACE_S
@@ -115,7 +115,7 @@ class BlockingForm(Form):
 
 
 class CommandForm(Form):
-    """``sightline``, a process a call."""
+    """``sightline``, one process per call."""
 
     name = "CLI"
     grace_s = CLI_GRACE_S
@@ -163,7 +163,7 @@ class CommandForm(Form):
 
 
 async def _both(process: asyncio.subprocess.Process) -> tuple[str, str]:
-    """Return stdout and stderr; its stdin stays open meanwhile, for its end would end the program."""
+    """Return stdout and stderr; its stdin stays open meanwhile, because the program exits when it closes."""
     assert process.stdout is not None  # noqa: S101  asked for
     assert process.stderr is not None  # noqa: S101  asked for
     said, complained = await asyncio.gather(process.stdout.read(), process.stderr.read())
@@ -174,7 +174,7 @@ async def _both(process: asyncio.subprocess.Process) -> tuple[str, str]:
 
 
 def raise_for(code: int | None, complained: str, words: tuple[str, ...], *, is_interrupted: bool) -> None:
-    """Raise the error for a command's exit code; return if it got its answer."""
+    """Raise the error for a command's exit code; return if it succeeded."""
     if code in ANSWERED or (is_interrupted and code in {INTERRUPTED, -signal.SIGINT}):
         return
     if code == Unconfirmed.exit_code and "may have been" in complained:

@@ -1,4 +1,4 @@
-"""The producers: batches of scans, conversations, cancellations, all acknowledged durably and noted in the journal.
+"""The producers: batches of scans, conversations, cancellations, all acknowledged durably and recorded in the journal.
 
 A failed call is repeated with the same ids until it succeeds, as a careful producer would: nothing may be written
 twice.

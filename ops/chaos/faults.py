@@ -119,7 +119,7 @@ class Faults:
         return self._stage.servers.reset() > 0
 
     async def _cut(self, strike: Strike) -> bool:
-        """Drop one connection after the other, 20 a second."""
+        """Drop one connection after another, 20 per second."""
         dice = random.Random(strike.draw)  # noqa: S311  a plan, not a secret
         for _ in range(int(strike.lasts_s * CUTS_A_SECOND)):
             self._stage.servers.cut_one(dice.random())
@@ -150,7 +150,7 @@ class Faults:
         return await asyncio.to_thread(_post, f"{self._stage.ollama.url}/stub/faults", {"faults": faults})
 
     async def _kill_browser(self, strike: Strike) -> bool:
-        """Kill the browser, or one of its pages, of one worker."""
+        """Kill one worker's browser, or one of its pages."""
         pid = self._worker(strike).pid
         below = [] if pid is None else descendants(pid)
         if not below:

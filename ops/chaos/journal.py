@@ -1,4 +1,4 @@
-"""The replies that producers got, a JSON object per line, written before anything else happens, for the auditor."""
+"""Records for the auditor the replies that producers got: a JSON object per line, written before anything else."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, Self
 
 
 class Journal:
-    """A file of facts.
+    """A file of facts, each of one kind.
 
-    ``acknowledged``, ``refused``, ``doubted`` and ``denied`` jobs, ``cancelled`` ones, ``sealed`` batches, ``garbage``;
-    calls as they were ``called`` and ``returned``; the ``window`` of a failover. ``began`` and ``at`` are this
+    Kinds: jobs ``acknowledged``, ``refused``, ``doubted``, ``denied`` or ``cancelled``; batches ``sealed``;
+    ``garbage``; calls ``called`` and ``returned``; the ``window`` of a failover. ``began`` and ``at`` are times of this
     process's monotonic clock.
     """
 

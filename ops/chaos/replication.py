@@ -1,8 +1,8 @@
-"""Tracks which writes a failover may lose, for the auditor: those after the last one that the replica certainly had.
+"""Tracks which writes a failover may lose, for the auditor: those after the last one known to be replicated.
 
-A mark is written to the primary again and again, and ``WAIT`` says whether the replica has it: then it has everything
-written before. When the Sentinels name another primary, writes since that moment may be lost, until the old one is dead
-or has become a replica. Only what ``durable=True`` acknowledged is promised there (docs/sentinel.md).
+A mark is written to the primary repeatedly, and ``WAIT`` says whether the replica has it, and so everything written
+before. Once the Sentinels name another primary, all later writes to the old one may be lost, until it is dead or has
+become a replica. Only what ``durable=True`` acknowledged is promised there (docs/sentinel.md).
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Real workers, a real Redis with a replica and Sentinels, a real browser, a stub of an Ollama; producers and clients of
 each form that record the replies they get. While they work, processes are killed and frozen, primaries replaced,
-connections cut, clocks set, answers corrupted, garbage added. Then everything is restored, all jobs end, the workers
-stop in order, and the auditor checks. Exit code 1 on any discrepancy. The same seed makes the same plan.
+connections cut, clocks changed, answers corrupted, garbage added. Then everything is restored, all jobs end, the
+workers stop cleanly, and the auditor checks. Exit code 1 on any discrepancy. The same seed makes the same plan.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ async def chaos(folder: Path, *, seconds: float, seed: int, workers: int) -> Out
 
 
 async def _are_live(client: Client, count: int) -> bool:
-    """Return whether that many workers have started; before that, faults would have no target."""
+    """Return whether that many workers have started; before that, faults have no target."""
     return len((await client.queue()).workers) >= count
 
 

@@ -1,7 +1,7 @@
-"""The Redis of chaos runs: a primary and a replica behind proxies, watched by Sentinels, with a clock that can be set.
+"""Runs Redis for chaos runs: a primary and a replica behind proxies, watched by Sentinels, with an adjustable clock.
 
 All connections go through a server's proxy, including replication and Sentinels, so that network faults affect them as
-well. With ``is_replicated`` False it is one server behind a proxy. What a failover may lose: ``replication.py``.
+well. With ``is_replicated`` False it is one server behind a proxy. ``replication.py`` tracks what a failover may lose.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class Servers:
             proxy.delay_s = delay_s
 
     async def kill(self, *, away_s: float) -> bool:
-        """Kill the primary and start it again: the Sentinels promote the other one if it is away for long."""
+        """Kill the primary and start it again; the Sentinels promote the other one if it is down for long."""
         async with self._one_at_a_time:
             primary = await self.primary()
             if primary is None:
@@ -143,9 +143,9 @@ class Servers:
         return True
 
     async def fail_over(self, *, behind_s: float) -> bool:
-        """Kill the primary once the replica has lacked what is written for ``behind_s``, and wait for the promotion.
+        """Kill the primary once the replica has been cut off for ``behind_s``, and wait for the promotion.
 
-        Returns False where the replica lacked anything to begin with, and where none was promoted.
+        Returns False if the replica was out of sync to begin with, or was not promoted.
         """
         async with self._one_at_a_time:
             primary = await self.primary()
@@ -162,7 +162,7 @@ class Servers:
         return await self.primary() not in {None, instead_of}
 
     async def _cut_replication(self, primary: EmbeddedRedis) -> None:
-        """Keep the replica away from ``primary`` until that is started again."""
+        """Keep the replica disconnected from ``primary`` until the latter is started again."""
         with contextlib.suppress(RedisError, OSError):
             async with plain(primary) as redis:
                 await cast("Any", redis).execute_command("ACL", "SETUSER", "default", "-psync", "-sync")
@@ -177,7 +177,7 @@ class Servers:
     async def make_whole(self) -> bool:
         """Restore everything; return whether primary and replica are in sync.
 
-        The clock is set as far ahead as it has been, so that everything deferred by it is due.
+        The clock is set as far ahead as it ever was, so that everything scheduled by it is due.
         """
         self.slow_down(0.0)
         async with self._one_at_a_time:

@@ -1,10 +1,10 @@
 """Looks for growth under a steady load without faults: ``python ops/chaos/soak.py --minutes 15``.
 
-The load consists of rounds of the same jobs. Between two rounds, when nothing runs, the memory of workers, browsers and
-Redis and the open files are read: temporary memory is gone, leaks remain. How long scans take under load counts too.
-The verdict on each row is its slope after the warm-up, extrapolated to an hour, with its error: ``level`` only where
-the run was long and quiet enough to have seen growth that matters, ``GROWS`` where it did, ``unclear`` otherwise. Redis
-keeps finished jobs for days, so for Redis the bytes per job are compared, early against late.
+The load consists of rounds of the same jobs. Between two rounds, when nothing runs and temporary memory is freed, the
+memory of workers, browsers and Redis and the number of open files are sampled. The duration of scans under load is a
+row, too. Each row is judged by its slope after the warm-up, extrapolated to an hour, with its error: ``level`` if the
+run was long and quiet enough to show relevant growth and did not, ``GROWS`` if it did, ``unclear`` otherwise. Redis
+keeps finished jobs for days, so for Redis the bytes per job are compared, early and late.
 
 The exit code is 0 if everything is level, 1 if something grows, 2 if something is unclear.
 """

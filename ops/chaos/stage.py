@@ -1,6 +1,6 @@
 """Everything that can fail, as separate processes: Redis (``servers.py``), Ollama, a site, the workers.
 
-A worker that ends, however it ends, is started again after a moment, as a container's restart policy would. All of them
+A worker that ends for any reason is restarted after a moment, as by a container's restart policy. All of them
 end with this process, even if it is killed. The data of Redis and the temporary files of the workers are in one folder,
 so that leftovers can be found.
 """
@@ -89,7 +89,7 @@ class WorkerProcess:
         self.clock.write_text(str(wrong_s))
 
     async def end(self) -> int | None:
-        """Stop permanently and cleanly; return the exit code, None if it had to be killed."""
+        """Stop it for good; return the exit code, or None if it had to be killed."""
         self._is_ending = True
         self.send(signal.SIGCONT)
         self.send(signal.SIGTERM)
@@ -154,7 +154,7 @@ class OllamaProcess:
                 await self._start()
 
     async def kill(self) -> None:
-        """Kill it like a crash, after its start has completed. Safe to call twice."""
+        """Kill it with SIGKILL, once its start has completed. Safe to call twice."""
         async with self._one_at_a_time:
             process, self._process = self._process, None
             if process is not None:
@@ -211,7 +211,7 @@ class Stage:
         return is_whole
 
     async def end_workers(self) -> list[int | None]:
-        """Stop the workers in order, all at once; return their exit codes."""
+        """Stop all workers concurrently; return their exit codes."""
         return list(await asyncio.gather(*(worker.end() for worker in self.workers)))
 
     def left_over(self) -> list[str]:

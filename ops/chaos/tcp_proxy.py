@@ -23,7 +23,7 @@ class TcpProxy:
 
     @property
     def port(self) -> int:
-        """Where it listens, on 127.0.0.1."""
+        """The port on which it listens, on 127.0.0.1."""
         assert self._server is not None  # noqa: S101  it is entered before it is used
         return int(self._server.sockets[0].getsockname()[1])
 
@@ -41,7 +41,7 @@ class TcpProxy:
 
     @property
     def connections(self) -> list[asyncio.StreamWriter]:
-        """Both ends of each, for ``cut``, in the order in which they were opened."""
+        """Both ends of each connection, for ``cut``, in the order of opening."""
         return list(self._open)
 
     def reset(self) -> int:

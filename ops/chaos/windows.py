@@ -1,6 +1,6 @@
-"""The data that failovers may have lost: replies in the journal from the last replicated write to the primary's end.
+"""Decides which writes failovers may have lost: those between the last replicated one and the primary's end.
 
-Next: ``replication.py``. Durable submits are never among it.
+Durable submits are never part of it. Next: ``replication.py``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rows about the first use: the images, the first ``up`` of a clone, the browser's sandbox, settings, a scan."""
+"""Rows about first use: the images, the first ``up`` of a clone, the browser's sandbox, settings, a scan."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def settings(fleet: Fleet) -> str:
 
 
 def scan(fleet: Fleet) -> str:
-    """Scan pages of another container: one barrier in one, none in the other, whose scripts all have glyphs."""
+    """Scan pages of another container: one barrier in one, none in the other, whose writing systems all have glyphs."""
     fleet.sightline("scan", PAGE, f"{PAGE}scripts.html", "--batch", "first", "--wait", "--fail-on", "never")
     found = results(fleet, "first")
     rules = {url: [finding["rule"] for finding in result["findings"]] for url, result in found.items()}
@@ -107,7 +107,7 @@ def results(fleet: Fleet, batch: str) -> dict[str, dict[str, Any]]:
 
 
 def in_worker(fleet: Fleet, script: str) -> str:
-    """Run a shell script in the worker's container; its failure is silent, its output is not."""
+    """Run a shell script in the worker's container and return its output; a failure raises nothing."""
     return fleet.compose("exec", "-T", "worker", "sh", "-c", f"{script}\ntrue").strip()
 
 

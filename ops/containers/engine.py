@@ -1,7 +1,7 @@
 """A container engine with Compose: the machine's if one answers, else one made from Debian's packages as root.
 
 The latter runs in a network namespace, so that it takes no port of this machine, and keeps its layers in a folder for
-the next run. Everything started here is stopped here. Its base images: ``images.py``.
+the next run. Everything started here is stopped here. ``images.py`` makes its base images.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class CommandFailed(Exception):
 
 @dataclass(frozen=True)
 class Engine:
-    """A running engine. ``own``: started here, with stand-ins for the base images."""
+    """A running engine. ``own`` says whether it was started here, with stand-ins for the base images."""
 
     environ: Mapping[str, str]
     own: bool
@@ -206,7 +206,7 @@ def _daemon(folder: Path) -> Generator[str]:
 
 
 def _empty(address: str) -> None:
-    """Remove the containers and volumes of a killed run, since this engine restarts them."""
+    """Remove containers and volumes left by a killed run, since this engine restarts them."""
     environ = {**os.environ, "DOCKER_HOST": address}
     for listed, remove in (("ps --all", "rm --force"), ("volume ls", "volume rm --force")):
         left = run(["docker", *listed.split(), "--quiet"], environ=environ).split()

@@ -22,7 +22,7 @@ print(chats[-1].count("worst barriers?"))
 
 
 def submit(fleet: Fleet, batch: str, pages: int = PAGES) -> None:
-    """Queue pages as the producer, which may do nothing else."""
+    """Queue pages as the user ``producer``, who may do nothing else."""
     urls = "\n".join(f"{PAGE}?{batch}{number}" for number in range(pages))
     fleet.client("scan", "--file", "-", "--batch", batch, "--no-assess", stdin=urls)
 
@@ -38,7 +38,7 @@ def until_done(fleet: Fleet, batch: str, count: int) -> float:
 
 
 def expect_whole(fleet: Fleet, batch: str, pages: int = PAGES) -> None:
-    """Expect every page of a batch scanned, and a result kept for each."""
+    """Expect every page of a batch to be scanned, with a stored result."""
     found = status(fleet, batch)
     expect((found["total"], found["pages"]["scanned"], found["dead"]) == (pages, pages, 0), f"of {pages}: {found}")
 
@@ -59,7 +59,7 @@ def kills(fleet: Fleet) -> str:
 
 
 def down_up(fleet: Fleet) -> str:
-    """Take the set down and start it again: results, history and conversation are there."""
+    """Take the set down and start it again: results, history and conversation are still there."""
     before = history(fleet)
     fleet.compose("down")
     took_s = start(fleet)
@@ -73,7 +73,7 @@ def history(fleet: Fleet) -> int:
 
 
 def expect_kept(fleet: Fleet, records: int) -> None:
-    """Expect the batch of the kills, that many records at least, and the conversation."""
+    """Expect the batch of ``kills``, at least that many records, and the conversation."""
     expect_whole(fleet, "kills")
     found = history(fleet)
     expect(found >= records, f"the history has {found} records: expected {records}")  # more: work went on
@@ -83,14 +83,14 @@ def expect_kept(fleet: Fleet, records: int) -> None:
 
 
 def offline(fleet: Fleet) -> str:
-    """Start the set with every pull refused, models and images being there."""
+    """Start the set with every pull refused; models and images are present."""
     fleet.compose("exec", "-T", "ollama", "touch", "/models/offline")
     fleet.compose("down")
     return f"healthy after {start(fleet, '--pull', 'never'):.0f} s"
 
 
 def typo(fleet: Fleet) -> str:
-    """Request a missing model: `up` ends, and names it."""
+    """Request a missing model: `up` fails and names it."""
     try:
         fleet.compose("up", "--detach", given={"CHAT_MODEL": "qwen3.5:4bb"})
     except CommandFailed:
@@ -103,7 +103,7 @@ def typo(fleet: Fleet) -> str:
 
 
 def beside(fleet: Fleet) -> str:
-    """Start a second set beside the first, without an Ollama, and fill its disk: the first is not disturbed."""
+    """Start a second set beside the first, without an Ollama, and fill its disk: the first is not affected."""
     files = (*fleet.files, "ops/compose.builtin.yml", "ops/containers/compose.small.yml")
     other = dataclasses.replace(fleet, project=f"{fleet.project}-beside", files=files, first_port=31000)
     try:
@@ -119,7 +119,7 @@ def beside(fleet: Fleet) -> str:
 
 
 def _with_full_disk(fleet: Fleet) -> str:
-    """Return how a submit is refused while Redis' disk is full."""
+    """Return the error of a submit while Redis' disk is full."""
     fill = ["sh", "-c", "head -c 64m /dev/zero >/data/fill 2>/dev/null; redis-cli ping >/dev/null"]
     fleet.compose("exec", "-T", "redis", *fill)
     try:
@@ -134,7 +134,7 @@ def _with_full_disk(fleet: Fleet) -> str:
 
 
 def _is_refused(fleet: Fleet) -> bool:
-    """Return whether Redis refuses writes: it notices at its next one."""
+    """Return whether Redis refuses writes; it notices a full disk at its next write."""
     return "MISCONF" in fleet.redis("SET", "sightline:dev:probe", "1")
 
 

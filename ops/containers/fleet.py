@@ -1,4 +1,4 @@
-"""The set of ``docker-compose.yml`` as a user starts it: a copy of this tree, its passwords, its commands."""
+"""Runs the set of ``docker-compose.yml`` as a user does: a copy of this tree, its passwords, its commands."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def clone(home: Path) -> None:
 
 
 def set_passwords(fleet: Fleet) -> None:
-    """Write the passwords; those of workers and administrator contain every kind of character."""
+    """Write the passwords; those of workers and of the administrator contain every kind of character."""
     for name in ("redis", "worker", "exporter-user"):
         (fleet.home / f"{name}-password").write_text(WILD + name)
     fleet.shell("ops/passwords.sh")
@@ -148,7 +148,7 @@ def until(holds: Callable[[], bool], within_s: float) -> float:
 def runbook(home: Path, heading: str, *, replaced: Iterable[tuple[str, str]]) -> str:
     """Return the runbook's commands under ``heading`` as one script, with the operator's names."""
     text = (home / "ops/runbook.md").read_text()
-    found = re.search(rf"^## {heading}\n+(?:<!--.*?-->\n)?```\n(.*?)```", text, re.MULTILINE | re.DOTALL)
+    found = re.search(rf"^## {heading}\n(?:(?!## |```)[^\n]*\n)*```\n(.*?)```", text, re.MULTILINE | re.DOTALL)
     if not found:
         raise CommandFailed(f"ops/runbook.md has no lines to paste under {heading!r}")
     lines = found[1]

@@ -1,8 +1,8 @@
-"""The images of a run: stand-ins for registry images, under the same names, and a stub of an Ollama.
+"""Makes the images of a run: stand-ins for registry images, under the same names, and a stub of an Ollama.
 
 An engine started here reaches no registry. ``python:3.12-slim-bookworm`` is then Debian's bookworm with Debian's Python
-(3.11), ``redis:8`` Debian with the Redis Stack 7.4 of this project and an entry point as the image's. An engine of the
-machine pulls both. Ollama is the stub of the tests in every case: a model of gigabytes proves nothing about containers.
+(3.11), ``redis:8`` Debian with this project's Redis Stack 7.4 and an entry point like the image's. The machine's engine
+pulls both. Ollama is always the tests' stub: a model of gigabytes proves nothing about containers.
 """
 
 from __future__ import annotations

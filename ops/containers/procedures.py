@@ -1,4 +1,4 @@
-"""Rows about the runbook's procedures: roll, rotate, back up, restore."""
+"""Rows about the runbook's procedures: rolling upgrade, new passwords, backup and restore."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def healthy(fleet: Fleet) -> int:
 
 
 def _watched(fleet: Fleet, act: Callable[[], object]) -> list[int]:
-    """Return the number of healthy workers during an action, twice a second."""
+    """Return the number of healthy workers during an action, sampled twice a second."""
     failed: list[CommandFailed] = []
 
     def acting() -> None:
@@ -122,7 +122,7 @@ def _as_worker(fleet: Fleet, password: str) -> str:
 
 
 def restore(fleet: Fleet) -> str:
-    """Back up as cron's root does, lose Redis' volume, and restore by the runbook's lines, pasted."""
+    """Back up as root's cron job, delete Redis' volume, and restore by pasting the runbook's lines."""
     backups = fleet.home.parent / "backups"
     subprocess.run(["rm", "-rf", backups], check=True)
     backups.mkdir()

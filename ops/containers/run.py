@@ -2,7 +2,7 @@
 
 Uses the machine's engine if one answers; otherwise, as root on Debian, starts one (``engine.py``) with stand-ins for
 the base images (``images.py``). A row is a check; the rows of a run share one set, in the order given here. Everything
-started is stopped; layers stay under ``--cache`` for the next run. The exit code is 1 if a row fails.
+started is stopped; layers are kept under ``--cache`` for the next run. The exit code is 1 if a row fails.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def summary(names: list[str], failed: list[str]) -> str:
-    """Return one line: how many rows passed, failed and were not run, since the first ones are needed by all others."""
+    """Return one line: how many rows passed, failed and were not run, because a row that all others need had failed."""
     last = next((name for name in failed if name in NEEDED), names[-1])
     left = len(names) - names.index(last) - 1
     passed = len(names) - len(failed) - left
@@ -60,7 +60,7 @@ def summary(names: list[str], failed: list[str]) -> str:
 
 
 def run_rows(names: list[str], folder: Path) -> list[str]:
-    """Return the rows that failed. Raises ``CommandFailed`` where there is no engine or no image."""
+    """Return the rows that failed. Raises ``CommandFailed`` without an engine or an image."""
     failed: list[str] = []
     with engine(folder) as of_machine:
         make(of_machine, folder)

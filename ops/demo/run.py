@@ -1,7 +1,7 @@
-"""The program of ``make demo``: runs all of Sightline once on the sample shop beside it and leaves nothing behind.
+"""Runs ``make demo``: all of Sightline once, on the sample shop in this folder; leaves nothing behind.
 
 It starts a separate Redis, a web server for the shop, two workers, and a client that does what a user would do: submit
-the pages as one batch, wait, write reports. Everything is stopped at the end, also after a failure, Ctrl-C or SIGTERM.
+the pages as one batch, wait, write reports. Everything is stopped at the end, even after a failure, Ctrl-C or SIGTERM.
 Exits 0 if every page was scanned; the shop's barriers are expected.
 """
 
@@ -54,7 +54,7 @@ class DemoFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One worker process and the file its log goes to."""
+    """One worker process and its log file."""
 
     process: asyncio.subprocess.Process
     log: Path
@@ -70,7 +70,7 @@ class Outcome:
 
 @asynccontextmanager
 async def workers(count: int, *, redis_url: str, folder: Path) -> AsyncGenerator[list[Worker]]:
-    """Run worker processes; stops them at the end, with SIGTERM first."""
+    """Run worker processes; they are stopped at the end, first by SIGTERM."""
     env = {
         **os.environ,
         "REDIS_URL": redis_url,
@@ -147,14 +147,14 @@ async def ask(client: Client) -> list[tuple[str, str]]:
 
 
 async def scan_and_ask(client: Client, base: str) -> Outcome:
-    """Do the main job."""
+    """Scan the shop, then ask the questions."""
     pages = await scan(client, base)
     return Outcome(pages, await ask(client))
 
 
 @contextmanager
 def _progress(total: int) -> Generator[Callable[[Page], object]]:
-    """Draw a bar in a terminal, print a line a page elsewhere; yields what to call with each page."""
+    """Draw a bar in a terminal, print a line per page elsewhere; yields a function to call with each page."""
     if not sys.stdout.isatty():
         yield lambda page: print(f"  {page.outcome:<11} {page.url}")
         return
@@ -203,7 +203,7 @@ async def demo() -> Outcome:
 
 
 def write_reports(pages: Sequence[Page]) -> None:
-    """Print the pages and the sums, and write every format into ``demo-report``."""
+    """Print the pages and totals, and write every format into ``demo-report``."""
     context = ReportContext(datetime.now(UTC), title="Moss & Kettle, a sample shop", fail_on=Impact.SERIOUS)
     print()
     write_overview(pages, context, sys.stdout)
@@ -235,7 +235,7 @@ def said(question: str, answer: str) -> str:
 
 
 async def _interruptible() -> Outcome:
-    """Run the demo so that Ctrl-C and SIGTERM end it in order."""
+    """Run the demo so that Ctrl-C and SIGTERM stop it cleanly."""
     task = asyncio.create_task(demo())
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)

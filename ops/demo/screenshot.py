@@ -33,7 +33,7 @@ _READY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture: its file, the size of the window, the colours, and what is done before."""
+    """One picture: its file, the window's size, the colours, and the actions before it is taken."""
 
     name: str
     width: int
@@ -79,7 +79,7 @@ async def _shot(browser: Chromium, address: str, picture: Picture) -> bytes:
 
 
 def main(arguments: list[str]) -> int:
-    """Take the pictures of the report named first, into the folder named second; returns the exit code."""
+    """Take the pictures of the report in the first argument, into the folder in the second; returns the exit code."""
     report = Path(arguments[0]) if arguments else REPORT
     folder = Path(arguments[1]) if len(arguments) > 1 else PICTURES
     if not report.is_file():

@@ -1,4 +1,4 @@
-"""The sample shop, served on loopback, and workers to scan it: for the demo, the captures and the bench."""
+"""Serves the sample shop on loopback and runs workers to scan it: for the demo, the captures and the bench."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _QuietHandler(SimpleHTTPRequestHandler):
 
 @contextmanager
 def served(folder: Path = SITE) -> Generator[str]:
-    """Serve ``folder`` on a free loopback port; yields its address with a slash at the end."""
+    """Serve ``folder`` on a free loopback port; yields its address with a trailing slash."""
     handler = partial(_QuietHandler, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -1,6 +1,6 @@
 """Builds the documentation in ``site/``; exits with 1 for a dead link, a page missing in the menu, or an unknown name.
 
-Pages lie where they are read in the repository (``docs/``, ``ops/``, the root) and link each other by relative paths.
+Pages are kept where they are read in the repository (``docs/``, ``ops/``, the root), linked by relative paths.
 They are copied to ``.cache/docs/pages`` under the same paths, so that links hold on the site as well. Zensical runs in
 ``.cache/docs``, because it deletes the folder ``.cache`` beside its configuration when it cleans up.
 """
@@ -21,7 +21,7 @@ PAGES = WORK / "pages"
 MENU = re.compile(r"[\w./-]+\.md\b")
 ANSI = re.compile(r"\x1b\[[\d;]*m")
 ZENSICAL = Path(sys.executable).with_name("zensical")
-PICTURE = re.compile(r"""(?:\]\(|src(?:set)?=")([\w./-]+\.(?:png|svg))""")
+PICTURE = re.compile(r"""(?:\]\(|src(?:set)?=")([\w./-]+\.(?:png|svg|webp))""")
 
 
 def menu() -> list[str]:
@@ -40,7 +40,7 @@ def wrong_in_menu() -> Iterator[str]:
 
 
 def pages() -> Iterator[Path]:
-    """Yield the pages of the menu, and the decisions, which one of these pages lists."""
+    """Yield the pages of the menu, and the decisions, which are listed on one of them."""
     yield from (ROOT / name for name in menu())
     yield from sorted((ROOT / "ops/decisions").glob("0*.md"))
 

@@ -1,7 +1,7 @@
 """Checks Compose, Docker and Kubernetes files as far as possible without running them; prints a line per problem.
 
-Part of ``make check``. Schemas are in ``ops/schemas``; Sightline's settings, streams and grace periods, which they do
-not cover, are checked here. ``ops/not-run.md`` lists what has not been run.
+Part of ``make check``. Schemas are in ``ops/schemas``; settings, streams and grace periods, which they do not cover,
+are checked here. ``ops/not-run.md`` lists what has not been run.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SANDBOX_CALLS: Final = ["chroot", "clone", "unshare"]
 
 
 class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # pyright: ignore[reportGeneralTypeIssues, reportUntypedBaseClass]  # libyaml's loader is ten times as fast
-    """YAML with Compose's ``!override``, which replaces a value of the file before instead of merging with it."""
+    """YAML with Compose's ``!override``, which replaces an earlier file's value instead of merging with it."""
 
 
 def _replaced(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
@@ -62,7 +62,7 @@ def schema(root: Path, name: str) -> Tree:
 
 
 def against(what: str, tree: Any, rules: Tree) -> Iterator[str]:
-    """Yield the schema's objections to ``tree``."""
+    """Yield the violations of the schema in ``tree``."""
     for error in jsonschema.Draft7Validator(rules).iter_errors(tree):
         yield f"{what}: {'/'.join(str(part) for part in error.absolute_path)}: {error.message[:200]}"
 
@@ -98,7 +98,7 @@ def compose(root: Path) -> Iterator[str]:
 
 
 def _sandbox(root: Path, worker: Tree) -> Iterator[str]:
-    """Yield settings that disable Chromium's sandbox, and those that permit more than it needs."""
+    """Yield settings that disable Chromium's sandbox, or permit more than it needs."""
     if f"seccomp:./{SECCOMP}" not in worker["security_opt"]:
         yield f"docker-compose.yml: worker: without {SECCOMP} the browser has no sandbox"
     profile = json.loads((root / SECCOMP).read_text())
@@ -108,7 +108,7 @@ def _sandbox(root: Path, worker: Tree) -> Iterator[str]:
 
 
 def versions(root: Path) -> Iterator[str]:
-    """Yield the files with an image version other than the project's."""
+    """Yield the files whose image version is not the project's."""
     version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
     patterns = {
         "docker-compose.yml": r"sightline-(?:worker|producer):([\w.]+)",
@@ -265,7 +265,7 @@ def kubernetes(root: Path) -> Iterator[str]:
 
 
 def _leads_to_pods(service: Tree, objects: Iterable[Tree]) -> Iterator[str]:
-    """Yield a problem for each Service that selects none of the pods, or names a port that they lack."""
+    """Yield a problem for each Service that selects no pod, or names a port that its pods lack."""
     wanted: Tree = service["spec"]["selector"]
     pods = [tree["spec"]["template"] for tree in objects if tree["kind"] == "Deployment"]
     chosen = [pod for pod in pods if wanted.items() <= pod["metadata"]["labels"].items()]
@@ -293,7 +293,7 @@ def _kustomized(folder: Path) -> Iterator[str]:
 
 
 def closed(rules: Tree) -> Tree:
-    """Return the schema of a custom resource without unknown fields, as the API server checks it."""
+    """Return the schema of a custom resource with unknown fields forbidden, as the API server checks it."""
     if rules.get("type") == "object" and "properties" in rules:
         inner = {name: closed(rule) for name, rule in rules["properties"].items()}
         return {**rules, "properties": inner, "additionalProperties": False}

@@ -1,7 +1,7 @@
-"""Unmodified axe-core, run on the page that the product has just audited, and on a plain load of it.
+"""Runs unmodified axe-core on the page that the product has just audited, and on a plain load of it.
 
-The vendored file is evaluated as it is on disk, in an isolated world of every frame; frames talk to each other by
-axe-core's own messages. Only the timers are Sightline's, since a page at rest runs no others.
+The vendored file is evaluated as it is on disk, in an isolated world of every frame; frames communicate by axe-core's
+own messages. Only the timers are Sightline's, since a page at rest runs no others.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ _beside: ContextVar[Beside] = ContextVar("beside")
 
 
 async def run_bare(page: Page, request: ScanRequest) -> JsonObject:
-    """Return axe-core's rules with their nodes, by outcome; raise ``ScriptFailed`` when it fails in the page."""
+    """Return axe-core's rules with their nodes, by outcome; raises ``ScriptFailed`` if it fails in the page."""
     for session in page.sessions:
         for frame_id in await _frames_of(session):
             if frame_id != page.watch.frame_id:
@@ -102,7 +102,7 @@ async def _load(session: Session, frame_id: str) -> int:
 
 
 class _RunWithBare(AxeRun):
-    """The product's run, with one of bare axe-core right after it on the same page."""
+    """The product's run, followed by bare axe-core's on the same page."""
 
     def __init__(self, page: Page, request: ScanRequest, **limits: Any) -> None:
         super().__init__(page, request, **limits)

@@ -23,7 +23,7 @@ Kind = Literal["lost", "invented", "changed"]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One node that only one of two reports has, or that they describe differently; a fault without a ``reason``."""
+    """A node that only one report has, or that they describe differently; an error if it has no ``reason``."""
 
     kind: Kind
     outcome: str
@@ -70,7 +70,7 @@ def bare_findings(nodes: Iterable[tuple[str, Mapping[str, Any], Mapping[str, Any
 
 
 def cut_rules(result: ScanResult, bare: Findings) -> frozenset[tuple[str, str]]:
-    """Return the rules of which the product shows fewer nodes than it counts, and counts as many as axe-core has."""
+    """Return the rules of which the product lists fewer nodes than it counts, while its count equals axe-core's."""
     cut = ((one.outcome, one.rule, one.node_count) for one in (*result.findings, *result.incomplete) if one.is_trimmed)
     return frozenset(
         (outcome, rule) for outcome, rule, count in cut if count == sum(key[:2] == (outcome, rule) for key in bare)
@@ -83,7 +83,7 @@ def against_bare(product: Findings, bare: Findings, why: Circumstances) -> list[
 
 
 def against_plain_load(at_rest: Findings, first: Findings, second: Findings) -> list[Difference]:
-    """Return the differences of bare axe-core between the page at rest and as loaded, if it was run on both."""
+    """Return the differences between bare axe-core's reports of the page at rest and as loaded, if there are both."""
     changing = {key for _, key in _differences(ours=first, theirs=second)}
     return [
         Difference(kind, *key, "page changed between" if key in changing else "at rest")

@@ -38,9 +38,9 @@ ABOUT: Final[Mapping[str, tuple[str, ...]]] = {
     "aaa1bf": ("live-autoplay",),
     "4c31df": ("live-autoplay",),
     "ffbc54": ("live-shortcut",),
-    "ucwvc8": (),
-    "off6ek": (),
-    "efbfc7": (),
+    "ucwvc8": ("live-page-language",),
+    "off6ek": ("live-part-language",),
+    "efbfc7": ("live-motion",),
     "fd3a94": ("live-same-name",),
 }
 """ACT rules, and the live rules that decide them; empty where there is no live rule yet."""
@@ -61,7 +61,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The live checks' result for a case; ``note`` names what they did not check."""
+    """The live checks' result for a case; ``note`` names the checks that were left out."""
 
     case: Case
     found: bool

@@ -1,7 +1,7 @@
-"""The program of ``make truth PAGES=…``: compares the product's findings with unmodified axe-core's, page by page.
+"""Runs ``make truth PAGES=…``: compares the product's findings with unmodified axe-core's, page by page.
 
 PAGES is a folder, whose HTML and XHTML documents are served at the root of a loopback server, or a file with one
-address a line. Each page is audited by the product and, in the same state, by axe-core as it is on disk: nodes that
+address per line. Each page is audited by the product and, in the same state, by axe-core as it is on disk: nodes that
 only one has are ``lost`` or ``invented``, nodes described differently are ``changed``. Then axe-core runs on a plain
 load of the page, without scrolling and with its animations and scripts running: those differences are ``at rest``, or
 the page ``changed between``. Exits 1 on any difference without a reason, 64 for bad input.

@@ -42,13 +42,13 @@ def comment(file: str) -> None:
     if text is None:
         click.echo(f"sightline: no comment: there is no {file!r}; the scan ended before it was written", err=True)
         return
-    from producer.cli.hosting.places import NoPlace, place_of
+    from producer.cli.hosting.places import NoPullRequest, place_of
     from producer.trackers.api import ApiFault
 
     try:
         place = place_of(variables)
         done = write_comment(place, text)
-    except (NoPlace, ApiFault) as error:
+    except (NoPullRequest, ApiFault) as error:
         where = _summarise(variables, file, text)
         click.echo(f"sightline: no comment: {error}; the report is in {where}", err=True)
         return

@@ -18,7 +18,7 @@ from producer.errors import InputError
 if TYPE_CHECKING:
     from producer.client.client import Client
 
-MOST_PLACES = 100
+MOST_SLOTS = 100
 MOST_GAP_MS = 600_000
 """The same bounds as a worker's HOST_PLACES and HOST_GAP_MS."""
 
@@ -33,7 +33,9 @@ def limits() -> None:
 
 @limits.command("set", short_help="Limit a host.")
 @click.argument("host")
-@click.option("--places", type=int, metavar="N", help="Concurrent scans of the host across all workers: 1 to 100.")
+@click.option(
+    "--slots", "places", type=int, metavar="N", help="Concurrent scans of the host across all workers: 1 to 100."
+)
 @click.option(
     "--gap", "gap_ms", type=int, metavar="MS", help="Minimum time between the starts of two scans, in ms: 0 to 600000."
 )
@@ -43,7 +45,7 @@ def set_limits(host: str, places: int | None, gap_ms: int | None) -> None:
     0 is refused: to start no more scans, use 'sightline pause host HOST'.
 
     \b
-    sightline limits set shop.example --places 1 --gap 2000
+    sightline limits set shop.example --slots 1 --gap 2000
     """
     from producer.stored.controls import control_of, limit
 
@@ -99,11 +101,11 @@ def clear(host: str) -> None:
 def checked(wanted: HostLimits, host: str) -> HostLimits:
     """Return the limits; raises ``InputError`` if they are out of range. Pure."""
     if wanted == HostLimits():
-        raise InputError("nothing to limit: use --places N, --gap MS or both")
+        raise InputError("nothing to limit: use --slots N, --gap MS or both")
     if wanted.places == 0:
-        raise InputError(f"--places 0 would start no scan: use 'sightline pause host {host[:100]}'")
-    if wanted.places is not None and not 1 <= wanted.places <= MOST_PLACES:
-        raise InputError(f"--places is {wanted.places}: expected 1 to {MOST_PLACES}")
+        raise InputError(f"--slots 0 would start no scan: use 'sightline pause host {host[:100]}'")
+    if wanted.places is not None and not 1 <= wanted.places <= MOST_SLOTS:
+        raise InputError(f"--slots is {wanted.places}: expected 1 to {MOST_SLOTS}")
     if wanted.gap_ms is not None and not 0 <= wanted.gap_ms <= MOST_GAP_MS:
         raise InputError(f"--gap is {wanted.gap_ms}: expected 0 to {MOST_GAP_MS:,} ms")
     return wanted

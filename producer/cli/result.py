@@ -168,7 +168,7 @@ def _report(outputs: Sequence[Output], asked: _Asked, extras: Extras) -> int:
     from producer.cli.scan.gate import exit_code, threshold
     from producer.reports.category import category_of
     from producer.reports.formats import ReportContext
-    from producer.reports.page import summarise
+    from producer.reports.summary import summarise
 
     pages, fail_on = extras.pages, threshold(asked.fail_on)
     context = ReportContext(

@@ -21,7 +21,7 @@ from producer.reports.plain_text import counted
 
 if TYPE_CHECKING:
     from producer.contract import JsonObject
-    from producer.reports.page import Summary
+    from producer.reports.summary import Summary
 
 T = TypeVar("T")
 _Command = TypeVar("_Command", bound=Callable[..., Any])

@@ -54,7 +54,7 @@ def board_lines(
         top_lists.failing(board.failing, board.at_ms, width),
         top_lists.troubles(board.troubles, board.at_ms, width),
         top_lists.ended(board.ended, board.at_ms, width),
-        top_lists.happenings(board.events, board.at_ms),
+        top_lists.activity(board.events, board.at_ms),
     ]
     if height is not None:
         lists = shortened(lists, height - sum(len(section) + 1 for section in fixed if section))

@@ -1,4 +1,4 @@
-"""Maps the live board's keys to actions, which ``top_deeds.py`` carries out: choose, sort, pause, cancel, open. Pure.
+"""Maps the live board's keys to actions, which ``top_actions.py`` carries out: choose, sort, pause, cancel, open. Pure.
 
 Pausing a job pauses its batch, if it has one. Cancelling asks for confirmation.
 """
@@ -50,7 +50,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class BoardAction:
     """An action: ``quit``, or ``pause``, ``cancel`` or ``open`` with a line's ``row_id``."""
 
     what: str
@@ -65,12 +65,12 @@ def keys_of(typed: str) -> Iterator[str]:
         typed = typed[len(arrow) or 1 :]
 
 
-def pressed(view: View, key: str, rows: Sequence[str]) -> tuple[View, Deed | None]:
+def pressed(view: View, key: str, rows: Sequence[str]) -> tuple[View, BoardAction | None]:
     """Return the view after ``key``, and the action to take, if any; ``rows`` are the lines that can be chosen now."""
     if key == "quit":
-        return view, Deed("quit")
+        return view, BoardAction("quit")
     if view.asks:
-        return replace(view, asks="", said=""), Deed("cancel", view.asks) if key == "yes" else None
+        return replace(view, asks="", said=""), BoardAction("cancel", view.asks) if key == "yes" else None
     if view.opened:
         return replace(view, opened="", said=""), None
     view = replace(view, said="")
@@ -86,7 +86,7 @@ def pressed(view: View, key: str, rows: Sequence[str]) -> tuple[View, Deed | Non
         case "cancel":
             return replace(view, asks=view.chosen), None
         case "pause" | "open":
-            return view, Deed(key, view.chosen)
+            return view, BoardAction(key, view.chosen)
         case _:
             return view, None
 

@@ -13,8 +13,8 @@ from rich.text import Text
 from producer.cli.status_text import clock, pages_text
 from producer.client.queue_view import BatchInfo
 from producer.reports.plain_text import middle_cut, one_line
+from producer.views.activity import Activity, FailingPage
 from producer.views.board import Trouble
-from producer.views.happenings import FailingPage, Happening
 
 NARROW: Final = 60
 """Width in columns below which names are shortened and numbers lose their labels."""
@@ -74,7 +74,7 @@ def ended(batches: Sequence[BatchInfo], now_ms: int, width: int) -> list[Text]:
     return lines
 
 
-def happenings(found: Sequence[Happening], now_ms: int) -> list[Text]:
+def activity(found: Sequence[Activity], now_ms: int) -> list[Text]:
     """Return the newest events."""
     lines = [Text("Last events", style="bold")] if found else []
     for one in found:

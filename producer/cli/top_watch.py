@@ -18,8 +18,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from producer.cli.top_actions import act, opened
 from producer.cli.top_board import board_lines
-from producer.cli.top_deeds import act, opened
 from producer.cli.top_keys import View, keys_of, pressed
 from producer.cli.top_lists import Row
 from producer.errors import RedisUnreachable
@@ -55,7 +55,7 @@ class Watch:
         self._problem = ""
         self._view = View()
         self._rows: list[str] = []
-        self._deeds: dict[asyncio.Task[str], Callable[[str], None]] = {}
+        self._actions: dict[asyncio.Task[str], Callable[[str], None]] = {}
 
     async def run(self) -> None:
         """Watch until q, then give started actions a moment to finish."""
@@ -67,38 +67,38 @@ class Watch:
                 self._draw()
                 if reading is None and time.monotonic() >= next_s:
                     reading = begin(read_board(self._client))
-                waited = {typing, *self._deeds, *({reading} if reading else ())}
+                waited = {typing, *self._actions, *({reading} if reading else ())}
                 due_s = None if reading else max(0.0, next_s - time.monotonic())
                 done, _ = await asyncio.wait(waited, timeout=due_s, return_when=asyncio.FIRST_COMPLETED)
                 if reading in done:
                     self._take(reading)
                     reading, next_s = None, time.monotonic() + self._every_s
-                for task in self._deeds.keys() & done:
-                    self._deeds.pop(task)(task.result())
+                for task in self._actions.keys() & done:
+                    self._actions.pop(task)(task.result())
                 if typing in done:
                     if self._press(typing.result()):
                         return
                     typing = begin(self._typed.get())
         finally:
-            if self._deeds:
-                await asyncio.wait(self._deeds, timeout=LAST_DEEDS_S)
-            for task in (typing, *self._deeds, *((reading,) if reading else ())):
+            if self._actions:
+                await asyncio.wait(self._actions, timeout=LAST_DEEDS_S)
+            for task in (typing, *self._actions, *((reading,) if reading else ())):
                 task.cancel()
 
     def _press(self, typed: str) -> bool:
         """Handle typed keys; returns whether they end the watch."""
         begin = asyncio.get_running_loop().create_task
         for key in keys_of(typed):
-            self._view, deed = pressed(self._view, key, self._rows)
-            if deed is None:
+            self._view, action = pressed(self._view, key, self._rows)
+            if action is None:
                 self._draw()  # the next key refers to the updated screen
                 continue
-            if deed.what == "quit":
+            if action.what == "quit":
                 return True
-            if deed.what == "open":
-                self._deeds[begin(opened(self._client, deed.row_id))] = self._show
+            if action.what == "open":
+                self._actions[begin(opened(self._client, action.row_id))] = self._show
             else:
-                self._deeds[begin(act(self._client, deed))] = self._say
+                self._actions[begin(act(self._client, action))] = self._say
         return False
 
     def _take(self, reading: asyncio.Task[Board]) -> None:

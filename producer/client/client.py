@@ -222,14 +222,18 @@ class Client:
         left, timeout_s = set(job_ids), check_timeout(timeout_s)
         until = time.monotonic() + (inf if timeout_s is None else timeout_s)
         with redis_errors(self.settings, None):
-            async with aclosing(self._waiters.ends(left, timeout_s=timeout_s)) as ends:
-                try:
-                    async for job_id in ends:
-                        left.discard(job_id)
-                        yield await outlasting(partial(self._ended, job_id), until=until)
-                except TimeoutError as error:
-                    silent = self.settings.public_redis_url if isinstance(error, NoReply) else ""
-                    raise not_ended(left, timeout_s or 0.0, silent=silent) from None
+            while left:  # again for jobs whose end a failover lost after it was announced
+                left_s = None if timeout_s is None else max(0.0, until - time.monotonic())
+                async with aclosing(self._waiters.ends(left, timeout_s=left_s)) as ends:
+                    try:
+                        async for job_id in ends:
+                            result = await outlasting(partial(self._ended, job_id), until=until)
+                            if result is not None:
+                                left.discard(job_id)
+                                yield result
+                    except TimeoutError as error:
+                        silent = self.settings.public_redis_url if isinstance(error, NoReply) else ""
+                        raise not_ended(left, timeout_s or 0.0, silent=silent) from None
 
     async def assessed(self, scan_ids: Iterable[str], *, timeout_s: float) -> AsyncGenerator[Result]:
         """Yield the results of scans with pending parts (``ScanResult.is_awaited``) as each becomes complete.
@@ -262,12 +266,13 @@ class Client:
 
         return await ended_of(self._redis, self.keys, job_ids)
 
-    async def _ended(self, job_id: str) -> Result:
+    async def _ended(self, job_id: str) -> Result | None:
+        """Return the result of a job whose end was announced; None if it has not ended after all."""
         result = await self.result(job_id)
         if result is not None:
             return result
         info = await self.job(job_id)
-        return contract.Result.expired(job_id, kind=info.kind, state=info.state)
+        return contract.Result.expired(job_id, kind=info.kind, state=info.state) if info.state.is_final else None
 
     # ------------------------------------------------------------------------------------------ inspect and control
 

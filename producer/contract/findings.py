@@ -54,9 +54,9 @@ class Node(Part):
     issue_id: str = Field(default="", exclude_if=not_)
     component: str = Field(default="", exclude_if=not_)
     unnamed: bool = Field(default=False, exclude_if=not_)
-    box: tuple[int, int, int, int] | None = Field(default=None, exclude_if=lambda box: box is None)
-    contrast: MeasuredContrast | None = Field(default=None, exclude_if=lambda contrast: contrast is None)
-    evidence: Evidence | None = Field(default=None, exclude_if=lambda evidence: evidence is None)
+    box: tuple[int, int, int, int] | None = Field(default=None, exclude_if=not_)
+    contrast: MeasuredContrast | None = Field(default=None, exclude_if=not_)
+    evidence: Evidence | None = Field(default=None, exclude_if=not_)
 
     def revised(self, **changes: Unpack[NodeRevision]) -> Self:
         """Return a copy with ``changes``."""

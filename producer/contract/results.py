@@ -8,6 +8,7 @@ from operator import not_
 from typing import Annotated, Any, Final, Self, TypedDict, Unpack, cast
 
 from pydantic import Field, ValidationError
+from pydantic_core import from_json
 
 from producer.contract.assessment import Assessment, AssessmentSource
 from producer.contract.findings import Changes, Counts, Doubt, Finding
@@ -232,10 +233,11 @@ def decode_result(text: str | bytes, *, narrow: Callable[[JsonObject], None] | N
     """Return the result in the class of its kind (``RESULTS``); a job without a result stays a plain ``Result``.
 
     ``narrow`` may drop stored fields that its caller does not need: checking them takes four times as long as reading.
+    pydantic's reader takes half the time of ``json``, but refuses lone surrogates, which functions may return.
     Raises ``RedisUnsuitable`` for anything but a result.
     """
     try:
-        fields = json.loads(text)
+        fields = json.loads(text) if narrow is None else from_json(text)
         if narrow is not None and isinstance(fields, dict):
             narrow(cast("JsonObject", fields))
         if isinstance(fields, dict) and cast("JsonObject", fields).get("error") is None:

@@ -41,7 +41,8 @@ LINT_RULES: Final = frozenset(
 LIVE_RULES: Final = frozenset(
     {"live-autoplay", "live-reflow", "live-spacing", "live-zoom"}
     | {"live-focus-covered", "live-focus-order", "live-focus-visible", "live-keyboard", "live-trap"}
-    | {"live-hover", "live-same-name", "live-shortcut"}
+    | {"live-hover", "live-same-name", "live-shortcut", "live-page-language", "live-part-language"}
+    | {"live-flash", "live-motion", "live-status-message"}
 )
 """Sightline's rules about a page in use (``worker/scan/live``); their findings always need review."""
 

@@ -190,7 +190,8 @@ def explained(error: Exception, settings: ClientSettings) -> RedisUnreachable | 
     if isinstance(error, ResponseError):
         return RedisUnsuitable(f"Redis at {where!r} refused the command: {error}")
     return RedisUnreachable(
-        f"nothing answers at REDIS_URL {where!r} ({_short(error)}): start Redis, run 'sightline up', or set REDIS_URL"
+        f"nothing answers at REDIS_URL {where!r} ({_short(error)}): "
+        "start Redis, or correct REDIS_URL; without it, 'sightline up' starts one"
     )
 
 

@@ -31,7 +31,6 @@ from producer.reports.mended import HEADING, mended_lines
 from producer.reports.page import (
     WORST_FIRST,
     Page,
-    Summary,
     by_rule,
     elements,
     impact_of,
@@ -40,12 +39,12 @@ from producer.reports.page import (
     proposals,
     selector_text,
     sites_of,
-    summarise,
     worst_first,
 )
 from producer.reports.plain_text import counted, middle_cut, one_line, printable
 from producer.reports.remarks import remarks
 from producer.reports.reviews import contrast_text
+from producer.reports.summary import Summary, summarise
 from producer.reports.wcag import criterion_name, criterion_url
 
 MAX_NODES: Final = 25

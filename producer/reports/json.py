@@ -8,7 +8,8 @@ from typing import TextIO
 from producer.reports.components import document
 from producer.reports.formats import ReportContext
 from producer.reports.jsonl import line_of
-from producer.reports.page import Page, Summary
+from producer.reports.page import Page
+from producer.reports.summary import Summary
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:

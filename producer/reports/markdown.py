@@ -17,20 +17,11 @@ from producer.reports.explained import site_orders
 from producer.reports.fixes import diff_lines, tried_text
 from producer.reports.formats import ReportContext
 from producer.reports.mended import HEADING, mended_lines
-from producer.reports.page import (
-    WORST_FIRST,
-    Page,
-    Summary,
-    elements,
-    labels,
-    selector_text,
-    sites_of,
-    summarise,
-    worst_first,
-)
+from producer.reports.page import WORST_FIRST, Page, elements, labels, selector_text, sites_of, worst_first
 from producer.reports.plain_text import counted, middle_cut, one_line
 from producer.reports.remarks import remarks
 from producer.reports.reviews import Measured, Proposed, reviews
+from producer.reports.summary import Summary, summarise
 
 MAX_CHARS: Final = 65_000
 """Slightly below GitHub's limit, to leave room for a line by the caller."""

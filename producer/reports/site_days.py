@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, cast
 
 from redis.asyncio import Redis
 
 from producer.keys import Keys
+
+_DAY_CHARS: Final = len("2026-11-29")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -40,11 +42,27 @@ class Day:
         return (self.critical + self.serious + self.moderate + self.minor) / read if read > 0 else 0.0
 
 
-async def site_trend(redis: Redis, keys: Keys, host: str, *, since_ms: int = 0) -> list[Day]:
-    """Return the days of ``host`` ('' for all sites) since ``since_ms``, oldest first."""
+async def site_trend(redis: Redis, keys: Keys, host: str, *, since_ms: int = 0, newest: int | None = None) -> list[Day]:
+    """Return the days of ``host`` ('' for all sites) since ``since_ms``, oldest first; at most ``newest`` of them."""
     fields = await cast("Any", redis).hgetall(keys.site(host))
     since = datetime.fromtimestamp(since_ms / 1000, tz=UTC).date().isoformat()
+    if newest is not None:  # years of days take longer to read than the page to make
+        days = sorted({name[:_DAY_CHARS] for name in fields})[-newest:]
+        fields = {name: value for name, value in fields.items() if name[:_DAY_CHARS] >= days[0]}
     return parse_days({name.decode(): value.decode() for name, value in fields.items()}, since=since)
+
+
+async def recent_scans(
+    redis: Redis, keys: Keys, hosts: Sequence[str], *, today: date, days: int
+) -> list[tuple[int, str]]:
+    """Return for each host its number of scans in the last ``days`` days, and the last day with one ('' for none)."""
+    names = [(today - timedelta(days=ago)).isoformat() for ago in range(days)]
+    async with redis.pipeline(transaction=False) as pipe:
+        for host in hosts:
+            pipe.hmget(keys.site(host), [f"{day}:scans" for day in names])
+        rows = await pipe.execute() if hosts else []
+    counted = [[(int(count), day) for count, day in zip(row, names, strict=True) if count] for row in rows]
+    return [(sum(count for count, _ in row), row[0][1] if row else "") for row in counted]
 
 
 def parse_days(fields: Mapping[str, str], *, since: str) -> list[Day]:

@@ -19,18 +19,11 @@ from producer.reports.components import ComponentBarrier, by_component
 from producer.reports.fixes import changed_markup
 from producer.reports.formats import ReportContext
 from producer.reports.mended import HEADING, mended_lines
-from producer.reports.page import (
-    WORST_FIRST,
-    Page,
-    elements,
-    labels,
-    selector_text,
-    sites_of,
-    summarise,
-)
+from producer.reports.page import WORST_FIRST, Page, elements, labels, selector_text, sites_of
 from producer.reports.plain_text import counted, middle_cut, one_line
 from producer.reports.remarks import remarks
 from producer.reports.reviews import Measured, Proposed, reviews
+from producer.reports.summary import summarise
 from producer.reports.table_sums import INDENT, STYLE, impact_counts, indented, print_problems, print_sums
 
 if TYPE_CHECKING:

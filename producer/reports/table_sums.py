@@ -13,8 +13,9 @@ from rich.text import Text
 from producer.contract import Impact
 from producer.reports.doubts import MAX_LINES, counts_text, doubt_lines
 from producer.reports.formats import ReportContext
-from producer.reports.page import WORST_FIRST, Page, Summary
+from producer.reports.page import WORST_FIRST, Page
 from producer.reports.plain_text import counted, middle_cut, one_line
+from producer.reports.summary import Summary
 
 INDENT: Final = 4
 STYLE: Final[dict[Impact, str]] = {

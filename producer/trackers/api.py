@@ -66,7 +66,7 @@ class Api:
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, once: bool = False) -> Reply:
         """Return the reply; tries a busy host ``TRIES`` times. Raises ``ApiFault``.
 
-        ``once``: not repeated if the request may have taken effect, that is, unless the host says that it is busy.
+        ``once``: repeated only if the host says that it is busy, since otherwise the request may have taken effect.
         """
         url = path if path.startswith(f"{self.base}/") else f"{self.base}/{path}"
         for left in reversed(range(TRIES)):

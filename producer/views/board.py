@@ -21,7 +21,7 @@ from producer.errors import InvalidJob
 from producer.keys import GROUP
 from producer.redis.connection import redis_errors
 from producer.stored.dead_letters import DeadLetter
-from producer.views.happenings import LOOKED_AT, FailingPage, Happening, failing_of, happenings_of
+from producer.views.activity import LOOKED_AT, Activity, FailingPage, activity_of, failing_of
 
 WINDOW_MS: Final = 60_000
 EVENTS_READ: Final = 1_000
@@ -105,7 +105,18 @@ class Board:
     failing: tuple[FailingPage, ...] = ()
     ended: tuple[BatchInfo, ...] = ()
     """The batches that ended last, newest first."""
-    events: tuple[Happening, ...] = ()
+    events: tuple[Activity, ...] = ()
+
+
+async def newest_batches(client: Client, *, limit: int = BATCHES_READ) -> list[BatchInfo]:
+    """Return the newest batches whose counters are still kept, newest first."""
+    redis, keys = cast("Any", client.redis), client.keys
+    names = [raw.decode() for raw in await redis.zrevrange(keys.batches, 0, limit - 1)]
+    async with redis.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.hgetall(keys.batch(name))
+        counters = await pipe.execute() if names else []
+    return [BatchInfo.of(name, fields) for name, fields in zip(names, counters, strict=True) if fields]
 
 
 async def read_board(client: Client) -> Board:
@@ -138,7 +149,7 @@ async def read_board(client: Client) -> Board:
         batches=batches_shown(infos, worked_on=worked_on),
         ended=tuple(sorted((one for one in infos if one.finished_ms), key=lambda one: -(one.finished_ms or 0))),
         failing=failing_of(newest),
-        events=happenings_of(newest),
+        events=activity_of(newest),
         gpu=gpu,
         recent=recent_of(events, now_ms=now, is_cut=len(rows) == EVENTS_READ),
         models=models_of({name.decode(): int(value) for name, value in usage.items()}),

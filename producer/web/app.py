@@ -120,7 +120,8 @@ def make_app(
     inner = Starlette(routes=[*ROUTES, *_signing(accounts), *_plain()], exception_handlers=errors, lifespan=life)
     inner.state.desk = desk
     sessions = Sessions(key or (accounts.key if accounts else os.urandom(32)))
-    guarded = Guard(inner, settings=settings, sessions=sessions, role_of=accounts.role_of if accounts else str)
+    role_of = accounts.role_of if accounts else str
+    guarded = Guard(inner, settings=settings, sessions=sessions, role_of=role_of, say=partial(_said, desk))
     return Edge(guarded, prefix=settings.prefix, log=log)
 
 
@@ -183,5 +184,11 @@ async def _failed(request: Request, error: Exception) -> Response:
 async def _refused(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     why = "There is no such page." if status == 404 else f"{request.method} is not allowed here."  # noqa: PLR2004  not found
-    shown = Shown("error.html.jinja", "Not found", {"error": why, "is_away": False}, ("error",), status)
-    return respond(request, desk_of(request), shown)
+    return _said(desk_of(request), request, status, why)
+
+
+def _said(desk: Desk, request: Request, status: int, why: str) -> Response:
+    """Return a refusal as a page or as JSON."""
+    title = {401: "Sign in", 404: "Not found"}.get(status, "Not allowed")
+    shown = Shown("error.html.jinja", title, {"error": why, "is_away": False}, ("error",), status)
+    return respond(request, desk, shown)

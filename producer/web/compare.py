@@ -11,7 +11,8 @@ from producer.redis.connection import redis_errors
 from producer.reports.comparison_formats import HEADINGS
 from producer.web.desk import Desk, Shown
 
-MAX_PAGES: Final = 5
+MAX_PAGES: Final = 3
+"""Pages listed for each kind of change of a component barrier; all are in the JSON."""
 MAX_CHANGES: Final = 50
 RECENT: Final = 10
 

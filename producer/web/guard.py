@@ -27,16 +27,24 @@ MAX_FIELDS: Final = 100
 FREE: Final = ("/assets/", "/health", "/sign-in")
 """Paths that need no sign-in."""
 _CHANGES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_NEVER_A_PAGE: Final = 421
+"""The status for a Host that is not this machine: whoever sent it must not get a page of this application."""
 Form = dict[str, str]
+Say = Callable[[Request, int, str], Response]
+"""Returns the page that refuses a request with this status and reason."""
 
 
 class Guard:
-    """Wraps the application; ``role_of`` returns the role that a signed-in name has now, '' for none."""
+    """Wraps the application; ``role_of`` returns the role that a signed-in name has now, '' for none.
+
+    Browsers get a refusal as a page made by ``say``, programs as a line of text.
+    """
 
     def __init__(
-        self, app: ASGIApp, *, settings: WebSettings, sessions: Sessions, role_of: Callable[[str], str]
+        self, app: ASGIApp, *, settings: WebSettings, sessions: Sessions, role_of: Callable[[str], str], say: Say
     ) -> None:
         self._app = app
+        self._say = say
         self._settings = settings
         self._sessions = sessions
         self._role_of = role_of
@@ -51,32 +59,34 @@ class Guard:
         visitor = self._visitor(request, session)
         scope["state"] |= {"visitor": visitor, "session": session, "sessions": self._sessions}
         refused = await self._refusal(request, session, visitor)
+        if isinstance(refused, tuple):
+            status, why = refused
+            is_page = "text/html" in request.headers.get("accept", "") and status != _NEVER_A_PAGE
+            refused = self._say(request, status, why) if is_page else PlainTextResponse(f"{why}\n", status)
         sending = self._with_cookie(request, session, send) if is_new else send
         await (refused or self._app)(scope, receive, sending)
 
-    async def _refusal(self, request: Request, session: Session, visitor: Visitor) -> Response | None:
+    async def _refusal(self, request: Request, session: Session, visitor: Visitor) -> Response | tuple[int, str] | None:
         path = request.scope["path"]
         if self._settings.is_open and not is_loopback(_host(request.headers.get("host", ""))):
-            return _no(421, "expected a Host of this machine, such as localhost")  # a foreign name that resolves here
+            return _NEVER_A_PAGE, "expected a Host of this machine, such as localhost"  # a foreign name for it
         is_free = path.startswith(FREE)
         if not visitor.role and not is_free:
             return self._to_sign_in(request)
         if request.method in {"GET", "HEAD"}:
             return None
         if request.method not in _CHANGES or not self._is_own(request):
-            return _no(403, "this form was sent from another site")
+            return 403, "this form was sent from another site"
         try:
             request.state.form = await _form(request)
         except ValueError as error:
-            return _no(413 if "bytes" in str(error) else 400, str(error))
+            return 413 if "bytes" in str(error) else 400, str(error)
         token = request.state.form.get("token") or request.headers.get("x-csrf-token", "")
         if not self._sessions.is_token(session, token):
-            return _no(
-                403,
-                "the form's token is missing or belongs to another session: reload the page, then send the form again",
-            )
+            why = "the form's token is missing or belongs to another session"
+            return 403, f"{why}: reload the page, then send the form again"
         if not visitor.may_act and path not in {"/sign-in", "/sign-out"}:
-            return _no(403, f"{visitor.name or 'a reader'!r} may only view: changes need the role operator")
+            return 403, f"{visitor.name or 'a reader'!r} may only view: changes need the role operator"
         return None
 
     def _session(self, request: Request) -> tuple[Session, bool]:
@@ -98,11 +108,11 @@ class Guard:
         role = self._role_of(session.name) if session.role else ""
         return Visitor(session.name, role, token)  # pyright: ignore[reportArgumentType]  the same
 
-    def _to_sign_in(self, request: Request) -> Response:
+    def _to_sign_in(self, request: Request) -> Response | tuple[int, str]:
         if not self._settings.auth:
-            return _no(401, f"the proxy sent no user name in {self._settings.proxy_header!r}")
+            return 401, f"the proxy sent no user name in {self._settings.proxy_header!r}"
         if request.method != "GET" or "application/json" in request.headers.get("accept", ""):
-            return _no(401, "sign in first")
+            return 401, "sign in first"
         asked = request.scope["path"] + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"{self._settings.prefix}/sign-in?next={quote(asked)}", status_code=303)
 
@@ -162,7 +172,3 @@ def _host(header: str) -> str:
         return urlsplit(f"//{header}").hostname or ""
     except ValueError:
         return ""
-
-
-def _no(status: int, why: str) -> Response:
-    return PlainTextResponse(f"{why}\n", status_code=status)

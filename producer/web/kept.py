@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from heapq import nsmallest
 from typing import Any, Final, cast
 
 from producer import contract
@@ -16,6 +17,7 @@ FINDINGS: Final = 60
 REVIEWS: Final = 40
 NODES: Final = 50
 """Elements of a finding, or of a component barrier on one page."""
+_RANKS: Final[dict[Any, int]] = {one.value: one.rank for one in Impact}
 
 
 @dataclass(slots=True)
@@ -35,7 +37,7 @@ async def kept_page(desk: Desk, job_id: str) -> Kept | None:
         for name, most in (("findings", FINDINGS), ("incomplete", REVIEWS)):
             found = _dicts(fields.get(name))
             counts.append(len(found))
-            worst = sorted(found, key=_by_impact)[:most]
+            worst = nsmallest(most, found, key=_by_impact)
             fields[name] = [
                 {**one, "nodes": one.get("nodes", [])[:NODES], "node_count": _elements(one)} for one in worst
             ]
@@ -84,5 +86,5 @@ def _elements(finding: JsonObject) -> int:
 
 def _by_impact(finding: JsonObject) -> tuple[int, int, str]:
     """Sort as ``Page.findings`` does."""
-    impact = finding.get("impact") or Impact.SERIOUS.value
-    return (-Impact(impact).rank, -_elements(finding), str(finding.get("rule")))
+    rank = _RANKS.get(finding.get("impact"), Impact.SERIOUS.rank)
+    return (-rank, -_elements(finding), str(finding.get("rule")))

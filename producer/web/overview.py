@@ -15,11 +15,11 @@ from producer.contract import Counts, Impact
 from producer.contract.waiver import Waiver
 from producer.errors import InputError
 from producer.redis.connection import redis_errors
-from producer.reports.html_trend import Part, stacked, trend_of
+from producer.reports.html_trend import TREND_DAYS, Part, stacked, trend_of
 from producer.reports.page import WORST_FIRST
-from producer.reports.site_days import site_trend
+from producer.reports.site_days import recent_scans, site_trend
 from producer.stored.waivers import Waivers
-from producer.views.board import read_board
+from producer.views.board import newest_batches
 from producer.web.desk import Desk, Shown
 from producer.web.past import Barrier, SiteRow, Wanted
 
@@ -27,6 +27,9 @@ LISTED: Final = 12
 SITES_LISTED: Final = 200
 BAR_WIDTH: Final = 1000
 DAYS: Final = 7
+SCAN_DAYS: Final = 30
+TREND_READ: Final = 2 * TREND_DAYS
+"""Days read for a trend, which leaves out those on which no page could be read."""
 
 
 async def overview(desk: Desk, request: Request) -> Shown:
@@ -35,32 +38,44 @@ async def overview(desk: Desk, request: Request) -> Shown:
     waived = await waivers_in_force(desk.client)
     known = await desk.history.barriers_of([name for name in waived if "-" in name])
     sites = [without_waived(one, known.values()) for one in await desk.history.sites()]
+    shown = await with_scans(desk, sites[:SITES_LISTED])
     open_by_impact = {impact: sum(getattr(one.open, impact.value) for one in sites) for impact in WORST_FIRST}
-    new = await desk.history.barriers(Wanted(since_ms=ms_of(since)), limit=LISTED + len(known), by="since_ms")
+    new = await desk.history.barriers(Wanted(since_ms=ms_of(since)), limit=LISTED, by="since_ms", without=waived)
     mended = await desk.history.barriers(
         Wanted(is_mended=True, mended_since_ms=ms_of(since)), limit=LISTED, by="since_ms"
     )
     with redis_errors(desk.client.settings, None):
-        days = await site_trend(desk.client.redis, desk.client.keys, "")
-    board = await read_board(desk.client)
+        days = await site_trend(desk.client.redis, desk.client.keys, "", newest=TREND_READ)
+        batches = [one for one in await newest_batches(desk.client) if not one.finished_ms]
+        queue = await desk.client.queue()
     facts = {
-        "sites": sites[:SITES_LISTED],
+        "sites": shown,
         "sites_left_out": max(0, len(sites) - SITES_LISTED),
         "open": open_by_impact,
         "total": sum(open_by_impact.values()),
         "waived": sum(one.pages > 0 for one in known.values()),
         "bar": bar_of(open_by_impact),
         "since": since,
-        "new": [one for one in new if one.issue_id not in waived][:LISTED],
+        "new": new,
         "mended": mended,
         "first": await worst_barriers(desk, Wanted(), waived, limit=LISTED),
         "trend": trend_of("all sites", days),
-        "batches": board.batches,
-        "workers": len(board.queue.workers),
+        "batches": batches,
+        "workers": len(queue.workers),
         "has_scans": bool(sites),
     }
     keys = ("since", "total", "open", "waived", "sites", "first", "new", "mended", "batches")
     return Shown("overview.html.jinja", "Overview", facts, keys)
+
+
+async def with_scans(desk: Desk, sites: Sequence[SiteRow]) -> list[SiteRow]:
+    """Return the sites with their scans of the last ``SCAN_DAYS``."""
+    names = [one.site for one in sites]
+    with redis_errors(desk.client.settings, None):
+        counted = await recent_scans(
+            desk.client.redis, desk.client.keys, names, today=datetime.now(UTC).date(), days=SCAN_DAYS
+        )
+    return [replace(one, scans=scans, last_day=day) for one, (scans, day) in zip(sites, counted, strict=True)]
 
 
 def day_asked(request: Request, *, days: int) -> date:
@@ -98,9 +113,9 @@ async def worst_barriers(desk: Desk, wanted: Wanted, waived: Mapping[str, Waiver
     for impact in WORST_FIRST:
         if len(found) >= limit:
             break
-        some = await desk.history.barriers(replace(wanted, impact=impact.value), limit=limit + len(waived))
-        found += [one for one in some if one.issue_id not in waived]
-    return found[:limit]
+        left = limit - len(found)
+        found += await desk.history.barriers(replace(wanted, impact=impact.value), limit=left, without=waived)
+    return found
 
 
 def bar_of(counts: Mapping[Impact, int]) -> Sequence[Part]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -98,23 +98,29 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class SiteRow:
-    """A site with its open component barriers by impact. ``pages`` counts recorded states of pages."""
+    """A site with its open component barriers by impact, scans of the last 30 days, and the last day with one."""
 
     site: str
-    records: int = 0
-    last_seen_ms: int = 0
     open: Counts = field(default_factory=Counts)
+    scans: int = 0
+    last_day: str = ""
 
 
 class History(Protocol):
     """Reads the history. Every call may raise ``ServiceError``."""
 
     async def sites(self) -> Sequence[SiteRow]:
-        """Return all sites, worst barriers first."""
+        """Return all sites with their open barriers, the worst first; their scans are not counted."""
         ...
 
-    async def barriers(self, wanted: Wanted, *, limit: int, by: str = "pages") -> Sequence[Barrier]:
-        """Return component barriers, sorted by ``pages`` or ``since_ms``, descending."""
+    async def site_names(self) -> Sequence[str]:
+        """Return the names of all sites, in any order."""
+        ...
+
+    async def barriers(
+        self, wanted: Wanted, *, limit: int, by: str = "pages", without: Collection[str] = ()
+    ) -> Sequence[Barrier]:
+        """Return component barriers, sorted by ``pages`` or ``since_ms``, descending, except those in ``without``."""
         ...
 
     async def barriers_of(self, issue_ids: Sequence[str]) -> Mapping[str, Barrier]:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from producer.redis.connection import redis_errors
 from producer.stored.dead_letters import DeadLetter, DeadLetters
 from producer.stored.schedules import Schedules
-from producer.views.board import read_board
+from producer.views.board import newest_batches, read_board
 from producer.web.desk import Desk, Elsewhere, Shown
 
 LETTERS: Final = 25
@@ -26,17 +26,18 @@ async def queue(desk: Desk, request: Request) -> Shown:
         if len(letters) >= LETTERS:
             break
     with redis_errors(desk.client.settings, None):
-        recent = await desk.client.redis.zrevrange(desk.client.keys.batches, 0, BATCHES - 1)
+        recent = await newest_batches(desk.client, limit=BATCHES)
+    working = {one.batch_id for one in board.batches}
     schedules = Schedules(desk.client)
     facts = {
         "board": board,
         "letters": letters,
-        "recent": [raw.decode() for raw in recent],
+        "batches": [*board.batches, *(one for one in recent if one.batch_id not in working)],
         "schedules": await schedules.all(),
         "last_runs": await schedules.last_runs(),
         "controls": board.queue.controls,
     }
-    return Shown("queue.html.jinja", "Queue", facts, ("board", "letters", "recent", "schedules"))
+    return Shown("queue.html.jinja", "Queue", facts, ("board", "letters", "batches", "schedules"))
 
 
 async def replay(desk: Desk, request: Request) -> Elsewhere:

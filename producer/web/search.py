@@ -11,7 +11,7 @@ from producer.contract.waiver import FINGERPRINT
 from producer.errors import InputError, InvalidJob, SightlineError, UnknownJob
 from producer.reports.plain_text import one_line
 from producer.web.desk import Desk, Elsewhere, Shown
-from producer.web.past import Wanted
+from producer.web.past import SiteRow, Wanted
 
 FOUND: Final = 25
 MAX_CHARS: Final = 500
@@ -24,7 +24,8 @@ async def search(desk: Desk, request: Request) -> Shown | Elsewhere:
         raise InputError(f"{len(words):,} characters: expected a search of up to {MAX_CHARS}")
     if words and (onward := await _named(desk, words)) is not None:
         return onward
-    sites = [one for one in await desk.history.sites() if words and words.lower() in one.site][:FOUND]
+    names = sorted(await desk.history.site_names()) if words else []
+    sites = [SiteRow(name) for name in names if words.lower() in name][:FOUND]
     is_rule = advice_on(words) is not None
     barriers = list(await desk.history.barriers(Wanted(rule=words), limit=FOUND)) if is_rule else []
     named = list(await desk.history.named(words, limit=FOUND)) if words and not is_rule else []
@@ -43,7 +44,7 @@ async def _named(desk: Desk, words: str) -> Elsewhere | None:
         return Elsewhere(f"/barriers/{words}")
     if words.startswith(("http://", "https://")):
         return Elsewhere("/pages", {"url": words})
-    if any(one.site == words.lower() for one in await desk.history.sites()):
+    if words.lower() in await desk.history.site_names():
         return Elsewhere(f"/sites/{words.lower()}")
     try:
         await desk.client.batch(words)

@@ -17,7 +17,7 @@ from producer.reports.html_trend import trend_of
 from producer.reports.page import WORST_FIRST
 from producer.reports.site_days import site_trend
 from producer.web.desk import Desk, Shown
-from producer.web.overview import bar_of, waivers_in_force, worst_barriers
+from producer.web.overview import TREND_READ, bar_of, waivers_in_force, worst_barriers
 from producer.web.past import Barrier, Wanted
 
 BARRIERS: Final = 100
@@ -46,7 +46,7 @@ async def site(desk: Desk, request: Request) -> Shown:
     everything = await desk.history.barriers(Wanted(site=name), limit=COUNTED)
     counted = [one for one in everything if one.issue_id not in waived]
     with redis_errors(desk.client.settings, None):
-        days = await site_trend(desk.client.redis, desk.client.keys, name)
+        days = await site_trend(desk.client.redis, desk.client.keys, name, newest=TREND_READ)
     if not everything and not days:
         raise UnknownJob(f"no scan of {name!r} is recorded: try 'sightline scan https://{name}/'")
     open_by_impact = {impact: sum(one.impact is impact for one in counted) for impact in WORST_FIRST}

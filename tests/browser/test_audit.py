@@ -251,7 +251,7 @@ async def test_one_scans_login_is_gone_in_the_next(engine: ScanEngine, site: Sit
     assert [("cookie" in request.headers) for request in site.seen("/private")] == [True, False]
 
 
-async def test_progress_is_told_step_by_step(engine: ScanEngine, site: Site) -> None:
+async def test_progress_is_reported_step_by_step(engine: ScanEngine, site: Site) -> None:
     steps: list[str] = []
 
     await engine.audit(ScanRequest(url=site.url("/pages/clean.html"), screenshot=True), on_progress=steps.append)

@@ -33,7 +33,7 @@ async def photographed(engine: ScanEngine, url: str) -> Audit:
     return await engine.audit(ScanRequest(url=url, screenshot=True, viewport=viewport, deadline_s=30))
 
 
-async def test_a_picture_shows_the_page_and_each_barrier(engine: ScanEngine, site: Site) -> None:
+async def test_a_screenshot_shows_the_page_and_each_barrier(engine: ScanEngine, site: Site) -> None:
     spacer = '<div style="height:2000px"></div><img width=40 height=30 style="display:block;margin:50px" '
     url = site.add("/tall", GUILTY.replace("<img ", spacer))
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from producer.contract import ScanRequest
 from producer.reports.components import by_component
 from producer.reports.page import page_of as report_page
-from producer.reports.page import summarise
+from producer.reports.summary import summarise
 from tests.support import shown_states as shown
 from tests.support.small_site import small_site
 from worker.scan.engine import ScanEngine

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from redis.asyncio import Redis
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from producer.client.client import Client
 from producer.contract import ScanRequest
@@ -29,7 +30,7 @@ FOCUSED = "(document.activeElement.textContent.trim() || document.activeElement.
 MOST_STOPS = 80
 PATHS = (
     "/",
-    "/?since=2026-01-01",
+    "/refused",
     "/sites/shop.example",
     f"/barriers/{WORST}",
     "/pages?url=https://shop.example/cart",
@@ -48,6 +49,13 @@ PATHS = (
     "/scan",
     "/sign-in",
 )
+WALK = (
+    ("shop.example", "Worst pages"),
+    ("https://shop.example/cart", "2 findings"),
+    *(("Queue", "Lanes"), ("web", "Newest pages"), ("Scan", "Addresses"), ("Compare", "Before")),
+    *(("Ask", "Question"), ("Usage", "Model calls")),
+)
+"""Links on the way from the overview through every kind of page, each with words of the page that it opens."""
 LOOKS = tuple((width, scheme) for width in (320, 1280) for scheme in ("light", "dark"))
 
 
@@ -64,8 +72,23 @@ async def shop_at_port(redis_url: str, keys: Keys) -> AsyncGenerator[tuple[Clien
         await client.submit("find_pages", {"sitemaps": ["https://shop.example/"], "batch": "map"}, job_id="map.pages")
         with TemporaryDirectory() as folder:  # on loopback nobody needs to sign in, but the form is there
             add_account(f"{folder}/passwords", "anna", "operator", "correct horse battery")
-            async with at_port(app_over(client, accounts=Accounts(f"{folder}/passwords"))) as port:
+            async with at_port(refusing(app_over(client, accounts=Accounts(f"{folder}/passwords")))) as port:
                 yield client, port
+
+
+def refusing(app: ASGIApp) -> ASGIApp:
+    """Serve at ``/refused`` the page that a form without its token gets; with status 200, or it is not scanned."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            await send({**message, "status": 200} if message["type"] == "http.response.start" else message)
+
+        if scope.get("path") == "/refused":
+            await app({**scope, "path": "/scan", "method": "POST"}, receive, sending)
+        else:
+            await app(scope, receive, send)
+
+    return serve
 
 
 async def go_to(page: OpenPage, words: str) -> None:
@@ -102,6 +125,8 @@ async def test_the_keyboard_alone_finds_reads_and_waives_the_worst_barrier(redis
             await page.write("a new shop in March")
             await press_enter(page, "Waive", then="the barrier no longer counts")
             await press_enter(page, "Overview", then="1 component barrier open")
+            for words, then in WALK:
+                await press_enter(page, words, then=then)
 
         [waiver] = await Waivers(client).all()
 
@@ -124,8 +149,8 @@ async def test_our_own_scan_finds_nothing_on_any_page_and_doubts_none(
 ) -> None:
     found: dict[str, list[str]] = {}
     async with shop_at_port(redis_url, keys) as (_, port):
-        # Every page in two looks, every second one in each of the others, so that a run takes a minute.
-        for path in PATHS if (width == 320) == (scheme == "dark") else PATHS[::2]:
+        # Every page in two looks, every third one in each of the others, so that a run takes a minute.
+        for path in PATHS if (width == 320) == (scheme == "dark") else PATHS[::3]:
             if about := await scanned(engine, f"http://127.0.0.1:{port}{path}", width, scheme, ["axe"]):
                 found[path] = about
 

@@ -59,7 +59,7 @@ def test_a_worker_with_a_wrong_password_ends_with_the_line_to_change(redis_serve
     assert "Traceback" not in ended.stderr
 
 
-async def test_a_password_that_is_missing_is_told_at_once(
+async def test_a_missing_password_is_reported_at_once(
     redis_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(producer.redis.connection, "ATTEMPTS", 1_000)

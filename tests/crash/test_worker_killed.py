@@ -215,7 +215,7 @@ async def test_a_busy_event_loop_keeps_its_lease(client: Client, start_worker: S
     assert (await client.job(job.job_id)).attempt == 1
 
 
-async def test_sigterm_hands_running_jobs_back_at_once_with_their_attempt(
+async def test_sigterm_requeues_running_jobs_at_once_with_their_attempt(
     client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
 ):
     leaving = start_worker("grace=0", "lease=10")

@@ -45,7 +45,7 @@ async def test_the_report_shows_the_element_the_trend_and_what_changed(
     assert "Since the previous scan of 1 page: 0 new elements, 0 fixed, 1 unchanged." in text
 
 
-async def test_pictures_are_bounded_and_what_is_left_out_is_told(
+async def test_pictures_are_bounded_and_omissions_are_reported(
     start_worker: StartScanWorker, site: SmallSite, redis: Redis, client: Client, keys: Keys, monkeypatch: Any
 ) -> None:
     start_worker()

@@ -22,7 +22,7 @@ from tests.support.small_site import SmallSite
 CLEAN = GUILTY.replace(b'<img src="/cup.png">', b"<p>Tea</p>")
 
 
-async def test_a_scheduled_scan_tells_of_new_serious_barriers_once(
+async def test_a_scheduled_scan_reports_new_serious_barriers_once(
     client: Client, start_worker: StartScanWorker, site: SmallSite, redis: Redis, keys: Keys
 ) -> None:
     heard: list[dict[str, Any]] = []

@@ -188,7 +188,7 @@ def test_a_mutant_is_judged_by_the_tests_that_reach_it_here_or_in_a_program_they
     (tmp_path / "tests/test_noticed.py").write_text(NOTICED, "utf-8")
     text = (tmp_path / path).read_text("utf-8")
 
-    claims = "tests/redis/queue/test_starts.py::test_claim_leaves_batch_alone_where_it_has_no_place"
+    claims = "tests/redis/queue/test_starts.py::test_claim_takes_no_batch_entry_without_a_batch_slot"
     reaches = record(tmp_path, ["tests/test_noticed.py", claims])
 
     program = "tests/test_noticed.py::test_in_a_program"

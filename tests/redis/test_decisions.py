@@ -53,7 +53,7 @@ def test_the_command_keeps_lists_and_takes_back(call: Call) -> None:
 @pytest.mark.parametrize(
     "changes", [{"issue_id": "a" * 24}, {"verdict": "perhaps"}, {"reason": " "}, {"by": ""}, {"reason": "x" * 1001}]
 )
-async def test_what_is_no_decision_is_refused(decisions: Decisions, changes: dict[str, Any]) -> None:
+async def test_an_invalid_decision_is_refused(decisions: Decisions, changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidJob):
         await decisions.add(replace(FIRST, **changes))
 

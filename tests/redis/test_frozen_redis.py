@@ -51,7 +51,7 @@ CALLS: Final[list[tuple[list[str], str]]] = [
     (["history", "prune", "--older-than", "1 year"], "may have been deleted"),
     (["issues", "sync", "--site", "shop.example", "--to", "json", "-o", "DIR/issues.json"], READ),
     (["limits", "clear", "shop.example"], "may have been changed"),
-    (["limits", "set", "shop.example", "--places", "2"], "may have been changed"),
+    (["limits", "set", "shop.example", "--slots", "2"], "may have been changed"),
     (["limits", "show"], READ),
     (["pause", "lane", "batch"], "may have been changed"),
     (["resume", "lane", "batch"], "may have been changed"),

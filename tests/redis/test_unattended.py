@@ -24,7 +24,7 @@ async def brief(ctx: dict[Any, Any]) -> int:
     return ctx["job_try"]
 
 
-async def test_who_waits_for_a_worker_that_never_started_is_told_once(
+async def test_a_waiter_without_a_worker_gets_one_hint(
     client: Client, keys: Keys, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said: list[str] = []
@@ -36,7 +36,7 @@ async def test_who_waits_for_a_worker_that_never_started_is_told_once(
     assert "sightline worker" in "".join(said)
 
 
-async def test_who_waits_for_a_worker_that_lives_is_told_nothing(
+async def test_a_waiter_gets_no_hint_while_a_worker_lives(
     client: Client, redis_url: str, keys: Keys, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running_worker(redis_url, keys, [func(brief, name="brief")]):

@@ -66,7 +66,7 @@ async def test_a_producer_submits_waits_and_looks_and_a_worker_does_its_jobs(por
         assert [info.name for info in (await client.queue()).workers] == [worker.name]
 
 
-async def test_a_producer_is_told_in_words_what_it_may_not_do(port: int) -> None:
+async def test_a_producer_gets_a_clear_refusal(port: int) -> None:
     settings = ClientSettings(redis_url=url(port, "producer", PRODUCER), environment="prod")
     async with Client(settings) as client:
         job = await client.submit("add", {"a": 1}, defer_s=3600)

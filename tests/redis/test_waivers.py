@@ -41,7 +41,7 @@ async def test_a_waiver_that_is_not_there_cannot_be_removed(waivers: Waivers) ->
 
 
 @pytest.mark.parametrize(("fingerprint", "reason"), [("image-alt", "x"), ("A" * 24, "x"), ("a" * 24, " ")])
-async def test_what_is_no_waiver_is_refused(waivers: Waivers, fingerprint: str, reason: str) -> None:
+async def test_an_invalid_waiver_is_refused(waivers: Waivers, fingerprint: str, reason: str) -> None:
     with pytest.raises(InvalidJob):
         await waivers.add(Waiver(fingerprint, reason))
 

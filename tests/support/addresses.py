@@ -1,4 +1,4 @@
-"""Two hundred spellings of forty addresses: each list is one page everywhere, in any spelling."""
+"""Two hundred spellings of forty addresses; all spellings of one address must be one page everywhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 
 def _around(scheme: str, host: str, rest: str) -> list[str]:
-    """Return the spellings that exist for every address."""
+    """Return the spellings that every address has."""
     port = {"http": 80, "https": 443}[scheme]
     return [
         f"{scheme.upper()}://{host}{rest}",

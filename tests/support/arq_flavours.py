@@ -1,6 +1,6 @@
-"""The program of ``arq_program.py`` on either worker: ``Stock`` is plain arq, ``Streamed`` is Sightline.
+"""Runs the program of ``arq_program.py`` on either worker: ``Stock`` is plain arq, ``Streamed`` is Sightline.
 
-``Streamed`` replaces only the two classes that an operator would replace.
+``Streamed`` replaces only the two classes that a user would replace.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Streamed:
 
 
 class Program:
-    """The program, run by one worker; ``notes`` are its actions, in order."""
+    """The program, run by one worker; ``notes`` lists its actions, in order."""
 
     def __init__(self, worker: Worker, notes: list[Any]) -> None:
         self.worker, self.notes = worker, notes
@@ -96,7 +96,7 @@ async def burst(flavour: Flavour, *functions: Any, **options: Any) -> Program:
 
 @asynccontextmanager
 async def running(flavour: Flavour, **options: Any) -> AsyncGenerator[Program]:
-    """The program, on a worker with connections of its own, until the block ends."""
+    """Run the program on a worker with separate connections until the block ends."""
     pool = await flavour.open_pool()
     started = program(flavour, pool, **options)
     task = asyncio.create_task(started.worker.async_run())
@@ -115,5 +115,5 @@ async def enqueued(pool: ArqRedis, function: str, *args: Any, **options: Any) ->
 
 
 def ticks_of(*workers: Program) -> list[str]:
-    """The ids under which the cron job ran."""
+    """Return the ids under which the cron job ran."""
     return [note[0] for worker in workers for note in worker.notes if note[1:] == ("tick",)]

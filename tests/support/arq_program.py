@@ -1,5 +1,6 @@
-"""A program written for plain arq: functions, ``Retry``, hooks, a time-out, a cron job. It does not use Sightline. All
-its actions are recorded in ``ctx["notes"]``, so that a test can compare two workers.
+"""A program written for plain arq: functions, ``Retry``, hooks, a timeout, a cron job. It does not use Sightline.
+
+All its actions are recorded in ``ctx["notes"]``, so that a test can compare two workers.
 """
 
 from __future__ import annotations

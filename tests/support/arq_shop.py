@@ -1,7 +1,7 @@
-"""The background jobs and the API of a small shop, a program written for plain arq.
+"""The background jobs and the API of a small shop, written for plain arq.
 
-On Sightline two of its lines differ: ``types`` is ``sightline.arq.typed_json``, ``Worker`` and ``create_pool`` come
-from ``sightline.arq``. ``test_arq_shop.py`` runs both.
+For Sightline, two lines change: ``types`` is ``sightline.arq.typed_json``; ``Worker`` and ``create_pool`` come from
+``sightline.arq``. ``test_arq_shop.py`` runs both.
 """
 
 from __future__ import annotations

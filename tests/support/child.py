@@ -1,4 +1,4 @@
-"""Child processes that write JSON lines: started, read, frozen, killed."""
+"""Starts, reads, freezes and kills child processes that write JSON lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ START_S = 100.0
 
 
 class Child:
-    """``python -m module arguments…``, killed at the end of the ``async with``; its log goes to this standard error."""
+    """``python -m module arguments…``, killed at the end of the ``async with``; its log goes to this process's
+    stderr."""
 
     def __init__(self, module: str, *arguments: str) -> None:
         self._words = (module, *arguments)
@@ -54,12 +55,12 @@ class Child:
         await asyncio.to_thread(self.process.wait, START_S)
 
     async def line(self, *, timeout_s: float = START_S) -> str:
-        """Return its next line; '' at its end."""
+        """Return its next line; '' once it has ended."""
         async with asyncio.timeout(timeout_s):
             return (await self._said.readline()).decode().strip()
 
     async def event(self, name: str, *, timeout_s: float = START_S) -> dict[str, Any]:
-        """Return the next event of that name."""
+        """Return the next event with that name."""
         async with asyncio.timeout(timeout_s):
             while text := await self.line(timeout_s=timeout_s):
                 fields = json.loads(text)
@@ -69,14 +70,14 @@ class Child:
         raise AssertionError(msg)
 
     async def events(self, *, until: str) -> list[dict[str, Any]]:
-        """Return all its events up to the one of that name."""
+        """Return all events up to the one with that name."""
         said: list[dict[str, Any]] = []
         while not said or said[-1]["event"] != until:
             said.append(json.loads(await self.line(timeout_s=120)))
         return said
 
     def go(self) -> None:
-        """Send it the line it waits for."""
+        """Send the line that it waits for."""
         assert self.process.stdin is not None
         self.process.stdin.write(b"go\n")
         self.process.stdin.flush()

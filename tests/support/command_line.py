@@ -1,4 +1,4 @@
-"""Runs ``sightline`` as people and pipelines do: to its end, in the background, or in a terminal."""
+"""Runs ``sightline`` as people and pipelines do: to completion, in the background, or in a terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEADLINE_S: Final = 100.0
 
 
 class Call(Protocol):
-    """Runs ``sightline`` on the test's keys to its end; further variables are given by name."""
+    """Runs ``sightline`` on the test's keys to completion; further variables are given by name."""
 
     def __call__(self, *words: str, given: str = ..., **variables: str) -> subprocess.CompletedProcess[str]: ...
 
@@ -35,7 +35,7 @@ class StartProgram(Protocol):
 def run_module(
     environment: Mapping[str, str], module: str, *words: str, given: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program of ours to its end with ``given`` on its stdin. None ends in a traceback."""
+    """Run one of the product's programs to completion with ``given`` on stdin; fails if it prints a traceback."""
     pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with start_module(module, *words, environment=environment, text=True, **pipes) as process:
         try:
@@ -48,7 +48,7 @@ def run_module(
 
 
 def run_sightline(environment: Mapping[str, str], *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    """Run the command line to its end."""
+    """Run the command line to completion."""
     return run_module(environment, SIGHTLINE, *words, given=given)
 
 
@@ -59,7 +59,7 @@ def start_sightline(environment: Mapping[str, str], *words: str, **options: Any)
 
 
 def drawn_by_sightline(environment: Mapping[str, str], *words: str, columns: int = 80) -> tuple[int, str]:
-    """Run the command line in a terminal; return its exit code and all it wrote, escapes included."""
+    """Run the command line in a terminal; return its exit code and its output, escapes included."""
     ours, theirs = open_terminal(columns)
     process = start_sightline(environment, *words, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
@@ -73,7 +73,7 @@ def drawn_by_sightline(environment: Mapping[str, str], *words: str, columns: int
 
 
 def open_terminal(columns: int = 80) -> tuple[int, int]:
-    """Open a terminal of 24 lines; return our end and the program's."""
+    """Open a terminal of 24 lines; return the test's end and the program's."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     return ours, theirs

@@ -12,7 +12,7 @@ from worker.queue.delivery import Delivery
 
 
 async def started(redis: Redis, keys: Keys, job_id: str, *, consumer: str = "w1", fence: int = 1) -> Delivery:
-    """A running job: its entry is pending for ``consumer``. The lane needs its group (``open_stream`` makes it)."""
+    """A running job: its entry is pending for ``consumer``. The lane needs its group (see ``open_stream``)."""
     lane = keys.lane(Lane.BATCH)
     entry = cast("bytes", await redis.xadd(lane, {"id": job_id, "kind": "scan"})).decode()
     await redis.xreadgroup(GROUP, consumer, {lane: ">"})

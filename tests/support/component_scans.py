@@ -1,4 +1,4 @@
-"""Generated results whose elements belong to component barriers, scanned and committed as workers do."""
+"""Generates results whose elements belong to component barriers, and commits them as workers do."""
 
 from __future__ import annotations
 
@@ -44,10 +44,13 @@ def issue_id(name: str) -> str:
 
 
 class Site:
-    """Scans pages of one site: each is recalled and committed by the workers' code, through the real finish.lua."""
+    """Scans pages of one site, compared with the history and committed by the workers' code and the real finish.lua."""
 
-    def __init__(self, redis: Redis, keys: Keys, history: History, *, first: int = 0) -> None:
-        """``first``: how many jobs this Redis has had before."""
+    def __init__(
+        self, redis: Redis, keys: Keys, history: History, *, first: int = 0, host: str = "shop.example"
+    ) -> None:
+        """``first``: the number of jobs that this Redis has already had."""
+        self._host = host
         self.redis = redis
         self.keys = keys
         self.history = history
@@ -66,12 +69,12 @@ class Site:
         at_ms: int = 0,
         **payload: Any,
     ) -> Commit:
-        """Return the commit of a scan, not yet made: by the graph's steps, without the graph, which takes 20 ms.
+        """Return a scan's commit, not yet made, by the graph's steps without the graph, which takes 20 ms.
 
-        A page's first scan need not look back. ``at_ms`` is when it was seen, without which it is Redis' time.
+        A page's first scan need not look back. ``at_ms`` is when it was seen, by default Redis' time.
         """
         self._count += 1
-        url = "" if "html" in payload else f"https://shop.example{path}"
+        url = "" if "html" in payload else f"https://{self._host}{path}"
         result = scan_result(*findings, url=url, status=status, group=group)
         request = ScanRequest.model_validate({"url": url or None, "group": group, "assess": False, **payload})
         state: Any = {**new_state(f"job-{self._count}", request.model_dump_json()), "result": result.model_dump_json()}
@@ -84,7 +87,7 @@ class Site:
         return scan_commit(state, self.keys, shot_ttl_s=60, batch=batch)
 
     async def commit(self, *commits: Commit) -> None:
-        """Make the commits, one after the other."""
+        """Make the commits, one after another."""
         async with open_stream(self.redis, self.keys) as stream:
             for commit in commits:
                 self._count += 1
@@ -93,7 +96,7 @@ class Site:
 
     @asynccontextmanager
     async def held(self) -> AsyncGenerator[Callable[[Commit], Awaitable[object]]]:
-        """Return a function that commits a scan by finish.lua alone, for a job that runs already."""
+        """Return a function that commits a scan by finish.lua alone, for a job that is already running."""
         self._count += 1
         async with open_stream(self.redis, self.keys) as stream:
             delivery = await started(self.redis, self.keys, f"commit-{self._count}")
@@ -111,11 +114,11 @@ class Site:
         return batch
 
     async def regressions(self) -> list[Mapping[str, Any]]:
-        """The regression events."""
+        """Return the regression events."""
         events = [json.loads(line) for line in await events_of(self.redis, self.keys)]
         return [event for event in events if event["event"] == "scan.regressed"]
 
 
 def names(changes: Sequence[Any] | None) -> list[str]:
-    """The names of component barriers in a result's changes."""
+    """Return the names of component barriers in a result's changes."""
     return [one.name.removeprefix("Header › ") for one in changes or ()]

@@ -1,7 +1,6 @@
-"""Pages that are not what they seem, a few for each kind of doubt, with the expected kind.
+"""Pages that cannot be scanned completely, a few for each kind of doubt, with the expected kind.
 
-``DOUBTFUL`` is data: a path on the site that ``serve_doubtful`` prepared, the kind, and words that the doubt must
-contain.
+``DOUBTFUL`` lists a path on the site prepared by ``serve_doubtful``, the kind, and words that the doubt must contain.
 """
 
 from __future__ import annotations

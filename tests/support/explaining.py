@@ -1,4 +1,4 @@
-"""A scripted model for explanations, and the pages of a shop whose templates share their barriers."""
+"""A scripted model for explanations, and the pages of a shop whose templates share barriers."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def explains(body: Body) -> str:
 
 
 def page_of(number: int, template: str) -> ScanResult:
-    """The page of that number: its barriers are its template's, its texts and addresses are its own."""
+    """Return the page with that number: it has its template's barriers, but its own texts and addresses."""
     url = f"https://shop.example/{template}/{number}"
     placed = [*SHARED, *((rule, markup, "main") for rule, markup in OWN[template])]
     by_rule: dict[str, list[Node]] = {}
@@ -75,7 +75,7 @@ def page_of(number: int, template: str) -> ScanResult:
 
 
 def _undecided(number: int, url: str, template: str) -> Iterator[Finding]:
-    """The undecided findings: the contrast of the header's name, and of each template's teaser."""
+    """Return the undecided findings: the contrast of the header's name, and of each template's teaser."""
     for at, (markup, place) in enumerate((("<p class=brand>", "header"), (f"<p class=teaser-{template}>", "main"))):
         component = component_of("color-contrast", [[(place, "", "", "")]], markup, page=url)
         node = Node(selector=(f"#u{at}",), snippet=markup, fingerprint=f"u{number}-{at}", issue_id=component.issue_id)
@@ -89,7 +89,7 @@ def _failed(rule: str, nodes: list[Node]) -> Finding:
 
 @dataclass
 class ShopEngine:
-    """Reads pages ``…/<template>/<number>`` of the shop."""
+    """Scans pages ``…/<template>/<number>`` of the shop."""
 
     async def audit(
         self,

@@ -1,4 +1,4 @@
-"""HTML scans that have ended and whose results have expired, by the worker's own scripts and writes; no browser."""
+"""Leaves ended HTML scans with expired results, by the worker's own scripts and writes; no browser."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AT_ONCE = 100
 
 
 async def leave_finished_scans(url: str, redis: Redis, history: History, *, count: int, first: int = 0) -> None:
-    """Submit, claim, start and finish ``count`` scans of different pages, the first of which has that number."""
+    """Submit, claim, start and finish ``count`` scans of different pages, numbered from ``first``."""
     keys = history.vectors.keys
     async with Client(settings_for(url, keys)) as client, open_stream(redis, keys) as stream:
         for start in range(first, first + count, AT_ONCE):
@@ -64,7 +64,7 @@ def _html(number: int) -> str:
 
 
 def _result(job_id: str) -> ScanResult:
-    """One picture without a text and three links without a name: two component barriers."""
+    """Return one image without alternative text and three links without a name: two component barriers."""
     names = [sha256(f"{job_id}{number}".encode()).hexdigest()[:24] for number in range(4)]
     image = finding("image-alt", names[0])
     links = finding("link-name", *names[1:], impact=Impact.SERIOUS, criteria=("2.4.4", "4.1.2"))

@@ -1,4 +1,4 @@
-"""Asks, hosts and listeners for tests of the GPU pool."""
+"""Requests, hosts and listeners for tests of the GPU pool."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ async def view_of(pool: GpuPool) -> GpuView:
 
 
 class Ear:
-    """Receives the wakes of one worker, as its pool would."""
+    """Receives the wake messages of one worker, as its pool would."""
 
     def __init__(self, pubsub: Any) -> None:
         self._pubsub = pubsub
 
     async def next(self) -> str:
-        """The token of the next grant, or the whole of another message."""
+        """Return the token of the next grant, or all of another message."""
         async with asyncio.timeout(DEADLINE_S):
             while True:
                 message = await self._pubsub.get_message(ignore_subscribe_messages=True, timeout=DEADLINE_S)
@@ -71,19 +71,19 @@ async def listening(redis: Redis, keys: Keys, worker: str = "w1") -> AsyncGenera
 
 
 async def holders(redis: Redis, keys: Keys) -> dict[str, str]:
-    """Token → host of every slot in use."""
+    """Return the host of every slot in use, by token."""
     tokens = [token.decode() for token in await cast("Any", redis).zrange(keys.gpu_holders, 0, -1)]
     calls = {token: await cast("Any", redis).hget(keys.gpu_calls, token) for token in tokens}
     return {token: json.loads(call)["host"] for token, call in calls.items()}
 
 
 async def expire(redis: Redis, key: str, token: str) -> None:
-    """Let the lease of ``token`` in ``key`` have ended long ago."""
+    """Plant an end long ago for the lease of ``token`` in ``key``."""
     assert await cast("Any", redis).zadd(key, {token: 1}, xx=True, ch=True) == 1
 
 
 async def set_clock_back(redis: Redis, *keys: str) -> None:
-    """Let every lease in ``keys`` end an hour later, as when Redis' clock is set back."""
+    """Make every lease in ``keys`` end an hour later, as if Redis' clock had been set back."""
     for key in keys:
         for token, ends in await cast("Any", redis).zrange(key, 0, -1, withscores=True):
             await cast("Any", redis).zadd(key, {token: ends + 3_600_000})
@@ -101,21 +101,21 @@ async def host_record(redis: Redis, keys: Keys, name: str = "http://gpu1:1") -> 
 
 
 async def lease_ms(redis: Redis, keys: Keys, token: str, *, of: str = "") -> float:
-    """Return the remaining time of a lease, a holder's or one in the key ``of``, by Redis' clock."""
+    """Return the remaining time of a lease, by Redis' clock: a holder's, or one in the key ``of``."""
     client = cast("Any", redis)
     seconds, micros = await client.time()
     return await client.zscore(of or keys.gpu_holders, token) - (int(seconds) * 1000 + int(micros) // 1000)
 
 
 async def until(claim: Callable[[], Awaitable[bool]], *, timeout_s: float = DEADLINE_S) -> None:
-    """Wait until ``claim``, a query to Redis, holds."""
+    """Wait until ``claim``, a query to Redis, is true."""
     async with asyncio.timeout(timeout_s):
         while not await claim():  # noqa: ASYNC110  a key has no event to await
             await asyncio.sleep(0.005)  # the processor is needed by those who are waited for
 
 
 async def waiting(pool: GpuPool, count: int, *, timeout_s: float = DEADLINE_S) -> None:
-    """Wait until ``count`` calls wait."""
+    """Wait until ``count`` calls are waiting."""
 
     async def have() -> bool:
         return len((await view_of(pool)).waiters) == count
@@ -131,6 +131,6 @@ async def hold(pool: GpuPool, *, priority: str = "batch", job: str = "") -> Slot
 
 
 async def hold_for_ever(pool: GpuPool) -> None:
-    """Make a call that never ends."""
+    """Make a call that never returns."""
     async with pool.acquire("chat") as slot:
         await slot.run(asyncio.Event().wait())

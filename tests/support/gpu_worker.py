@@ -1,7 +1,7 @@
-"""A worker's model calls as a separate process, to kill, freeze and measure.
+"""Makes a worker's model calls in a separate process, to be killed, frozen and measured.
 
-``python -m tests.support.gpu_worker --redis URL --environment E --ollama URL --name w1 --calls 10 --at-once 2`` says
-``ready`` once it listens, begins at the first line of its standard input, and tells every call's end as a JSON line.
+``python -m tests.support.gpu_worker --redis URL --environment E --ollama URL --name w1 --calls 10 --at-once 2`` prints
+``ready`` once it listens, begins at the first line of its standard input, and prints a JSON line at every call's end.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Collects the output and loaded modules of each command's help, in processes that have loaded only the program."""
+"""Collects the output and the loaded modules of each command's help, in processes that have loaded nothing else."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Help:
 
 
 def helps_of(commands: Iterable[list[str]]) -> Iterator[tuple[str, Help]]:
-    """Give each command with its help; all are forked from one start, as each start costs a quarter of a second."""
+    """Return each command's help; all are forked from one process, as each start costs a quarter of a second."""
     names = [*commands]
     script = [sys.executable, "-c", _FORKS, json.dumps(names)]
     said = subprocess.run(script, capture_output=True, text=True, check=True, timeout=100).stdout

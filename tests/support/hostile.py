@@ -1,8 +1,8 @@
-"""Misbehaving pages and servers, with the expected result of each: the list of issue 4 and more.
+"""Misbehaving pages and servers, with the expected result of each.
 
-``HOSTILE`` is data: a path on the site that ``misbehave`` prepared, the correct statuses, and words the reason must
+``HOSTILE`` lists a path on the site prepared by ``misbehave``, the correct statuses, and words that the reason must
 contain. ``is_guilty`` pages have an image without a text alternative, which must be found whatever else they do; None
-where it depends on how far the browser came. ``is_slow`` ones only end at a limit.
+if that depends on how far the browser gets. ``is_slow`` pages end only at a limit.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ HOSTILE: tuple[Hostile, ...] = (
 
 
 def misbehave(site: Site) -> None:
-    """Add the replies that files cannot give."""
+    """Add the replies that cannot be files."""
     bomb = gzip.compress(b"<!doctype html><title>Bomb</title>" + b"0" * 120_000_000)
     image_bomb = gzip.compress(b"0" * 120_000_000)
     packed = {"Content-Encoding": "gzip"}
@@ -164,5 +164,5 @@ def _slowly(html: str) -> Reply:
 
 
 async def _hang(_: Request, writer: asyncio.StreamWriter) -> None:
-    """Send no reply until the other side gives up."""
+    """Send no reply until the client gives up."""
     await writer.wait_closed()

@@ -1,4 +1,4 @@
-"""Text that looks like markup, in every field of a result; and detection of foreign markup in a page."""
+"""Puts text that looks like markup in every field of a result, and detects foreign markup in a page."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _VOIDED: Final = frozenset({"value"})
 
 
 def poisoned(result: ScanResult, text: str = ALL) -> str:
-    """A result's JSON with ``text`` in every field that takes it, whatever fields there are."""
+    """Return a result's JSON with ``text`` in every field that accepts it."""
     whole: Any = json.loads(result.model_dump_json())
     for holder, name in list(_texts(whole)):
         kept = holder[name]
@@ -51,7 +51,7 @@ def poisoned(result: ScanResult, text: str = ALL) -> str:
 
 
 def _texts(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield each text in a document, with its container and its position there."""
+    """Yield each text in a document, with its container and its key or index there."""
     places: Any = list(value.items()) if isinstance(value, dict) else list(enumerate(value))
     for name, one in places:
         if isinstance(one, str):
@@ -61,7 +61,7 @@ def _texts(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 class Foreign(HTMLParser):
-    """Reads a page; ``found`` has foreign markup: elements, handlers, addresses, bidirectional overrides."""
+    """Parses a page; ``found`` lists foreign markup: elements, handlers, addresses, bidirectional overrides."""
 
     def __init__(self, page: str) -> None:
         super().__init__(convert_charrefs=True)

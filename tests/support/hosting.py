@@ -1,4 +1,4 @@
-"""GitHub's and GitLab's APIs for comments, as far as needed: real HTTP on loopback, paginated lists."""
+"""Serves the needed parts of GitHub's and GitLab's APIs for comments: real HTTP on loopback, paginated lists."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Refusal = tuple[int, dict[str, str]]
 
 
 class HostingStub:
-    """``comments`` are those of one pull request; ``refuse`` may answer a request in the host's place.
+    """``comments`` are those of one pull request; ``refuse`` may answer a request instead of the host.
 
-    ``login`` is the account of the token, '' for a job's own, which may not ask who it is.
+    ``login`` is the token's account; '' stands for a job's token, which may not request its account.
     """
 
     def __init__(self, *, login: str = "", per_page: int = 2) -> None:
@@ -31,7 +31,7 @@ class HostingStub:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     def add(self, body: str, *, login: str = "", kind: str = "User", author: int = 0) -> dict[str, Any]:
-        """Add a comment of somebody's."""
+        """Add a comment by another account."""
         user = {"login": login or self.login or "github-actions[bot]", "type": kind}
         one = {"id": len(self.comments) + 1, "body": body, "user": user, "author": {"id": author}}
         self.comments.append(one)
@@ -121,4 +121,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  http.server's name
-        """Say nothing."""
+        """Log nothing."""

@@ -20,7 +20,7 @@ SHOWN = """({
 
 
 async def select(report: OpenPage, name: str, value: str) -> Any:
-    """Choose from a list, and return the visible report."""
+    """Choose an option of a list, and return the visible report."""
     choose = f"document.getElementById('{name}').value = '{value}';"
     await report.run(f"{choose} document.getElementById('{name}').dispatchEvent(new Event('change')); 1")
     return await report.run(SHOWN)
@@ -36,7 +36,7 @@ async def search(report: OpenPage, words: str) -> Any:
 
 
 def in_dark(text: str) -> str:
-    """The report as a person sees it who prefers dark pages: its dark colours hold always, its policy allows them."""
+    """Return the report as shown to a person who prefers dark pages, by making its dark colours unconditional."""
     [style] = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
     dark = style.replace("(prefers-color-scheme: dark)", "all", 1)
     assert dark != style

@@ -19,7 +19,7 @@ LOGIN_STEPS = (
 
 @dataclass
 class Shop:
-    """The shop's record of requests; ``close_sessions`` signs everybody out."""
+    """The shop's state and its requests; ``close_sessions`` signs everyone out."""
 
     site: Site
     sessions: set[str] = field(default_factory=set[str])

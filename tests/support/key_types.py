@@ -1,4 +1,4 @@
-"""Keys of a wrong type. Scripts are not rolled back, so each checks its keys before it writes."""
+"""Tests scripts with keys of a wrong type. Scripts are not rolled back, so each checks its keys before it writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from producer.redis.scripts import Arg, load_script, run_script
 
 
 def typed_keys(scripts: Mapping[str, str]) -> list[tuple[str, int, str]]:
-    """Return script, position and type of every key with a type in ``scripts``: script → ``name:type`` or ``name`` …"""
+    """Return script, position and type of every typed key; ``scripts`` maps a script to ``name:type`` or ``name`` …"""
     return [
         (script, position, type_)
         for script, keys in scripts.items()
@@ -27,7 +27,7 @@ def typed_keys(scripts: Mapping[str, str]) -> list[tuple[str, int, str]]:
 async def assert_refused(
     redis: Redis, keys: Keys, script: tuple[str, str], args: Sequence[Arg], *, names: str, position: int, expected: str
 ) -> None:
-    """Run the script (package, name) with a list at ``position``; its error must name the key, nothing be written."""
+    """Run the script (package, name) with a list at ``position``; fail unless it names the key and writes nothing."""
     of_script = [f"{keys.job('')}{name}" for name in re.sub(r":\w+", "", names).split()]
     wrong = of_script[position]
     await redis.execute_command("RPUSH", wrong, "not ours")

@@ -1,4 +1,4 @@
-"""Memory stores on the test's keys: one per test, or one per example of a property."""
+"""Makes memory stores on the test's keys: one per test, or one per example of a property."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def opened(redis: Redis, keys: Keys, **options: Any) -> Memories:
 
 @asynccontextmanager
 async def example_of(redis_url: str, keys: Keys, **options: Any) -> AsyncGenerator[Memories]:
-    """A store in an environment of its own for one example of a property, without its index afterwards."""
+    """A store in a separate environment for one example of a property; its index is dropped afterwards."""
     part = Keys(f"{keys.environment}-{next(_numbers)}")
     async with Redis.from_url(redis_url, protocol=2) as redis:
         yield await opened(redis, part, **options)

@@ -11,7 +11,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def scrape(port: int) -> Samples:
-    """All samples, by name and labels; empty while nobody answers."""
+    """Return all samples, by name and labels; empty while the port does not answer."""
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request("GET", "/metrics")
@@ -29,6 +29,6 @@ async def scraped(port: int) -> Samples:
 
 
 def total(samples: Samples, name: str, **labels: str) -> float:
-    """The sum of the samples of ``name`` with at least these labels; -1 if there are none."""
+    """Return the sum of the samples of ``name`` with at least these labels; -1 if there are none."""
     found = [value for (own, has), value in samples.items() if own == name and labels.items() <= dict(has).items()]
     return sum(found) if found else -1.0

@@ -1,4 +1,4 @@
-"""Skips tests that need something this machine lacks."""
+"""Skips tests that need something that this machine lacks."""
 
 from __future__ import annotations
 

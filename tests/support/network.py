@@ -1,6 +1,6 @@
-"""The network is off in the suite: in this process only loopback addresses can be resolved or connected to.
+"""Turns the network off in the suite: this process can resolve and connect to loopback addresses only.
 
-Child processes (workers, browsers) are not restricted by it; they get loopback addresses only.
+Child processes (workers, browsers) are not restricted; they are given loopback addresses only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The notice sender of a worker as a separate process, to be killed; settings come from the environment."""
+"""Runs a worker's notice sender in a separate process, to be killed; settings come from the environment."""
 
 from __future__ import annotations
 

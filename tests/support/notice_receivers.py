@@ -1,4 +1,4 @@
-"""Receivers of notices: a webhook over HTTP, and a mail server with STARTTLS and a login; both real, on loopback."""
+"""Receivers of notices: a webhook, and a mail server with STARTTLS and a login; both are real servers on loopback."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass
 class WebhookStub:
-    """The received requests: headers in lower case, and the body. ``answer`` returns the reply by number."""
+    """Collects requests: headers in lower case, and the body. ``answer`` returns the reply by the request's number."""
 
     answer: Callable[[int], str] = lambda _: "200 OK"
     came: list[tuple[dict[str, str], bytes]] = field(default_factory=list[tuple[dict[str, str], bytes]])
@@ -21,7 +21,7 @@ class WebhookStub:
     url: str = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take one request."""
+        """Serve one request."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
         self.came.append((headers, await reader.readexactly(int(headers["content-length"]))))
@@ -35,7 +35,7 @@ class WebhookStub:
 
 @asynccontextmanager
 async def webhook_stub(answer: Callable[[int], str] = lambda _: "200 OK") -> AsyncGenerator[WebhookStub]:
-    """Serve until the block ends; ``""`` as an answer keeps silent."""
+    """Serve until the block ends; for the answer ``""`` nothing is sent."""
     stub = WebhookStub(answer)
     server = await asyncio.start_server(stub.serve, "127.0.0.1", 0)
     stub.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook?token=s3cret"
@@ -47,7 +47,7 @@ async def webhook_stub(answer: Callable[[int], str] = lambda _: "200 OK") -> Asy
 
 @dataclass
 class SmtpStub:
-    """A mail server. ``said`` are the commands, ``mails`` the delivered mails, ``logins`` user and password."""
+    """A mail server. ``said`` has the received commands, ``mails`` the mails, ``logins`` users and passwords."""
 
     tls: ssl.SSLContext | None
     refuse: str = ""
@@ -58,7 +58,7 @@ class SmtpStub:
     port: int = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Talk to one client (RFC 5321, 3207, 4954)."""
+        """Serve one client (RFC 5321, 3207, 4954)."""
         is_encrypted = False
 
         def say(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Opens pools and models for tests; the fixtures are in ``tests/redis/gpu/conftest.py``."""
+"""Types of the fixtures in ``tests/redis/gpu/conftest.py`` that open pools and models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ASK = [Message("system", "Answer in a sentence."), Message("user", "What is wron
 
 
 class OpenPool(Protocol):
-    """Opens a pool like a separate worker; it is closed after the test."""
+    """Opens a pool as a separate worker would; it is closed after the test."""
 
     async def __call__(
         self, worker: str, *, hosts: tuple[Host, ...] = ..., url: str = ..., **options: Any
@@ -21,7 +21,7 @@ class OpenPool(Protocol):
 
 
 class Open(Protocol):
-    """Opens the models of a worker on the hosts in ``url``; they are closed after the test."""
+    """Opens a worker's models on the hosts in ``url``; they are closed after the test."""
 
     async def __call__(self, url: str, **settings: Any) -> Models: ...
 

@@ -1,4 +1,4 @@
-"""An Ollama's messages as JSON objects, for the stub server. Pure; compared with recordings (``ollama_wire.py``)."""
+"""Ollama's messages as JSON objects, for the stub server. Pure; compared with recordings (``ollama_wire.py``)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class StubModel:
 
     @property
     def can(self) -> tuple[str, ...]:
-        """The capabilities that it reports; by default those of its family."""
+        """The reported capabilities; by default those of its family."""
         is_embedder = "bert" in self.family
         return self.capabilities or (("embedding",) if is_embedder else ("completion", "tools", "thinking"))
 
@@ -43,7 +43,7 @@ EMBED = StubModel("nomic-embed-text:latest", family="nomic-bert", context=2048, 
 
 
 def head(status: int, kind: str, length: str) -> bytes:
-    """The head of an HTTP response; ``length`` is the header that tells where the body ends."""
+    """Return the head of an HTTP response; ``length`` is the header that delimits the body."""
     return f"HTTP/1.1 {status} {REASONS.get(status, 'Other')}\r\nContent-Type: {kind}\r\n{length}\r\n\r\n".encode()
 
 
@@ -137,9 +137,9 @@ def last_piece(model: str, *, reason: str, prompt_tokens: int, output_tokens: in
 
 
 def answer_pieces(body: Body, text: str, *, token_chars: int = 0) -> Iterator[Body]:
-    """Stream ``text`` by the word, or ``token_chars`` at a time, then the last piece.
+    """Yield ``text`` word by word, or ``token_chars`` characters at a time, then the final piece.
 
-    A prompt over ``num_ctx`` is cut silently, as by Ollama.
+    A prompt longer than ``num_ctx`` is truncated silently, as by Ollama.
     """
     model = str(body["model"])
     words = [word if index == 0 else f" {word}" for index, word in enumerate(text.split(" "))]
@@ -188,19 +188,19 @@ def embeddings(body: Body, dims: int, meanings: Mapping[str, list[float]] | None
 
 
 def scripted(text: str, dims: int, meanings: Mapping[str, list[float]]) -> list[float]:
-    """The vector that begins with the numbers of the meaning that ``text`` ends with, or its own."""
+    """Return the vector planted for the meaning with which ``text`` ends, or else ``vector(text)``."""
     numbers = next((numbers for words, numbers in meanings.items() if text.endswith(words)), None)
     return vector(text, dims) if numbers is None else [*numbers, *[0.0] * (dims - len(numbers))]
 
 
 def pieces_of(text: str) -> int:
-    """Return the WordPiece tokens of ``text``: few for words, many for ids and other scripts."""
+    """Return the WordPiece tokens of ``text``: few for words, many for ids and non-Latin scripts."""
     words = re.findall(r"[a-zA-Z]+|[0-9]|[^\sa-zA-Z0-9]", text)
     return 2 + sum(-(-len(word) // 5) if word.isalpha() and word.isascii() else 1 for word in words)
 
 
 def vector(text: str, dims: int) -> list[float]:
-    """A unit vector that depends on the text alone."""
+    """Return a unit vector that depends on the text alone."""
     chance = random.Random(hashlib.sha256(text.encode()).digest())  # noqa: S311  no secret
     numbers = [chance.gauss(0, 1) for _ in range(dims)]
     length = sum(number * number for number in numbers) ** 0.5
@@ -208,7 +208,7 @@ def vector(text: str, dims: int) -> list[float]:
 
 
 def instance_of(schema: Body, root: Body | None = None) -> Any:
-    """The smallest value that fits a JSON Schema: what a model bound by ``format`` may answer."""
+    """Return the smallest value that satisfies a JSON Schema, as a model bound by ``format`` may answer."""
     root = root or schema
     if "$ref" in schema:
         name = str(schema["$ref"]).rpartition("/")[2]

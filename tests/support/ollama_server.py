@@ -1,8 +1,8 @@
-"""An Ollama to test against: real HTTP, its protocol, a journal of the model calls, and each fault on demand.
+"""Stands in for an Ollama: real HTTP, its protocol, a journal of the model calls, and faults on demand.
 
 In a test's own loop (``async with OllamaServer() as ollama``), or as a process to kill and freeze: ``python -m
 tests.support.ollama_server --call-ms 200`` prints its address; the process is controlled by ``/stub/journal`` and
-``/stub/faults``. The product never imports this. Journal times are ``time.monotonic``, one clock a machine.
+``/stub/faults``. The product never imports this. Journal times are ``time.monotonic``, one clock per machine.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Fault:
 
 @dataclass
 class Call:
-    """One model call as the server saw it; ``ended`` is when its last byte was sent or the client was gone."""
+    """One model call as the server saw it; ``ended`` is when its last byte was sent or the client disconnected."""
 
     path: str
     model: str
@@ -55,7 +55,7 @@ class Call:
 
 
 class _Reader(asyncio.StreamReader):
-    """A reader that tells when the client has gone; reading ahead would eat the next request."""
+    """A reader that detects a disconnected client without reading ahead, which would consume the next request."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop=loop)
@@ -71,12 +71,12 @@ class _Reader(asyncio.StreamReader):
 
 
 class OllamaServer:
-    """The stub. ``call_s`` is how long a chat call takes; ``answers`` are given in turn, then ``answer`` for ever.
+    """The stub. ``call_s`` is how long a chat call takes; ``answers`` are given in order, then ``answer`` each time.
 
-    ``answer_of`` makes the answer to a request's body instead of ``answer``.
-    ``tool_calls`` (name and arguments) are asked for in turn, one a call, where the request offers tools. A text that
-    ends with one of ``meanings`` gets the vector that begins with its numbers; one over the model's context is refused,
-    and one with ``breaks_on`` in it breaks the call. An answer comes a word a piece, or ``token_chars`` characters.
+    ``answer_of``, if given, computes the answer from the request's body. ``tool_calls`` (name and arguments) are
+    requested in order, one per call, if the request offers tools. A text that ends with one of ``meanings`` gets the
+    vector that begins with its numbers; one longer than the model's context is refused, and one containing
+    ``breaks_on`` fails the call. Answers are sent word by word, or ``token_chars`` characters at a time.
     """
 
     def __init__(self, *models: StubModel, call_s: float = 0.0, port: int = 0) -> None:
@@ -119,7 +119,7 @@ class OllamaServer:
         await self.stop()
 
     async def stop(self) -> None:
-        """Refuse connections and drop those there are, as a killed server does."""
+        """Refuse new connections and drop open ones, as a killed server does."""
         if self._server is not None:
             self._server.close()
         for task in self._connections:
@@ -154,7 +154,7 @@ class OllamaServer:
         writer.close()
 
     async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Answer one request; return whether the connection stays."""
+        """Answer one request; return whether the connection stays open."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         method, path, _ = head[0].split(" ", 2)
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
@@ -204,7 +204,7 @@ class OllamaServer:
     # ------------------------------------------------------------------------------------------ model calls
 
     async def _answer(self, writer: asyncio.StreamWriter, body: Body, path: str) -> bool:
-        """Answer a model call; return whether the answer was whole."""
+        """Answer a model call; return whether the answer was complete."""
         fault = self.faults.popleft() if self.faults else Fault("none")
         name = protocol.full(str(body["model"]))
         if name not in self.models:
@@ -236,7 +236,7 @@ class OllamaServer:
         return True
 
     async def _lines(self, body: Body, fault: Fault) -> AsyncGenerator[bytes]:
-        """Yield the lines of a chat answer, as far as ``fault`` lets it come."""
+        """Yield the lines of a chat answer, as far as ``fault`` permits."""
         text = self._text(body)
         whole = list(protocol.answer_pieces(body, text, token_chars=self.token_chars))
         if body.get("tools") and self.tool_calls:

@@ -1,6 +1,7 @@
-"""Answers as an Ollama 0.22 sends them: status, content type, body. Values are ours; fields, their order and kinds, the
-pieces of a stream and the words of errors are the server's. ``tests/unit/models/test_ollama_wire.py`` holds the stub to
-them.
+"""Responses of an Ollama 0.22: status, content type, body.
+
+Values are invented; fields, their order and types, the pieces of a stream and the texts of errors are the server's.
+``tests/unit/models/test_ollama_wire.py`` compares the stub with them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ COUNTS: Final = {
 
 @dataclass(frozen=True)
 class Answer:
-    """``body`` has the whole body, or a line each of a stream; of a list, one item stands for all."""
+    """``body`` is the whole body, or one entry per line of a stream; in a list, one item stands for all."""
 
     status: int
     kind: str

@@ -1,4 +1,4 @@
-"""One page in a real browser, operated as by a person: type, click, press keys, read the page."""
+"""Operates one page in a real browser as a person does: type, click, press keys, read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class OpenPage:
         self._page = page
 
     async def run(self, expression: str) -> Any:
-        """The value of a JavaScript expression in the page's own world, promises awaited."""
+        """Return the value of a JavaScript expression in the page's own world; promises are awaited."""
         answer = await self._page.session.call(
             "Runtime.evaluate",
             {"expression": expression, "awaitPromise": True, "returnByValue": True, "userGesture": True},
@@ -37,7 +37,7 @@ class OpenPage:
         return answer["result"].get("value")
 
     async def until(self, condition: str) -> None:
-        """Wait until an expression is true, on whatever page is open then; each page looks for 20 s at most."""
+        """Wait until an expression is true, even across navigations; up to 20 s on each page."""
         wait = (
             "new Promise((done) => { const end = Date.now() + 20000; const look = () => "
             f"({condition}) ? done(true) : Date.now() > end ? done(false) : setTimeout(look, 20); look(); }})"
@@ -66,7 +66,7 @@ class OpenPage:
         await self._page.session.call("Input.insertText", {"text": text})
 
     async def shot(self) -> bytes:
-        """A PNG of what is in the window."""
+        """Return a PNG of the viewport."""
         answer = await self._page.session.call("Page.captureScreenshot", {"format": "png"})
         return base64.b64decode(answer["data"])
 
@@ -75,7 +75,7 @@ class OpenPage:
 async def opened(
     address: str, *, width: int = 1280, scheme: Scheme = "light", port: int = 9
 ) -> AsyncGenerator[OpenPage]:
-    """Open ``address`` in a browser of its own, ``width`` wide. Only files, data and the server at ``port`` load."""
+    """Open ``address`` in a separate browser, ``width`` wide. Only files, data and the server at ``port`` can load."""
     browser = await Chromium.launch(find_browser(), ScanSettings(max_renderer_mb=2048))
     try:
         viewport = Viewport(width=width, height=900)

@@ -1,7 +1,7 @@
-"""An endpoint to test against that speaks OpenAI's chat completions over real HTTP, with each fault on demand.
+"""Stands in for an endpoint of OpenAI's chat completions: real HTTP, with faults on demand.
 
 It refuses what the protocol refuses: a wrong key, an unknown model, messages out of order. It runs in separate threads,
-so that workers in other processes can be tested against it too. The product never imports this.
+so that workers in other processes can use it too. The product never imports this.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NO_CALL: Body = {}
 class CloudFault:
     """The fault of one request.
 
-    ``status`` (``status``, ``text``, ``retry_after``), ``silence`` (nothing is sent), or after the first piece:
+    ``status`` (``status``, ``text``, ``retry_after``), ``silence`` (nothing is sent); after the first piece:
     ``stall``, ``drop``, ``mid_error``, ``nonsense``; ``no_finish``, ``length``, ``content_filter``, ``no_usage``,
     ``bad_arguments``.
     """
@@ -48,7 +48,7 @@ class CloudCall:
 
 
 class OpenAIServer:
-    """The endpoint. ``answers`` are given in turn, then ``answer`` for ever; ``tool_calls`` where tools are offered."""
+    """The endpoint. ``answers`` are given in order, then ``answer`` each time; ``tool_calls`` if tools are offered."""
 
     def __init__(self, *, key: str = KEY) -> None:
         self.key = key
@@ -80,7 +80,7 @@ class OpenAIServer:
     # ------------------------------------------------------------------------------------------ words
 
     def refusal(self, path: str, headers: dict[str, str], body: Body) -> tuple[int, Body] | None:
-        """Return the protocol's error for a wrong request."""
+        """Return the protocol's error for an invalid request."""
         if path != "/v1/chat/completions":
             return 404, _error(f"Invalid URL (POST {path})", None)
         if self.key and headers.get("authorization") != f"Bearer {self.key}":
@@ -129,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
         super().__init__(*args)  # pyright: ignore[reportArgumentType]  # request, address and server, as the server gives them
 
     def do_GET(self) -> None:
-        """Return the list of models if the key is right; a fault's status also applies here."""
+        """Return the list of models if the key is valid; a fault's status also applies here."""
         endpoint = self._endpoint
         fault = endpoint.faults.popleft() if endpoint.faults else CloudFault("none")
         if fault.name == "status":

@@ -1,4 +1,4 @@
-"""Worker processes of crash tests: ``worker_program`` as it is in any tree."""
+"""Starts the worker processes of crash tests: ``worker_program`` of any tree."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def start_program(
     tree: Path = ROOT,
     variables: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start ``worker_program`` as it is in ``tree``."""
+    """Start the ``worker_program`` of ``tree``."""
     words = ("tests.support.worker_program", url, environment, *options)
     with log_file.open("ab") as log:
         given = {**environment_of(tree), **(variables or {})}
@@ -38,5 +38,5 @@ def start_program(
 
 
 def environment_of(tree: Path) -> dict[str, str]:
-    """The environment in which Python imports the product from ``tree``."""
+    """Return an environment in which Python imports the product from ``tree``."""
     return {**os.environ, "PYTHONPATH": str(tree)}

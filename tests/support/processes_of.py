@@ -1,4 +1,4 @@
-"""The descendants of this process, by ``/proc``, and their memory."""
+"""Finds the descendants of a process and their memory, in ``/proc``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def resident_mb(pids: list[int]) -> float:
 
 
 async def settled(is_reached: Callable[[], bool], *, within_s: float = 30.0) -> bool:
-    """Wait until ``is_reached()``; False at the limit."""
+    """Wait until ``is_reached()``; return False at the limit."""
     end_s = time.monotonic() + within_s
     while not is_reached():
         if time.monotonic() > end_s:
@@ -41,7 +41,7 @@ async def settled(is_reached: Callable[[], bool], *, within_s: float = 30.0) -> 
 
 
 def command_of(pid: int) -> bytes:
-    """Return the process's command line, words ended by zero bytes; empty for one that has ended."""
+    """Return the process's command line, each word ended by a zero byte; empty if it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -57,7 +57,7 @@ def until_within(is_reached: Callable[[], bool], *, seconds: float, every_s: flo
 
 
 def all_gone(pids: list[int], *, within_s: float) -> bool:
-    """Wait until none of the processes runs any more; False at the limit."""
+    """Wait until none of the processes runs any more; return False at the limit."""
     end_s = time.monotonic() + within_s
     while time.monotonic() < end_s:
         if not any(_parent(Path(f"/proc/{pid}")) is not None for pid in pids):

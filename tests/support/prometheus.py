@@ -1,4 +1,4 @@
-"""A real Prometheus for tests: found on the PATH or where ``ops/setup/prometheus.sh`` puts it, started, asked."""
+"""Starts and queries a real Prometheus, found on the PATH or where ``ops/setup/prometheus.sh`` puts it."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ def find_program(name: str) -> str:
 
 
 class Prometheus:
-    """One server, asked over its HTTP API."""
+    """One server, queried over its HTTP API."""
 
     def __init__(self, port: int) -> None:
         self._port = port
 
     def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
-        """Return the result of an instant query: labels and value, without values that are not numbers."""
+        """Return the result of an instant query, labels and value; values that are not numbers are left out."""
         reply = self._json(f"/api/v1/query?query={quote(expression)}")
         rows = [(row["metric"], float(row["value"][1])) for row in reply["data"]["result"]]
         return [(labels, value) for labels, value in rows if math.isfinite(value)]
 
     def firing(self) -> set[str]:
-        """The names of the alerts that fire."""
+        """Return the names of the firing alerts."""
         return {alert["labels"]["alertname"] for alert in self.alerts()}
 
     def alerts(self) -> list[dict[str, Any]]:
-        """The alerts that fire, each with its labels and annotations."""
+        """Return the firing alerts, each with its labels and annotations."""
         return [one for one in self._json("/api/v1/alerts")["data"]["alerts"] if one["state"] == "firing"]
 
     def is_ready(self) -> bool:
@@ -71,9 +71,9 @@ class Prometheus:
 
 @contextmanager
 def running_prometheus(folder: Path, rules: str, ports: Sequence[int], *, every_s: int = 1) -> Generator[Prometheus]:
-    """A Prometheus that scrapes ``ports`` and evaluates ``rules``; it serves the runbook as in Compose.
+    """Run a Prometheus that scrapes ``ports`` and evaluates ``rules``; it serves the runbook as in Compose.
 
-    A scrape may take as long as the time between two: workers take 4 s to say that Redis does not answer.
+    A scrape may take as long as the scrape interval: workers need 4 s to report that Redis does not answer.
     """
     port = free_port()
     (folder / "rules.yml").write_text(rules)

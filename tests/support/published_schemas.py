@@ -1,4 +1,4 @@
-"""Checks documents against the schemas of their owners, kept in ``schemas/`` with source and licence."""
+"""Checks documents against published schemas, kept in ``schemas/`` with source and licence."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ SCHEMAS = Path(__file__).parent / "schemas"
 
 
 def faults(schema: str, document: Any) -> list[str]:
-    """What is wrong with a document by ``schema``, one of ours in JSON; empty where nothing is."""
+    """Return the violations of the JSON schema ``schema`` in a document."""
     return sorted(f"{error.json_path}: {error.message[:300]}" for error in _validator(schema).iter_errors(document))
 
 
 def junit_faults(text: str) -> list[str]:
-    """What is wrong with a JUnit report by Jenkins' XSD."""
+    """Return the violations of Jenkins' XSD in a JUnit report."""
     return [f"{error.path}: {error.reason}" for error in _xsd().iter_errors(text)]
 
 

@@ -1,4 +1,4 @@
-"""A stream, a client and in-process workers on the test's own keys."""
+"""Opens streams, submits jobs and runs in-process workers on the test's own keys."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ BOOM = ErrorInfo(type="Boom", message="it broke")
 
 
 async def add(_: dict[Any, Any], a: int, b: int = 0) -> int:
-    """A job for tests that need any job."""
+    """The job of tests that need any job."""
     return a + b
 
 
 async def forever(ctx: dict[Any, Any]) -> None:
-    """A job that only a cancellation ends; ``ctx["running"]`` tells when it runs."""
+    """A job that only a cancellation ends; ``ctx["running"]`` is set when it runs."""
     ctx["running"].set()
     await asyncio.Event().wait()
 
@@ -47,7 +47,7 @@ def settings_for(url: str, keys: Keys, **fields: Any) -> ClientSettings:
 
 @asynccontextmanager
 async def open_stream(redis: Redis, keys: Keys, *, consumer: str = "w1") -> AsyncGenerator[JobStream]:
-    """A consumer that acts only when told to."""
+    """A consumer that acts only when the test calls it."""
     pipe = ScriptPipe(connections_of(redis))
     stream = JobStream(redis, pipe, keys, consumer=consumer, result_ttl_s=3600)
     await stream.lanes.ensure_groups()
@@ -67,7 +67,7 @@ async def running_worker(
     worker_class: type[StreamWorker] = StreamWorker,
     **options: Any,
 ) -> AsyncGenerator[StreamWorker]:
-    """A worker in this process, at ``url`` or on ``pool``; stopped, with what it runs requeued, at the end."""
+    """Run a worker in this process, at ``url`` or on ``pool``; at the end it stops and requeues its running jobs."""
     pool = pool or StreamPool.from_url(url)
     options = {"handle_signals": False, "poll_delay": 0.05, "lease_s": 2.0, **options}
     worker = worker_class(functions, environment=keys.environment, redis_pool=pool, **options)
@@ -101,7 +101,7 @@ async def job_fields(redis: Redis, keys: Keys, job_id: str) -> dict[str, str]:
 
 
 async def events_of(redis: Redis, keys: Keys) -> list[str]:
-    """The event lines so far, oldest first."""
+    """Return the event lines so far, oldest first."""
     rows = cast("list[Any]", await redis.xrange(keys.events))
     return [fields[b"event"].decode() for _, fields in rows]
 
@@ -122,7 +122,7 @@ async def steal_entry(redis: Redis, keys: Keys, lane: Lane, entry: str, *, by: s
 
 
 async def is_reading_events(redis: Redis) -> bool:
-    """Whether somebody waits for events, as a program does once it knows its jobs to be in."""
+    """Return whether a client waits for events, as a program does once its jobs are queued."""
     connections: Any = await redis.client_list()
     return any(connection["cmd"] == "xread" for connection in connections)
 
@@ -130,7 +130,7 @@ async def is_reading_events(redis: Redis) -> bool:
 async def until(
     condition: Callable[[], Any], *, what: str, timeout_s: float = DEADLINE_S, every_s: float = 0.01
 ) -> None:
-    """Return when ``condition`` holds; fail after the deadline saying what was awaited."""
+    """Return once ``condition`` is true; after the deadline, fail with a message naming it."""
     try:
         async with asyncio.timeout(timeout_s):
             while True:

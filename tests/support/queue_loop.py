@@ -1,4 +1,4 @@
-"""The loop of a worker without its clock: it reclaims when a test requests it."""
+"""Runs a worker's loop without its clock: it reclaims when a test requests it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from worker.queue.stream import JobStream
 
 
 class Begun(Executor):
-    """Records the entries that it gets; they hold their slots permanently."""
+    """Records the entries that it gets; they hold their slots for good."""
 
     def __init__(self, stream: JobStream, leases: LeaseKeeper, functions: JobFunctions) -> None:
         super().__init__(stream, leases, functions)
@@ -39,7 +39,7 @@ E = TypeVar("E", bound=Executor)
 async def running_loop(
     stream: JobStream, redis_url: str, keys: Keys, executor_class: type[E], *, max_jobs: int, lease_s: float
 ) -> AsyncGenerator[tuple[Loop, E, LeaseKeeper]]:
-    """A loop with its executor and leases that nobody renews; ended at the end."""
+    """Run a loop with its executor and leases, which are not renewed; it is stopped at the end."""
     leases = LeaseKeeper(
         lambda: blocking_redis.Redis.from_url(redis_url),
         keys,

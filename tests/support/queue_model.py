@@ -1,8 +1,8 @@
 """A model of the queue in plain Python: no Redis, no time. ``test_state_machine.py`` compares the scripts with it.
 
-The rules are those of ``docs/state-machine.md``, from the point of view of one delivery: it holds its job while no
-later delivery of the job was started, nothing has ended it, and the entry is still its consumer's. It is independent of
-the Lua implementation.
+The rules are those of ``docs/state-machine.md``, from the point of view of one delivery: it holds its job as long as no
+later delivery of the job was started, the job has not ended, and the entry is still its consumer's. The model is
+independent of the Lua implementation.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ModelBatch:
 
 @dataclass(slots=True, eq=False)
 class ModelEntry:
-    """An entry of a lane; ``id`` is Redis' to give. ``owner`` is the consumer it was delivered to."""
+    """An entry of a lane; ``id`` is assigned by Redis. ``owner`` is the consumer it was delivered to."""
 
     lane: Lane
     job_id: str
@@ -38,7 +38,8 @@ class ModelEntry:
 
 @dataclass(slots=True)
 class ModelTurns:
-    """Turns of one lane: the one served last, and each batch's latest; whether an unread entry may be of a batch."""
+    """Fair turns in a lane: the last one served, each batch's latest, and whether unread entries may belong to
+    batches."""
 
     now: int = 0
     latest: dict[str, int] = field(default_factory=dict[str, int])
@@ -47,7 +48,7 @@ class ModelTurns:
 
 @dataclass(slots=True, eq=False)
 class ModelJob:
-    """A job; without a state it is known by its entry only (added by hand, never started)."""
+    """A job; without a state, only its entry exists (added by hand, never started)."""
 
     job_id: str
     lane: Lane
@@ -68,7 +69,7 @@ class ModelJob:
 
 @dataclass(slots=True, eq=False)
 class ModelDelivery:
-    """One start of a job; ``ended_as`` is the state its commit left behind."""
+    """One start of a job; ``ended_as`` is the state that its commit left."""
 
     job: ModelJob
     entry: ModelEntry
@@ -79,12 +80,12 @@ class ModelDelivery:
 
     @property
     def holds_job(self) -> bool:
-        """Whether a commit of this delivery counts."""
+        """Return whether a commit of this delivery takes effect."""
         is_latest = self.job.latest is self and self.job.state is JobState.RUNNING
         return is_latest and self.ended_as is None and self.entry.owner == self.consumer
 
     def answers(self, state: JobState) -> set[str]:
-        """Return the possible replies to a commit of ``state``; a repetition is never committed again."""
+        """Return the possible replies to a commit of ``state``; a repeated commit never takes effect again."""
         if self.holds_job:
             return {"committed"}
         if self.job.latest is not self or self.ended_as is None:
@@ -126,7 +127,7 @@ class QueueModel:
         self.lanes[job.lane].append(ModelEntry(job.lane, job.job_id))
 
     def cancel(self, job: ModelJob) -> JobState:
-        """Return the state after."""
+        """Cancel the job; return its state afterwards."""
         assert job.state is not None, "expected a job that has a hash"
         if job.state is JobState.RUNNING:
             job.is_cancel_asked = True
@@ -141,7 +142,7 @@ class QueueModel:
         self._finish_batch(batch_id)
 
     def replay(self, index: int) -> str:
-        """Queue the ``index``-th dead letter again; returns the answer."""
+        """Queue the ``index``-th dead letter again; return the reply."""
         job = self.jobs[self.dead[index]]
         if job.state is not JobState.DEAD:
             return "busy"
@@ -153,18 +154,18 @@ class QueueModel:
     # ------------------------------------------------------------------------------------------ workers
 
     def claim(self, consumer: str, *, slots: int, for_batch: int, turns: int) -> list[ModelEntry]:
-        """Deliver the oldest entries that wait: batch's turns, then interactive, then batch with what is left."""
+        """Deliver the oldest waiting entries: the batch lane's fair share, then interactive, then more of batch."""
         first = self._take_turns(Lane.BATCH, consumer, min(turns, for_batch))
         interactive = self._take_turns(Lane.INTERACTIVE, consumer, slots - len(first))
         left = min(slots - len(first) - len(interactive), for_batch - len(first))
         return [*interactive, *first, *self._take_turns(Lane.BATCH, consumer, left)]
 
     def read(self, consumer: str, lane: Lane) -> list[ModelEntry]:
-        """Deliver the oldest entry of one lane that nobody has read."""
+        """Deliver the oldest unread entry of one lane."""
         return self._deliver(lane, consumer, 1)
 
     def starts_when_read(self, entry: ModelEntry) -> bool:
-        """Whether a read starts it, too: a submitted job's own entry, unless it would be the last attempt."""
+        """Return whether a read also starts it: a submitted job's own entry, unless that would be the last attempt."""
         job = self.jobs[entry.job_id]
         return job.state is JobState.QUEUED and job.entry is entry and job.attempt + 1 < job.tries
 
@@ -175,7 +176,7 @@ class QueueModel:
         return taken
 
     def start(self, consumer: str, entry: ModelEntry) -> ModelDelivery | str:
-        """Return the delivery, or why there is none."""
+        """Start the entry's job; return the delivery, or why there is none."""
         if entry not in self.lanes[entry.lane] or entry.owner != consumer:
             return "lost"
         job = self.jobs[entry.job_id]
@@ -190,7 +191,7 @@ class QueueModel:
         return job.latest
 
     def end(self, delivery: ModelDelivery, state: JobState, *, attempt_returned: bool) -> None:
-        """Leave ``state`` behind for the job of a delivery that holds it: an end, a retry or a requeue."""
+        """Put the job of a delivery that holds it into ``state``: an end, a retry or a requeue."""
         assert delivery.holds_job, "expected a delivery that holds its job"
         job, delivery.ended_as = delivery.job, state
         self.lanes[delivery.entry.lane].remove(delivery.entry)
@@ -217,7 +218,7 @@ class QueueModel:
 
     @property
     def pending(self) -> list[ModelEntry]:
-        """The entries that some consumer holds."""
+        """Return the entries held by any consumer."""
         return [entry for lane in Lane for entry in self.lanes[lane] if entry.owner]
 
     def in_state(self, *states: JobState) -> list[ModelJob]:
@@ -236,7 +237,7 @@ class QueueModel:
         return taken
 
     def _take_turns(self, lane: Lane, consumer: str, count: int) -> list[ModelEntry]:
-        """Deliver by turns; what nobody has read is put in order if it may be of a batch and is more than ``count``."""
+        """Deliver in fair turns; more than ``count`` unread entries are put in order if they may belong to a batch."""
         if count <= 0:
             return []
         if not self._waiting(lane):
@@ -253,7 +254,7 @@ class QueueModel:
         return taken
 
     def _waiting(self, lane: Lane) -> list[ModelEntry]:
-        """The entries that were put in order; of one turn, Redis takes them by id as text."""
+        """Return the entries that were put in order; within a turn, Redis orders them by id as text."""
         entries = (entry for entry in self.lanes[lane] if entry.turn and not entry.owner)
         return sorted(entries, key=lambda entry: (entry.turn, entry.id))
 

@@ -1,4 +1,4 @@
-"""Redis's data of one environment's queue, and the model's expectation, as comparable values."""
+"""Reads one environment's queue from Redis, and from the model, into comparable values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BATCH_FIELDS: Final = ["total", "done", "succeeded", "cancelled", "dead", "seale
 
 @dataclass(frozen=True)
 class Picture:
-    """``lanes``: job id and owner of each entry, oldest first; ``commits``: a counter that each success raises."""
+    """``lanes``: job id and owner of each entry, oldest first; ``commits``: a counter incremented by each success."""
 
     lanes: dict[Lane, list[tuple[str, str]]]
     scheduled: list[str]
@@ -33,7 +33,7 @@ class Picture:
 
 
 async def found_in(redis: Redis, keys: Keys, model: QueueModel) -> Picture:
-    """Read everything that the model can name, in one round trip."""
+    """Read everything that the model covers, in one round trip."""
     jobs, batches = list(model.jobs), list(model.batches)
     async with redis.pipeline(transaction=False) as pipe:
         for lane in Lane:

@@ -1,4 +1,4 @@
-"""A walk through the queue's state machine: Redis and the model get the same steps, and are compared after each.
+"""Walks through the queue's state machine: Redis and the model take the same steps and are compared after each.
 
 The steps and the invariants are in ``test_state_machine.py``.
 """
@@ -35,13 +35,13 @@ T = TypeVar("T")
 
 
 def pick(things: list[T], which: int) -> T:
-    """Return an item of a list that is known only at the step; the newest for 0, which hypothesis prefers."""
+    """Return an item of a list that is known only at run time; the newest for 0, which hypothesis prefers."""
     return things[-1 - which % len(things)]
 
 
 @dataclass
 class World:
-    """What all walks of one run share: a loop, connections, and a number for each walk's environment."""
+    """Shared by all walks of a run: a loop, connections, and a number for each walk's environment."""
 
     environment: str
     loop: asyncio.AbstractEventLoop
@@ -52,7 +52,7 @@ class World:
 
 @dataclass(slots=True, eq=False)
 class Consumer:
-    """One worker process: its name, and its possibly stale knowledge of entries and deliveries."""
+    """One worker process: its name, and the (possibly stale) entries and deliveries that it knows."""
 
     stream: JobStream
     entries: list[tuple[Entry, ModelEntry]] = field(default_factory=list[tuple[Entry, ModelEntry]])
@@ -61,7 +61,7 @@ class Consumer:
 
 
 class QueueWalk(RuleBasedStateMachine):
-    """The parts that steps are made of."""
+    """The building blocks of steps."""
 
     def __init__(self, world: World) -> None:
         super().__init__()
@@ -75,12 +75,12 @@ class QueueWalk(RuleBasedStateMachine):
         self.run(self.consumers[0].stream.lanes.ensure_groups())
 
     def run(self, act: Awaitable[T]) -> T:
-        """Perform one action on Redis; the next comparison shows whether the model still agrees."""
+        """Perform one action on Redis; the next comparison checks the model against it."""
         self.is_compared = False
         return self.world.loop.run_until_complete(act)
 
     def compare(self) -> None:
-        """Fail unless Redis matches the model; learn the ids that Redis gave to new entries."""
+        """Fail unless Redis matches the model; copy the ids that Redis gave to new entries."""
         found = self.run(found_in(self.world.redis, self.keys, self.model))
         assert found == expected_by(self.model)
         self._learn_ids(found)
@@ -93,7 +93,7 @@ class QueueWalk(RuleBasedStateMachine):
 
     @property
     def known(self) -> list[ModelJob]:
-        """The jobs that have a hash."""
+        """Return the jobs that have a hash."""
         return [job for job in self.model.jobs.values() if job.state is not None]
 
     @property
@@ -129,7 +129,7 @@ class QueueWalk(RuleBasedStateMachine):
         self.now_held(consumer, entries, self.model.claim(consumer.stream.consumer, **wants))
 
     def read_now(self, consumer: Consumer, lane: Lane) -> None:
-        """Read the next entry and start it, as a blocking reader does; what is not plain is only held."""
+        """Read the next entry and start it, as a blocking reader does, or only hold it if a read cannot start it."""
         found = self.run(self._read(consumer, lane))
         new = self.model.read(consumer.stream.consumer, lane)
         assert {entry.id for entry in new} <= {entry.id for entry, _ in found}
@@ -143,18 +143,18 @@ class QueueWalk(RuleBasedStateMachine):
                 assert self._now_started(consumer, expected, answer)
 
     def start_held(self, consumer: Consumer, entry: Entry, expected: ModelEntry) -> bool:
-        """Start what is held; False if that came to nothing."""
+        """Start a held entry; return False if it did not start."""
         return self._now_started(consumer, expected, self.run(self._start(consumer.stream, entry)))
 
     def start_together(self, consumer: Consumer) -> None:
-        """Start all that is held in one script call; what was started before is started again."""
+        """Start all held entries in one script call; those already started are started again."""
         starts = [self._start(consumer.stream, entry) for entry, _ in consumer.entries]
         answers = self.run(asyncio.gather(*starts))
         for (_, expected), answer in zip(consumer.entries, answers, strict=True):
             self._now_started(consumer, expected, answer)
 
     def end_together(self, consumer: Consumer, first: int, state: JobState) -> None:
-        """Finish the deliveries from the ``first`` on in one script call."""
+        """Finish the deliveries from index ``first`` on in one script call."""
         deliveries = consumer.deliveries[first:]
         ends = [self._commit(consumer.stream, delivery, state, is_returned=False) for delivery, _ in deliveries]
         for (_, expected), answer in zip(deliveries, self.run(asyncio.gather(*ends)), strict=True):
@@ -192,7 +192,7 @@ class QueueWalk(RuleBasedStateMachine):
     def end_delivery(
         self, stream: JobStream, delivery: Delivery, expected: ModelDelivery, state: JobState, *, is_returned: bool
     ) -> None:
-        """Commit what leaves ``state`` behind: an end, ``scheduled`` for a retry, ``queued`` for a requeue."""
+        """Commit ``state``: an end, ``scheduled`` for a retry, ``queued`` for a requeue."""
         may = expected.answers(state)
         answer = self.run(self._commit(stream, delivery, state, is_returned=is_returned))
         assert answer in may
@@ -205,7 +205,7 @@ class QueueWalk(RuleBasedStateMachine):
 
     @property
     def due(self) -> dict[str, ModelJob]:
-        """What is due though its delay is not over: the retry of a cancelled job does not wait."""
+        """Return jobs that are due before their delay is over: the retry of a cancelled job does not wait."""
         return {job.job_id: job for job in self.model.in_state(JobState.SCHEDULED) if job.is_cancel_asked}
 
     def promote_due(self, who: int, jobs: dict[str, ModelJob]) -> None:
@@ -219,7 +219,7 @@ class QueueWalk(RuleBasedStateMachine):
     async def _commit(self, stream: JobStream, delivery: Delivery, state: JobState, *, is_returned: bool) -> str:
         match state:
             case JobState.SUCCEEDED:
-                counted = CounterWrite(self.keys.site("x"), "commits", 1)
+                counted = CounterWrite(self.keys.site("x"), {"commits": 1})
                 return await stream.finish(delivery, commit=Commit(FunctionResult(), writes=(counted,)))
             case JobState.CANCELLED:
                 return await stream.finish_cancelled(delivery)
@@ -231,7 +231,7 @@ class QueueWalk(RuleBasedStateMachine):
                 return await stream.requeue(delivery)
 
     async def make_silent(self, entry: ModelEntry) -> None:
-        """Plant an old time of the last renewal."""
+        """Plant an old time for the last renewal."""
         named: list[Any] = [entry.id]
         lane, old_ms = self.keys.lane(entry.lane), 2 * SILENT_MS
         await self.world.redis.xclaim(lane, GROUP, entry.owner, 0, named, idle=old_ms, justid=True)

@@ -1,4 +1,4 @@
-"""Pages of a shop with component barriers, recorded in the history at planted times as finish.lua records them."""
+"""Records pages of a shop with component barriers in the history, at planted times, as finish.lua does."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def component(name: str, *, rule: str = "image-alt", nodes: int = 1, count: int 
 
 
 class Shop:
-    """Records pages of a shop, each in a state that began at a time and was last seen at another."""
+    """Records pages of a shop; each state has a time of its beginning and one of its last sighting."""
 
     def __init__(self, redis: Redis, keys: Keys, history: History) -> None:
         self.redis = redis

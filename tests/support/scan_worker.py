@@ -18,7 +18,7 @@ StartScanWorker = Callable[..., subprocess.Popen[bytes]]
 
 
 def environment_for(url: str, keys: Keys, **variables: str) -> dict[str, str]:
-    """The variables of a worker or command on the test's keys, loopback pages allowed, models built in."""
+    """Return the environment of a worker or command on the test's keys: loopback pages allowed, built-in models."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return {
         **inherited,

@@ -28,7 +28,7 @@ def finding(
     criteria: tuple[str, ...] = ("1.1.1",),
     category: str = "text-alternatives",
 ) -> Finding:
-    """A finding of ``rule`` with a node for each fingerprint given."""
+    """Return a finding of ``rule`` with a node for each given fingerprint."""
     listed = tuple(
         Node(
             selector=(f"#{name}",),
@@ -58,7 +58,7 @@ def scan_result(
     group: str = "",
     scan_id: str = "",
 ) -> ScanResult:
-    """A result with these findings, its counts summed."""
+    """Return a result with these findings and their totals."""
     rules = Counter(one.impact.value for one in findings if one.impact)
     nodes = Counter[str]()
     for one in findings:
@@ -78,12 +78,12 @@ def scan_result(
 
 
 def passes(result: ScanResult) -> bool:
-    """Whether the whole page was read and no rule is violated."""
+    """Return whether the page was scanned completely and violates no rule."""
     return result.status == "scanned" and not result.findings
 
 
 def vector_of(text: str) -> Vector:
-    """The builtin vector of ``text``."""
+    """Return the built-in model's vector of ``text``."""
     return hash_text(text)
 
 
@@ -91,12 +91,12 @@ GENERATION = Generation(1, "builtin", DIMS)
 
 
 def placed(text: str) -> Placed:
-    """The builtin vector of ``text``, for the first generation's index."""
+    """Return the built-in model's vector of ``text``, for the first generation's index."""
     return Placed(hash_text(text), GENERATION)
 
 
 def embedded(text: str) -> Embedded:
-    """``text`` with its builtin vector of the first generation."""
+    """Return ``text`` with its built-in vector of the first generation."""
     return Embedded(text, {1: GENERATION.blob(hash_text(text))})
 
 
@@ -118,13 +118,13 @@ async def write_scan(
 
 
 def wrong_vector(length: int) -> Vector:
-    """A unit vector of ``length`` numbers."""
+    """Return a unit vector of ``length`` numbers."""
     return np.eye(1, length, dtype=np.float32)[0]
 
 
 @dataclass
 class FixedEngine:
-    """Returns the next of ``pages``, repeating the last; raises exceptions among them. Counts calls."""
+    """Returns the next of ``pages``, repeating the last; raises those that are exceptions. Counts calls."""
 
     pages: Sequence[ScanResult | Exception]
     shots: dict[str, bytes] = field(default_factory=dict[str, bytes])

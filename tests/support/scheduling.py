@@ -1,7 +1,7 @@
-"""Assigns tests to processes: files with a slow fixture run in one process; all other tests are distributed freely.
+"""Assigns tests to processes: tests that share a slow fixture run in one process; the others are distributed freely.
 
-Half of the processes begin with the tests that wait, the others at the end of the list, with those that compute: in
-parallel they use the processor that would be idle at first and overloaded later.
+Half of the processes begin with tests that mostly wait, the others at the end of the list, with those that compute;
+otherwise the processor would be idle at first and overloaded later.
 
 pytest-xdist's own ``loadgroup`` does it by a mark, which has no effect on pytest 9.2 (pytest-xdist #1386). Once a
 release fixes that, mark ``TOGETHER`` with ``xdist_group`` and remove this module.

@@ -1,4 +1,4 @@
-"""Past scans, written as by workers: documents that grow with changes, and a site's daily counts."""
+"""Writes past scans as workers do: documents that grow with changes, and a site's daily counts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DAY_MS = 86_400_000
 
 
 class Nights:
-    """Nightly scans of one environment; each is named after its page's path and its night. ``commit`` writes them."""
+    """Nightly scans of one environment, each named after its page's path and its night. ``commit`` writes them."""
 
     def __init__(self, redis: Redis, keys: Keys, *, first_ms: int) -> None:
         self._pipe = redis.pipeline(transaction=False)
@@ -26,7 +26,7 @@ class Nights:
         self._last: dict[str, tuple[str, str, int]] = {}
 
     def at(self, night: int) -> int:
-        """Redis time of a night, ms."""
+        """Return the Redis time of a night, ms."""
         return self._first_ms + night * DAY_MS
 
     async def commit(self) -> None:
@@ -34,7 +34,7 @@ class Nights:
         await self._pipe.execute()
 
     def scan(self, night: int, result: ScanResult) -> str:
-        """Scan a page; returns the id of its record."""
+        """Scan a page; return the id of its record."""
         page, seen_ms, state = page_id(result.url), self.at(night), signature(result)
         last_id, last_state, at_ms = self._last.get(page, ("", "", 0))
         if last_state != state:
@@ -47,14 +47,15 @@ class Nights:
         self._pipe.hincrby(self._keys.scan(last_id), "times_seen", 1)
         for write in site_counters(result, self._keys, seen_ms):
             assert isinstance(write, CounterWrite)
-            self._pipe.hincrby(write.key, write.field, write.by)
+            for field, by in write.sums.items():
+                self._pipe.hincrby(write.key, field, by)
         return last_id
 
 
 def page(
     url: str, group: str, *, critical: int = 0, minor: int = 0, status: str = "scanned", title: str = "Page"
 ) -> ScanResult:
-    """Return a page with this number of barriers; none if it was not read."""
+    """Return a page with this number of barriers, or with none if it was not scanned."""
     if status != "scanned":
         critical = minor = 0
     found = [finding("image-alt", *(f"c{number}" for number in range(critical)))] if critical else []

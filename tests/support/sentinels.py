@@ -1,4 +1,4 @@
-"""Three Sentinels and two servers with search, one a replica of the other, for failover tests."""
+"""Starts three Sentinels and two servers with search, one a replica of the other, for failover tests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ READY_WITHIN_S = 60
 
 @dataclass(frozen=True)
 class Failover:
-    """``primary`` at first, and the ``replica`` that is promoted when it dies; ``url`` asks the Sentinels."""
+    """The initial ``primary``, and the ``replica`` that is promoted when it dies; ``url`` names the Sentinels."""
 
     primary: EmbeddedRedis
     replica: EmbeddedRedis
@@ -53,7 +53,7 @@ def failover(folder: Path, *, password: str = "") -> Generator[Failover]:
 def sentinels(
     folder: Path, primary: int, *, password: str = "", down_after_ms: int = DOWN_AFTER_MS
 ) -> Generator[list[int]]:
-    """Three that watch the server at port ``primary`` and know its replica and each other; their ports."""
+    """Start three Sentinels that watch the server at port ``primary``; yield their ports once they are connected."""
     with ExitStack() as stack:
         every = range(3)
         ports = [stack.enter_context(_sentinel(folder, primary, n, password, down_after_ms)) for n in every]

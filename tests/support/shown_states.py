@@ -21,7 +21,7 @@ _IMAGE: Final = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' widt
 
 @dataclass(frozen=True)
 class Kind:
-    """A part of a page with one barrier, in ``states`` alone."""
+    """A part of a page with one barrier, only in ``states``."""
 
     name: str
     rule: str
@@ -107,7 +107,7 @@ KINDS: Final = (
 
 
 def page_of(*kinds: Kind) -> str:
-    """Return a page of these parts, without other barriers."""
+    """Return a page of these parts, with no other barriers."""
     parts = "".join(f"<section>{kind.html}</section>" for kind in kinds)
     head = (
         "<meta charset='utf-8'><meta name='viewport' content='width=device-width'><meta name='color-scheme' "

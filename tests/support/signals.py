@@ -1,4 +1,4 @@
-"""Counts what a component under test does, so that a test waits for the next time instead of polling for its effect."""
+"""Counts what a component under test does, so that a test waits for its next action instead of polling."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ R = TypeVar("R")
 
 
 class Signal:
-    """An event that is counted, raised from any thread."""
+    """A counter of events, which any thread may raise."""
 
     def __init__(self, what: str) -> None:
         self.count = 0
@@ -23,7 +23,7 @@ class Signal:
         self._changed = threading.Condition()
 
     def after(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Return ``function`` as one that raises the signal when it has returned."""
+        """Wrap ``function`` so that the signal is raised after each return."""
 
         def wrapped(*args: P.args, **options: P.kwargs) -> R:
             result = function(*args, **options)
@@ -33,7 +33,7 @@ class Signal:
         return wrapped
 
     def raise_once(self) -> None:
-        """Count one event and wake those who wait."""
+        """Count one event and wake all waiters."""
         with self._changed:
             self.count += 1
             self._changed.notify_all()

@@ -1,6 +1,6 @@
-"""A web server on loopback for tests, in a separate thread: files, and replies that write raw bytes.
+"""A web server on loopback for tests, in a separate thread. It serves files, and replies that write raw bytes.
 
-Every request is kept in ``requests``, so that a test can tell what arrived and what did not.
+Every request is recorded in ``requests``, so that a test can check what arrived.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def reply(
     content_type: str = "text/html; charset=utf-8",
     headers: Mapping[str, str] | None = None,
 ) -> Reply:
-    """Answer with a whole body."""
+    """Send a complete response."""
     content = body.encode() if isinstance(body, str) else body
     lines = [f"HTTP/1.1 {status}", f"Content-Type: {content_type}", f"Content-Length: {len(content)}"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
@@ -96,7 +96,7 @@ class Site:
         return f"{'https' if self._tls else 'http'}://{host}:{self.port}{path}"
 
     def add(self, path: str, answer: Reply | str) -> str:
-        """Serve ``answer``, or HTML, at ``path``; return its address."""
+        """Serve ``answer`` or HTML at ``path``; return its address."""
         self._replies[path] = reply(answer) if isinstance(answer, str) else answer
         return self.url(path)
 

@@ -1,7 +1,4 @@
-"""A loopback site with scripted replies: status, headers and body by path, or an action.
-
-Also sitemaps for it.
-"""
+"""A loopback site with scripted replies: status, headers and body by path, or a function; and sitemaps for it."""
 
 from __future__ import annotations
 
@@ -17,9 +14,10 @@ XMLNS = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'
 
 
 class SmallSite:
-    """``files`` maps a path to its answer; a plain ``bytes`` is a page.
+    """``files`` maps a path to its response; ``bytes`` alone are a page.
 
-    ``asked`` lists the paths asked for, ``headers`` what came with each. No answer is given while ``gate`` is cleared.
+    ``asked`` lists the requested paths, ``headers`` the headers of each request. Nothing is answered while ``gate`` is
+    cleared.
     """
 
     def __init__(self) -> None:

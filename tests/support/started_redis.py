@@ -1,4 +1,4 @@
-"""A Redis as in Compose: started by ops/redis-start.sh, with ops/redis.conf and the users of ops/users.acl."""
+"""Starts a Redis as Compose does: by ops/redis-start.sh, with ops/redis.conf and the users of ops/users.acl."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class StartedRedis:
     log: Path
 
     def free_the_disk(self) -> None:
-        """Remove the limit of its files."""
+        """Remove the size limit of its files."""
         resource.prlimit(self.pid, resource.RLIMIT_FSIZE, NO_LIMIT)
 
 
@@ -48,7 +48,7 @@ def started_redis(
     max_file_blocks: int = 0,
     options: Sequence[str] = (),
 ) -> Generator[StartedRedis]:
-    """Start it; a file of it may have ``max_file_blocks`` blocks of 512 bytes, which stands for a full disk."""
+    """Start it; its files are limited to ``max_file_blocks`` blocks of 512 bytes, which simulates a full disk."""
     (folder / "redis_password").write_text(f"{admin}\n")
     others = {"worker": worker, "producer": producer, "reader": reader, "exporter_user": exporter}
     for name, password in others.items():

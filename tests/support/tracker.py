@@ -1,4 +1,4 @@
-"""GitHub's and GitLab's REST APIs for issues, as documented and as far as a sync needs: real HTTP on loopback.
+"""Serves the parts of GitHub's and GitLab's REST APIs for issues that a sync needs: real HTTP on loopback.
 
 https://docs.github.com/en/rest/issues/issues and https://docs.gitlab.com/api/issues/
 """
@@ -19,9 +19,10 @@ Answer = tuple[int, dict[str, str]]
 
 
 class TrackerStub:
-    """``issues`` as the API shows them. ``refuse`` may answer in the host's place; with ``after`` it does so once done.
+    """``issues`` as the API shows them. ``refuse`` may answer instead of the host; with ``after``, once the request
+    took effect.
 
-    ``may_label``: whether the token's account may set labels; without, both hosts drop them and say nothing.
+    ``may_label``: whether the token's account may set labels; if not, both hosts drop them silently.
     """
 
     def __init__(self, kind: Literal["github", "gitlab"]) -> None:
@@ -37,16 +38,16 @@ class TrackerStub:
 
     @property
     def text(self) -> str:
-        """The field that has an issue's text."""
+        """The field that contains an issue's text."""
         return "body" if self.kind == "github" else "description"
 
     @property
     def writes(self) -> list[str]:
-        """The methods of all writes."""
+        """Return the methods of all writes."""
         return [method for method, _ in self.asked if method != "GET"]
 
     def states(self) -> list[str]:
-        """Every issue's state, GitLab's ``opened`` as ``open``."""
+        """Return every issue's state, with GitLab's ``opened`` as ``open``."""
         return [one["state"].removesuffix("ed") if one["state"] == "opened" else one["state"] for one in self.issues]
 
     def close(self, number: int, *, reason: str = "completed") -> None:
@@ -60,7 +61,7 @@ class TrackerStub:
         self.issues[number - 1]["labels"] = [self.shown(name) for name in names]
 
     def shown(self, label: str) -> Any:
-        """A label as the API shows it."""
+        """Return a label as the API shows it."""
         return {"name": label} if self.kind == "github" else label
 
     def add(self, asked: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""An environment with a history, memories and two embedding models to move its vectors between."""
+"""An environment with a history, memories and two embedding models, for tests of reindexing."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ NAMES = ("cart", "form", "help", "home")
 
 @dataclass
 class OtherEmbedder:
-    """Another model, of other dims: the builtin one's vectors, folded. ``down`` makes it fail after so many calls.
+    """Another model, with other dims: the built-in one's vectors, folded. It fails after ``down`` calls.
 
-    A call with a text that contains ``refuses`` is refused, one that contains ``breaks`` fails. Only ``takes``
-    characters of a text are embedded, 0 for all.
+    A call with a text that contains ``refuses`` is refused; one with ``breaks`` fails. Only the first ``takes``
+    characters of a text are embedded; 0 means all.
     """
 
     name: str = "other"
@@ -115,14 +115,14 @@ class Environment:
         return {name.decode(): value for name, value in found.items()}
 
     async def is_whole(self, generation: Generation) -> bool:
-        """Whether every document has its vectors of ``generation``."""
+        """Return whether every document has its vectors of ``generation``."""
         return not sum([await kind.count_lacking(generation) for kind in all_documents(self.embeddings)])
 
     async def lacks(self, key: str, name: str) -> bool:
         return name not in await self.fields(key)
 
     async def indexes(self) -> set[str]:
-        """Return the names of the indexes that have vectors."""
+        """Return the names of the indexes with vectors."""
         names = cast("list[bytes]", await self.redis.execute_command("FT._LIST"))
         own = {name.decode() for name in names if name.startswith(self.keys.prefix.encode())}
         return own - {self.keys.barriers_index}

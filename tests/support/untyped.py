@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 
 def untyped(value: object) -> list[str]:
-    """Return ``Class.field`` of everything in ``value`` that no model has a field for, at any depth."""
+    """Return ``Class.field`` for everything in ``value``, at any depth, that has no field in its model."""
     if isinstance(value, BaseModel):
         own = [f"{type(value).__name__}.{name}" for name in value.model_extra or {}]
         return own + [found for _, inner in value for found in untyped(inner)]

@@ -1,9 +1,9 @@
-"""A process that has imported packages and forks on request: ``python -m tests.support.warm_process FD PACKAGE…``.
+"""Imports packages, then forks on request: ``python -m tests.support.warm_process FD PACKAGE…``.
 
 A request on the Unix socket ``FD`` is a JSON object of ``module``, ``words`` and ``environment``, and four file
-descriptors: the new process's standard input, output and error, and a pipe that gets its exit code, as ``Popen`` would
-have it. The reply is its process id. The new process does what ``python -m module words…`` does. Started by
-``warm_start.py``, which says when this may stand for a real start.
+descriptors: the new process's standard input, output and error, and a pipe that receives its exit code, in ``Popen``'s
+form. The reply is the process id. The new process does what ``python -m module words…`` does. Started by
+``warm_start.py``, which decides when this may replace a real start.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BESIDE: Final = ("jinja2", "rich.live", "rich.progress", "rich.table")
 
 
 def import_all(packages: list[str]) -> None:
-    """Import all modules of the packages but the programs in them."""
+    """Import all modules of the packages except their programs."""
     for package in map(import_module, packages):
         for one in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if one.name not in PROGRAMS and not one.name.startswith(EXTRA):
@@ -46,7 +46,7 @@ def import_all(packages: list[str]) -> None:
 
 
 def serve(requests: socket.socket) -> tuple[str, list[str]]:
-    """Fork at each request. Returns in the forked processes alone: the module to run and its arguments."""
+    """Fork at each request. Returns only in the forked processes, with the module to run and its arguments."""
     running: dict[int, int] = {}
     woken, wake = os.pipe()
     for end in (woken, wake):
@@ -80,7 +80,7 @@ def serve(requests: socket.socket) -> tuple[str, list[str]]:
 
 
 def woken_by(number: int, frame: FrameType | None) -> None:
-    """Do nothing: only the byte in the pipe matters."""
+    """Do nothing: the byte in the pipe wakes the loop."""
     del number, frame
 
 
@@ -97,7 +97,7 @@ def tell_ends(running: dict[int, int]) -> None:
 def become(
     requests: socket.socket, request: dict[str, Any], descriptors: list[int], others: list[int]
 ) -> tuple[str, list[str]]:
-    """Take over the descriptors and the environment."""
+    """Replace this process's descriptors and environment by the requested ones."""
     requests.close()
     for target, descriptor in enumerate(descriptors[:3]):
         os.dup2(descriptor, target)

@@ -1,9 +1,9 @@
-"""Runs ``python -m module …`` without the second for its imports: forked from a process that has them.
+"""Runs ``python -m module …`` without a second of imports: forked from a process that has them.
 
-A quarter of what the suite's own programs cost was their start, again and again. What is started is a process of its
-own in all that tests look at: pid, signals, exit code, descriptors, environment. It differs in what it has imported,
-so what is about start-up, Python's options or another tree's files is started as usual: see ``may_be_warm``.
-With ``COLD_STARTS=1`` all programs are.
+A quarter of the time of the suite's programs was their start. The result is a separate process in everything that tests
+observe: pid, signals, exit code, descriptors, environment. Only the imported modules differ, so tests of start-up, of
+Python's options or of another tree start their programs as usual: see ``may_be_warm``. With ``COLD_STARTS=1`` all
+programs are started as usual.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ OPTIONS: Final = frozenset({"stdin", "stdout", "stderr", "text"})
 
 
 def may_be_warm(module: str, environment: Mapping[str, str], folder: Path) -> bool:
-    """Whether the program's behaviour cannot depend on how it was started."""
+    """Return whether the program behaves the same when it is forked."""
     own = {**os.environ, "PYTHONPATH": str(ROOT)}
     given = {name: value for name, value in environment.items() if name.startswith(OF_THE_START)}
     is_usual = all(own.get(name) == value for name, value in given.items())
@@ -49,14 +49,14 @@ def start_module(
     warm: bool = True,
     **options: Any,
 ) -> subprocess.Popen[Any]:
-    """Start ``python -m module words…`` in ``folder``, forked if it ``may_be_warm``; ``options`` are of ``Popen``."""
+    """Start ``python -m module words…`` in ``folder``, forked if it ``may_be_warm``; ``options`` are ``Popen``'s."""
     command = [sys.executable, "-m", module, *words]
     is_warm = warm and set(options) <= OPTIONS and may_be_warm(module, environment, folder)
     return (WarmPopen if is_warm else subprocess.Popen)(command, cwd=folder, env=environment, **options)
 
 
 class WarmPopen(subprocess.Popen[AnyStr]):
-    """A ``Popen`` of ``[python, "-m", module, …]`` whose process is forked from the warm one, which is its parent."""
+    """A ``Popen`` of ``[python, "-m", module, …]`` whose process is a fork, and child, of the warm one."""
 
     _ended: int
     """A pipe that holds the exit code once there is one."""
@@ -98,7 +98,7 @@ class WarmPopen(subprocess.Popen[AnyStr]):
 
 
 class _WarmProcess:
-    """The process that is forked from: started when it is first needed, ended with this one."""
+    """The process to fork from: started at its first use, ended with this one."""
 
     def __init__(self, *packages: str) -> None:
         self._packages = packages

@@ -1,4 +1,4 @@
-"""The pages of ``sightline web`` for a test's environment: in this process, or at a port for a browser."""
+"""Serves the pages of ``sightline web`` for a test's environment: in this process, or on a port for a browser."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def app_over(client: Client, settings: WebSettings | None = None, *, accounts: A
 
 
 def desk_over(app: ASGIApp) -> Desk:
-    """The desk of an application made by ``app_over``."""
+    """Return the desk of an application made by ``app_over``."""
     inner: Any = app
     while not hasattr(inner, "state"):
         inner = inner._app
@@ -58,7 +58,7 @@ class Browser:
         return answer.json()
 
     async def token(self, path: str = "/scan") -> str:
-        """The token of the forms on a page."""
+        """Return the token of a page's forms."""
         found = _TOKEN.search((await self.http.get(path)).text)
         return found[1] if found else ""
 
@@ -74,7 +74,7 @@ def browser(app: ASGIApp, *, address: str = "127.0.0.1", host: str = HOST, **hea
 
 @asynccontextmanager
 async def at_port(app: ASGIApp) -> AsyncGenerator[int]:
-    """Serve at a free port of loopback."""
+    """Serve on a free port of loopback."""
     config = uvicorn.Config(app, port=0, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server._serve())

@@ -1,4 +1,4 @@
-"""All routes of ``sightline web`` from its application, each with an address, so that new ones are included."""
+"""Lists all routes of ``sightline web`` from its application, each with an address, so that new ones are included."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ANSWERED: Final = {"/compare": 400}
 
 
 def routes_of(app: ASGIApp) -> list[Route]:
-    """The routes of an application made by ``make_app``."""
+    """Return the routes of an application made by ``make_app``."""
     inner: Any = app
     while not hasattr(inner, "routes"):
         inner = inner._app
@@ -44,14 +44,14 @@ def routes_of(app: ASGIApp) -> list[Route]:
 
 
 def path_of(route: Route, assets: str = "") -> str:
-    """An address of a route that is there in the shop of ``fill``; fails for a parameter that ``NAMES`` lacks."""
+    """Return an address of a route that exists in the shop of ``fill``; fails for a parameter missing in ``NAMES``."""
     if route.path == "/assets/{name}":
         return f"/assets/{assets}"
     return SPECIAL.get(route.path) or re.sub(r"{(\w+)}", lambda found: NAMES[found[1]], route.path)
 
 
 async def fill(redis: Redis, keys: Keys, history: History, client: Client) -> None:
-    """Record the shop, a batch, a question with its answer and a picture."""
+    """Record the shop, a batch, a question with its answer, and a screenshot."""
     await record_shop(redis, keys, history)
     await client.submit("scan", {"url": "https://shop.example/cart"}, batch="web")
     await client.seal_batch("web")

@@ -2,7 +2,7 @@
 
 Options: ``die=<point>`` (SIGKILLs itself there, once per process), ``lease=<s>``, ``max_jobs=<n>``, ``grace=<s>``,
 ``heartbeat=<s>`` between two, ``block=<s>`` of a blocking read. Every run of a job is recorded in the list
-``<prefix>runs`` as ``<job id> <pid>``, so that a test can see all runs.
+``<prefix>runs`` as ``<job id> <pid>``, so that a test can count them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from worker.telemetry import configure_logging
 
 
 def die() -> None:
-    """End like a power cut."""
+    """SIGKILL this process."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -69,10 +69,10 @@ DEATHS = {
 
 
 class Running:
-    """A job in the middle of its run; a class, so that a worker can be told to die there."""
+    """A running job; a class, so that the option ``die`` can name a point in it."""
 
     async def go_on(self) -> None:
-        """Nothing more to do."""
+        """Continue; a point for ``die``."""
 
 
 async def quick(ctx: dict[Any, Any], n: int = 0) -> Commit:
@@ -90,14 +90,14 @@ async def held(ctx: dict[Any, Any]) -> Commit:
 
 
 def recorded(ctx: dict[Any, Any], value: Any) -> Commit:
-    """A result with a history document that tells who wrote it, and a count of such writes."""
+    """Return a result with a history document that names its writer; count such writes."""
     keys: Keys = ctx["keys"]
     by = HashWrite(keys.scan(ctx["job_id"]), {"by": os.getpid()})
-    return Commit(FunctionResult(value=value), writes=(by, CounterWrite(keys.site("history"), "writes", 1)))
+    return Commit(FunctionResult(value=value), writes=(by, CounterWrite(keys.site("history"), {"writes": 1})))
 
 
 async def held_by_file(ctx: dict[Any, Any], path: str) -> str:
-    """Runs until the file exists, and needs no Redis meanwhile."""
+    """Runs until the file exists, without using Redis."""
     await note(ctx)
     while not Path(path).exists():  # noqa: ASYNC110, ASYNC240  a file has no event to await
         await asyncio.sleep(0.02)
@@ -105,14 +105,14 @@ async def held_by_file(ctx: dict[Any, Any], path: str) -> str:
 
 
 async def held_then_writes(ctx: dict[Any, Any], path: str) -> str:
-    """Like ``held_by_file``, and then writes to Redis."""
+    """Like ``held_by_file``, but writes to Redis at the end."""
     await held_by_file(ctx, path)
     await ctx["redis"].rpush(f"{ctx['prefix']}written", str(ctx["job_id"]))
     return f"written by {os.getpid()}"
 
 
 async def busy(ctx: dict[Any, Any], seconds: float) -> str:
-    """Blocks the loop, as a slow regular expression would."""
+    """Blocks the event loop, as a slow regular expression would."""
     await note(ctx)
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
@@ -129,7 +129,7 @@ async def slow(ctx: dict[Any, Any]) -> str:
 
 
 async def noop(ctx: dict[Any, Any]) -> None:
-    """Ends at once, and leaves no note."""
+    """Ends at once and records nothing."""
 
 
 async def suicide(ctx: dict[Any, Any]) -> None:

@@ -116,7 +116,7 @@ def test_the_short_cut_for_plain_addresses_spells_as_the_parser_does(url: str):
     "given",
     ["/relative", "nonsense", "ftp://a.example/", "http://exa mple.org/", "http://", "http://a\x00b/", "http://a/b\nc"],
 )
-def test_an_address_that_is_none_is_refused_with_the_reason(given: str):
+def test_an_invalid_address_is_refused_with_the_reason(given: str):
     with pytest.raises(ValueError, match=r"scheme|host|control"):
         normal_url(given)
 
@@ -201,7 +201,7 @@ def test_plain_addresses_need_no_parser():
     "text",
     ["user:hunter2@shop.example/", "http:user:hunter2@shop.example", "//user:hunter2@x", "http://user:hun/ter2@[x"],
 )
-def test_what_is_no_address_is_refused_without_its_password(text: str):
+def test_an_invalid_redis_address_is_refused_without_its_password(text: str):
     with pytest.raises(ValueError, match="…@") as refused:
         addresses.check_url(text)
 

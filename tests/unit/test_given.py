@@ -57,7 +57,7 @@ def test_what_can_be_is_taken_as_it_is() -> None:
     assert (prepare("add", {}, tries=0).tries, prepare("add", {}).tries) == (0, 0)
 
 
-async def test_a_kind_that_is_no_text_is_refused() -> None:
+async def test_a_kind_that_is_not_text_is_refused() -> None:
     wrong: Any = 5
     with pytest.raises(InvalidJob, match="kind=5: expected a string"):
         prepare(wrong, {})

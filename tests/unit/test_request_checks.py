@@ -52,7 +52,7 @@ def test_a_host_is_kept_as_browsers_spell_it(given: str, kept: str) -> None:
 
 
 @pytest.mark.parametrize("given", ["", "*", "*.", "http://a", "a/b", "a b", "a:80", "*.*.a", "a*", "user@host"])
-def test_what_names_no_host_is_refused(given: str) -> None:
+def test_an_address_without_a_host_is_refused(given: str) -> None:
     with pytest.raises(ValueError, match="is not a host"):
         check_host_pattern(given)
 

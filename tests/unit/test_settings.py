@@ -138,7 +138,7 @@ def test_another_database_is_refused_because_search_needs_database_0(url: str) -
 
 
 @pytest.mark.parametrize("url", ["http://h", "localhost:6379", "redis://", "redis://h:99999", "redis://h:port", "x"])
-def test_what_is_no_redis_address_is_refused_with_an_example(url: str) -> None:
+def test_an_invalid_redis_address_is_refused_with_an_example(url: str) -> None:
     with pytest.raises(SettingsError, match=r"expected an address such as redis://127\.0\.0\.1:6379/0"):
         ClientSettings.from_env({"REDIS_URL": url})
 

@@ -134,7 +134,7 @@ def test_addresses_of_one_page_in_several_spellings_are_one_page(site: SmallSite
         (b"<urlset><!--" + b" " * 1_200_000, "has a tag or comment of more than 1 MB"),
     ],
 )
-def test_what_is_no_sitemap_is_said_with_its_address(site: SmallSite, body: bytes, said: str) -> None:
+def test_a_page_other_than_a_sitemap_is_reported_with_its_address(site: SmallSite, body: bytes, said: str) -> None:
     site.files["/s.xml"] = body
 
     [problem] = read_sitemap(f"{site.url}/s.xml", Choice()).problems.values()
@@ -178,7 +178,7 @@ def test_a_bomb_and_a_drip_end_at_their_limits(site: SmallSite, monkeypatch: pyt
         assert said in str(problem)
 
 
-def test_a_file_of_what_is_no_entry_takes_no_memory(site: SmallSite) -> None:
+def test_a_file_without_valid_entries_takes_no_memory(site: SmallSite) -> None:
     strange, wrong = b"<a/>" * 30_000, b"".join(b"<url><loc>tel:%d</loc></url>" % number for number in range(5_000))
     site.files["/s.xml"] = b"<urlset>" + strange + b"<url>" + strange + b"</url>" + wrong + b"</urlset>"
 

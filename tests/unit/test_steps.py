@@ -64,7 +64,7 @@ def test_a_step_is_sent_as_it_is_written(step: dict[str, Any], action: str, sele
         ({"click": "#a", "timeout_s": 0}, "greater than 0"),
     ],
 )
-def test_what_is_no_step_is_refused_with_what_was_expected(step: Any, says: str) -> None:
+def test_an_invalid_step_is_refused_with_what_was_expected(step: Any, says: str) -> None:
     with pytest.raises(InvalidJob) as caught:
         request_fields("scan", {"url": URL, "steps": [step]})
 

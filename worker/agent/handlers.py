@@ -6,7 +6,9 @@ one step; nothing is written before. ``worker/resources.py`` opens their resourc
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -58,7 +60,10 @@ class KeeperOf(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScanJobs:
-    """Runs scans. Screenshots are kept for ``shot_ttl_s``; ``try_fixes`` allows trying fixes on the pages."""
+    """Runs scans. Screenshots are kept for ``shot_ttl_s``; ``try_fixes`` allows trying fixes on the pages.
+
+    ``batch_pages`` limits the batch scans whose pages are loaded: the next one waits without a slot of its host.
+    """
 
     graph: ScanGraph
     keys: Keys
@@ -66,6 +71,7 @@ class ScanJobs:
     shot_ttl_s: int
     try_fixes: bool = False
     keeper_of: KeeperOf | None = None
+    batch_pages: asyncio.Semaphore | None = None
 
     async def run(self, ctx: JobContext, payload: JsonObject) -> Commit:
         """Scan one page: ``payload`` is a ``ScanRequest``. A page that cannot be loaded also gives a result.
@@ -75,16 +81,17 @@ class ScanJobs:
         request = parse_request(payload)
         job_id = str(ctx["job_id"])
         batch = str(ctx.get("batch") or "")
+        lane = ctx.get("lane", Lane.BATCH)
         context = ScanContext(
             secrets=self._with_keeper(await self.load_secrets(job_id), request, batch),
             on_progress=ctx.get("progress"),
             before_load=ctx.get("check_paused"),
             submitted_ms=int(ctx.get("score") or 0),
             batch=batch,
+            turn=self.batch_pages if self.batch_pages and lane == Lane.BATCH else nullcontext(),
         )
-        with serving(job_id, ctx.get("lane", Lane.BATCH)):
+        with serving(job_id, lane):
             state = await self.graph.run(job_id, request, context)
-        lane = ctx.get("lane", Lane.BATCH)
         commit = scan_commit(
             state,
             self.keys,
@@ -179,13 +186,14 @@ def scan_commit(
     # A state seen before, as in a repeated pipeline run, is new only to the run's gate.
     news = result.revised(changes=None) if is_same else result
     writes: list[Write] = [
-        HashWrite(keys.scan(scan_id), fields if scan_id == job_id else {**fields, "last_job": job_id}),
-        CounterWrite(keys.scan(scan_id), "times_seen", 1),
+        HashWrite(
+            keys.scan(scan_id), fields if scan_id == job_id else {**fields, "last_job": job_id}, counter="times_seen"
+        ),
         *site_counters(news, keys, seen_ms),
     ]
     writes += _compared_writes(result, request, keys, batch=batch, seen_ms=seen_ms, recalled=recalled.components)
     if batch:
-        writes.append(CounterWrite(keys.batch(batch), f"{PAGES}{result.status}", 1))
+        writes.append(CounterWrite(keys.batch(batch), {f"{PAGES}{result.status}": 1}))
     if shots:
         ttl_s = shot_ttl_s if is_shown else min(shot_ttl_s, JUDGED_TTL_S)
         writes += [HashWrite(keys.shot(job_id), shots), ExpiryWrite(keys.shot(job_id), ttl_s)]
@@ -238,7 +246,7 @@ def site_counters(result: ScanResult, keys: Keys, seen_ms: int) -> list[Write]:
     }
     fields = {"generation": 1} | {f"{day}:{name}": by for name, by in sums.items() if by}
     sites = dict.fromkeys((site_of(result.url), ""))
-    return [CounterWrite(keys.site(site), name, by) for site in sites for name, by in fields.items()]
+    return [CounterWrite(keys.site(site), fields) for site in sites]
 
 
 def site_tallies(result: ScanResult, keys: Keys, seen_ms: int) -> list[Write]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -44,14 +45,15 @@ def new_state(job_id: str, request: str) -> ScanState:
 class RecalledComponents(BaseModel):
     """The history of the page's component barriers.
 
-    ``held`` are the page's current ones under its terms, with their rules, '' if unknown; ``known_ms`` is when elements
-    of an unrecorded one were first seen there. ``began_ms`` is when the run or the batch began. ``is_first``: the page
-    has no earlier scan to compare with.
+    ``held`` are the page's current ones under its terms, with their rules, '' if unknown, and ``state`` is their stored
+    text; ``known_ms`` is when elements of an unrecorded one were first seen there. ``began_ms`` is when the run or the
+    batch began. ``is_first``: the page has no earlier scan to compare with.
     """
 
     model_config = ConfigDict(frozen=True)
 
     held: dict[str, str] = {}
+    state: str = ""
     known_ms: dict[str, int] = {}
     began_ms: int = 0
     is_first: bool = True
@@ -95,13 +97,14 @@ class RunContext:
 class ScanContext(RunContext):
     """The secrets of a page behind a login, never logged; the job's submission time (Redis time) and batch.
 
-    ``before_load`` raises ``Paused`` once the job is paused.
+    ``before_load`` raises ``Paused`` once the job is paused. The page is loaded within ``turn``.
     """
 
     secrets: Secrets | None = None
     before_load: BeforeLoad | None = None
     submitted_ms: int = 0
     batch: str = ""
+    turn: AbstractAsyncContextManager[None] = field(default_factory=nullcontext)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,7 +153,7 @@ class KeptRedis:
         if self._short_lives >= SHORT_LIVES:
             msg = (
                 f"the Redis of 'sightline up' exited {SHORT_LIVES} times, each within {SHORT_LIFE_S:.0f} s of its "
-                f"start; its last log lines, from {str(self._server.log_path)!r}: {self._server.last_words()}"
+                f"start; its last log lines, from {str(self._server.log_path)!r}: {self._server.last_output()}"
             )
             raise RedisUnsuitable(msg)
         self._server.start()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any, Final, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
-from redisvl.query import FilterQuery
+from redisvl.query.filter import Tag
 
 from producer.contract import Counts
 from producer.contract.addresses import page_ids
@@ -22,13 +21,12 @@ from producer.reports.comparison import Comparison
 from producer.web.past import Barrier, PageRow, Past, SiteRow, Wanted
 from worker.cli.history import changes_of, checked_host, now_of
 from worker.cli.web_parsed import ROW, barrier_of, harm_of, past_of, row_of, row_of_fields
-from worker.memory.history.barriers import BarrierFilter, Barriers
+from worker.memory.history.barriers import TIMEOUT_MS, BarrierFilter, Barriers
 from worker.memory.history.history import History, ScanFilter, recorded_history
 from worker.memory.history.scan_record import ScanRecord
+from worker.memory.vectors.indexes import exact_tag, is_digest, is_missing_index
 from worker.models.protocols import OpenEmbedder
 
-SITES_FOR_S: Final = 10.0
-"""Seconds before the list of sites, a sum over all records, is computed again."""
 CANDIDATES: Final = 400
 """Maximum number of records read for a site's worst pages."""
 FINDINGS_CHARS: Final = 400_000
@@ -45,35 +43,44 @@ class WebPast:
         self._open_embedder = open_embedder
         self._barriers = Barriers(redis, keys)
         self._history: History | None = None
-        self._sites: tuple[float, Sequence[SiteRow]] = (-SITES_FOR_S, ())
 
     async def sites(self) -> Sequence[SiteRow]:
-        """Return all sites, those with the worst barriers first; the list is at most ``SITES_FOR_S`` old."""
-        at, sites = self._sites
-        if time.monotonic() - at < SITES_FOR_S:
-            return sites
+        """Return all sites, those with the worst barriers first."""
+        steps = ("LOAD", 2, "@host_name", "@impact", "GROUPBY", 2, "@host_name", "@impact")
+        steps = (*steps, "REDUCE", "COUNT", 0, "AS", "number")
         open_by_site: dict[str, dict[str, int]] = {}
-        for row in await self._sums(self._keys.barriers_index, "@pages:[1 +inf]", "host_name", "impact"):
-            open_by_site.setdefault(row["host_name"], {})[row.get("impact") or "serious"] = int(row["number"])
-        history = await self._recorded()
-        index = await history.index_name() if history else ""
-        records = await self._sums(index, "*", "host_name", newest=True) if index else []
-        rows = {row["host_name"]: row for row in records}
-        found = [
-            SiteRow(
-                site,
-                records=int(rows.get(site, {}).get("number", 0)),
-                last_seen_ms=int(float(rows.get(site, {}).get("newest") or 0)),
-                open=Counts(**open_by_site.get(site, {})),
-            )
-            for site in {*open_by_site, *rows} - {""}
-        ]
-        sites = sorted(found, key=lambda one: (tuple(-n for n in harm_of(one.open)), one.site))
-        self._sites = (time.monotonic(), sites)
-        return sites
+        for row in await self._aggregate(self._keys.barriers_index, "@pages:[1 +inf]", *steps, limit=10_000):
+            counts = open_by_site.setdefault(row.get("host_name", ""), {})
+            counts[row.get("impact") or "serious"] = int(row["number"])
+        names = {*open_by_site, *await self.site_names()} - {""}
+        found = [SiteRow(site, Counts(**open_by_site.get(site, {}))) for site in names]
+        return sorted(found, key=lambda one: (tuple(-n for n in harm_of(one.open)), one.site))
 
-    async def barriers(self, wanted: Wanted, *, limit: int, by: str = "pages") -> Sequence[Barrier]:
-        """Return component barriers, sorted by ``by`` in descending order."""
+    async def site_names(self) -> Sequence[str]:
+        """Return the names of all sites: the tags of the index, as a sum over all records takes a second."""
+        history = await self._recorded()
+        if history is None:
+            return []
+        index, raw = await history.index_name(), cast("Any", self._redis)
+        try:
+            tags = [as_text(tag) for tag in await raw.execute_command("FT.TAGVALS", index, "host")]
+        except ResponseError as error:
+            if is_missing_index(error):
+                return []
+            raise
+        digests = [tag for tag in tags if is_digest(tag)]
+        async with raw.pipeline(transaction=False) as pipe:  # the name of one is in any of its records
+            for tag in digests:
+                words = ("FT.AGGREGATE", index, str(Tag("host") == tag), "LOAD", 1, "@host_name", "LIMIT", 0, 1)
+                pipe.execute_command(*words, "DIALECT", 2)
+            replies = await pipe.execute() if digests else []
+        named = zip(digests, (as_text(reply[1][1]) if reply[1:] else "" for reply in replies), strict=True)
+        return [*(set(tags) - set(digests)), *(name for tag, name in named if exact_tag(name) == tag)]
+
+    async def barriers(
+        self, wanted: Wanted, *, limit: int, by: str = "pages", without: Collection[str] = ()
+    ) -> Sequence[Barrier]:
+        """Return component barriers, sorted by ``by`` in descending order, except those in ``without``."""
         within = BarrierFilter(
             host=wanted.site,
             group=wanted.group,
@@ -85,7 +92,8 @@ class WebPast:
         )
         if await self._recorded() is None:
             return []
-        return [barrier_of(one) for one in await self._barriers.find(within, limit=limit, by=cast("Any", by))]
+        found = await self._barriers.find(within, limit=limit, by=cast("Any", by), without=without)
+        return [barrier_of(one) for one in found]
 
     async def barriers_of(self, issue_ids: Sequence[str]) -> Mapping[str, Barrier]:
         """Return the known ones among these barriers, by id."""
@@ -136,7 +144,7 @@ class WebPast:
         if history is None:
             return []
         names = [*ROW, "summary", "times_seen", "components"]
-        found = await self._found(history, ScanFilter(page=page_ids(address)), limit + 1, names)
+        found = await history.fields(ScanFilter(page=page_ids(address)), names, limit=limit + 1)
         found = [(scan_id, fields) for scan_id, fields in found if fields["page_state"] == state]
         full = await self._small_enough(history, [scan_id for scan_id, _ in found])
         changed = dict(zip(full, changes_of(list(full.values())), strict=True))
@@ -173,24 +181,8 @@ class WebPast:
         history = await self._recorded()
         if history is None or limit == 0:
             return []
-        found = await self._found(history, wanted, limit, ROW)
+        found = await history.fields(wanted, ROW, limit=limit)
         return [(fields["page"], row_of_fields(scan_id, fields)) for scan_id, fields in found]
-
-    async def _found(
-        self, history: History, wanted: ScanFilter, limit: int, names: Sequence[str]
-    ) -> list[tuple[str, dict[str, str]]]:
-        """Return id and these fields of records, the most recently seen first."""
-        query = FilterQuery(
-            filter_expression=wanted.expression(),
-            return_fields=list(names),
-            num_results=limit,
-            sort_by=("last_seen_ms", "DESC"),
-        )
-        prefix = self._keys.scan_prefix
-        return [
-            (str(row["id"]).removeprefix(prefix), {name: as_text(row.get(name)) for name in names})
-            for row in await history.rows(query)
-        ]
 
     async def _small_enough(self, history: History, scan_ids: Sequence[str]) -> dict[str, ScanRecord]:
         """Return the records with their findings, newest first, up to ``FINDINGS_CHARS`` of them."""
@@ -210,21 +202,12 @@ class WebPast:
             found.setdefault((page, row.state), row)
         return found
 
-    async def _sums(self, index: str, query: str, *by: str, newest: bool = False) -> list[dict[str, str]]:
-        """Return the number of hashes in an index, grouped by these fields."""
-        words: list[Any] = ["LOAD", len(by) + newest, *(f"@{name}" for name in by)]
-        words += ["@last_seen_ms"] if newest else []
-        words += ["GROUPBY", len(by), *(f"@{name}" for name in by), "REDUCE", "COUNT", 0, "AS", "number"]
-        words += ["REDUCE", "MAX", 1, "@last_seen_ms", "AS", "newest"] if newest else []
-        rows = await self._aggregate(index, query, *words, limit=10_000)
-        return [row for row in rows if row.get("host_name")]
-
     async def _aggregate(self, index: str, query: str, *steps: Any, limit: int) -> list[dict[str, str]]:
-        words = ("FT.AGGREGATE", index, query, *steps, "LIMIT", 0, limit, "DIALECT", 2)
+        words = ("FT.AGGREGATE", index, query, "TIMEOUT", TIMEOUT_MS, *steps, "LIMIT", 0, limit, "DIALECT", 2)
         try:
             reply: Any = await self._redis.execute_command(*words)
         except ResponseError as error:
-            if "no such index" in str(error).lower():  # nothing has been scanned here yet
+            if is_missing_index(error):  # nothing has been scanned here yet
                 return []
             raise
         return [dict(zip(map(as_text, row[::2]), map(as_text, row[1::2]), strict=True)) for row in reply[1:]]

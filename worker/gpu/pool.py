@@ -136,7 +136,7 @@ class GpuPool:
         """Acquire a slot on one of ``hosts`` (default: any) and release it when the body ends.
 
         Make the call inside ``slot.run`` and close it before the body ends. A batch call that ``gives_way`` may lose
-        its slot to an interactive call (``slot.gave_way``). Raises ``ModelUnreachable`` when all hosts have been down
+        its slot to an interactive call (``slot.yielded``). Raises ``ModelUnreachable`` when all hosts have been down
         for ``grace_s``, ``ModelBusy`` after ``timeout_s`` or when the pool closes, and ``SlotLost`` when the body ends
         after the slot was lost: discard its answer.
         """
@@ -150,7 +150,7 @@ class GpuPool:
         slot = await self._wait_for_slot(waiter, timeout_s)
         self._held[token] = slot
         if waiter.is_asked:
-            slot.give_way()
+            slot.yield_slot()
         try:
             yield slot
         except BaseException:
@@ -268,7 +268,7 @@ class GpuPool:
         if message.startswith(GIVE_WAY):
             token = message.removeprefix(GIVE_WAY)
             if token in self._held:
-                self._held[token].give_way()
+                self._held[token].yield_slot()
             elif token in self._waiters:  # granted, but not notified yet
                 self._waiters[token].is_asked = True
             return

@@ -42,13 +42,13 @@ class Slot(Lease):
         self.ended_ms = 0
 
     @property
-    def gave_way(self) -> bool:
+    def yielded(self) -> bool:
         """Whether the call was cancelled for an interactive one."""
         return self.why_lost == GIVES_WAY
 
-    def give_way(self) -> None:
+    def yield_slot(self) -> None:
         """Cancel the call for an interactive one."""
-        log.info("gpu.gave_way", host=self.host, kind=self.kind, token=self.token)
+        log.info("gpu.yielded", host=self.host, kind=self.kind, token=self.token)
         self.lose(GIVES_WAY)
 
     async def run(self, call: Coroutine[Any, Any, T]) -> T:

@@ -47,7 +47,7 @@ def most_tokens(text: str) -> int:
 
 
 def fewest_tokens(text: str) -> int:
-    """Return fewer tokens than ``text`` has."""
+    """Return a lower bound of the number of tokens in ``text``."""
     return int(sum(char.isascii() for char in text) / ASCII_PER_TOKEN_MOST)
 
 

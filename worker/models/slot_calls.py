@@ -85,7 +85,7 @@ class GpuCalls:
             spent.append(usage)
             if isinstance(outcome, Done):
                 return outcome, spent
-            if slot.gave_way:  # does not count as an attempt
+            if slot.yielded:  # does not count as an attempt
                 way_since = way_since or monotonic()
                 await asyncio.sleep(WAY_PAUSE_S)
                 continue

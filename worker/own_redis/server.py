@@ -95,7 +95,7 @@ class EmbeddedRedis:
         """The PID of the running server, for signals such as SIGSTOP; None if it is not running."""
         return None if self._server is None or self._server.poll() is not None else self._server.pid
 
-    def last_words(self) -> str:
+    def last_output(self) -> str:
         """Return the last lines of the server's log, as one."""
         lines = self.log_path.read_text(errors="replace").strip().splitlines()
         return " / ".join(lines[-3:]) or "it is empty"
@@ -202,7 +202,7 @@ class EmbeddedRedis:
         with redis.Redis.from_url(self.url, socket_timeout=_START_DEADLINE_S) as client:
             while server is not None and time.monotonic() < deadline:
                 if server.poll() is not None:
-                    said = self.last_words()
+                    said = self.last_output()
                     if "Address already in use" in said:
                         return False
                     msg = f"the embedded Redis exited at its start: {said}"
@@ -215,7 +215,7 @@ class EmbeddedRedis:
                         client.ping()
                         return True
                 time.sleep(_POLL_S)
-        msg = f"the embedded Redis did not answer within {_START_DEADLINE_S} s: {self.last_words()}"
+        msg = f"the embedded Redis did not answer within {_START_DEADLINE_S} s: {self.last_output()}"
         raise RedisUnsuitable(msg)
 
     def _end(self, how: signal.Signals) -> None:

@@ -158,7 +158,8 @@ class StreamPool(ArqRedis):
             by_ms = job.due_ms - int(time.time() * 1000)
         job.delay_ms = by_ms
         job.expires_ms = milliseconds("_expires", _expires) or max(1, by_ms + self.expires_extra_ms)
-        job.frees_id = not (_IS_CRON.get() and str(_job_id).startswith(f"{function}:"))
+        is_tick = _IS_CRON.get() and str(_job_id).startswith(f"{function}:")
+        job.frees_id = not is_tick
         with outages_of_redis():
             answer = await self.client_of(queue_name).submit_prepared(job)
         return self.job(_job_id or answer.job_id, queue_name=queue_name) if answer.created else None

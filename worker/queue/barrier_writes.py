@@ -6,18 +6,45 @@ never increments. ``outcome.py`` has the other writes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass
 
 from producer.redis.scripts import Arg
 
 
 @dataclass(frozen=True, slots=True)
+class BarrierOnPage:
+    """A page's number of ``elements`` of the component barrier ``issue_id``, counted in its hash ``key``.
+
+    ``never_less``: the page or the rule was scanned incompletely. ``known_ms``: an earlier time at which it existed
+    without a record, 0 if unknown. ``is_grave``: it is named in the page's ``NewsWrite`` if it is new.
+    """
+
+    key: str
+    issue_id: str
+    elements: int
+    never_less: bool = False
+    known_ms: int = 0
+    is_grave: bool = False
+    rule: str = ""
+    rule_tag: str = ""
+    impact: str = ""
+    name: str = ""
+
+    @property
+    def row(self) -> list[str | int]:
+        """The JSON array that ``lua/_barriers.lua`` reads."""
+        about = (self.rule, self.rule_tag, self.impact, self.name) if self.rule else ()
+        return [self.issue_id, self.elements, int(self.never_less), self.known_ms, int(self.is_grave), *about]
+
+
+@dataclass(frozen=True, slots=True)
 class PageWrite:
-    """Selects ``components:<page>`` for the following ``BarrierWrite``, ``TallyWrite`` and ``NewsWrite``.
+    """Sets the component barriers of a page, ``components:<page>``; the following writes tally and report them.
 
     ``seen_ms`` is when it was scanned; a component barrier unknown before ``began_ms``, the start of the run or batch,
-    is new. ``is_first``: the page has no earlier scan, so nothing on it is news.
+    is new. ``is_first``: the page has no earlier scan, so nothing on it is news. ``unchanged``: the text that the page
+    had under ``terms`` if it is that of ``barriers``, else ''. While it has it, there is nothing to count.
     """
 
     key: str
@@ -28,23 +55,15 @@ class PageWrite:
     group_tag: str = ""
     run: str = ""
     is_first: bool = False
+    host: str = ""
+    host_tag: str = ""
+    unchanged: str = ""
+    barriers: tuple[BarrierOnPage, ...] = ()
 
-
-@dataclass(frozen=True, slots=True)
-class BarrierWrite:
-    """Sets the page's number of ``elements`` of the component barrier ``issue_id``, counted in its hash ``key``.
-
-    ``never_less``: the page or the rule was scanned incompletely. ``known_ms``: an earlier time at which it existed
-    without a record, 0 if unknown. ``news`` is its JSON for the page's ``NewsWrite``, '' if it needs no event.
-    """
-
-    key: str
-    issue_id: str
-    elements: int
-    never_less: bool = False
-    known_ms: int = 0
-    news: str = ""
-    fields: Mapping[str, str] = field(default_factory=dict[str, str])
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Its keys: its own, and those of its component barriers unless it is unchanged."""
+        return (self.key,) if self.unchanged else (self.key, *(one.key for one in self.barriers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +100,15 @@ class WindowWrite:
     ended_ms: int
 
 
-def barrier_args(write: PageWrite | BarrierWrite | TallyWrite | NewsWrite | WindowWrite) -> list[Arg]:
+def barrier_args(write: PageWrite | TallyWrite | NewsWrite | WindowWrite) -> list[Arg]:
     """Return finish.lua's arguments for a write: its command, the number of values, the values."""
     if isinstance(write, PageWrite):
-        place = (write.group, write.group_tag, write.run)
-        return ["PAGE", 7, write.terms, write.seen_ms, write.began_ms, *place, int(write.is_first)]
-    if isinstance(write, BarrierWrite):
-        flat: list[Arg] = [item for pair in write.fields.items() for item in pair]
-        seen = (write.elements, int(write.never_less), write.known_ms)
-        return ["BARRIER", 5 + len(flat), write.issue_id, *seen, write.news, *flat]
+        if write.unchanged:
+            return ["PAGE", 3, 0, write.terms, write.unchanged]
+        place = (write.group, write.group_tag, write.run, int(write.is_first), write.host, write.host_tag)
+        rows = json.dumps([one.row for one in write.barriers], ensure_ascii=False, separators=(",", ":"))
+        seen = (write.seen_ms, write.began_ms)
+        return ["PAGE", 12, len(write.barriers), write.terms, "", *seen, *place, rows]
     if isinstance(write, TallyWrite):
         return ["TALLY", 2, write.new_field, write.mended_field]
     if isinstance(write, WindowWrite):

@@ -7,7 +7,7 @@ are applied by finish.lua together with the result, in one fenced step. Next: ``
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha1
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ import redis.exceptions
 from producer.contract import ErrorInfo, FunctionResult, JobState, Result
 from producer.errors import Busy
 from producer.redis.scripts import Arg
-from worker.queue.barrier_writes import BarrierWrite, NewsWrite, PageWrite, TallyWrite, WindowWrite, barrier_args
+from worker.queue.barrier_writes import NewsWrite, PageWrite, TallyWrite, WindowWrite, barrier_args
 
 BACKOFF_BASE_S: Final = 1.0
 BACKOFF_CAP_S: Final = 300.0
@@ -36,20 +36,20 @@ _TRANSIENT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class HashWrite:
-    """``HSET key fields``; ``only_existing`` creates no hash."""
+    """``HSET key fields``; ``only_existing`` creates no hash. ``counter`` grows by 1 in it (decision 0042)."""
 
     key: str
     fields: Mapping[str, str | bytes | int | float]
     only_existing: bool = False
+    counter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CounterWrite:
-    """``HINCRBY key field by``."""
+    """``HINCRBY key field by`` for each of ``sums``, field → by."""
 
     key: str
-    field: str
-    by: int
+    sums: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,19 +128,34 @@ Write = (
     | ReplaceWrite
     | FieldNeeded
     | PageWrite
-    | BarrierWrite
     | TallyWrite
     | NewsWrite
 )
 
 
+def with_barriers(write: Write) -> Write:
+    """Return the write to repeat if the page of an unchanged ``PageWrite`` has changed."""
+    return replace(write, unchanged="") if isinstance(write, PageWrite) else write
+
+
+def write_keys(write: Write) -> tuple[str, ...]:
+    """Return the keys of a write: its own, and those of a page's component barriers unless it is unchanged."""
+    return write.keys if isinstance(write, PageWrite) else (write.key,)
+
+
+def _hash_args(write: HashWrite) -> list[Arg]:
+    flat: list[Arg] = [item for pair in write.fields.items() for item in pair]
+    if write.counter:
+        return ["COUNTED", 1 + len(flat), write.counter, *flat]
+    return ["HSETXX" if write.only_existing else "HSET", len(flat), *flat]
+
+
 def write_args(write: Write) -> list[Arg]:
     """Return finish.lua's arguments for a write: its command, the number of values, the values."""
     if isinstance(write, HashWrite):
-        flat: list[Arg] = [item for pair in write.fields.items() for item in pair]
-        return ["HSETXX" if write.only_existing else "HSET", len(flat), *flat]
+        return _hash_args(write)
     if isinstance(write, CounterWrite):
-        return ["HINCRBY", 2, write.field, write.by]
+        return ["HINCRBY", 2 * len(write.sums), *(item for pair in write.sums.items() for item in pair)]
     if isinstance(write, EventWrite):
         return ["XADD", 3, "*", "event", write.line]
     if isinstance(write, PublishWrite):
@@ -153,7 +168,7 @@ def write_args(write: Write) -> list[Arg]:
         return ["REPLACE", 2, sha1(write.old, usedforsecurity=False).hexdigest(), write.text]
     if isinstance(write, FieldNeeded):
         return ["NEEDS" if write.goes else "HAS", 2, write.field, write.value]
-    if isinstance(write, PageWrite | BarrierWrite | TallyWrite | NewsWrite | WindowWrite):
+    if isinstance(write, PageWrite | TallyWrite | NewsWrite | WindowWrite):
         return barrier_args(write)
     return ["EXPIRE", 1, write.ttl_s]
 

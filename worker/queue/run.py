@@ -160,9 +160,9 @@ def _stopped(run: Run, error: BaseException) -> Outcome:
 
 
 class Deadlines:
-    """Time-outs of an event loop's runs without a timer for each: most runs end long before.
+    """Times out runs without a timer for each, since most end long before.
 
-    Runs with the same time-out expire in the order they began, so one timer per length is enough.
+    Runs with the same timeout expire in the order in which they began, so one timer per timeout is enough.
     """
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -26,7 +26,7 @@ from worker.queue.delivery import Delivery, Entry, Started, entries_of, started
 from worker.queue.entry_logins import may_have_login, resubmit
 from worker.queue.lane_reader import Arrived, LaneReader
 from worker.queue.lanes import Lanes
-from worker.queue.outcome import Commit, encode_failure, write_args
+from worker.queue.outcome import Commit, Write, encode_failure, with_barriers, write_args, write_keys
 
 DEAD_CAP: Final = 10_000
 """Maximum number of dead letters; older ones are dropped, with an alert."""
@@ -181,15 +181,24 @@ class JobStream:
         args: list[Arg] = [delivery.entry, delivery.fence, state, result, ttl_s, event, delivery.batch]
         if delivery.batch:
             keys.append(self.keys.batch(delivery.batch))
-        for write in commit.writes if commit else ():
-            keys.append(write.key)
+        writes = commit.writes if commit else ()
+        reply = await self._committed(delivery, keys, args, writes)
+        if reply == b"changed":  # another scan of the page has changed its component barriers meanwhile
+            reply = await self._committed(delivery, keys, args, [with_barriers(write) for write in writes])
+        return reply.decode()
+
+    async def _committed(
+        self, delivery: Delivery, keys: Sequence[str], args: Sequence[Arg], writes: Iterable[Write]
+    ) -> Any:
+        keys, args = list(keys), list(args)
+        for write in writes:
+            keys.extend(write_keys(write))
             args.extend(write_args(write))
         if len(delivery.payload) + len(delivery.args) > KEPT_PAYLOAD_BYTES:
             keys.append(self.keys.job(delivery.job_id))
             args.extend(("FORGET", 0))
-        size = len(result) + sum(len(arg) for arg in args[7:] if isinstance(arg, str | bytes))
-        reply = await self._finishes.call(keys, (len(keys), len(args) + 2, *args), size=size)
-        return reply.decode()
+        size = sum(len(arg) for arg in args if isinstance(arg, str | bytes))
+        return await self._finishes.call(keys, (len(keys), len(args) + 2, *args), size=size)
 
     async def bury(
         self, delivery: Delivery, error: ErrorInfo, *, result_ttl_s: int | None = None

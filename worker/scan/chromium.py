@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from producer.errors import DependencyMissing, os_reason
+from worker.scan.browser_output import BrowserOutput, most_telling
 from worker.scan.cdp import MAX_MESSAGE_BYTES, BrowserGone, CallFailed, Connection, EventHandler, JsonObject, Session
 from worker.scan.flags import FLAGS
-from worker.scan.last_words import LastWords, most_telling
 from worker.scan.memory_watch import resident_mb_of, watch_memory
 from worker.scan.sandbox import ON, REFUSED, STARTS, off_from_the_start, refusal, says_none
 from worker.scan.settings import Fonts, ScanSettings
@@ -60,7 +60,7 @@ class Chromium:
         self,
         process: asyncio.subprocess.Process,
         connection: Connection,
-        words: LastWords,
+        words: BrowserOutput,
         *,
         profile: Path,
         sandbox: str,
@@ -128,7 +128,7 @@ class Chromium:
         except OSError as error:
             msg = f"no temporary folder for its profile ({os_reason(error)}): free some space, or set TMPDIR"
             raise _NotStarted(program, msg, "") from None
-        words = await LastWords.listen()
+        words = await BrowserOutput.listen()
         try:
             process = await asyncio.create_subprocess_exec(
                 *_PIPE_SHELL,
@@ -188,7 +188,7 @@ class Chromium:
         return not (self.is_broken or self.connection.closed.is_set() or self._process.returncode is not None)
 
     @property
-    def last_words(self) -> str:
+    def last_output(self) -> str:
         """Why it exited: the reason for killing it, or its most informative line of output, or ''."""
         return self.end_reason or most_telling(self._words.text)
 

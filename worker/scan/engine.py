@@ -58,7 +58,7 @@ class _Errand(Generic[T]):
     only_reads: bool = False
 
 
-class MemoryEaten(Exception):
+class OutOfMemory(Exception):
     """The browser was killed because pages used too much of its memory."""
 
 
@@ -164,7 +164,7 @@ class ScanEngine:
                 is_eater = False
                 try:
                     return await self._lent(errand, alone=alone)
-                except MemoryEaten as error:
+                except OutOfMemory as error:
                     failure, is_eater = str(error), alone
                 except (BrowserGone, CallFailed, TimeoutError) as error:
                     failure = str(error) or f"it did not end within {errand.request.deadline_s + _GRACE_S:.0f} s"
@@ -184,7 +184,7 @@ class ScanEngine:
             except (BrowserGone, CallFailed, TimeoutError) as error:
                 browser.is_broken = True
                 if browser.end_reason:
-                    raise MemoryEaten(browser.end_reason) from error
+                    raise OutOfMemory(browser.end_reason) from error
                 raise
 
     async def _visit(self, browser: Chromium, errand: _Errand[T]) -> T:

@@ -27,6 +27,8 @@ _FORM: Final = 2
 """Number of fields from which a page is a form, whatever it says about robots."""
 _NUMBERED: Final = re.compile(r"(^|\W)404($|\W)")
 _ASKED_FOR: Final = re.compile(r"/(404|not[-_]?found)(\.\w+)?/?$", re.IGNORECASE)
+_DEBUG_TITLE: Final = re.compile(r"^\w*(error|exception|doesnotexist)\w* at /", re.IGNORECASE)
+"""The title of Django's error pages."""
 _RAW_ERROR: Final = re.compile(r"^\s*[\[{].{0,200}\b(error|exception|statuscode)\b", re.IGNORECASE | re.DOTALL)
 
 
@@ -63,7 +65,9 @@ def _said_in_heading(kind: str, heading: str, content: Content) -> str:
     for part in parts_of(heading):
         if kind == "soft-404" and is_soft_404(part):
             return part[:100]
-        found = find_phrase(kind, part)
+        if kind == "server-error" and _DEBUG_TITLE.search(part):
+            return part[:100]
+        found = find_phrase(kind, part) or (find_phrase("maintenance-title", part) if kind == "maintenance" else "")
         if found and (_is_short(content) or len(part) <= len(found) + _LONGER_THAN_PHRASE):
             return part[:100]
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final, Literal
 
@@ -12,6 +13,8 @@ from worker.scan.phrases import find_phrase, is_phrase
 
 Certainty = Literal["certain", "likely"]
 _FEW_CHARS: Final = 120
+_FEW_LOADING_CHARS: Final = 60
+_CLAUSES: Final = re.compile("[.,;:!\u2026\u2013\u2014]")
 _NOSCRIPT_CHARS: Final = 400
 _LARGE: Final = 0.15
 """Share of the window from which a canvas counts as the page's content."""
@@ -28,10 +31,20 @@ def shows_nothing(content: Content, losses: Losses) -> tuple[str, str, Certainty
 
 
 def is_loading(text: str) -> bool:
-    """Return whether every line of a text is a loading message, ignoring percentages."""
+    """Return whether every line of a text is a loading message, ignoring percentages.
+
+    It may consist of several, or trail off: "Please wait, loading", "Loading your basket…".
+    """
     lines = [line.strip(" %0123456789") for line in text.splitlines()]
     said = [line for line in lines if line.strip(" .…")]
-    return bool(said) and all(is_phrase("loading", line) for line in said)
+    return bool(said) and all(_is_loading_line(line) for line in said)
+
+
+def _is_loading_line(line: str) -> bool:
+    if len(line) <= _FEW_LOADING_CHARS and line.endswith(("\u2026", "...")) and find_phrase("loading", line):
+        return True
+    parts = [part for part in _CLAUSES.split(line) if part.strip()]
+    return is_phrase("loading", line) or all(is_phrase("loading", part) for part in parts)
 
 
 def _all_of_it(content: Content) -> tuple[str, str, Certainty] | None:

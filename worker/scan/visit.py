@@ -98,7 +98,7 @@ class Visit:
                 await browser.check()
             return Audit(self._result(browser, "unreachable", self._load.explain(f"the page is gone: {error}")))
         audit = await self._with_pictures(self._result(browser, "scanned", report=report))
-        return await run_live(self._page, self._request, report, audit, left_s=self.left_s())
+        return self._journey.conceal(await run_live(self._page, self._request, report, audit, left_s=self.left_s()))
 
     async def _arrive(self) -> None:
         await self._load.navigate()

@@ -76,7 +76,7 @@ class WarmBrowser:
     async def _take(self) -> Chromium:
         async with self._starting:
             if self._current is not None and not self._current.is_alive:
-                log.warning("browser.replaced", scans=self._current.scans, said=self._current.last_words)
+                log.warning("browser.replaced", scans=self._current.scans, said=self._current.last_output)
                 self._retire(self._current)
             if self._current is None:
                 self._current = await self._launch()

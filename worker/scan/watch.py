@@ -8,6 +8,7 @@ https://chromedevtools.github.io/devtools-protocol/tot/Network/
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Final
 
 from worker.scan.departure import Departure
@@ -109,7 +110,7 @@ class Watch:
     _documents: dict[str, MainDocument] = field(default_factory=dict[str, MainDocument])
     _frame_urls: dict[str, str] = field(default_factory=dict[str, str])
     _given_up: set[str] = field(default_factory=set[str])
-    _streams: set[str] = field(default_factory=set[str])
+    _streams: dict[str, float] = field(default_factory=dict[str, float])
 
     @property
     def inflight(self) -> dict[str, OpenRequest]:
@@ -197,7 +198,8 @@ class Watch:
             if request.frame_id != self.frame_id or request.kind != "Document"
             if request.is_stuck(now_s, looks_s=looks_s, frame_s=frame_s)
         }
-        if not (self.is_parsed and stuck and stuck | self._given_up >= self.open.keys()):
+        is_held = bool(stuck) or any(now_s - began_s >= looks_s for began_s in self._streams.values())
+        if not (self.is_parsed and is_held and stuck | self._given_up >= self.open.keys()):
             return False
         self._given_up |= stuck
         for name in stuck:
@@ -251,8 +253,8 @@ class Watch:
         if (request := self.open.get(request_id)) is not None:
             request.is_answered = True
         if event["response"].get("mimeType") in _STREAM_TYPES:
-            self.open.pop(request_id, None)
-            self._streams.add(request_id)
+            request = self.open.pop(request_id, None)  # the load event waits for the first picture of a stream
+            self._streams[request_id] = request.began_s if request and request.kind in _LOOKS else inf
         document = self._documents.get(request_id)
         if document is not None:
             document.status, headers = int(event["response"]["status"]), event["response"].get("headers", {})

@@ -1,4 +1,4 @@
-"""The part of msgpack that arq's tests need, based on the library that workers have."""
+"""The part of msgpack that arq's tests need, based on the library that workers use."""
 
 from __future__ import annotations
 

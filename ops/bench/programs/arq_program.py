@@ -1,4 +1,4 @@
-"""arq in a separate environment, with its defaults except for the number of concurrent jobs."""
+"""Runs arq in a separate environment, with its defaults except for the number of concurrent jobs."""
 
 from __future__ import annotations
 

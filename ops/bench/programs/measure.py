@@ -1,7 +1,8 @@
-"""The measurements that all contenders' programs share: ``python X_program.py COMMAND URL [COUNT]``.
+"""The measurements shared by all contenders' programs: ``python X_program.py COMMAND URL [COUNT]``.
 
-Runs in the contender's own environment, so it needs the standard library and redis-py only. Clocks are ``monotonic``,
-which all processes of one machine share. Workers record their observations in Redis lists named ``bench:*``.
+Runs in the contender's own environment, so it needs the standard library and redis-py only. Times are
+``time.monotonic``, one clock for all processes of a machine. Workers record their observations in Redis lists named
+``bench:*``.
 """
 
 from __future__ import annotations
@@ -56,18 +57,18 @@ class Program(Protocol):
 
 
 async def note_started(url: str) -> None:
-    """Note that the worker is about to take its first job."""
+    """Record that the worker is about to take its first job."""
     _redis.append(Redis.from_url(url))
     await note(STARTED, time.monotonic())
 
 
 async def note_mark(sent_at: float) -> None:
-    """Note how long ago the job was sent; the first thing the job does."""
+    """Record how long ago the job was sent; called first by each job."""
     await note(MARKS, time.monotonic() - sent_at)
 
 
 async def hold(whose: str) -> None:
-    """Note when this run began, and never end."""
+    """Record when this run began, and never return."""
     await note(HOLDS + whose, time.monotonic())
     await asyncio.Event().wait()
 
@@ -81,7 +82,7 @@ async def note(name: str, value: float) -> None:
 
 
 async def submit(program: Program, count: int) -> float:
-    """Return the seconds that ``count`` jobs take, one await a job, once connections and scripts are there."""
+    """Return the seconds to submit ``count`` jobs, one await per job, once connections and scripts are warm."""
     for n in range(min(count, WARM_UP)):
         await program.enqueue("noop", n=n)
     began = time.monotonic()
@@ -91,14 +92,14 @@ async def submit(program: Program, count: int) -> float:
 
 
 async def submit_many(program: Program, count: int) -> float:
-    """Return the seconds that ``count`` jobs take, as fast as the library can."""
+    """Return the seconds to submit ``count`` jobs, as fast as the library can."""
     began = time.monotonic()
     await program.enqueue_many(count)
     return time.monotonic() - began
 
 
 async def pickup(program: Program, count: int, url: str, *, gap_s: tuple[float, float]) -> list[float]:
-    """Return, for each of ``count`` jobs sent to an idle worker, the ms from the call of enqueue to its first line."""
+    """Return the ms from enqueueing to the job's first line, for each of ``count`` jobs sent to an idle worker."""
     waits: list[float] = []
     async with Redis.from_url(url) as redis:
         for _ in range(count):
@@ -110,7 +111,7 @@ async def pickup(program: Program, count: int, url: str, *, gap_s: tuple[float, 
 
 
 async def one_by_one(program: Program, count: int) -> None:
-    """Enqueue ``count`` no-op jobs, ``AT_ONCE`` calls at a time: for libraries that have no call for many."""
+    """Enqueue ``count`` no-op jobs, ``AT_ONCE`` calls at a time: for libraries without a bulk call."""
     left = iter(range(count))
 
     async def some() -> None:
@@ -121,7 +122,7 @@ async def one_by_one(program: Program, count: int) -> None:
 
 
 async def produce(program: Program, command: str, url: str, count: int) -> Any:
-    """Do one measurement and return it."""
+    """Take one measurement and return it."""
     await program.open(url)
     try:
         match command:

@@ -1,4 +1,4 @@
-"""SAQ in a separate environment, with its defaults except for the number of concurrent jobs."""
+"""Runs SAQ in a separate environment, with its defaults except for the number of concurrent jobs."""
 # pyright: reportMissingImports=false
 # SAQ is not among the project's dependencies.
 

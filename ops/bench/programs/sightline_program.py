@@ -1,4 +1,4 @@
-"""Sightline: ``StreamWorker`` and ``Client`` as anyone would use them."""
+"""Runs Sightline: ``StreamWorker`` and ``Client`` as anyone would use them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A program written for arq, on Sightline by its two changed lines; no result is kept."""
+"""Runs a program written for arq on Sightline, with two lines changed; no result is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""taskiq on Redis streams in a separate environment, with its defaults except for the number of concurrent jobs."""
+"""Runs taskiq on Redis streams in a separate environment, with its defaults except for concurrency."""
 # pyright: reportMissingImports=false, reportUntypedFunctionDecorator=false
 # taskiq is not among the project's dependencies.
 

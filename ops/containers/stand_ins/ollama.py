@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""A stand-in for the program ``ollama`` as called by Compose: serve, list, show, pull.
+"""Stands in for the program ``ollama`` as called by Compose: serve, list, show, pull.
 
-A pulled model is a file in OLLAMA_MODELS; if there is a file ``offline``, every pull fails as without a network.
+A pulled model is a file in OLLAMA_MODELS; if the file ``offline`` exists, every pull fails as without a network.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ REPLY_S = 30
 
 
 def call(path: str, body: dict[str, str] | None = None) -> dict[str, Any]:
-    """Return the reply of the server that runs."""
+    """Return the running server's reply."""
     data = json.dumps(body).encode() if body is not None else None
     request = urllib.request.Request(ADDRESS + path, data=data)  # noqa: S310  http, our own
     with urllib.request.urlopen(request, timeout=REPLY_S) as reply:  # noqa: S310
@@ -30,7 +30,7 @@ def call(path: str, body: dict[str, str] | None = None) -> dict[str, Any]:
 
 
 async def serve() -> None:
-    """Serve the models of the store until the end."""
+    """Serve the stored models until killed."""
     from tests.support import ollama_protocol as protocol  # noqa: PLC0415  only the server has them
     from tests.support import ollama_server as server  # noqa: PLC0415
 
@@ -70,7 +70,7 @@ def _file(name: str) -> Path:
 
 
 def main(command: str, *models: str) -> None:
-    """Carry out one command."""
+    """Run one command."""
     if command == "serve":
         asyncio.run(serve())
     elif command == "list":

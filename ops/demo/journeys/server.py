@@ -1,8 +1,8 @@
 """The sample shop with a login and a basket, for the journeys of ``sightline.toml`` beside it.
 
 Serves ``pages/`` before ``../site``. Account and basket need a login. ``SHOP_PORT``, ``SHOP_USER`` and
-``SHOP_PASSWORD`` come from the environment; each sign-in is a line of the file that ``SHOP_LOG`` names, if it does. The
-standard library is enough.
+``SHOP_PASSWORD`` come from the environment; each sign-in appends a line to the file named by ``SHOP_LOG``, if it is
+set. The standard library is enough.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ SESSION = secrets.token_urlsafe()
 
 
 class Shop(SimpleHTTPRequestHandler):
-    """Answers GET with a file, and POST of the login's form with a session."""
+    """Answers GET with a file, and a POST of the login form with a session."""
 
     def translate_path(self, path: str) -> str:
-        """Return the file of an address: one of our own pages, or the shop's."""
+        """Return the file of an address: one of this folder's pages, or of the shop's."""
         self.directory = str(OWN)
         own = super().translate_path(path)
         if Path(own).is_file():
@@ -52,7 +52,7 @@ class Shop(SimpleHTTPRequestHandler):
         self._send_to("/account.html", f"session={SESSION}; Path=/; HttpOnly; SameSite=Lax")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class names it so
-        """Log nothing: the last lines are reserved for errors."""
+        """Log nothing, so that the last lines of output are errors."""
 
     def _send_to(self, address: str, cookie: str = "") -> None:
         self.send_response(HTTPStatus.SEE_OTHER)

@@ -1,7 +1,7 @@
 "use strict";
 
-// Opens and closes the dialog that a button names in data-opens or data-closes. A button with data-careful sends
-// the focus into the dialog, keeps it there and gives it back; the dialogs that are barriers do without.
+// Opens and closes the dialog named in a button's data-opens or data-closes. A button with data-careful moves the focus
+// into the dialog, keeps it there and restores it; the dialogs that are barriers do not.
 let opener = null;
 
 function show(veil, careful) {

@@ -49,30 +49,30 @@ class Place(Protocol):
         ...
 
 
-class NoPlace(Exception):
+class NoPullRequest(Exception):
     """There is no pull request, or no token for it; the message says which."""
 
 
 def place_of(variables: Mapping[str, str]) -> Place:
-    """Return the place that the job's variables name; raises ``NoPlace``, and ``InputError`` for a wrong address."""
+    """Return the place named by the job's variables; raises ``NoPullRequest``, and ``InputError`` for a bad address."""
     system = ci_system(variables)
     if system == "github":
         return _github(variables)
     if system == "gitlab":
         return _gitlab(variables)
-    raise NoPlace("this is not a job of GitHub or GitLab")
+    raise NoPullRequest("this is not a job of GitHub or GitLab")
 
 
 def _github(variables: Mapping[str, str]) -> Place:
     number = _pull_request(variables)
     if not number:
-        raise NoPlace("this run is not about a pull request")
+        raise NoPullRequest("this run is not about a pull request")
     repository = variables.get("GITHUB_REPOSITORY", "")
     if not _REPOSITORY.fullmatch(repository):
         raise InputError(f"GITHUB_REPOSITORY {repository!r}: expected owner/name")
     token = token_of(variables, "GITHUB_TOKEN", "GH_TOKEN", file="GITHUB_TOKEN_FILE")
     if not token:
-        raise NoPlace("there is no GITHUB_TOKEN: give the step env: GITHUB_TOKEN: ${{ github.token }}")
+        raise NoPullRequest("there is no GITHUB_TOKEN: give the step env: GITHUB_TOKEN: ${{ github.token }}")
     base = _checked(variables.get("GITHUB_API_URL") or "https://api.github.com", "GITHUB_API_URL")
     headers = {"Authorization": f"Bearer {token}", "X-GitHub-Api-Version": "2022-11-28"}
     return GitHub(Api(base, headers), repository, number)
@@ -81,10 +81,10 @@ def _github(variables: Mapping[str, str]) -> Place:
 def _gitlab(variables: Mapping[str, str]) -> Place:
     number = variables.get("CI_MERGE_REQUEST_IID", "")
     if not number.isdecimal():
-        raise NoPlace("this pipeline is not about a merge request")
+        raise NoPullRequest("this pipeline is not about a merge request")
     token = token_of(variables, "GITLAB_TOKEN", file="GITLAB_TOKEN_FILE")
     if not token:
-        raise NoPlace(
+        raise NoPullRequest(
             "there is no GITLAB_TOKEN: a project access token with the scope api (a job's own may not comment)"
         )
     base = _checked(variables.get("CI_API_V4_URL", ""), "CI_API_V4_URL")

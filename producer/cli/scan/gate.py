@@ -15,7 +15,8 @@ from producer.contract.states import split_state
 from producer.contract.waiver import Waiver
 from producer.reports.decisions import counted_reviews, decided
 from producer.reports.marks import Marks
-from producer.reports.page import Page, Summary
+from producer.reports.page import Page
+from producer.reports.summary import Summary
 
 if TYPE_CHECKING:
     from producer.contract import Changes, Node, ScanResult

@@ -39,9 +39,10 @@ from producer.reports.category import category_of, states_of_all
 from producer.reports.doubts import counts_text
 from producer.reports.formats import ReportContext
 from producer.reports.jsonl import line_of
-from producer.reports.page import Page, Summary, fails, page_of
+from producer.reports.page import Page, fails, page_of
 from producer.reports.plain_text import counted
 from producer.reports.remarks import remarks
+from producer.reports.summary import Summary
 
 if TYPE_CHECKING:
     from producer.cli.scan.app import Application

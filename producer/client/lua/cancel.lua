@@ -1,10 +1,11 @@
 #!lua flags=allow-oom
--- queued | scheduled → cancelled at once; running → marked, and cancelled by its worker; final → unchanged. An assessment
--- is marked and due at once wherever it waits: its end is written into a scan's result, which its worker does.
--- The stream entry of a queued job goes, so that it fills no backlog; one that a worker has claimed is dropped by its start.
+-- queued | scheduled → cancelled at once; running → marked, and cancelled by its worker; final → unchanged. A waiting
+-- assessment is marked and due at once: its worker must write its end into the scan's result. A queued job's stream
+-- entry is deleted, so that it does not fill the backlog; a claimed one is dropped by its start.
 -- KEYS  1 scheduled zset of its lane  2 lane stream  3 waiting zset  4… as in _end.lua
 -- ARGV  1 job id  2… as in _end.lua  8 lane  9 group
--- Returns the state after: 'cancelled' | 'running' | 'succeeded' | 'dead' | 'unknown' | 'moved' (its batch or lane is another)
+-- Returns the state after: 'cancelled' | 'running' | 'succeeded' | 'dead' | 'unknown' | 'moved' (its batch or lane has
+--       changed)
 --@include _common.lua
 --@include _events.lua
 --@include _payload.lua

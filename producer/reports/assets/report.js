@@ -1,6 +1,6 @@
 "use strict";
 
-// Search and filters of the report. Everything is also there without the script: <details> does not need it.
+// Search and filters of the report. All content is available without the script: <details> does not need it.
 (() => {
   const byId = (id) => document.getElementById(id);
   const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
@@ -156,7 +156,7 @@
     byId("expand").textContent = isOpen ? "Close all" : "Open all";
   }
 
-  // A rule of the table: shows only its findings, on opened pages.
+  // Clicking a rule in the table shows only its findings, on opened pages.
   function showRule(event) {
     reset();
     search.value = `rule:${event.currentTarget.dataset.rule}`;
@@ -167,7 +167,7 @@
     }
   }
 
-  // A component: shows only its pages.
+  // Clicking a component shows only its pages.
   function showPages(event) {
     reset();
     search.value = `component:${event.currentTarget.dataset.component}`;

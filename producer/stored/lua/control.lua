@@ -1,9 +1,10 @@
 #!lua
--- Pauses something, drains a worker or limits a host, or lifts that. Safe to call twice: what is paused twice and resumed once is resumed.
+-- Pauses something, drains a worker or limits a host, or lifts that. Safe to call twice: something paused twice is
+-- resumed by one call.
 -- KEYS  1 hash of what is paused  2 events stream  3 zset of the jobs that wait for it  4 and 5 the scheduled zsets
--- ARGV  1 field  2 JSON to keep, or '' to lift it  3 event JSON  4 channel  5 how many jobs are woken in one call
---       6 '1' = what is there is replaced
--- Returns {'1' if this call changed it, how many jobs may still wait to be woken}
+-- ARGV  1 field  2 JSON to keep, or '' to lift it  3 event JSON  4 channel  5 max jobs woken by one call
+--       6 '1' = replace an existing value
+-- Returns {'1' if this call changed it, number of jobs that may still wait to be woken}
 --@include _common.lua
 --@include _events.lua
 
@@ -22,7 +23,7 @@ else
   local popped = redis.call('ZPOPMIN', parked, ARGV[5])
   for i = 1, #popped, 2 do
     for s = 4, 5 do
-      -- Scheduled for another time, it has run since, and waits for something else.
+      -- If its time differs, the job has run since and waits for something else.
       local due = redis.call('ZSCORE', KEYS[s], popped[i])
       if due and tonumber(due) == tonumber(popped[i + 1]) then redis.call('ZADD', KEYS[s], 'LT', ms(now), popped[i]) end
     end

@@ -1,7 +1,8 @@
 #!lua
--- A schedule of an earlier release → the same without the names and passwords in its addresses, if it is still what was read.
+-- A schedule of an earlier release → the same without names and passwords in its addresses, unless it has changed since
+-- it was read.
 -- KEYS  1 schedules hash
--- ARGV  1 name  2 as it was read  3 as it shall be
+-- ARGV  1 name  2 the text that was read  3 the new text
 --@include _common.lua
 
 check_type(KEYS[1], 'hash')

@@ -1,8 +1,9 @@
 #!lua
--- dead → queued, attempts at zero; the dead-letter entry goes. The fence is kept, so an old delivery stays refused.
--- The replayed job belongs to no batch: its batch has counted it already. Secrets are not replayed; that there were some is.
+-- dead → queued, attempts at zero; the dead letter is deleted. The fence is kept, so that an old delivery stays
+-- refused. The replayed job belongs to no batch: its batch has counted it already. Secrets are not replayed, but the
+-- fact that there were some is.
 -- KEYS  1 dead stream  2 job hash  3 lane stream  4 result string
--- ARGV  1 entry id on the dead stream  2 job id  3 lane  4 nonce: a repetition of this very call is told 'queued', too
+-- ARGV  1 entry id on the dead stream  2 job id  3 lane  4 nonce: a repetition of this call also returns 'queued'
 -- Returns 'queued' | 'gone' (no such entry) | 'busy' (the job of that id is not dead)
 --@include _common.lua
 

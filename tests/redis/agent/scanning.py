@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from itertools import chain
 from typing import Any, cast
 
@@ -23,7 +23,7 @@ from worker.memory.checkpoints import ScanSaver, SharedSaver
 from worker.memory.history.history import History
 from worker.models.builtin.models import BuiltinChat, BuiltinEmbedder
 from worker.models.protocols import ChatModel, ChatReply, EmbedReply, Message, Tool
-from worker.queue.barrier_writes import BarrierWrite, NewsWrite, PageWrite, TallyWrite, WindowWrite
+from worker.queue.barrier_writes import NewsWrite, PageWrite, TallyWrite, WindowWrite
 from worker.queue.outcome import (
     Commit,
     CounterWrite,
@@ -82,17 +82,18 @@ async def apply(redis: Redis, commit: Commit) -> None:
     counted: list[Write] = []
     for write in commit.writes:
         match write:
-            case HashWrite(key, fields):
+            case HashWrite(key, fields, _, counter):
                 await redis.execute_command("HSET", key, *chain.from_iterable(fields.items()))
-            case CounterWrite(key, field, by):
-                await redis.execute_command("HINCRBY", key, field, by)
+                await _increase(redis, key, {counter: 1} if counter else {})
+            case CounterWrite(key, sums):
+                await _increase(redis, key, sums)
             case ExpiryWrite(key, ttl_s):
                 await redis.expire(key, ttl_s)
             case EventWrite(key, line):
                 await redis.xadd(key, {"event": line})
             case PublishWrite(key, line):
                 await redis.publish(key, line)
-            case PageWrite() | BarrierWrite() | TallyWrite() | NewsWrite() | WindowWrite():
+            case PageWrite() | TallyWrite() | NewsWrite() | WindowWrite():
                 counted.append(write)
             case EntryWrite() | JobWrite() | ReplaceWrite() | FieldNeeded():
                 raise AssertionError
@@ -101,6 +102,11 @@ async def apply(redis: Redis, commit: Commit) -> None:
         async with open_stream(redis, keys) as stream:
             delivery = await started(redis, keys, "counted")
             assert await stream.finish(delivery, commit=Commit(commit.result, tuple(counted))) == "committed"
+
+
+async def _increase(redis: Redis, key: str, sums: Mapping[str, int]) -> None:
+    for field, by in sums.items():
+        await redis.execute_command("HINCRBY", key, field, by)
 
 
 async def hash_of(redis: Redis, key: str) -> dict[str, str]:

@@ -100,7 +100,7 @@ async def test_a_long_call_keeps_its_lease_and_a_cancelled_one_ends_it_at_once(r
     assert await redis.exists(*map(keys.explanation, digests)) == 0
 
 
-async def test_who_waits_too_long_for_another_job_looks_again_later(
+async def test_a_waiter_that_waits_too_long_for_another_job_polls_later(
     shared: SharedAnswers[Explanation], redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(shared_answers, "WAIT_S", 0.1)

@@ -84,14 +84,14 @@ async def test_the_handler_commits_the_answer_and_tells_no_words_in_the_event(sh
 @pytest.mark.parametrize(
     "payload", [{}, {"question": ""}, {"question": "  "}, {"question": 7}, {"question": "a", "site": "not a host"}]
 )
-async def test_a_payload_that_is_no_question_is_an_invalid_job(desk: Desk, payload: JsonObject):
+async def test_a_payload_other_than_a_question_is_an_invalid_job(desk: Desk, payload: JsonObject):
     jobs = QueryJobs(await desk.graph())
 
     with pytest.raises(InvalidJob, match=r"question|site"):
         await jobs.run({"job_id": "q1"}, payload)
 
 
-async def test_each_step_is_told_as_it_begins(shop: Desk):
+async def test_each_step_is_reported_as_it_begins(shop: Desk):
     steps: list[str] = []
     graph = await shop.graph()
 

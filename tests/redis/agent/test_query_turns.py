@@ -127,7 +127,7 @@ async def test_a_turn_that_was_given_up_is_not_part_of_the_conversation(shop: De
     assert [one.content for one in chat.asked[0][1:]] == [WORST]
 
 
-async def test_a_turn_that_was_given_up_and_is_spoken_anew_in_another_order_does_once_what_lasts(shop: Desk):
+async def test_an_abandoned_turn_repeated_in_another_order_applies_its_side_effects_once(shop: Desk):
     question = f"Remember red buttons, and scan {SHOP}/new"
     remember, scan = call("remember", words="red buttons"), call("request_scan", url=f"{SHOP}/new")
     await killed(shop, question, StoppedChat(call("search_scans"), remember, scan), thread_id="a")
@@ -146,7 +146,7 @@ async def test_an_id_used_again_for_another_question_is_another_turn(shop: Desk)
     assert (first.answer, second.answer) == (f"{NO_SCAN_SAYS}One.", f"{NO_SCAN_SAYS}Two.")
 
 
-async def test_a_question_asked_again_under_its_old_id_is_answered_anew_and_stands_there_once(shop: Desk):
+async def test_a_question_resubmitted_under_its_id_is_answered_again_and_appears_once(shop: Desk):
     await shop.ask(ScriptedChat("Before."), WORST, job="weekly", submitted_ms=1, thread_id="a", use_cache=False)
     asked: dict[str, Any] = {"job": "weekly", "submitted_ms": 700_000_000, "thread_id": "a", "use_cache": False}
 
@@ -159,7 +159,7 @@ async def test_a_question_asked_again_under_its_old_id_is_answered_anew_and_stan
     assert [one.content for one in talk.asked[0][1:]] == [WORST, f"{NO_SCAN_SAYS}Now.", "And?"]
 
 
-async def test_a_model_that_is_away_is_raised_on_and_the_turn_goes_on_at_the_next_attempt(shop: Desk):
+async def test_an_unreachable_model_raises_and_the_turn_continues_at_the_next_attempt(shop: Desk):
     with pytest.raises(ModelUnreachable):
         await shop.ask(ScriptedChat(call("search_scans"), ModelUnreachable("no host answers")), WORST, thread_id="a")
     chat = ScriptedChat("The cart [scan cart-1].")
@@ -170,7 +170,7 @@ async def test_a_model_that_is_away_is_raised_on_and_the_turn_goes_on_at_the_nex
     assert len(chat.told) == 1
 
 
-async def test_one_query_at_a_time_speaks_in_a_thread_and_others_speak_elsewhere(shop: Desk):
+async def test_one_query_at_a_time_runs_in_a_thread_and_others_run_elsewhere(shop: Desk):
     stopped = StoppedChat(call("search_scans"))
     running = asyncio.create_task(shop.ask(stopped, WORST, job="q1", thread_id="a"))
     await asyncio.wait_for(stopped.stopped.wait(), 20)

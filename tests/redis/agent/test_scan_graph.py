@@ -174,7 +174,7 @@ async def test_html_without_an_address_is_scanned_and_counted_for_all_sites_alon
 
 
 @pytest.mark.parametrize("payload", [{"url": "file:///etc/passwd"}, {"url": HOME, "html": "x"}, {"url": 7}])
-async def test_a_payload_that_is_no_scan_request_is_an_invalid_job(keys: Keys, history: History, payload: JsonObject):
+async def test_a_payload_other_than_a_scan_request_is_an_invalid_job(keys: Keys, history: History, payload: JsonObject):
     with pytest.raises(InvalidJob, match="not a scan request"):
         await run(keys, graph(FixedEngine([BARRIERS]), history, keys), "job-1", **payload)
 
@@ -184,7 +184,7 @@ async def test_a_failing_browser_is_raised_on(keys: Keys, history: History):
         await run(keys, graph(FixedEngine([ScanFailed("crashed")]), history, keys), "job-1")
 
 
-async def test_each_step_is_told_as_it_begins(keys: Keys, history: History):
+async def test_each_step_is_reported_as_it_begins(keys: Keys, history: History):
     steps: list[str] = []
     scans = jobs(keys, graph(FixedEngine([BARRIERS]), history, keys))
 

@@ -279,7 +279,7 @@ async def test_a_tool_that_fails_is_an_answer_and_a_note_and_no_error(desk: Desk
         ("request_scan", {"url": 7}, "url"),
     ],
 )
-async def test_wrong_arguments_are_told_to_the_model(desk: Desk, name: str, arguments: JsonObject, said: str):
+async def test_invalid_arguments_are_reported_to_the_model(desk: Desk, name: str, arguments: JsonObject, said: str):
     answer = await run(desk, name, **arguments)
 
     assert answer.failed

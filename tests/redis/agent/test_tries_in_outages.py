@@ -151,7 +151,7 @@ def test_what_is_put_off_by_thousands_looks_in_turn():
     assert pauses[-1] == pytest.approx(assess_job.PAUSE_S + 999 * assess_job.GAP_S)
 
 
-async def test_in_an_outage_one_waiting_assessment_looks_for_the_others_of_its_worker(
+async def test_in_an_outage_one_waiting_assessment_polls_for_its_workers_others(
     redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ):
     chat = Outage()

@@ -221,7 +221,7 @@ def test_a_redis_that_holds_anything_is_refused_and_left_alone(
         (None, "sha256: Input should be a valid string"),
     ],
 )
-def test_a_manifest_that_is_none_is_said_on_one_line(
+def test_an_invalid_manifest_is_reported_in_one_line(
     filled: EmbeddedRedis, tmp_path: Path, text: str | None, said: str
 ) -> None:
     run(filled, "backup", str(tmp_path / "b"))
@@ -285,7 +285,7 @@ def test_a_backup_of_a_newer_redis_is_refused(filled: EmbeddedRedis, redis_serve
     assert "the backup is of Redis 99.1.0" in refused.stderr
 
 
-def test_a_snapshot_that_ends_redis_is_told_and_its_data_folder_stays_empty(
+def test_a_snapshot_that_crashes_redis_is_reported_and_its_data_folder_stays_empty(
     filled: EmbeddedRedis, redis_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(restore, "AWAY_S", 1.0)

@@ -112,7 +112,7 @@ async def test_a_model_may_ask_for_a_tool_and_go_on_with_its_answer(open_worker:
     ],
     ids=lambda value: f"{value.name}-{value.status}" if isinstance(value, CloudFault) else "",
 )
-async def test_a_call_that_goes_wrong_is_told_counted_and_shows_no_key(
+async def test_a_failed_call_is_reported_counted_and_shows_no_key(
     open_worker: OpenModels,
     cloud: OpenAIServer,
     redis: Redis,

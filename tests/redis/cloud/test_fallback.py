@@ -123,7 +123,7 @@ async def test_a_wrong_answer_or_an_overloaded_ollama_stays_local(open_worker: O
     assert cloud.calls == []
 
 
-async def test_when_both_fail_both_are_told(open_worker: OpenModels, cloud: OpenAIServer):
+async def test_if_both_fail_both_are_reported(open_worker: OpenModels, cloud: OpenAIServer):
     cloud.faults.append(CloudFault("status", 401))
     models = await open_worker()
 

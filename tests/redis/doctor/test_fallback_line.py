@@ -21,7 +21,7 @@ async def told(**settings: Any) -> tuple[Level, str]:
     return line.level, f"{line.text} → {line.todo}"
 
 
-async def test_a_model_that_is_there_is_well_and_its_share_is_told():
+async def test_an_available_model_is_ok_and_its_share_is_shown():
     with OpenAIServer() as cloud:
         level, text = await told(fallback_base_url=cloud.url, fallback_share=0.25)
 

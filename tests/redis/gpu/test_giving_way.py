@@ -49,7 +49,7 @@ async def test_a_question_does_not_wait_for_a_batch_call_which_is_closed_and_mad
     assert again.usage.output_tokens > reply.usage.output_tokens  # those of the call that was ended, too
 
 
-async def test_a_batch_call_that_gave_way_for_long_is_made_to_its_end(
+async def test_a_batch_call_that_yielded_for_long_runs_to_its_end(
     open_with: Open, ollama: OllamaServer, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(slot_calls, "GIVES_WAY_S", 0.0)
@@ -69,7 +69,7 @@ async def test_a_batch_call_that_gave_way_for_long_is_made_to_its_end(
 
 
 @pytest.mark.parametrize(("lane", "gives_way"), [("interactive", True), ("batch", False)])
-async def test_a_question_ends_no_question_and_no_call_that_is_not_to_give_way(
+async def test_a_question_preempts_neither_a_question_nor_a_call_that_may_not_yield(
     open_pool: OpenPool, lane: str, gives_way: bool
 ):
     pool = await open_pool("w1")
@@ -81,7 +81,7 @@ async def test_a_question_ends_no_question_and_no_call_that_is_not_to_give_way(
     await asyncio.wait_for(asking, DEADLINE_S)
 
 
-async def test_the_batch_call_that_began_last_gives_way_and_one_alone(open_pool: OpenPool, redis: Redis, keys: Keys):
+async def test_only_the_batch_call_that_began_last_yields(open_pool: OpenPool, redis: Redis, keys: Keys):
     pool = await open_pool("w1", hosts=parse_hosts("http://gpu1:1#chat=2"))
 
     async def call() -> None:

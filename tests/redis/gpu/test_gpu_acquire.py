@@ -84,7 +84,7 @@ async def test_a_call_goes_only_to_hosts_that_it_named(scripts: PoolScripts):
     assert answer.verdict == "waiting"
 
 
-async def test_a_call_that_asks_anew_keeps_its_place(scripts: PoolScripts, redis: Redis, keys: Keys):
+async def test_a_call_that_asks_again_keeps_its_position(scripts: PoolScripts, redis: Redis, keys: Keys):
     async with listening(redis, keys) as ear:
         await scripts.acquire(ask("holder"))
         early = await scripts.acquire(ask("early"))

@@ -73,7 +73,7 @@ async def test_a_grant_that_nobody_confirms_passes_on(scripts: PoolScripts, redi
         assert await ear.next() == "c"
 
 
-async def test_a_call_that_waits_is_told_so(scripts: PoolScripts):
+async def test_a_waiting_call_is_notified(scripts: PoolScripts):
     await scripts.acquire(ask("a"))
     await scripts.acquire(ask("b"))
 
@@ -155,7 +155,7 @@ async def test_tending_renews_what_is_held_and_what_waits(scripts: PoolScripts, 
     assert await client.zscore(keys.gpu_waiters, "b") > soon
 
 
-async def test_tending_hands_on_the_slot_of_a_dead_holder(scripts: PoolScripts, redis: Redis, keys: Keys):
+async def test_tending_passes_on_a_dead_holders_slot(scripts: PoolScripts, redis: Redis, keys: Keys):
     async with listening(redis, keys) as ear:
         await scripts.acquire(ask("dead", worker="w2"))
         await scripts.acquire(ask("b"))

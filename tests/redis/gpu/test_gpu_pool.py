@@ -232,7 +232,7 @@ async def test_a_wait_that_is_too_long_ends_in_words(open_pool: OpenPool):
         assert len((await view_of(pool)).waiters) == 0
 
 
-async def test_the_wait_is_told(open_pool: OpenPool):
+async def test_the_wait_is_reported(open_pool: OpenPool):
     pool = await open_pool("w1")
     loop = asyncio.get_running_loop()
 

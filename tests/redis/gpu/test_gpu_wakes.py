@@ -22,7 +22,7 @@ RARELY = Timing(renew_s=600.0, lease_s=1800.0, confirm_s=QUICK.confirm_s)
 """No heartbeat tells a waiter its grant."""
 
 
-async def test_a_message_that_is_no_text_does_not_end_the_listening(redis: Redis, keys: Keys):
+async def test_a_message_that_is_not_text_does_not_end_the_listener(redis: Redis, keys: Keys):
     heard: list[str] = []
     listener = WakeListener(redis, keys.gpu_wake("w1"), on_wake=heard.append, on_ready=lambda: None)
     await listener.start()

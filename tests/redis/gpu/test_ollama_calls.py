@@ -19,7 +19,7 @@ from worker.models.job_context import serving
 from worker.models.protocols import Message, Tool
 
 
-async def test_a_question_is_answered_and_what_it_cost_is_told(open_with: Open, ollama: OllamaServer):
+async def test_a_question_is_answered_and_its_cost_is_shown(open_with: Open, ollama: OllamaServer):
     models = await open_with(ollama.url)
 
     reply = await models.chat.chat(ASK)

@@ -58,7 +58,7 @@ from worker.settings import WorkerSettings
     ],
     ids=lambda value: value.name if isinstance(value, Fault) else None,
 )
-async def test_a_chat_call_that_goes_wrong_is_told_and_frees_its_slot(
+async def test_a_failed_chat_call_is_reported_and_frees_its_slot(
     open_with: Open, ollama: OllamaServer, redis: Redis, keys: Keys, fault: Fault, error: type, words: str, tries: int
 ):
     is_slow = fault.name in {"stall", "load"}
@@ -98,7 +98,7 @@ async def test_a_call_that_went_wrong_once_is_made_again(open_with: Open, ollama
     ],
     ids=lambda value: value.name if isinstance(value, Fault) else None,
 )
-async def test_an_embedding_that_goes_wrong_is_told_and_frees_its_slot(
+async def test_a_failed_embedding_is_reported_and_frees_its_slot(
     open_with: Open, ollama: OllamaServer, redis: Redis, keys: Keys, fault: Fault, error: type
 ):
     models = await open_with(ollama.url, embed_timeout_s=0.3 if fault.name == "stall" else 30.0)
@@ -155,7 +155,7 @@ async def test_a_model_that_is_not_pulled_comes_with_what_to_type_and_is_found_l
     assert ollama.calls() == []
 
 
-async def test_a_model_removed_while_the_worker_runs_is_missed_once_told(open_with: Open, ollama: OllamaServer):
+async def test_a_model_removed_while_the_worker_runs_is_reported_missing_once(open_with: Open, ollama: OllamaServer):
     models = await open_with(ollama.url)
     del ollama.models[CHAT.name]
 

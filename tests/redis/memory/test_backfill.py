@@ -55,7 +55,7 @@ async def test_a_failing_model_ends_no_worker(place: Environment):
         await until(partial(place.is_whole, NEW), what="the missing vector")
 
 
-async def test_a_text_that_the_model_refuses_is_set_aside_and_stops_no_other(place: Environment):
+async def test_a_text_that_the_model_refuses_is_marked_and_stops_no_other(place: Environment):
     await place.reindex()
     for name in ("one", "poison", "two"):
         await place.scan(name, Embedded(f"a text of {name}", {}))
@@ -98,7 +98,7 @@ async def test_a_shortened_text_is_marked_by_its_scan_and_through_its_checkpoint
     assert Embedded.parse('["words", {"1": "AAA="}]').notes == {}  # as earlier releases packed it
 
 
-async def test_a_text_on_which_the_model_breaks_is_set_aside_with_the_reason(place: Environment):
+async def test_a_text_that_breaks_the_model_is_marked_with_the_reason(place: Environment):
     await place.reindex()
     for name in ("one", "poison", "two"):
         await place.scan(name, Embedded(f"a text of {name}", {}))
@@ -112,7 +112,7 @@ async def test_a_text_on_which_the_model_breaks_is_set_aside_with_the_reason(pla
     assert await place.is_whole(NEW)
 
 
-async def test_a_model_that_breaks_on_everything_sets_nothing_aside(place: Environment):
+async def test_a_model_that_fails_on_everything_marks_no_text(place: Environment):
     await place.reindex()
     await place.scan("one", Embedded("a text of one", {}))
     place.other.breaks = "a"

@@ -23,17 +23,17 @@ from worker.limits.conversation_hold import Hold
 from worker.memory.checkpoints import FORGET, SCAN_TTL_S, STEP, conversation_saver, scan_saver
 
 
-class Talk(TypedDict):
+class Conversation(TypedDict):
     turns: Annotated[list[str], operator.add]
 
 
-def answer(state: Talk) -> Talk:
+def answer(state: Conversation) -> Conversation:
     return {"turns": [f"answer {len(state['turns'])}"]}
 
 
 def conversation(saver: BaseCheckpointSaver[Any]) -> Any:
     """A graph that answers each turn with its number."""
-    graph = StateGraph(Talk)
+    graph = StateGraph(Conversation)
     graph.add_node("answer", answer)
     graph.add_edge(START, "answer")
     graph.add_edge("answer", END)
@@ -49,7 +49,7 @@ async def keys_of(redis: Redis, keys: Keys) -> list[bytes]:
 
 
 async def test_a_conversation_goes_on_with_another_worker(redis: Redis, keys: Keys):
-    state: Talk = {"turns": []}
+    state: Conversation = {"turns": []}
     for turn in range(3):
         talk = conversation(await conversation_saver(redis, keys, ttl_s=600))
         state = await talk.ainvoke({"turns": [f"question {turn}"]}, thread(keys, "a"), durability="sync")
@@ -57,7 +57,7 @@ async def test_a_conversation_goes_on_with_another_worker(redis: Redis, keys: Ke
     assert state["turns"] == ["question 0", "answer 1", "question 1", "answer 3", "question 2", "answer 5"]
 
 
-async def test_every_key_of_a_conversation_expires_and_reading_it_begins_the_time_anew(redis: Redis, keys: Keys):
+async def test_every_key_of_a_conversation_expires_and_reading_renews_the_ttl(redis: Redis, keys: Keys):
     talk = conversation(await conversation_saver(redis, keys, ttl_s=600))
     await talk.ainvoke({"turns": ["question"]}, thread(keys, "a"), durability="sync")
     written = await keys_of(redis, keys)
@@ -130,7 +130,7 @@ async def test_what_a_woken_worker_writes_to_a_step_that_was_pruned_ends_by_itse
     assert all(0 < ttl <= 600 for ttl in ttls.values()), ttls
 
 
-async def test_a_worker_killed_after_any_write_leaves_no_key_that_lives_for_ever(
+async def test_a_worker_killed_after_any_write_leaves_no_key_without_ttl(
     redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ):
     async def killed(*_: object) -> None:
@@ -206,7 +206,7 @@ async def test_steps_are_deleted_only_under_the_hold(redis: Redis, keys: Keys):
 
 
 @pytest.mark.parametrize("act", ["keep_newest", "step"])
-async def test_who_has_lost_the_conversation_is_told_and_changes_nothing(redis: Redis, keys: Keys, act: str):
+async def test_a_query_that_lost_the_conversation_is_notified_and_changes_nothing(redis: Redis, keys: Keys, act: str):
     saver = await conversation_saver(redis, keys, ttl_s=600)
     talk, of_a = conversation(saver), thread(keys, "a")
     for word in ("first", "second"):
@@ -238,7 +238,7 @@ async def test_a_turn_under_a_hold_leaves_no_key_without_its_ttl(redis: Redis, k
     assert not [key for key in await redis.keys(f"{keys.prefix}*") if b"aside" in key]
 
 
-async def test_conversations_whose_workers_are_killed_within_a_step_leave_one_key_for_ever_not_one_each(
+async def test_conversations_whose_workers_are_killed_within_a_step_leave_one_permanent_key_not_one_each(
     redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ):
     async def killed(*_: object) -> None:

@@ -142,7 +142,7 @@ async def test_sites_are_never_mixed_and_one_can_be_chosen(shop: Shop):
     assert {url for change in one.changes for url in (*change.gained, *change.lost)} == {"https://blog.example/b"}
 
 
-async def test_a_run_a_time_and_a_batch_of_the_release_before_are_sides_too(shop: Shop, redis: Redis, keys: Keys):
+async def test_a_run_a_time_and_a_batch_of_the_previous_release_can_be_compared(shop: Shop, redis: Redis, keys: Keys):
     await shop.scan("/1", component("a"), at=T1)
     await shop.scan("/1", component("b"), at=T2)
     await shop.period("github:7", T2, T2, kind="run")

@@ -65,7 +65,7 @@ def seeded_by_the_release_before(redis_url: str, keys: Keys) -> None:
 
 
 @pytest.mark.usefixtures("seeded_by_the_release_before")
-def test_a_record_of_the_release_before_is_found_by_the_spelling_it_was_submitted_in(history: Call):
+def test_a_record_of_the_previous_release_is_found_by_its_submitted_spelling(history: Call):
     [found] = lines(history("http://h.example/%7Eu/"))
 
     assert found["url"] == "http://h.example/%7Eu/"

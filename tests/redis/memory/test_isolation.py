@@ -168,13 +168,13 @@ async def test_a_scan_makes_the_answers_of_its_own_site_old_and_no_other_s(
 # ------------------------------------------------------------------------------------------ conversations
 
 
-class Talk(TypedDict):
+class Conversation(TypedDict):
     said: str
 
 
 def talk_on(saver: Any) -> Any:
     """A graph that keeps what was said."""
-    graph = StateGraph(Talk)
+    graph = StateGraph(Conversation)
     graph.add_node("hear", lambda state: state)
     graph.add_edge(START, "hear")
     graph.add_edge("hear", END)
@@ -216,7 +216,7 @@ async def test_conversations_share_nothing(redis_url: str, keys: Keys, threads: 
 @EXAMPLES
 @given(threads=several(NAMES))
 @example(threads=["a", "A", "a,b"])
-async def test_who_speaks_in_one_conversation_keeps_no_other_waiting(redis_url: str, keys: Keys, threads: list[str]):
+async def test_a_query_in_one_conversation_delays_no_other(redis_url: str, keys: Keys, threads: list[str]):
     async with Redis.from_url(redis_url, protocol=2) as redis:
         held = Threads(redis, keys)
 

@@ -74,7 +74,7 @@ async def test_an_expired_memory_is_not_found(redis: Redis, keys: Keys, store: M
     assert await store.search(()) == []
 
 
-async def test_a_memory_of_the_release_before_is_found_and_replaced(redis: Redis, keys: Keys, store: Memories):
+async def test_a_memory_of_the_previous_release_is_found_and_replaced(redis: Redis, keys: Keys, store: Memories):
     await store.put(("a",), "k", {"text": "green pear"})
     (key,) = await keys_of_memories(redis, keys)
     await redis.execute_command("HSET", key, "facets", "f" * 40)

@@ -21,7 +21,7 @@ from worker.memory.vectors.reindex import Progress, reindex
 from worker.models.builtin.models import BuiltinEmbedder, hash_text
 
 
-async def test_all_vectors_are_made_anew_and_the_old_ones_go(place: Environment):
+async def test_all_vectors_are_rebuilt_and_the_old_ones_deleted(place: Environment):
     told: list[Progress] = []
 
     done = await place.reindex(tell=told.append)

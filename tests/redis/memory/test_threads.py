@@ -61,7 +61,7 @@ async def for_ever(_: Hold) -> None:
     await asyncio.wait_for(asyncio.Event().wait(), 10)
 
 
-async def test_one_query_speaks_and_the_next_waits_until_it_is_done(redis: Redis, keys: Keys):
+async def test_one_query_runs_and_the_next_waits_until_it_is_done(redis: Redis, keys: Keys):
     first = await hold(redis, keys, "q1", submitted=1)
     second = await hold(redis, keys, "q2", submitted=2)
     await release(redis, keys, "token-q1")
@@ -70,7 +70,7 @@ async def test_one_query_speaks_and_the_next_waits_until_it_is_done(redis: Redis
     assert await hold(redis, keys, "q2", submitted=2) == ""
 
 
-async def test_queries_speak_in_the_order_in_which_they_were_submitted(redis: Redis, keys: Keys):
+async def test_queries_run_in_the_order_of_submission(redis: Redis, keys: Keys):
     await hold(redis, keys, "q1", submitted=1)
     waiting = [await hold(redis, keys, f"q{n}", submitted=n) for n in (4, 3, 2)]
     await release(redis, keys, "token-q1")
@@ -91,7 +91,7 @@ async def test_of_two_submitted_at_once_one_goes_first(redis: Redis, keys: Keys)
     assert await hold(redis, keys, "q1", submitted=5) == ""
 
 
-async def test_a_waiter_that_is_silent_loses_its_turn_and_is_forgotten(redis: Redis, keys: Keys):
+async def test_a_silent_waiter_loses_its_turn_and_is_removed(redis: Redis, keys: Keys):
     await plant(redis, keys, {"w:gone": "1:1000", "w:other": "1:1000"})
 
     assert await hold(redis, keys, "q2", submitted=2) == ""
@@ -107,7 +107,7 @@ async def test_a_later_delivery_of_the_same_job_takes_over_from_the_earlier(redi
     assert await renew(redis, keys, "second") == b"held"
 
 
-async def test_a_lease_that_ran_out_is_anybody_s(redis: Redis, keys: Keys):
+async def test_an_expired_lease_can_be_taken(redis: Redis, keys: Keys):
     await plant(redis, keys, {"token": "dead", "job": "q1", "until_ms": "1000"})
 
     assert await hold(redis, keys, "q2", submitted=9) == ""
@@ -128,7 +128,7 @@ async def test_a_redis_clock_set_back_leaves_a_conversation_to_nobody_for_longer
     assert max(held_until - LEASE_MS, heard) <= await ms_from_now(redis, 0)
 
 
-async def test_nothing_of_a_conversation_s_turns_is_left_for_ever(redis: Redis, keys: Keys):
+async def test_every_key_of_a_conversations_turns_expires(redis: Redis, keys: Keys):
     await hold(redis, keys, "q1")
     await hold(redis, keys, "q2", submitted=2)
     await release(redis, keys, "token-q1")
@@ -250,7 +250,7 @@ async def test_a_cancelled_job_is_cancelled_and_its_conversation_free(redis: Red
     assert await hold(redis, keys, "q2") == ""
 
 
-async def test_of_ten_queries_at_once_one_speaks(redis: Redis, keys: Keys):
+async def test_of_ten_concurrent_queries_one_runs(redis: Redis, keys: Keys):
     spoke: list[str] = []
     refused: list[str] = []
     all_refused = asyncio.Event()

@@ -92,7 +92,7 @@ async def test_one_group_and_one_site_are_compared_alone(redis: Redis, keys: Key
     assert {found.group for found in site.groups} == {"help", "news"}
 
 
-async def test_more_pages_than_may_be_compared_are_told(redis: Redis, keys: Keys, nights: Nights):
+async def test_too_many_pages_to_compare_are_reported(redis: Redis, keys: Keys, nights: Nights):
     history = await recorded_history(redis, keys)
     assert history is not None
 

@@ -311,14 +311,14 @@ async def test_wrong_settings_are_named_and_no_secret_is_shown(
     assert "s3cret" not in str(error.value)
 
 
-async def test_without_receivers_nobody_looks_at_events(redis: Redis, keys: Keys) -> None:
+async def test_without_receivers_events_are_not_read(redis: Redis, keys: Keys) -> None:
     settings = WorkerSettings.from_env({"NOTIFY_SECRET": SECRET})
 
     assert open_sender(settings, redis, keys, refuse_webhook(settings)) is None
     assert SECRET not in repr(settings)
 
 
-async def test_a_fault_of_ours_in_one_notice_ends_neither_the_others_nor_its_own_tries(
+async def test_a_bug_in_one_notice_stops_neither_the_others_nor_its_own_retries(
     redis: Redis, keys: Keys, hook: WebhookStub
 ) -> None:
     class Broken:

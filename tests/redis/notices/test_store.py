@@ -103,7 +103,7 @@ async def test_a_killed_workers_notice_is_sent_by_another_and_its_late_word_coun
     assert (await cast("Any", redis).hget(keys.notices, "sent")) == b"1"
 
 
-async def test_what_is_put_off_is_due_later_and_what_is_given_up_is_kept_with_why(
+async def test_a_postponed_notice_is_due_later_and_an_abandoned_one_is_kept_with_its_reason(
     redis: Redis, keys: Keys, store: NoticeStore
 ) -> None:
     await add(redis, keys, "job.dead", job_id="a")

@@ -304,7 +304,7 @@ async def test_a_pool_says_how_long_its_jobs_may_start(flavour: Flavour, pool: A
     assert (done.worker.jobs_complete, done.worker.jobs_failed) == (0, 1)
 
 
-async def test_the_worker_has_a_time_out_for_all(flavour: Flavour, pool: ArqRedis):
+async def test_the_worker_has_a_default_timeout(flavour: Flavour, pool: ArqRedis):
     job = await enqueued(pool, "waits")
     await burst(flavour, waits, job_timeout=0.1)
 

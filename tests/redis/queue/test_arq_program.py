@@ -41,7 +41,7 @@ async def test_hooks_run_in_arqs_order_at_every_try(flavour: Flavour, pool: ArqR
     assert (worker.worker.jobs_complete, worker.worker.jobs_retried, worker.worker.jobs_failed) == (1, 2, 0)
 
 
-async def test_a_function_has_tries_of_its_own(flavour: Flavour, pool: ArqRedis):
+async def test_a_function_can_have_its_own_tries(flavour: Flavour, pool: ArqRedis):
     async with running(flavour) as worker:
         job = await enqueued(pool, "never_lucky")
 
@@ -66,7 +66,7 @@ async def test_a_bug_is_raised_where_the_result_is_awaited(flavour: Flavour, poo
     assert worker.of(job.job_id)[:3] == [("start",), ("breaks",), ("end",)]
 
 
-async def test_a_function_has_a_time_out_of_its_own(flavour: Flavour, pool: ArqRedis):
+async def test_a_function_can_have_its_own_timeout(flavour: Flavour, pool: ArqRedis):
     async with running(flavour) as worker:
         job = await enqueued(pool, "too_slow")
 

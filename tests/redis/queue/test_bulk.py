@@ -175,8 +175,8 @@ async def test_deliveries_finished_together_are_fenced_each_by_itself(
     await steal(redis, keys, stolen, by="other")
     await redis.hset(keys.site("x"), "generation", "many")  # pyright: ignore[reportGeneralTypeIssues]  # redis-py types it as sync
     await stream.finish(again, commit=None)
-    writes = (HashWrite(keys.scan("s"), {"a": 1}), CounterWrite(keys.site("x"), "generation", 1))
-    told = Commit(FunctionResult(value="late"), writes=(CounterWrite(keys.site("y"), "n", 2),))
+    writes = (HashWrite(keys.scan("s"), {"a": 1}), CounterWrite(keys.site("x"), {"generation": 1}))
+    told = Commit(FunctionResult(value="late"), writes=(CounterWrite(keys.site("y"), {"n": 2}),))
 
     answers = await gathered(
         stream.finish(good, commit=None, value_json='"good"'),

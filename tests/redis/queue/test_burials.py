@@ -13,7 +13,7 @@ from tests.support.queue import BOOM, DEADLINE_S, claim_one, start_one, steal, s
 from worker.queue.stream import JobStream
 
 
-async def test_bury_keeps_the_job_and_its_reason_and_tells_who_waits(
+async def test_bury_keeps_the_job_and_its_reason_and_notifies_waiters(
     client: Client, stream: JobStream, redis: Redis, keys: Keys
 ):
     job_id = await submitted(client, batch="b")

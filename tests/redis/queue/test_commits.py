@@ -107,7 +107,7 @@ async def test_what_has_no_form_in_redis_is_dead_and_says_so(
     assert not await redis.exists(keys.scan("s"))
 
 
-async def test_an_error_that_is_no_text_is_still_told(client: Client, redis_url: str, keys: Keys):
+async def test_an_error_that_is_not_text_is_still_reported(client: Client, redis_url: str, keys: Keys):
     async with running_worker(redis_url, keys, [raises_half_a_pair]):
         job = await client.submit("raises_half_a_pair", {})
         result = await client.wait(job.job_id, timeout_s=WAIT_S)
@@ -131,7 +131,7 @@ async def test_the_next_job_starts_while_a_commit_is_on_its_way(
     assert ends == [JobState.SUCCEEDED] * 2
 
 
-async def test_a_place_is_held_until_the_hook_after_the_commit_has_run(
+async def test_a_slot_is_held_until_the_hook_after_the_commit_has_run(
     held_commits: asyncio.Event, client: Client, redis_url: str, keys: Keys
 ):
     at_once: list[int] = []

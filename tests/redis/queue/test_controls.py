@@ -244,9 +244,7 @@ async def test_the_drain_of_a_killed_worker_ends_with_the_worker(client: Client,
 async def test_limits_of_a_host_stand_in_for_the_gates_from_its_next_scan_on(redis: Redis, keys: Keys, call: Call):
     gate = HostGate(redis, keys, slots=9, gap_ms=0, patience_s=0)
     async with gate.slot("shop.example"), gate.slot("shop.example"):
-        limited = await asyncio.to_thread(
-            call, "limits", "set", "Shop.example:8443", "--places", "2", "--gap", "600000"
-        )
+        limited = await asyncio.to_thread(call, "limits", "set", "Shop.example:8443", "--slots", "2", "--gap", "600000")
         with pytest.raises(HostBusy) as busy:
             async with gate.slot("shop.example"):
                 pass
@@ -295,7 +293,7 @@ async def test_limits_written_by_hand_that_are_none_change_nothing(redis: Redis,
 @pytest.mark.parametrize(
     ("wanted", "why"),
     [
-        (HostLimits(), "use --places N, --gap MS or both"),
+        (HostLimits(), "use --slots N, --gap MS or both"),
         (HostLimits(places=0), "sightline pause host shop.example"),
         (HostLimits(places=101), "expected 1 to 100"),
         (HostLimits(gap_ms=-1), "expected 0 to 600,000 ms"),
@@ -327,7 +325,7 @@ async def test_a_control_written_by_hand_is_shown_and_holds(client: Client, redi
 @pytest.mark.parametrize(
     ("kind", "name", "why"), [("lane", "fast", "expected one of interactive, batch"), ("host", "a b", "is not a host")]
 )
-def test_what_cannot_be_paused_is_refused(kind: str, name: str, why: str):
+def test_an_invalid_pause_is_refused(kind: str, name: str, why: str):
     with pytest.raises(InputError, match=why):
         control_of(kind, name)
 

@@ -22,8 +22,9 @@ async def test_finish_commits_everything_in_one_step(client: Client, stream: Job
     await client.seal_batch("b")
     delivery = await start_one(stream)
     writes = (
-        HashWrite(keys.scan("s1"), {"title": "Shop", "vector": b"\x00\x01"}),
-        CounterWrite(keys.site("example.org"), "generation", 1),
+        HashWrite(keys.scan("s1"), {"title": "Shop", "vector": b"\x00\x01"}, counter="times_seen"),
+        HashWrite(keys.scan("s1"), {"title": "Shop"}, counter="times_seen"),
+        CounterWrite(keys.site("example.org"), {"generation": 1, "scans": 2}),
         HashWrite(keys.shot("s1"), {"page": b"\xff\xd8\xff"}),
         ExpiryWrite(keys.shot("s1"), 60),
     )
@@ -37,7 +38,8 @@ async def test_finish_commits_everything_in_one_step(client: Client, stream: Job
     assert standing == "committed"
     assert (result["job_id"], result["state"], result["value"]) == (job_id, "succeeded", 7)
     assert await redis.hget(keys.scan("s1"), "vector") == b"\x00\x01"  # pyright: ignore[reportGeneralTypeIssues]  # redis-py types it as sync
-    assert await redis.hget(keys.site("example.org"), "generation") == b"1"  # pyright: ignore[reportGeneralTypeIssues]  # the same
+    assert await redis.hget(keys.scan("s1"), "times_seen") == b"2"  # pyright: ignore[reportGeneralTypeIssues]  # the same
+    assert await redis.hgetall(keys.site("example.org")) == {b"generation": b"1", b"scans": b"2"}  # pyright: ignore[reportGeneralTypeIssues]  # the same
     assert await client.shots("s1") == {"page": b"\xff\xd8\xff"}
     assert 0 < await redis.ttl(keys.shot("s1")) <= 60
     assert await redis.xlen(keys.lane("batch")) == 0
@@ -131,7 +133,7 @@ async def test_finish_writes_nothing_where_a_key_has_the_wrong_type(
         await redis.set(keys.scan("s1"), "in the way")
     else:
         await redis.hset(keys.site("x"), "generation", "many")  # pyright: ignore[reportGeneralTypeIssues]  # redis-py types it as sync
-    writes = (HashWrite(keys.scan("s1"), {"a": 1}), CounterWrite(keys.site("x"), "generation", 1))
+    writes = (HashWrite(keys.scan("s1"), {"a": 1}), CounterWrite(keys.site("x"), {"generation": 1}))
 
     with pytest.raises(ResponseError, match="WRONGKEY"):
         await stream.finish(delivery, commit=Commit(FunctionResult(), writes=writes))

@@ -38,7 +38,7 @@ async def test_a_rejected_entry_leaves_the_job_it_names_and_its_result_alone(
     assert row[b"id"].decode() == rejected["job_id"] == f"batch-{entry_id.decode()}"
 
 
-async def test_who_waits_for_a_job_is_not_woken_by_garbage_of_its_name(
+async def test_a_waiter_is_not_woken_by_garbage_with_its_jobs_name(
     client: Client, redis_url: str, keys: Keys, redis: Redis
 ):
     job = await client.submit("add", {"a": 7}, defer_s=0.5)

@@ -93,7 +93,7 @@ async def test_what_was_started_by_a_read_is_committed_as_any_other(
     assert await pending(redis, keys) == 0
 
 
-async def test_it_comes_home_when_told(lane: ReadLane):
+async def test_it_is_released_on_request(lane: ReadLane):
     read = await lane.reading()
     await lane.reader.unblock()
 

@@ -73,7 +73,7 @@ async def test_no_end_is_half_committed_where_the_lane_of_a_further_job_takes_no
     await exhaust(redis, keys.lane(Lane.ASSESS))
     entry = EntryWrite(keys.lane(Lane.ASSESS), "further", "assess")
     commit = Commit(
-        FunctionResult(), (CounterWrite(keys.site("x"), "commits", 1), entry, JobWrite(keys.job("further"), {}))
+        FunctionResult(), (CounterWrite(keys.site("x"), {"commits": 1}), entry, JobWrite(keys.job("further"), {}))
     )
 
     with pytest.raises(ResponseError, match="assess is at its last possible id"):

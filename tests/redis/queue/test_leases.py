@@ -80,7 +80,7 @@ async def test_a_released_lease_is_not_renewed(
     assert await idle_ms(redis, keys) >= before_ms
 
 
-async def test_a_stolen_lease_is_told_as_lost(
+async def test_a_stolen_lease_is_reported_as_lost(
     client: Client, stream: JobStream, redis: Redis, keys: Keys, keeper: LeaseKeeper, told: dict[str, list[str]]
 ):
     job = await client.submit("add", {})
@@ -107,7 +107,7 @@ async def test_a_restarted_delivery_of_the_same_consumer_makes_the_old_one_lost(
     await until(lambda: told["lost"], what="the loss")
 
 
-async def test_a_cancellation_is_told(
+async def test_a_cancellation_is_reported(
     client: Client, stream: JobStream, keeper: LeaseKeeper, told: dict[str, list[str]]
 ):
     job = await client.submit("add", {})

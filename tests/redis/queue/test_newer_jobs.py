@@ -26,7 +26,7 @@ def short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executor, "NEWER_PAUSE_S", 0.1)
 
 
-async def test_an_old_worker_hands_newer_jobs_back_until_a_newer_worker_does_them(
+async def test_an_old_worker_requeues_newer_jobs_until_a_newer_worker_takes_them(
     client: Client, redis: Redis, redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ):
     job = await client.submit("add", {"a": 7})

@@ -40,7 +40,7 @@ async def test_replies_come_in_order_and_errors_are_told_as_errors(redis: Redis)
     assert isinstance(replies[1], ResponseError)
 
 
-async def test_what_a_lost_connection_did_not_answer_is_told_once(redis: Redis):
+async def test_calls_on_a_lost_connection_are_answered_once(redis: Redis):
     connection, replies = await opened(redis), list[Any]()
     connection.send(packed("CLIENT", "ID"), [replies.append])
     await until(lambda: replies, what="the connection's id")

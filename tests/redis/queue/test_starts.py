@@ -15,7 +15,7 @@ from worker.queue.delivery import Delivery, Entry, NotStarted
 from worker.queue.stream import JobStream
 
 
-async def test_claim_takes_interactive_first_and_batch_with_the_places_left(client: Client, stream: JobStream):
+async def test_claim_takes_interactive_first_and_batch_with_the_remaining_slots(client: Client, stream: JobStream):
     batch = [await submitted(client) for _ in range(3)]
     interactive = [await submitted(client, lane="interactive") for _ in range(2)]
 
@@ -35,7 +35,7 @@ async def test_claim_gives_batch_its_turns_before_interactive(client: Client, st
     assert entries[1].job_id == batch[0]
 
 
-async def test_claim_leaves_batch_alone_where_it_has_no_place(client: Client, stream: JobStream):
+async def test_claim_takes_no_batch_entry_without_a_batch_slot(client: Client, stream: JobStream):
     await submitted(client)
 
     assert await stream.claim(slots=1, for_batch=0, turns=0) == []
@@ -163,7 +163,7 @@ async def test_a_repeated_start_after_another_worker_s_counts(
     assert second.attempt == 2
 
 
-async def test_start_tells_of_a_cancellation_that_came_while_nobody_ran_the_job(client: Client, stream: JobStream):
+async def test_start_reports_a_cancellation_from_before_the_run(client: Client, stream: JobStream):
     job_id = await submitted(client)
     first = await start_one(stream)
     await client.cancel(job_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -58,6 +59,23 @@ async def test_a_result_that_has_expired_is_an_error_of_its_own(client: Client, 
     assert (results[ids[0]].kind, results[ids[0]].state) == ("double", JobState.CANCELLED)
 
 
+async def test_a_job_whose_end_a_failover_lost_after_its_event_is_awaited_again(
+    client: Client, redis_url: str, keys: Keys, redis: Redis
+) -> None:
+    job_id = (await client.submit("double", {"n": 4})).job_id
+    waiting = asyncio.create_task(client.wait(job_id, timeout_s=WAIT_S))
+    lost = json.dumps({"v": 1, "event": "job.succeeded", "job_id": job_id})
+    for _ in range(3):  # the first one may come before the client reads
+        await redis.xadd(keys.events, {"event": lost})
+        await asyncio.sleep(0.1)
+
+    async with running_worker(redis_url, keys, [double]):
+        result = await waiting
+
+    assert isinstance(result, FunctionResult)
+    assert result.value == 8
+
+
 async def test_what_has_ended_is_yielded_before_the_time_is_up(client: Client) -> None:
     ids = [job.job_id async for job in client.submit_many("double", ({"n": n} for n in range(3)))]
     await client.cancel(ids[1])
@@ -106,7 +124,7 @@ def checks_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("checks_often")
-async def test_an_end_that_no_event_tells_is_noticed_all_the_same(client: Client, redis: Redis, keys: Keys) -> None:
+async def test_an_end_without_an_event_is_still_noticed(client: Client, redis: Redis, keys: Keys) -> None:
     job = await client.submit("double", {"n": 1})
     waiting = asyncio.create_task(client.wait(job.job_id, timeout_s=WAIT_S))
     await until(lambda: job.job_id in client._waiters._waiting, what="a client that waits")
@@ -117,7 +135,7 @@ async def test_an_end_that_no_event_tells_is_noticed_all_the_same(client: Client
 
 
 @pytest.mark.usefixtures("checks_often")
-async def test_who_waits_for_a_job_that_redis_has_lost_is_told_and_nobody_else(
+async def test_a_waiter_for_a_job_that_redis_has_lost_is_notified_and_no_other(
     client: Client, redis: Redis, keys: Keys
 ) -> None:
     lost, kept = [(await client.submit("double", {"n": n})).job_id for n in range(2)]

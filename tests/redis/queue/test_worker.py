@@ -71,7 +71,7 @@ async def test_a_job_that_always_retries_is_dead_after_its_tries(client: Client,
     assert "attempt 2 of 2" in result.error.message
 
 
-async def test_a_bug_is_dead_at_once_and_tells_its_reason(client: Client, redis_url: str, keys: Keys, redis: Redis):
+async def test_a_bug_is_dead_lettered_at_once_with_its_reason(client: Client, redis_url: str, keys: Keys, redis: Redis):
     async with running_worker(redis_url, keys, [breaks]):
         job = await client.submit("breaks", {})
         result = await client.wait(job.job_id, timeout_s=WAIT_S)
@@ -92,7 +92,7 @@ async def test_a_lost_connection_inside_a_job_is_tried_again(client: Client, red
     assert result.value == "ok"
 
 
-async def test_a_question_starts_at_once_while_every_batch_place_is_taken(client: Client, redis_url: str, keys: Keys):
+async def test_a_question_starts_at_once_while_every_batch_slot_is_in_use(client: Client, redis_url: str, keys: Keys):
     ctx = {"running": asyncio.Event()}
     async with running_worker(redis_url, keys, [forever, add], ctx=ctx, max_jobs=3, lease_s=10) as worker:
         for _ in range(5):  # none of them ever ends

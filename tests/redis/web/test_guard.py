@@ -75,6 +75,21 @@ def test_a_host_that_others_reach_is_refused_without_a_sign_in(host: str) -> Non
     assert WebSettings(host=host, auth="passwords").checked().host == host
 
 
+async def test_a_browser_gets_a_refusal_as_a_page_and_a_program_as_a_line(client: Client, signed: Browser) -> None:
+    html = {"Accept": "text/html,*/*"}
+
+    page = await browser(app_over(client)).http.post("/scan", headers=html)
+    line = await browser(app_over(client)).http.post("/scan")
+    nobody = await signed.http.post("/scan", headers=html)
+    foreign = await browser(app_over(client), host="http://evil.example").get("/", headers=html)
+
+    assert (page.status_code, "<title>Not allowed · Sightline</title>" in page.text) == (403, True)
+    assert "token is missing" in page.text
+    assert (line.status_code, line.text.startswith("the form's token is missing")) == (403, True)
+    assert (nobody.status_code, client.keys.environment in nobody.text) == (401, False)
+    assert (foreign.status_code, foreign.headers["content-type"][:10]) == (421, "text/plain")
+
+
 async def test_a_form_needs_the_token_of_its_own_session(client: Client) -> None:
     one, other = browser(app_over(client)), browser(app_over(client))
     foreign = await other.token()

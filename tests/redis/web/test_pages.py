@@ -143,7 +143,7 @@ async def test_what_is_submitted_is_a_batch_with_its_options(client: Client) -> 
     assert "of 2 jobs" in (await some.get("/batches/web")).text
 
 
-async def test_a_line_that_is_no_address_submits_nothing(client: Client) -> None:
+async def test_an_invalid_address_line_submits_nothing(client: Client) -> None:
     answer = await browser(app_over(client)).send("/scan", urls="https://a.example/\nnonsense", batch="web")
 
     assert answer.status_code == 400
@@ -197,6 +197,21 @@ async def test_a_report_that_cannot_be_made_says_why_and_lets_the_next_begin(
 
     assert {answer.status_code for answer in answers} == {503}
     assert "which are no longer kept" in answers[2].text
+
+
+async def test_the_queue_says_how_each_of_the_newest_batches_ended(client: Client, redis: Redis, keys: Keys) -> None:
+    some = browser(app_over(client))
+    await some.send("/scan", urls="https://a.example/", batch="now")
+    done = {"total": 3, "done": 3, "sealed": 1, "dead": 1, "pages_scanned": 2, "finished_ms": 1_795_000_000_000}
+    await redis.hset(keys.batch("then"), mapping=done)  # pyright: ignore[reportGeneralTypeIssues, reportUnknownMemberType]
+    await redis.zadd(keys.batches, {"then": 1})
+
+    shown = (await some.get("/queue")).text
+
+    assert (await some.json("/queue"))["batches"][0]["batch_id"] == "now"
+    assert "0 of 1 job" in shown
+    assert "3 of 3 jobs" in shown
+    assert "ended 18 Nov 2026" in shown
 
 
 async def test_a_report_waits_for_others_and_is_refused_before_redis_is_blamed(

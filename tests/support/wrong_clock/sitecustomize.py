@@ -1,8 +1,8 @@
-"""Gives the Python process that finds it on its path a wall clock that can be set: PYTHONPATH names this folder.
+"""Makes the wall clock of a Python process adjustable: put this folder on its PYTHONPATH.
 
 The file named by WRONG_CLOCK contains the clock's error in seconds; it may change at any time. ``time.time``,
-``time.time_ns`` and ``datetime.now`` are what Python programs read it by. The monotonic clock stays right, as it does
-when an administrator or NTP sets a clock.
+``time.time_ns`` and ``datetime.now`` are what Python programs read it by. The monotonic clock is unaffected, as when an
+administrator or NTP sets a clock.
 """
 
 from __future__ import annotations

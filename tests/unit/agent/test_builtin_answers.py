@@ -195,7 +195,7 @@ def test_the_worst_page_is_named_with_its_numbers_and_its_scan():
     assert "Then come \u201cHome\u201d (https://shop.example/home) with 1 [scan home]" in said
 
 
-def test_a_follow_up_speaks_of_the_page_named_before():
+def test_a_follow_up_refers_to_the_page_named_before():
     before = "The worst barriers are on Cart [scan cart]. Then come Home [scan home]."
 
     wrong = answer(asked("What is wrong with that page?", before=before)).call
@@ -209,7 +209,7 @@ def test_a_pronoun_that_means_nothing_is_asked_back():
     assert "Which page do you mean?" in answer(asked("What is wrong with it?")).text
 
 
-def test_changes_are_told_page_by_page_with_what_is_uncertain():
+def test_changes_are_listed_by_page_with_uncertain_ones_marked():
     cart = {**page("cart"), "new": {"total": 2, "label": 2}, "fixed": {"total": 0}, "uncertain": ["region"]}
     told = {
         "since": "2026-11-16T00:00Z", "pages": 3, "new_barriers": 2, "fixed_barriers": 0, "changed": [cart],
@@ -396,7 +396,7 @@ def test_a_page_without_barriers_is_not_called_accessible():
 
 
 @pytest.mark.parametrize("told", [{"error": "the index is away"}, {}, {"scans": "x", "pages": "y"}, {"scans": [1]}])
-def test_a_failed_or_odd_answer_of_a_tool_is_told_and_nothing_is_made_up(told: JsonObject):
+def test_a_failed_or_odd_tool_result_is_reported_and_nothing_is_invented(told: JsonObject):
     said = answer(asked("Which page has the worst barriers?", told)).text
 
     assert said.startswith(("That cannot be answered: the index is away", "No page has been scanned yet"))

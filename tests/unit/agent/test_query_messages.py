@@ -94,7 +94,7 @@ def test_a_question_that_is_too_long_is_refused_in_words():
         prompt_of(turn(question=long[: fits + 10]), [])
 
 
-def test_the_last_time_the_model_is_told_to_answer():
+def test_the_last_prompt_tells_the_model_to_answer():
     asked, answered = called(1, "{}")
 
     assert prompt_of(turn(asked, answered), [], is_last=True).messages[-1].content == LAST_STEP

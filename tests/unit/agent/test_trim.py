@@ -95,7 +95,7 @@ def test_a_page_with_thousands_of_barriers_fits_the_limit_with_room_for_what_is_
     ),
     share=st.floats(0.2, 1.0),
 )
-def test_whatever_is_trimmed_fits_or_has_no_node_left(sizes: list[tuple[int, Impact | None, int]], share: float):
+def test_a_trimmed_result_fits_or_has_no_node_left(sizes: list[tuple[int, Impact | None, int]], share: float):
     findings = (heavy(f"rule-{n}", nodes, impact=impact, each=each) for n, (nodes, impact, each) in enumerate(sizes))
     result = scan_result(*findings)
     limit = round(json_bytes(result) * share)

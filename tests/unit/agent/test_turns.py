@@ -48,7 +48,7 @@ def test_calls_get_ids_of_their_own_even_if_the_model_repeats_one():
     assert len({call_id for _, _, call_id in turn.said[-1].calls}) == 2
 
 
-def test_nothing_is_asked_for_again_and_the_last_time_told():
+def test_nothing_is_requested_again_and_the_last_time_is_reported():
     first = heard(TURN, reply("  "), is_last=False)
     last = heard(first, reply('{"name": "recall"}'), is_last=True)
 

@@ -66,7 +66,7 @@ def test_a_time_is_read_as_people_write_it(text: str, time: str):
         "0000",
     ],
 )
-def test_what_is_no_time_is_refused_with_an_example(text: str):
+def test_an_invalid_time_is_refused_with_an_example(text: str):
     with pytest.raises(ValueError, match="2026-11-01"):
         parse_when(text, now_ms=MONDAY_NOON)
 

@@ -108,7 +108,7 @@ def test_what_is_waived_leaves_the_baseline_so_that_it_counts_when_the_waiver_en
     assert renewed(known(TEA[0]), [waived]) == known(TEA[1])
 
 
-def test_an_address_that_is_none_disturbs_nothing() -> None:
+def test_an_invalid_address_disturbs_nothing() -> None:
     refused = refused_page("http://[::1/tea.html", "not a URL")
 
     assert fixed_in(known(*TEA), [refused]) == []
@@ -133,7 +133,7 @@ def test_renewing_drops_what_is_fixed_adds_what_is_new_and_keeps_other_pages() -
         ('{"v": 1, "barriers": [{"path": "/"}]}', "without a path, rule or fingerprint"),
     ],
 )
-def test_a_file_that_is_no_baseline_is_refused(tmp_path: Path, text: str, said: str) -> None:
+def test_a_file_other_than_a_baseline_is_refused(tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "known.json"
     file.write_text(text)
 

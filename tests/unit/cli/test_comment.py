@@ -164,7 +164,7 @@ def test_without_a_way_to_comment_the_report_is_in_the_summary(
     assert reason in capsys.readouterr().err
 
 
-def test_a_missing_report_is_no_reason_to_be_red(host: HostingStub, job: Job) -> None:
+def test_a_missing_report_does_not_fail_the_job(host: HostingStub, job: Job) -> None:
     (job.folder / "report.md").unlink()
 
     assert (job.comment(host), host.asked) == (0, [])

@@ -6,7 +6,8 @@ import pytest
 
 from producer.cli.scan.gate import exit_code, threshold
 from producer.contract import Impact
-from producer.reports.page import Page, page_of, summarise
+from producer.reports.page import Page, page_of
+from producer.reports.summary import summarise
 from tests.unit.reports import sample_pages as sample
 
 SERIOUS = page_of(sample.scan_result("/x", sample.finding(impact=Impact.SERIOUS)))

@@ -308,7 +308,7 @@ def test_a_busy_host_is_asked_again_and_one_that_says_when_is_waited_for(
     assert run.sync(*asked_of(run, host)) == 0
 
 
-def test_a_limit_that_ends_in_an_hour_is_said_and_not_waited_for(
+def test_a_limit_that_ends_in_an_hour_is_reported_and_not_waited_for(
     run: Run, github: TrackerStub, waited: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     github.refuse = lambda _: (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "99999999999"})
@@ -425,7 +425,7 @@ def test_a_wrong_call_says_what_is_missing(
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"pages": [{}], "generated_at": "x"}', "<html>"])
-def test_what_is_no_report_is_refused(run: Run, capsys: pytest.CaptureFixture[str], text: str) -> None:
+def test_a_file_other_than_a_report_is_refused(run: Run, capsys: pytest.CaptureFixture[str], text: str) -> None:
     (run.folder / "report.json").write_text(text)
 
     assert run.sync("--to", "json") == 64

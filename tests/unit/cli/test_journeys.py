@@ -97,7 +97,7 @@ def test_a_recording_of_the_browsers_tools_is_read(tmp_path: Path) -> None:
         ({"steps": [{"type": "click", "selectors": [["xpath///a"]]}]}, "no usable CSS selector, text or name"),
     ],
 )
-def test_a_file_that_is_no_journey_is_refused(tmp_path: Path, content: Any, says: str) -> None:
+def test_a_file_other_than_a_journey_is_refused(tmp_path: Path, content: Any, says: str) -> None:
     with pytest.raises(InputError, match=says):
         read(write(tmp_path, content))
 

@@ -141,7 +141,7 @@ def test_two_logins_of_one_origin_are_refused_and_neither_is_shown() -> None:
 @pytest.mark.parametrize(
     "text", ["http://u:s3cret@", "http://u:s3/cret@h.example:x/", "ftp://u:s3cret@h.example/", "http://u:s3cret@h x/"]
 )
-def test_an_address_that_is_none_is_refused_without_its_password(text: str) -> None:
+def test_an_invalid_address_is_refused_without_its_password(text: str) -> None:
     with pytest.raises(InputError) as alone:
         read_targets([text], None)
     [refused] = read_targets([text, "http://h.example/"], None).refused
@@ -192,7 +192,7 @@ def test_a_sitemap_is_read_from_a_server_whose_certificate_is_trusted_for_the_pa
             targets_of(url, ignore_robots=True)
 
 
-def test_a_wait_that_is_too_long_is_said(site: SmallSite) -> None:
+def test_a_wait_that_is_too_long_is_reported(site: SmallSite) -> None:
     site.files = {"/s.xml": (503, {"Retry-After": "3600"}, b""), "/t.xml": (503, {"Retry-After": "soon"}, b"")}
 
     with pytest.raises(PageUnreachable, match="answers 503 Service Unavailable and asks to wait 3,600 s: too long"):

@@ -176,7 +176,7 @@ def test_the_help_says_how_to_install_the_commands_of_a_worker(
     assert (f"To add them: {install_hint('worker')}" in capsys.readouterr().out) is is_said
 
 
-def test_a_fault_of_ours_is_not_taken_for_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_not_mistaken_for_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     def get_command(*_: object) -> click.Command:
         raise ModuleNotFoundError("No module named 'producer.gone'", name="producer.gone")
 

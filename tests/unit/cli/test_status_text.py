@@ -15,7 +15,7 @@ from producer.contract import Event, JobState
 JOB = JobInfo("j1", "scan", "batch", JobState.QUEUED, 0, "", "", 1_795_401_109_949, None, None, "", "", 3)
 
 
-def test_a_queued_job_shows_its_place() -> None:
+def test_a_queued_job_shows_its_position() -> None:
     lines = list(job_lines(JOB))
 
     assert lines[0] == "job j1: queued"
@@ -101,7 +101,7 @@ def test_an_event_fits_a_narrow_terminal_without_its_worker_and_the_middle_of_it
     assert "tea.html  6 elements" in narrow
 
 
-def test_an_error_is_told_whole_on_a_narrow_terminal() -> None:
+def test_an_error_is_shown_in_full_on_a_narrow_terminal() -> None:
     event = Event.model_validate({"event": "job.dead", "job_id": "j1", "error": {"message": "why " * 30}})
 
     assert event_line(event, width=40).endswith("j1  " + "why " * 29 + "why")

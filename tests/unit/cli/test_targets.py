@@ -18,7 +18,7 @@ def test_addresses_come_in_order_and_once() -> None:
     assert targets.urls == ("https://a.example/", "https://b.example/")
 
 
-def test_a_bad_address_among_good_ones_is_set_aside_with_its_reason() -> None:
+def test_an_invalid_address_among_valid_ones_is_skipped_with_its_reason() -> None:
     targets = read_targets(["nonsense", "https://a.example/"], None)
 
     assert targets.urls == ("https://a.example/",)

@@ -155,7 +155,7 @@ def test_rates_begin_with_the_oldest_event_once_there_are_enough() -> None:
     assert recent_of([], now_ms=NOW, is_cut=False).per_minute("succeeded") == 0
 
 
-def test_a_days_usage_is_told_by_model_also_one_with_a_colon() -> None:
+def test_a_days_usage_is_listed_by_model_even_one_with_a_colon() -> None:
     sums = {"chat:calls:qwen3.5:4b": 3, "chat:prompt_tokens:qwen3.5:4b": 90, "embed:calls:nomic": 2}
 
     assert models_of(sums) == (

@@ -117,7 +117,7 @@ def test_a_file_without_addresses_is_named(tmp_path: Path, capsys: pytest.Captur
     assert "'urls.txt' has no addresses" in capsys.readouterr().err
 
 
-def test_a_file_given_as_an_address_is_told_how_to_be_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_given_as_an_address_gets_a_hint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "urls.txt").write_text(PAGE)
 
     code = run(["scan", "urls.txt"])
@@ -126,7 +126,7 @@ def test_a_file_given_as_an_address_is_told_how_to_be_given(tmp_path: Path, caps
     assert "to scan the addresses in that file, use --file urls.txt" in capsys.readouterr().err
 
 
-def test_a_file_that_is_no_text_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_binary_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "urls.txt").write_bytes(b"\x80\x00h\x00t")
 
     code = run(["scan", "--file", "urls.txt"])
@@ -145,7 +145,9 @@ def test_a_redis_that_does_not_answer_is_3_and_named(arguments: list[str], capsy
     assert answer.err.count("\n") == 1
 
 
-def test_a_misspelt_setting_is_warned_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_misspelt_setting_causes_a_warning(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("REDIS_URI", "redis://elsewhere")
 
     run(["status"])

@@ -224,7 +224,7 @@ def test_a_matrix_becomes_rules_of_pages(tmp_path: Path, monkeypatch: pytest.Mon
         ("gone.json", None, "cannot read"),
     ],
 )
-def test_what_cannot_be_imported_is_said(
+def test_unconvertible_options_are_named(
     name: str, text: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from producer.errors import SightlineError  # noqa: PLC0415  beside its only use

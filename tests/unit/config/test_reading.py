@@ -115,7 +115,7 @@ RIGHT = {'name = "shop"', 'standard = "wcag21aa"', 'reason = "x"', 'rule = "imag
 """Lines of FAULTS without a fault, or whose fault is their table's."""
 
 
-def test_what_is_no_toml_is_said_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_toml_is_reported_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
     (fault,) = read("[scan]\nviewport = \n", tmp_path).faults

@@ -61,14 +61,14 @@ def test_the_embedding_model_is_judged_by_the_record(record: Record, model: str,
     assert todo in line.todo
 
 
-def test_vectors_that_could_be_half_as_large_are_told_and_are_no_fault():
+def test_vectors_that_could_be_half_as_large_are_reported_and_are_no_error():
     line = vectors_line(Record(Generation(1, "nomic", 768, bits=32)), model="nomic", dims=768)
 
     assert line.level is Level.OK
     assert line.text.endswith("(768 dimensions of 32 bits); to halve their size: sightline reindex --to nomic")
 
 
-def test_missing_vectors_and_a_change_of_model_are_told_with_what_to_type():
+def test_missing_vectors_and_a_change_of_model_are_reported_with_the_command():
     lines = reindex_lines(Record(NOMIC, coming=MXBAI), {NOMIC: 2, MXBAI: 1_234})
     left = reindex_lines(Record(MXBAI, retired=NOMIC), {MXBAI: 0})
 
@@ -165,7 +165,7 @@ def test_advice_on_the_threshold_follows_from_the_distances(
     assert said in advice(pairs, threshold=0.1)
 
 
-async def test_distances_are_told_for_choosing_the_threshold():
+async def test_distances_are_shown_for_choosing_the_threshold():
     same_words = "the same words"
     same, other = await distances(BuiltinEmbedder(), [(same_words, same_words, True), ("apples", "zebra", False)])
 

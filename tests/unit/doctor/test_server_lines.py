@@ -21,7 +21,7 @@ WELL = ServerFacts(
 )
 
 
-def test_a_server_that_is_well_gets_no_word_of_advice():
+def test_a_healthy_server_gets_no_advice():
     lines = server_lines(WELL)
 
     assert {line.level for line in lines} == {Level.OK}

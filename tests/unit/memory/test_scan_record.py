@@ -79,7 +79,7 @@ def test_a_document_without_a_vector_has_no_vector_field():
     assert (with_two["embedded"], with_two["vector"], with_two["vector_3"]) == ("1,3", b"old", b"new")
 
 
-def test_changes_are_told_by_node_and_rule():
+def test_changes_are_listed_by_node_and_rule():
     before = scan_result(finding("image-alt", "a", "b"), finding("label", "c"))
     now = scan_result(finding("image-alt", "b", "d"), finding("region", "e"))
 

@@ -18,7 +18,7 @@ AS_LISTED = {
 }
 
 
-def test_what_is_as_listed_is_no_difference():
+def test_expected_failures_are_no_difference():
     listed = Expected({**LIST.why, "test_c::one": "no Redis"}, {}, LIST.untouched)
 
     assert differences(AS_LISTED, listed) == []

@@ -15,6 +15,7 @@ from producer.errors import InvalidJob, RedisUnreachable, Unconfirmed, UnknownJo
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "ops" / "chaos"))
 
+import auditor  # pyright: ignore[reportMissingImports]  # a program's own folder, no package
 import calls as calls_module  # pyright: ignore[reportMissingImports]  # a program's own folder, no package
 from calls import (  # pyright: ignore[reportMissingImports]  # the same
     Calls,
@@ -34,7 +35,24 @@ def journal(tmp_path: Path) -> Generator[Journal]:
         yield opened
 
 
-async def test_a_call_that_never_returns_is_given_up_and_told(journal: Journal, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("spoken", "is_complete"),
+    [
+        ("cdef", True),
+        ("bdef", True),  # a failover undid the end of b, which was answered again after c
+        ("cdfe", True),
+        ("bcef", False),
+        ("bcde", False),
+        ("cdeg", False),
+        ("ccdf", False),
+        ("", False),
+    ],
+)
+def test_a_conversation_keeps_its_newest_turns_once_each(spoken: str, is_complete: bool):
+    assert auditor.is_complete(list("abcdef"), list(spoken)) is is_complete
+
+
+async def test_a_call_that_never_returns_is_abandoned_and_reported(journal: Journal, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(calls_module, "GIVEN_UP_S", 0.01)
     calls = Calls(journal)
 
@@ -74,7 +92,7 @@ def test_a_call_is_late_after_its_deadline_and_grace_and_lost_without_an_end(jou
     ],
     ids=["replicated before", "in the window", "of the new primary", "durable"],
 )
-def test_a_failover_may_lose_what_was_told_since_the_last_replicated_write(
+def test_a_failover_may_lose_replies_since_the_last_replicated_write(
     journal: Journal, fact: dict[str, float], *, may_be_lost: bool
 ):
     journal.note("window", begins=10.0, ends=12.0)

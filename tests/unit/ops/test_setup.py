@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.support.scan_worker import ROOT
 
 
-def test_packages_are_installed_anew_from_a_shell_in_which_the_old_environment_is_active(tmp_path: Path) -> None:
+def test_packages_are_reinstalled_from_a_shell_with_the_old_environment_active(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "ops/setup", tmp_path / "ops/setup")
     (tmp_path / "requirements.lock").write_text("# none\n")
     (tmp_path / "ops/setup.lock").write_text("# no uv: pip installs\n")

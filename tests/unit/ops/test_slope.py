@@ -42,7 +42,7 @@ def test_a_verdict_is_what_the_samples_can_carry(values: list[float], verdict: s
     assert slope_of(TIMES_S, values).verdict(LIMIT) == verdict
 
 
-def test_an_hour_of_the_line_is_told_with_its_error():
+def test_the_gain_per_hour_is_given_with_its_error():
     slope = slope_of(TIMES_S, samples(hourly=0.20, scatter=1.0))
 
     assert abs(slope.hourly - 0.20) < 3 * slope.error

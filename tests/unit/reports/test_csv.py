@@ -57,7 +57,7 @@ def test_a_cell_never_begins_as_a_formula(text: str) -> None:
     assert row["snippet"].startswith("'")
 
 
-def test_trimmed_elements_are_told() -> None:
+def test_trimmed_elements_are_reported() -> None:
     found = rows([page_of(sample.scan_result("/x", sample.finding(nodes=1, trimmed=41)))])
 
     assert [row["what_to_do"] for row in found] == [

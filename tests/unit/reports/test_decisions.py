@@ -11,7 +11,8 @@ from producer.cli.scan.baseline import Barrier, Baseline
 from producer.cli.scan.gate import Gate, exit_code
 from producer.contract import Counts, Finding, Impact
 from producer.contract.decision import Decision, Verdict
-from producer.reports.page import Page, page_of, summarise
+from producer.reports.page import Page, page_of
+from producer.reports.summary import summarise
 from tests.unit.reports import component_pages as components
 from tests.unit.reports import sample_pages as sample
 

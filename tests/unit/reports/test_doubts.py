@@ -13,7 +13,8 @@ from producer.cli.scan.gate import Gate, exit_code
 from producer.contract import Doubt, ScanResult
 from producer.reports.doubts import MAX_LINES, doubt_lines, lines_by_kind
 from producer.reports.formats import FORMATS
-from producer.reports.page import page_of, summarise
+from producer.reports.page import page_of
+from producer.reports.summary import summarise
 from tests.unit.reports import sample_pages as sample
 
 SIGN_IN = Doubt(kind="sign-in", what="the page asks to sign in", certainty="likely")
@@ -56,7 +57,7 @@ def test_the_flags_of_an_older_release_are_doubts_too(flag: str, kind: str) -> N
     assert kind in sample.render("table", [page], width=120)
 
 
-def test_a_doubt_that_comes_with_its_flag_is_told_once() -> None:
+def test_a_doubt_with_a_flag_is_reported_once() -> None:
     page = sample.in_doubt("/account.html", SIGN_IN, sign_in=True)
 
     assert page.doubts == (SIGN_IN,)

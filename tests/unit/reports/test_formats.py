@@ -55,7 +55,7 @@ def test_the_same_pages_make_the_same_report(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_an_address_that_is_none_is_in_the_report(name: str) -> None:
+def test_an_invalid_address_is_in_the_report(name: str) -> None:
     text = sample.render(name, [sample.passed(), refused_page("http://[::1/tea.html", "no URL")], width=200)
 
     assert "http://[::1/tea.html" in text.replace("\\", "")

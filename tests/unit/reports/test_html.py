@@ -15,8 +15,9 @@ from producer.contract import Assessment, Changes, Impact, Priority, ReviewPropo
 from producer.reports.formats import ReportContext, load_report
 from producer.reports.html import advice
 from producer.reports.html_trend import trend_of
-from producer.reports.page import page_of, refused_page, summarise
+from producer.reports.page import page_of, refused_page
 from producer.reports.site_days import Day
+from producer.reports.summary import summarise
 from producer.reports.wcag import criterion_name, criterion_url
 from tests.unit.reports import sample_pages as sample
 
@@ -114,7 +115,7 @@ def test_a_picture_is_shown_with_its_element_and_nothing_but_a_picture_is_embedd
     assert sources == ["data:image/png;base64," + base64.b64encode(pictures["image-alt-n0"]).decode()]
 
 
-def test_a_trend_of_several_days_is_drawn_and_told_in_numbers() -> None:
+def test_a_trend_of_several_days_is_drawn_and_given_in_numbers() -> None:
     days = [Day("2026-11-01", scans=3, unread=1, critical=5), Day("2026-11-20", scans=2, unread=2), Day("2026-11-23")]
     context = ReportContext(sample.AT, trends={"shop.example": [*days, Day("2026-11-24", scans=2, serious=3, new=1)]})
     out = io.StringIO()

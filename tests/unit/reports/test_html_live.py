@@ -29,7 +29,7 @@ def test_evidence_and_path_are_shown_and_nothing_of_them_is_markup() -> None:
     assert "<kbd>Tab, 2 times</kbd> <kbd>Escape</kbd>" in text
     assert "40 px" in text
     assert text.count('<figure><img src="data:image/png;base64') == 2
-    assert '<svg class="path-picture" viewBox="0 0 800 600"' in text
+    assert '<svg class="path-picture" viewBox="0 0 800 600" width="800"' in text
     assert "onerror=steal()>" not in text
 
 

@@ -64,7 +64,7 @@ def test_thousands_of_pages_and_rules_fit_into_a_comment() -> None:
     assert "and 2,960 more rules" in made
 
 
-def test_long_texts_of_pages_fit_too_and_what_was_cut_is_told() -> None:
+def test_long_texts_of_pages_fit_too_and_truncation_is_reported() -> None:
     long = "&" * 5000
     broken = [sample.finding(f"{long}{n}", help_text=long, snippet=long) for n in range(60)]
     lost = [refused_page(f"https://x{n}.example/{long}", long) for n in range(80)]

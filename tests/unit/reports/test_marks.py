@@ -13,8 +13,9 @@ import pytest
 from producer.contract import Impact
 from producer.contract.waiver import Waiver
 from producer.reports.marks import Marks
-from producer.reports.page import Page, fails, page_of, summarise
+from producer.reports.page import Page, fails, page_of
 from producer.reports.remarks import remarks
+from producer.reports.summary import summarise
 from tests.unit.reports import sample_pages as sample
 
 WAIVER = Waiver("image-alt-n0", "the shop is replaced then", date(2027, 1, 31))

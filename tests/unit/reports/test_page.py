@@ -15,8 +15,8 @@ from producer.reports.page import (
     priorities,
     refused_page,
     selector_text,
-    summarise,
 )
+from producer.reports.summary import summarise
 from tests.unit.reports import sample_pages as sample
 
 

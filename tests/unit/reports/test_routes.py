@@ -52,7 +52,7 @@ def test_a_place_in_a_page_and_a_password_are_in_no_report(name: str):
     assert "tea.html#top" not in text
 
 
-def test_a_route_that_led_to_another_is_told():
+def test_a_route_that_led_to_another_is_reported():
     led = [
         sample.scan_result(f"/app.html#/{asked}").model_copy(update={"final_url": f"{sample.SITE}/app.html#/{shown}"})
         for asked, shown in (("pay", "sign-in"), ("cart", "cart/"))

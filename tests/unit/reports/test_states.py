@@ -11,8 +11,9 @@ import pytest
 from producer.contract import Finding, ScanStatus
 from producer.reports.components import by_component
 from producer.reports.mended import mended_lines
-from producer.reports.page import Page, page_of, summarise
+from producer.reports.page import Page, page_of
 from producer.reports.states import only_text
+from producer.reports.summary import summarise
 from tests.unit.reports import sample_pages as sample
 from tests.unit.reports.component_pages import CARD, HEADER, finding
 

@@ -133,7 +133,7 @@ def test_all_that_is_not_changed_stays_to_the_letter() -> None:
 
 
 @pytest.mark.parametrize(("text", "language"), [(ENGLISH, "en"), (GERMAN, "de"), (ENGLISH + GERMAN, ""), ("", "")])
-def test_a_language_is_told_by_its_commonest_words_or_not_at_all(text: str, language: str) -> None:
+def test_a_language_is_detected_by_its_commonest_words_or_not_at_all(text: str, language: str) -> None:
     assert language_of(text) == language
 
 

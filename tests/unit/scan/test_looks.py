@@ -52,11 +52,19 @@ def test_a_short_page_is_what_it_says_in_any_language_of_the_eu(kind: str, text:
 
 
 @pytest.mark.parametrize(
+    "title", ["OperationalError at /", "DoesNotExist at /teas/4/", "Action Controller: Exception caught"]
+)
+def test_a_debug_page_of_a_framework_is_a_server_error(title: str) -> None:
+    assert looks_like(replace(SMALL, title=title), asked=ASKED)[0] == "server-error"
+
+
+@pytest.mark.parametrize(
     "content",
     [
         replace(SMALL, title="Page not found: how to write a good 404", prose=2_000, text="404" * 1_000),
         replace(SMALL, text=f"{'We sell axes. ' * 50}\nScheduled maintenance is on Monday"),
-        replace(SMALL, text="Scheduled maintenance is on Monday", elements=900),
+        replace(SMALL, text="All systems operational. Scheduled maintenance: Sunday"),
+        replace(SMALL, text="Down for maintenance on Monday", elements=900),
         replace(SMALL, text="Contact us\nI'm not a robot", entries=3),
         replace(SMALL, title="Access denied and other stories we told at the campfire last night", links=80),
     ],
@@ -71,11 +79,19 @@ def test_a_page_asked_for_by_the_name_of_a_missing_one_is_what_was_wanted() -> N
     assert looks_like(missing, asked="https://shop.example/404.html") == ("", "")
 
 
-@pytest.mark.parametrize("text", ["Loading…", "Loading... 45 %", "Wird geladen …", "Φόρτωση"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("Loading…", "Loading... 45 %", "Wird geladen …", "Φόρτωση", "Proszę czekać, trwa ładowanie"),
+        *("Bitte warten: Laden", "Loading your basket…", "Chargement de votre panier..."),
+    ],
+)
 def test_a_text_that_says_only_that_something_loads(text: str) -> None:
     assert is_loading(text)
 
 
-@pytest.mark.parametrize("text", ["", "…", "Loading docks for sale", "Loading\nOur offers"])
+@pytest.mark.parametrize(
+    "text", ["", "…", "Loading docks for sale", "Loading\nOur offers", "Loading, unloading and storage"]
+)
 def test_a_text_that_says_more(text: str) -> None:
     assert not is_loading(text)

@@ -82,7 +82,7 @@ _OLD: dict[str, Any] = {
 }
 
 
-def test_a_result_of_the_release_before_is_read_and_written_without_loss() -> None:
+def test_a_result_of_the_previous_release_is_read_and_written_without_loss() -> None:
     result = decode_result(json.dumps(_OLD))
 
     assert json.loads(result.model_dump_json()) == _OLD

@@ -20,8 +20,8 @@ def watch_of(*events: tuple[str, dict[str, Any]]) -> Watch:
     return watch
 
 
-def received(request: str, status: int) -> tuple[str, dict[str, Any]]:
-    response = {"status": status, "mimeType": "text/html"}
+def received(request: str, status: int, *, mime_type: str = "text/html") -> tuple[str, dict[str, Any]]:
+    response = {"status": status, "mimeType": mime_type}
     return "Network.responseReceived", {"requestId": request, "response": response}
 
 
@@ -66,7 +66,7 @@ def test_a_navigation_that_comes_to_nothing_leaves_the_page_as_it_was() -> None:
     assert (watch.navigations, watch.departures) == (0, 1)
 
 
-def test_a_navigation_by_the_page_starts_the_load_anew() -> None:
+def test_a_navigation_by_the_page_restarts_the_load() -> None:
     watch = watch_of(
         *((REQUEST, sent("1", "http://a/")), committed("1"), ("Page.loadEventFired", {})),
         *((REQUEST, sent("2", "http://b/")), committed("2")),
@@ -179,6 +179,17 @@ def test_an_image_that_drips_is_given_up_later() -> None:
 
     assert not watch.give_up(15.9, **LIMITS)
     assert watch.give_up(16.0, **LIMITS)
+
+
+def test_a_stream_of_pictures_whose_first_one_never_comes_is_given_up_and_one_of_events_holds_nothing_up() -> None:
+    camera = parsed_with(sent("1", "http://a/camera", kind="Image"))
+    camera.see(*received("1", 200, mime_type="multipart/x-mixed-replace"), now_s=2.0)
+    events = parsed_with(sent("1", "http://a/events", kind="Fetch"))
+    events.see(*received("1", 200, mime_type="text/event-stream"), now_s=2.0)
+
+    assert not camera.give_up(5.9, **LIMITS)
+    assert camera.give_up(6.0, **LIMITS)
+    assert not events.give_up(60.0, **LIMITS)
 
 
 def test_nothing_is_given_up_while_a_script_is_open_or_the_page_is_not_parsed() -> None:

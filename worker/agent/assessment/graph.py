@@ -109,9 +109,10 @@ class ScanGraph:
         """Scan the page."""
         context = runtime.context
         request = ScanRequest.model_validate_json(state["request"])
-        audit = await self._engine.audit(
-            request, secrets=context.secrets, on_progress=context.on_progress, before_load=context.before_load
-        )
+        async with context.turn:
+            audit = await self._engine.audit(
+                request, secrets=context.secrets, on_progress=context.on_progress, before_load=context.before_load
+            )
         result = trim(audit.result, AUDIT_BYTES)
         return {"result": result.model_dump_json(), "shots": pack_shots(audit.shots)}
 
@@ -244,7 +245,7 @@ class ScanGraph:
         held = {issue_id: one.rule if (one := before.known.get(issue_id)) else "" for issue_id in before.held}
         is_first = previous is None
         return compared.changes, RecalledComponents(
-            held=held, known_ms=compared.known_ms, began_ms=began_ms, is_first=is_first
+            held=held, state=before.state, known_ms=compared.known_ms, began_ms=began_ms, is_first=is_first
         )
 
     async def _look_around(self, result: ScanResult, page: str, embedded: Embedded) -> dict[str, int]:

@@ -258,7 +258,7 @@ class AssessJobs:
             return []
         usage = self.keys.usage(datetime.fromtimestamp(at_s, tz=UTC).date().isoformat())
         return [
-            CounterWrite(usage, f"chat:saved:{self.chat.name}", verdict.saved),
+            CounterWrite(usage, {f"chat:saved:{self.chat.name}": verdict.saved}),
             ExpiryWrite(usage, self.usage_ttl_s),
         ]
 

@@ -15,7 +15,7 @@ from producer.contract import JsonObject
 from producer.errors import InputError, InvalidJob
 from producer.reports.comparison import ORDER
 from producer.reports.comparison import Comparison as Compared
-from worker.agent.conversation.history_tools import MAX_URL, READ, LookUp, Told, brief, fit, fits
+from worker.agent.conversation.history_tools import MAX_URL, READ, LookUp, ToolResult, brief, fit, fits
 from worker.agent.conversation.tool_args import CompareScans
 from worker.agent.conversation.user_words import Asker
 from worker.agent.prompts import clip
@@ -73,7 +73,7 @@ class Comparison:
         self._history = history
         self._look_up = look_up
 
-    async def compare(self, args: CompareScans, asker: Asker) -> Told:
+    async def compare(self, args: CompareScans, asker: Asker) -> ToolResult:
         """Compare two scans of a page, or all matching pages at two times, each given as a batch, run or time.
 
         Raises ``ValueError`` and ``InvalidJob`` if a comparison is impossible.
@@ -84,7 +84,7 @@ class Comparison:
             return await self._two_scans(args.before, args.after, asker)
         return await self._two_times(earlier, args.after or "now", args, asker)
 
-    async def _two_scans(self, earlier: str, later: str, asker: Asker) -> Told:
+    async def _two_scans(self, earlier: str, later: str, asker: Asker) -> ToolResult:
         before = await self._look_up.record(earlier, asker)
         after = await self._look_up.record(later, asker)
         if before.page != after.page:
@@ -96,9 +96,9 @@ class Comparison:
                 f"different rules, parts or widths: expected two with the same ones"
             )
         told = changed(before, after).document()
-        return Told({"between": [brief(before), brief(after)], "change": told}, (before.scan_id, after.scan_id))
+        return ToolResult({"between": [brief(before), brief(after)], "change": told}, (before.scan_id, after.scan_id))
 
-    async def _two_times(self, earlier: str, later: str, args: CompareScans, asker: Asker) -> Told:
+    async def _two_times(self, earlier: str, later: str, args: CompareScans, asker: Asker) -> ToolResult:
         before, after = [await self._moment(name, asker) for name in (earlier, later)]
         wanted = replace(await self._look_up.filter(args, asker), status=None)
         # Of a page in several widths, the last one scanned.
@@ -133,7 +133,7 @@ class Comparison:
         told = fit(document, "changed", of=len(real))
         named = [*cast("list[JsonObject]", document["groups"]), *cast("list[JsonObject]", document["components"])]
         scans = (*told.scans, *(page.scan_id for page in first[:MAX_FIRST]), *(str(one["scan"]) for one in named))
-        return Told(told.document, tuple(scan for scan in scans if scan))
+        return ToolResult(told.document, tuple(scan for scan in scans if scan))
 
     async def _moment(self, name: str, asker: Asker) -> Moment:
         try:

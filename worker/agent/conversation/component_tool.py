@@ -9,7 +9,7 @@ from typing import Final
 
 from producer.contract import JsonObject
 from worker.agent.conversation.components import MAX_LOOKED_AT, find_components
-from worker.agent.conversation.history_tools import Told, fit, site_filter
+from worker.agent.conversation.history_tools import ToolResult, fit, site_filter
 from worker.agent.conversation.tool_args import ListComponents
 from worker.agent.conversation.user_words import Asker
 from worker.agent.prompts import clip
@@ -26,7 +26,7 @@ class Components:
     def __init__(self, history: History) -> None:
         self._history = history
 
-    async def list_components(self, args: ListComponents, asker: Asker) -> Told:
+    async def list_components(self, args: ListComponents, asker: Asker) -> ToolResult:
         """Return the matching component barriers. Raises ``ValueError`` for an invalid site or time."""
         since_ms = parse_when(args.since, now_ms=asker.now_ms) if args.since else None
         found = await find_components(self._history, args, site_filter(args.site, asker), since_ms=since_ms)
@@ -37,7 +37,7 @@ class Components:
         if len(found) >= MAX_LOOKED_AT:
             document["more_than"] = MAX_LOOKED_AT
         told = fit(document, "components", of=len(found))
-        return Told(told.document, tuple(scan for scan in told.scans if scan))
+        return ToolResult(told.document, tuple(scan for scan in told.scans if scan))
 
     async def _entry(self, one: BarrierRecord) -> JsonObject:
         first = ScanFilter(component=one.issue_id, begun_by_ms=one.since_ms)

@@ -14,7 +14,7 @@ import structlog
 from producer.contract import QueryResult
 from worker.agent.conversation.citations import NO_SCAN_SAYS, NO_SOURCE, ground, is_unusable, no_answer
 from worker.agent.conversation.prompt import ASK_VERSION, NUDGE
-from worker.agent.conversation.state import Said, TalkState, Turn
+from worker.agent.conversation.state import ConversationState, Said, Turn
 from worker.agent.conversation.tool_args import WRITERS
 from worker.agent.conversation.tools import Answer
 from worker.models.protocols import ChatReply, ToolCall, add_usage
@@ -35,12 +35,12 @@ PRIVATE: Final = frozenset({*WRITERS, "recall"})
 log = structlog.get_logger()
 
 
-def after_begin(state: TalkState) -> Literal["think", "finish"]:
+def after_begin(state: ConversationState) -> Literal["think", "finish"]:
     """Return the node after ``begin``."""
     return "think" if Turn.model_validate_json(state["turn"]).answer is None else "finish"
 
 
-def after_think(state: TalkState) -> Literal["think", "act", "finish"]:
+def after_think(state: ConversationState) -> Literal["think", "act", "finish"]:
     """Return the node after ``think``."""
     turn = Turn.model_validate_json(state["turn"])
     if turn.answer is not None:

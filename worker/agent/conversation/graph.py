@@ -35,8 +35,8 @@ from worker.agent.conversation.decisions import (
 )
 from worker.agent.conversation.prompt import BUDGET_TOKENS, Prompt, prompt_of
 from worker.agent.conversation.state import (
+    ConversationState,
     FinishedTurn,
-    TalkState,
     Turn,
     asker_of,
     known_scans,
@@ -77,7 +77,7 @@ class QueryGraph:
         self._threads = threads
         self._checkpointer = checkpointer
         self._environment = environment
-        graph = StateGraph(TalkState, context_schema=QueryContext)
+        graph = StateGraph(ConversationState, context_schema=QueryContext)
         graph.add_node("begin", self.begin)
         graph.add_node("think", self.think)
         graph.add_node("act", self.act)
@@ -117,25 +117,25 @@ class QueryGraph:
         """Return ``turn`` finished: from the thread if it is complete there, else by running the remaining steps."""
         config: RunnableConfig = {"configurable": {"thread_id": name}, "recursion_limit": RECURSION_LIMIT}
         known = await self._graph.aget_state(config)
-        spoken = cast("TalkState", {"turns": "", "turn": "", **known.values})
+        spoken = cast("ConversationState", {"turns": "", "turn": "", **known.values})
         done = next((one for one in parse_turns(spoken["turns"]) if _is_of(one, turn)), None)
         if done is not None:
             return done
         is_begun = _is_same(spoken["turn"], turn)
-        given = None if is_begun else TalkState(turns=spoken["turns"], turn=turn.model_dump_json())
-        spoken = cast("TalkState", await self._graph.ainvoke(given, config, context=context, durability="sync"))
+        given = None if is_begun else ConversationState(turns=spoken["turns"], turn=turn.model_dump_json())
+        spoken = cast("ConversationState", await self._graph.ainvoke(given, config, context=context, durability="sync"))
         return parse_turns(spoken["turns"])[-1]  # ``finish`` added it
 
     # ------------------------------------------------------------------------------------------ nodes
 
-    async def begin(self, state: TalkState, runtime: Runtime[QueryContext]) -> Update:
+    async def begin(self, state: ConversationState, runtime: Runtime[QueryContext]) -> Update:
         """Set the turn's time and scope, and look for a cached answer."""
         runtime.context.step("looking for a cached answer")
         began = monotonic()
         turn = await self._answers.look_up(Turn.model_validate_json(state["turn"]), parse_turns(state["turns"]))
         return self._kept(turn, "cache", began, runtime)
 
-    async def think(self, state: TalkState, runtime: Runtime[QueryContext]) -> Update:
+    async def think(self, state: ConversationState, runtime: Runtime[QueryContext]) -> Update:
         """Ask the model for tool calls or for the answer."""
         runtime.context.step("thinking")
         began = monotonic()
@@ -167,7 +167,7 @@ class QueryGraph:
                 error.spent = spent
                 raise
 
-    async def act(self, state: TalkState, runtime: Runtime[QueryContext]) -> Update:
+    async def act(self, state: ConversationState, runtime: Runtime[QueryContext]) -> Update:
         """Run the requested tools one after the other."""
         runtime.context.step("looking things up")
         began = monotonic()
@@ -180,7 +180,7 @@ class QueryGraph:
             turn = told(turn, call, answer)
         return self._kept(turn, "act", began, runtime)
 
-    async def finish(self, state: TalkState, runtime: Runtime[QueryContext]) -> Update:
+    async def finish(self, state: ConversationState, runtime: Runtime[QueryContext]) -> Update:
         """Check the answer's citations, cache it, and close the turn."""
         runtime.context.step("answering")
         turn, turns = Turn.model_validate_json(state["turn"]), parse_turns(state["turns"])

@@ -44,7 +44,7 @@ READ: Final = ("scanned", "partial")
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ToolResult:
     """One document, the ids of the scans it mentions, and the tool's side effect. ``text`` is its JSON."""
 
     document: JsonObject
@@ -64,7 +64,7 @@ class LookUp:
         self._history = history
         self._result_of = result_of
 
-    async def search(self, args: SearchScans, asker: Asker) -> Told:
+    async def search(self, args: SearchScans, asker: Asker) -> ToolResult:
         """Return the matching pages, and the totals over them.
 
         Raises ``ValueError`` for an invalid time, ``InvalidJob`` for a path that no page has.
@@ -88,7 +88,7 @@ class LookUp:
         if not pages:
             document["looked_at"] = [{"scan": page.scan_id, "url": clip(page.url, MAX_URL)} for page in looked_at[:3]]
         told = fit(document, "scans", of=len(pages))
-        return Told(told.document, (*told.scans, *(page.scan_id for page in looked_at[:3] if not pages)))
+        return ToolResult(told.document, (*told.scans, *(page.scan_id for page in looked_at[:3] if not pages)))
 
     async def pages(self, args: Pages, asker: Asker) -> list[PageState]:
         """Return the newest readable state of each matching page, most recently seen first.
@@ -134,7 +134,7 @@ class LookUp:
             begun_by_ms=parse_until(args.until, now_ms=asker.now_ms) if args.until else None,
         )
 
-    async def scan(self, args: GetScan, asker: Asker) -> Told:
+    async def scan(self, args: GetScan, asker: Asker) -> ToolResult:
         """Return one scan in full; with examples of ``args.rule`` while the scan's result is kept."""
         record = await self._record(args, asker)
         findings = sorted(record.findings, key=lambda one: (-(one.impact.rank if one.impact else -1), -one.node_count))
@@ -176,7 +176,7 @@ class LookUp:
             raise InvalidJob(msg)
         return found[0]
 
-    async def _by_meaning(self, args: SearchScans, asker: Asker) -> Told:
+    async def _by_meaning(self, args: SearchScans, asker: Asker) -> ToolResult:
         near = await self._history.search(args.text, await self.filter(args, asker), limit=NEIGHBOURS)
         records = {one.record.page: one.record for one in reversed(near)}
         listed = list(reversed(records.values()))
@@ -215,7 +215,7 @@ def brief(record: ScanRecord, rule: str = "") -> JsonObject:
     }
 
 
-def fit(document: JsonObject, name: str, *, of: int, scans: tuple[str, ...] | None = None) -> Told:
+def fit(document: JsonObject, name: str, *, of: int, scans: tuple[str, ...] | None = None) -> ToolResult:
     """Return ``document`` with as much of its list ``name`` as fits; ``left_out`` counts the rest of ``of`` entries."""
     entries = cast("list[JsonObject]", document[name])
     while True:
@@ -223,7 +223,7 @@ def fit(document: JsonObject, name: str, *, of: int, scans: tuple[str, ...] | No
         if len(json.dumps(document, ensure_ascii=False)) <= MAX_CHARS or not entries:
             break
         entries.pop()
-    return Told(document, tuple(str(one["scan"]) for one in entries) if scans is None else scans)
+    return ToolResult(document, tuple(str(one["scan"]) for one in entries) if scans is None else scans)
 
 
 def site_filter(site: str, asker: Asker) -> str | None:
@@ -252,7 +252,7 @@ def _times(args: SearchScans, asker: Asker) -> JsonObject:
     return {name: time_of(parse(text, now_ms=asker.now_ms)) for name, text, parse in given if text}
 
 
-def _listing(scans: Iterable[JsonObject], *, more: bool) -> Told:
+def _listing(scans: Iterable[JsonObject], *, more: bool) -> ToolResult:
     listed = list(scans)
     told = fit({"scans": listed}, "scans", of=len(listed))
-    return Told({**told.document, "there_are_more": more}, told.scans)
+    return ToolResult({**told.document, "there_are_more": more}, told.scans)

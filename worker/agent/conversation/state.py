@@ -1,7 +1,8 @@
 """The state of a conversation between steps and turns: plain JSON, because every step is stored in Redis.
 
-``TalkState`` has two fields, both JSON *strings*, which the checkpointer does not parse: their text may come from a
-page. A turn is one question, identified by its job's id and submission time: an id may be reused a week after its job.
+``ConversationState`` has two fields, both JSON *strings*, which the checkpointer does not parse: their text may come
+from a page. A turn is one question, identified by its job's id and submission time: an id may be reused a week after
+its job.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ MAX_TURNS: Final = 20
 """Maximum finished turns: more than any model's context holds."""
 
 
-class TalkState(TypedDict):
+class ConversationState(TypedDict):
     """State of one conversation: the finished turns and the current or last one."""
 
     turns: str

@@ -19,7 +19,7 @@ from producer.contract import describe_invalid
 from producer.errors import InvalidJob, SightlineError
 from worker.agent.conversation.compare_tool import Comparison
 from worker.agent.conversation.component_tool import Components
-from worker.agent.conversation.history_tools import LookUp, Told
+from worker.agent.conversation.history_tools import LookUp, ToolResult
 from worker.agent.conversation.side_effects import (
     MEMORIES,
     SideEffect,
@@ -65,7 +65,7 @@ class Toolbox:
     ) -> None:
         look_up = LookUp(history, result_of=result_of)
         self.effects = effects
-        self._tools: dict[str, Callable[[Any, Asker], Awaitable[Told]]] = {
+        self._tools: dict[str, Callable[[Any, Asker], Awaitable[ToolResult]]] = {
             "search_scans": look_up.search,
             "get_scan": look_up.scan,
             "compare_scans": Comparison(history, look_up).compare,
@@ -92,13 +92,13 @@ class Toolbox:
             return Answer(_error(reason), note=f"{call.name} failed: {reason}", failed=True)
         return Answer(told.text, told.scans, effect=told.effect)
 
-    async def _remember(self, args: Remember, asker: Asker) -> Told:
+    async def _remember(self, args: Remember, asker: Asker) -> ToolResult:
         words = own_words(args.words, asker)
         effect = SideEffect(kind="memory", text=words, site=asker.site, at_ms=asker.now_ms)
         await self.effects.make(asker.job_id, effect)
-        return Told({"remembered": words, "for_site": asker.site or "all"}, (), effect)
+        return ToolResult({"remembered": words, "for_site": asker.site or "all"}, (), effect)
 
-    async def _recall(self, args: Recall, asker: Asker) -> Told:
+    async def _recall(self, args: Recall, asker: Asker) -> ToolResult:
         """Search the question's site and the memories about all sites."""
         places = [memory_namespace(asker.site), memory_namespace("")] if asker.site else [(MEMORIES,)]
         found = [
@@ -115,14 +115,14 @@ class Toolbox:
             }
             for item in found[:MAX_RECALLED]
         ]
-        return Told({"remembered": said, "there_is_more": len(found) > MAX_RECALLED}, ())
+        return ToolResult({"remembered": said, "there_is_more": len(found) > MAX_RECALLED}, ())
 
-    async def _request_scan(self, args: RequestScan, asker: Asker) -> Told:
+    async def _request_scan(self, args: RequestScan, asker: Asker) -> ToolResult:
         url = may_scan(args.url, asker)
         effect = SideEffect(kind="scan", text=url, group=args.group)
         await self.effects.make(asker.job_id, effect)
         job_id = scan_job_id(asker.job_id, url)
-        return Told({"queued": url, "job": job_id, "result": "follows later, as a scan with that id"}, (), effect)
+        return ToolResult({"queued": url, "job": job_id, "result": "follows later, as a scan with that id"}, (), effect)
 
 
 def refused(call: ToolCall, asker: Asker, reason: str) -> Answer:

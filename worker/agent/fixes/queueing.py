@@ -58,7 +58,6 @@ def are_tried(result: ScanResult, request: ScanRequest, *, is_on: bool) -> bool:
     try must not.
     """
     is_wanted = request.assess if request.try_fixes is None else request.try_fixes
-    has_rule = has_mechanical(result)
     is_read = result.status in {"scanned", "partial"}
     is_plain = not (request.steps or request.login)
     return (
@@ -66,13 +65,21 @@ def are_tried(result: ScanResult, request: ScanRequest, *, is_on: bool) -> bool:
         and is_wanted
         and is_plain
         and is_read
-        and (has_rule or (result.assessed_by.is_pending and bool(result.findings)))
+        and ((result.assessed_by.is_pending and bool(result.findings)) or has_mechanical(result))
     )
 
 
 def has_mechanical(result: ScanResult) -> bool:
     """Return whether one of Sightline's rules has a proposal, so that no model is needed for it."""
-    return any(finding.rule in MECHANICAL for finding, _ in candidates(result))
+    return any(_has_candidate(finding) for finding in result.findings if finding.rule in MECHANICAL)
+
+
+def _has_candidate(finding: Finding) -> bool:
+    return any(_is_candidate(node) for node in finding.nodes)
+
+
+def _is_candidate(node: Node) -> bool:
+    return bool(node.issue_id) and len(node.selector) == 1
 
 
 def candidates(result: ScanResult) -> list[tuple[Finding, Node]]:
@@ -80,7 +87,7 @@ def candidates(result: ScanResult) -> list[tuple[Finding, Node]]:
     found: dict[tuple[str, str], tuple[Finding, Node]] = {}
     for finding in result.findings:
         for node in sorted(finding.nodes, key=lambda node: len(node.selector)):
-            if node.issue_id and len(node.selector) == 1:
+            if _is_candidate(node):
                 found.setdefault((node.issue_id, finding.rule), (finding, node))
     return list(found.values())
 

@@ -4,7 +4,7 @@
 --                     hold_ms_chat and hold_ms_embed (smoothed time that a call holds a slot); sums by kind and
 --                     priority: grants_chat_batch …, wait_ms_chat_batch … (until granted), held_ms_chat_batch …
 --   3 calls hash      token → JSON: kind, priority, worker, job, channel, hosts, seq, asked_ms;
---                     of a holder also host, slot, granted_ms, confirmed; gives_way: it may be asked for its slot;
+--                     of a holder also host, slot, granted_ms, confirmed; gives_way: it may be asked to yield its slot;
 --                     asked: it was
 --   4 holders zset    token → end of its lease, Redis ms
 --   5 waiters zset    token → when it counts as dead, Redis ms
@@ -203,9 +203,9 @@ local function dispatch(hosts, now, lease_ms, confirm_ms, own)
   for _, message in ipairs(wake) do redis.call('PUBLISH', message[1], message[2]) end
 end
 
--- Asks one batch call to give way to an interactive one that has just begun to wait: the call that began last, so that
--- the least work is lost. Its worker ends it and repeats it; if the message is lost, the interactive call waits its
--- turn.
+-- Asks one batch call to yield its slot to an interactive one that has just begun to wait: the call that began last, so
+-- that the least work is lost. Its worker cancels and repeats it; if the message is lost, the interactive call waits
+-- its turn.
 local function ask_for_way(call, hosts)
   local may_serve, token, chosen = {}, nil, nil
   for _, name in ipairs(call.hosts) do may_serve[name] = hosts[name] end

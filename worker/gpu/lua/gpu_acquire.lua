@@ -4,7 +4,7 @@
 -- ARGV  1 token  2 kind: chat | embed  3 priority: interactive | batch  4 worker  5 job id or ''  6 channel of wakes
 --       7 hosts that may serve it, JSON: host → {chat, embed}; unknown ones are registered
 --       8 seq of an earlier wait, which keeps its position, or 0  9 lease ms  10 confirm ms  11 grace ms of hosts down
---       12 '1': while it holds a slot it may be asked to give way to an interactive call
+--       12 '1': while it holds a slot, it may be asked to yield it to an interactive call
 -- Returns {'granted', host, seq, Redis ms} | {'waiting', '', seq, Redis ms} | {'unserved', '', seq, Redis ms} if all hosts
 --       have been down for long: then the call does not wait
 --@include _common.lua

@@ -86,7 +86,8 @@ async def compare_moments(
     _take_presence(found, then, now, both)
     for start in range(0, len(changed), CHUNK):
         places = changed[start : start + CHUNK]
-        records = await _records(history, [states[place].scan_id for place in places for states in (then, now)])
+        scan_ids = [states[place].scan_id for place in places for states in (then, now)]
+        records = await history.found_again(scan_ids, COMPARED)
         for place in places:
             old, new = records.get(then[place].scan_id), records.get(now[place].scan_id)
             if old is not None and new is not None:
@@ -168,6 +169,8 @@ def _is_partial(old: PageState, new: PageState) -> bool:
 
 def _with_components(old: ScanRecord, new: ScanRecord) -> ScanRecord:
     """Return a record of an earlier release with the components of the rules whose elements ``new`` still has."""
+    if all(one.components for one in old.findings):
+        return old
     by_rule = {one.rule: one for one in new.findings if not one.is_trimmed}
     findings = tuple(
         replace(one, components=by_rule[one.rule].components)
@@ -200,10 +203,6 @@ def _rules(record: ScanRecord) -> dict[str, str]:
 def _proves_absence(record: ScanRecord, rule: str) -> bool:
     listed = (one.node_count <= sum(one.components.values()) for one in record.findings if one.rule == rule)
     return record.status == "scanned" and all(listed)
-
-
-async def _records(history: History, scan_ids: Sequence[str]) -> dict[str, ScanRecord]:
-    return {record.scan_id: record for record in await history.get_many(scan_ids, names=COMPARED)}
 
 
 async def _named(history: History, found: Mapping[str, _Component]) -> tuple[ComponentChange, ...]:

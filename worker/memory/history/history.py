@@ -14,7 +14,7 @@ from operator import and_
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redisvl.query import FilterQuery, VectorQuery
+from redisvl.query import VectorQuery
 from redisvl.query.filter import FilterExpression, Num, Tag
 from redisvl.schema import IndexSchema
 
@@ -25,6 +25,7 @@ from worker.memory.history.pages import (
     MAX_TERMS,
     PICKED,
     PageState,
+    fields_of_records,
     newest_by_state,
     newest_of_pages,
     states_of_records,
@@ -198,33 +199,36 @@ class History:
 
     async def find(self, wanted: ScanFilter = EVERYTHING, *, limit: int = 20) -> list[ScanRecord]:
         """Return scans, most recently seen first."""
-        query = FilterQuery(
-            filter_expression=wanted.expression(),
-            return_fields=list(RETURNED),
-            num_results=limit,
-            sort_by=("last_seen_ms", "DESC"),
-        )
-        rows = await self._documents.run(query)
-        return [self._record(row) for row in rows]
+        return [parse(scan_id, fields) for scan_id, fields in await self.fields(wanted, RETURNED, limit=limit)]
 
     async def index_name(self) -> str:
         """Return the name of the active generation's index."""
         return self._documents.index((await self.vectors.record()).active).name
 
-    async def rows(self, query: FilterQuery) -> list[dict[str, Any]]:
-        """Return the rows of a query in the active generation, for readers who need few fields."""
-        return await self._documents.run(query)
+    async def fields(self, wanted: ScanFilter, names: Sequence[str], *, limit: int) -> list[tuple[str, dict[str, str]]]:
+        """Return id and these fields of matching scans, most recently seen first; missing fields are empty."""
+        prefix, within = self._keys.scan_prefix, wanted.expression()
+        return await fields_of_records(self._redis, self._documents, within, names, prefix=prefix, limit=limit)
 
-    async def get_many(self, scan_ids: Sequence[str], *, names: Sequence[str] = RETURNED) -> list[ScanRecord]:
-        """Return the scans with these ids, in that order, without missing ones.
+    async def found_again(self, scan_ids: Sequence[str], names: Sequence[str]) -> dict[str, ScanRecord]:
+        """Return scans that a search has found, by id, without deleted ones; in a fourth of the time of ``get_many``.
 
-        Fields that are not in ``names``, which has the page, are empty.
+        Fields that are not in ``names`` are empty.
         """
+        prefix = self._keys.scan_prefix
+        among = [f"{prefix}{scan_id}" for scan_id in scan_ids]
+        found = await fields_of_records(
+            self._redis, self._documents, None, names, prefix=prefix, limit=len(among), among=among
+        )
+        return {scan_id: parse(scan_id, fields) for scan_id, fields in found}
+
+    async def get_many(self, scan_ids: Sequence[str]) -> list[ScanRecord]:
+        """Return the scans with these ids, in that order, without missing ones."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for scan_id in scan_ids:
-                pipe.hmget(self._keys.scan(scan_id), list(names))
+                pipe.hmget(self._keys.scan(scan_id), list(RETURNED))
             rows = await pipe.execute() if scan_ids else []
-        found = ((scan_id, dict(zip(names, row, strict=True))) for scan_id, row in zip(scan_ids, rows, strict=True))
+        found = ((scan_id, dict(zip(RETURNED, row, strict=True))) for scan_id, row in zip(scan_ids, rows, strict=True))
         return [parse(scan_id, fields) for scan_id, fields in found if fields["page"] is not None]
 
     async def newest_of_pages(

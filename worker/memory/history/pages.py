@@ -59,6 +59,10 @@ BRIEF: Final = (
 """What a comparison of all pages needs of each."""
 
 
+_NO_TAGS: Final = frozenset[str]()
+_NO_COUNTS: Final = Counts()
+
+
 @dataclass(frozen=True, slots=True)
 class PageState:
     """A summary of a page's newest recorded state. ``rules`` and ``impacts`` are tags made by ``exact_tag``.
@@ -143,23 +147,53 @@ async def states_of_records(
     return [_brief(as_text(key).removeprefix(prefix), row) for key, row in zip(keys, rows, strict=True)]
 
 
+async def fields_of_records(
+    redis: Redis,
+    documents: Documents,
+    within: FilterExpression | None,
+    names: Sequence[str],
+    *,
+    prefix: str,
+    limit: int,
+    among: Sequence[str] = (),
+) -> list[tuple[str, dict[str, str]]]:
+    """Return id and these fields of matching records, most recently seen first; with ``among``, only of these keys."""
+    query = "*" if within is None else str(within)
+    only = ("INKEYS", len(among), *among) if among else ()
+    raw = cast("Any", redis)
+
+    async def act(index: AsyncSearchIndex) -> list[Any]:
+        words = ("FT.SEARCH", index.name, query, *only, "RETURN", len(names), *names, "SORTBY", "last_seen_ms", "DESC")
+        return await raw.execute_command(*words, "LIMIT", 0, limit, "TIMEOUT", TIMEOUT_MS, "DIALECT", 2)
+
+    reply = await documents.attempt(act)
+    empty = dict.fromkeys(names, "")
+    return [
+        (
+            as_text(key).removeprefix(prefix),
+            empty | {name: as_text(value) for name, value in zip(_names(tuple(row[::2])), row[1::2], strict=True)},
+        )
+        for key, row in zip(reply[1::2], reply[2::2], strict=True)
+    ]
+
+
 def _brief(scan_id: str, row: Sequence[Any]) -> PageState:
-    text = {name: as_text(value) for name, value in zip(_names(tuple(row[::2])), row[1::2], strict=True)}.get
+    get = dict(zip(_names(tuple(row[::2])), row[1::2], strict=True)).get
     return PageState(
         scan_id,
-        terms=text("terms", ""),
-        url=text("url", ""),
-        title="",
-        group=text("group_name", ""),
-        rules=_tags(""),
-        impacts=_tags(""),
-        barriers=counts_of("{}"),
-        last_seen_ms=int(text("last_seen_ms") or 0),
-        components=_tags(text("components", "")),
-        page_state=text("page_state", ""),
-        page=text("page", ""),
-        at_ms=int(text("at_ms") or 0),
-        status=text("status", ""),
+        _word(get("terms", b"")),
+        as_text(get("url")),
+        "",
+        _word(get("group_name", b"")),
+        _NO_TAGS,
+        _NO_TAGS,
+        _NO_COUNTS,
+        int(get("last_seen_ms") or 0),
+        _tags(as_text(get("components"))),
+        _word(get("page_state", b"")),
+        as_text(get("page")),
+        int(get("at_ms") or 0),
+        _word(get("status", b"")),
     )
 
 
@@ -234,6 +268,12 @@ def _parse(row: Sequence[Any], prefix: str) -> PageState:
 def _names(names: Sequence[Any]) -> tuple[str, ...]:
     """Return the names of a row's fields, which are the same in all rows."""
     return tuple(map(as_text, names))
+
+
+@lru_cache(maxsize=1_000)
+def _word(value: bytes) -> str:
+    """Return a text that many records have."""
+    return as_text(value)
 
 
 @lru_cache(maxsize=1_000)

@@ -11,6 +11,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, TypeVar, cast
 
@@ -32,6 +33,7 @@ REBUILD_S: Final = 60.0
 POLL_S: Final = 0.05
 
 
+@lru_cache(4_096)
 def exact_tag(value: str) -> str:
     """Return a tag that matches ``value`` exactly.
 
@@ -41,6 +43,11 @@ def exact_tag(value: str) -> str:
     if _PLAIN.fullmatch(value):
         return value
     return _DIGEST_MARK + sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+
+
+def is_digest(tag: str) -> bool:
+    """Return whether a tag made by ``exact_tag`` is not the value itself."""
+    return tag.startswith(_DIGEST_MARK)
 
 
 async def ensure_index(index: AsyncSearchIndex) -> None:

@@ -61,7 +61,7 @@ _FILLERS: Final = frozenset(_FILLER_WORDS.split())
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class ModelInput:
     """The model's input: the question, the tools' answers to it, the scans cited before it."""
 
     question: str
@@ -81,37 +81,37 @@ class Next:
 
 def answer(messages: Sequence[Message]) -> Next:
     """Return the next step of the conversation. The last user message is the question."""
-    talk = read_talk(messages)
+    heard = read_input(messages)
     question = re.sub(
-        r"\b(what|where|which)['\u2019]s\b", r"\1 is", " ".join(talk.question.split()), flags=re.IGNORECASE
+        r"\b(what|where|which)['\u2019]s\b", r"\1 is", " ".join(heard.question.split()), flags=re.IGNORECASE
     )
     refusal: Next | None = None
     for shape in (_remember, _first, _since_when, _between, _changed, _count, _worst, _about):
-        step = shape(question, talk)
+        step = shape(question, heard)
         if step is not None and not step.refuses:
             return step
         refusal = refusal or step
     return refusal or Next(CAN)
 
 
-def read_talk(messages: Sequence[Message]) -> Talk:
+def read_input(messages: Sequence[Message]) -> ModelInput:
     """Return the question, the tools' answers to it, and the scans cited before, those of the latest answer first."""
     at = max((place for place, message in enumerate(messages) if message.role == "user"), default=-1)
     question = messages[at].content if at >= 0 else ""
     told = tuple(_document(message.content) for message in messages[at + 1 :] if message.role == "tool")
     answers = (message.content for message in reversed(messages[: max(at, 0)]) if message.role == "assistant")
-    return Talk(question, told, tuple(name for text in answers for name in _CITED.findall(text)))
+    return ModelInput(question, told, tuple(name for text in answers for name in _CITED.findall(text)))
 
 
 # ---------------------------------------------------------------------------------------------- shapes
 
 
-def _remember(question: str, talk: Talk) -> Next | None:
+def _remember(question: str, heard: ModelInput) -> Next | None:
     match = re.match(r"(?:please )?remember(?: that)?[:,]? (.+)", question, re.IGNORECASE)
-    return None if match is None else _ask(talk, "remember", {"words": match[1]}, remembered)
+    return None if match is None else _ask(heard, "remember", {"words": match[1]}, remembered)
 
 
-def _first(question: str, talk: Talk) -> Next | None:
+def _first(question: str, heard: ModelInput) -> Next | None:
     """Say what to fix first: by component name, else by group name."""
     if not is_first(question):
         return None
@@ -121,23 +121,23 @@ def _first(question: str, talk: Talk) -> Next | None:
     words = re.sub(r" group$", "", str(scope.filters.pop("words", "")))
     asked = {"limit": 5, **scope.filters, **({"since": scope.time} if scope.time else {})}
     named = {"words": words} if words else {}
-    if words and talk.told and not talk.told[0].get("component_barriers") and "error" not in talk.told[0]:
-        return _ask(talk, "list_components", {**asked, "group": words}, lambda told: mend_first(told, words), after=1)
-    return _ask(talk, "list_components", {**asked, **named}, lambda told: mend_first(told, words))
+    if words and heard.told and not heard.told[0].get("component_barriers") and "error" not in heard.told[0]:
+        return _ask(heard, "list_components", {**asked, "group": words}, lambda told: mend_first(told, words), after=1)
+    return _ask(heard, "list_components", {**asked, **named}, lambda told: mend_first(told, words))
 
 
-def _since_when(question: str, talk: Talk) -> Next | None:
+def _since_when(question: str, heard: ModelInput) -> Next | None:
     """Say since when a component is broken, or, if no page has it any more, when it was fixed."""
     thing = since_when_of(question)
     if not thing:
         return None
     asked = {"rule" if thing in all_advice() else "words": thing, "limit": 5}
-    if talk.told and not talk.told[0].get("component_barriers") and "error" not in talk.told[0]:
-        return _ask(talk, "list_components", {**asked, "mended": True}, lambda told: since_when(told, thing), after=1)
-    return _ask(talk, "list_components", asked, lambda told: since_when(told, thing))
+    if heard.told and not heard.told[0].get("component_barriers") and "error" not in heard.told[0]:
+        return _ask(heard, "list_components", {**asked, "mended": True}, lambda told: since_when(told, thing), after=1)
+    return _ask(heard, "list_components", asked, lambda told: since_when(told, thing))
 
 
-def _between(question: str, talk: Talk) -> Next | None:
+def _between(question: str, heard: ModelInput) -> Next | None:
     named = two_times_of(question)
     if named is None:
         return None
@@ -146,28 +146,28 @@ def _between(question: str, talk: Talk) -> Next | None:
     if left := _left(scope):
         return _unread(left)
     asked = {"before": before, "after": after, "limit": 5, **scope.filters}
-    return _ask(talk, "compare_scans", asked, between)
+    return _ask(heard, "compare_scans", asked, between)
 
 
-def _count(question: str, talk: Talk) -> Next | None:
+def _count(question: str, heard: ModelInput) -> Next | None:
     count = count_of(question)
     if count is None:
         return None
     if count.unread:
         return _unread(count.unread)
-    if talk.told and "words" in count.arguments and talk.told[0].get("pages_looked_at") == 0:
+    if heard.told and "words" in count.arguments and heard.told[0].get("pages_looked_at") == 0:
         # No page has that name: a component may.
         asked = {name: value for name, value in count.arguments.items() if name != "words"}
         asked["component"] = count.arguments["words"]
-        return _ask(talk, "search_scans", asked, lambda told: count_sentence(told, count), after=1)
-    return _ask(talk, "search_scans", count.arguments, lambda told: count_sentence(told, count))
+        return _ask(heard, "search_scans", asked, lambda told: count_sentence(told, count), after=1)
+    return _ask(heard, "search_scans", count.arguments, lambda told: count_sentence(told, count))
 
 
-def _worst(question: str, talk: Talk) -> Next | None:
+def _worst(question: str, heard: ModelInput) -> Next | None:
     low = question.lower()
     is_worst = re.search(r"\b(?:worst|most (?:\w+ ){0,2}(?:barriers|problems|issues|errors|violations))\b", low)
     ordinal = next((name for name in ORDINALS[1:] if re.search(rf"\b{name}\b", low)), "")
-    if not is_worst and not (ordinal and talk.cited):
+    if not is_worst and not (ordinal and heard.cited):
         return None
     scope = scope_of(question)
     if left := _left(scope):
@@ -176,15 +176,15 @@ def _worst(question: str, talk: Talk) -> Next | None:
     if re.fullmatch(r"(?:https?://)?[^/]+/?", place):
         scope.filters["site"] = scope.filters.pop("url")  # https://shop.example/ here means the site
     elif place:
-        return _about_words(place, talk)
+        return _about_words(place, heard)
     rank = ORDINALS.index(ordinal) if ordinal else 0
     asked = {"order": "worst", "limit": max(3, rank + 1), **scope.filters}
     if scope.time:
         asked["since"] = scope.time
-    return _ask(talk, "search_scans", asked, lambda told: worst(told, rank, _named(scope)))
+    return _ask(heard, "search_scans", asked, lambda told: worst(told, rank, _named(scope)))
 
 
-def _changed(question: str, talk: Talk) -> Next | None:
+def _changed(question: str, heard: ModelInput) -> Next | None:
     scope = scope_of(question)
     if not _CHANGES.search(scope.rest):
         return None
@@ -193,12 +193,12 @@ def _changed(question: str, talk: Talk) -> Next | None:
     since = scope.time or "last week"
     asked = {"since": since, "limit": 5, **scope.filters}
     if _GROUPS.search(question):
-        return _ask(talk, "compare_scans", asked, lambda told: groups(told, since))
+        return _ask(heard, "compare_scans", asked, lambda told: groups(told, since))
     about = _named(scope)
-    return _ask(talk, "compare_scans", asked, lambda told: changes(told, since, about, is_assumed=not scope.time))
+    return _ask(heard, "compare_scans", asked, lambda told: changes(told, since, about, is_assumed=not scope.time))
 
 
-def _about(question: str, talk: Talk) -> Next | None:
+def _about(question: str, heard: ModelInput) -> Next | None:
     match = re.match(
         r"(?:and )?(?:what (?:about|is (?:wrong|the matter|broken) (?:with|on|in))|tell me (?:more )?about|how is|"
         r"what are the (?:barriers|problems|issues) (?:of|on|in|with|at)|"
@@ -211,25 +211,25 @@ def _about(question: str, talk: Talk) -> Next | None:
         return None
     target = match[1].strip(" \"'")
     if target.lower() in PRONOUNS:
-        if not talk.cited:
+        if not heard.cited:
             return Next(
                 "Which page do you mean? No page was mentioned before. Name one by words of its address or title."
             )
-        return _ask(talk, "get_scan", {"scan": talk.cited[0]}, about_scan)
+        return _ask(heard, "get_scan", {"scan": heard.cited[0]}, about_scan)
     place = place_in(target)
     if "://" in place:
-        return _ask(talk, "get_scan", {"url": place}, about_scan)
-    return _about_words(place or target, talk)
+        return _ask(heard, "get_scan", {"url": place}, about_scan)
+    return _about_words(place or target, heard)
 
 
-def _about_words(target: str, talk: Talk) -> Next:
+def _about_words(target: str, heard: ModelInput) -> Next:
     """Look for pages with that name or path, then show the only one, or list several; else look for a group."""
     name = re.sub(r"^(?:the|a|our|my) | (?:pages?|group|section|template)$", "", target, flags=re.IGNORECASE)
     name = re.sub(r"^(?:group|page|section|template) ", "", name, flags=re.IGNORECASE).strip(" \"'")
     wanted = "url" if place_in(name) == name else "words"
-    if not talk.told:
-        return Next(call=_call(talk, "search_scans", {wanted: name, "order": "worst", "limit": 5}))
-    first = talk.told[0]
+    if not heard.told:
+        return Next(call=_call(heard, "search_scans", {wanted: name, "order": "worst", "limit": 5}))
+    first = heard.told[0]
     scans = objects(first.get("scans"))
     # A shop's name may be in every title: the address distinguishes pages.
     exact = (
@@ -238,22 +238,24 @@ def _about_words(target: str, talk: Talk) -> Next:
         else [one for one in scans if name.lower() in str(one.get("url")).lower()]
     )
     if len(exact) == 1 and not first.get("left_out"):
-        return _ask(talk, "get_scan", {"scan": exact[0]["scan"]}, about_scan, after=1)
+        return _ask(heard, "get_scan", {"scan": exact[0]["scan"]}, about_scan, after=1)
     if "error" in first or scans or wanted == "url":
         return Next(_say(first, lambda told: pages(told, name)))
-    if len(talk.told) == 1:
-        return Next(call=_call(talk, "search_scans", {"group": name, "order": "worst", "limit": 5}))
-    return Next(_say(talk.told[1], lambda told: pages(told, name) if told.get("pages") else no_page(name)))
+    if len(heard.told) == 1:
+        return Next(call=_call(heard, "search_scans", {"group": name, "order": "worst", "limit": 5}))
+    return Next(_say(heard.told[1], lambda told: pages(told, name) if told.get("pages") else no_page(name)))
 
 
 # ---------------------------------------------------------------------------------------------- parts
 
 
-def _ask(talk: Talk, tool: str, arguments: JsonObject, say: Callable[[JsonObject], str], *, after: int = 0) -> Next:
+def _ask(
+    heard: ModelInput, tool: str, arguments: JsonObject, say: Callable[[JsonObject], str], *, after: int = 0
+) -> Next:
     """Call ``tool`` once the first ``after`` tools have answered; then put its answer into words."""
-    if len(talk.told) <= after:
-        return Next(call=_call(talk, tool, arguments))
-    return Next(_say(talk.told[after], say))
+    if len(heard.told) <= after:
+        return Next(call=_call(heard, tool, arguments))
+    return Next(_say(heard.told[after], say))
 
 
 def _say(told: JsonObject, say: Callable[[JsonObject], str]) -> str:
@@ -261,8 +263,8 @@ def _say(told: JsonObject, say: Callable[[JsonObject], str]) -> str:
     return f"That cannot be answered: {error}" if error else say(told)
 
 
-def _call(talk: Talk, tool: str, arguments: JsonObject) -> ToolCall:
-    return ToolCall(tool, arguments, f"builtin-{len(talk.told)}")
+def _call(heard: ModelInput, tool: str, arguments: JsonObject) -> ToolCall:
+    return ToolCall(tool, arguments, f"builtin-{len(heard.told)}")
 
 
 def _unread(words: str) -> Next:

@@ -39,7 +39,7 @@ class HostAbilities:
 
 @dataclass(frozen=True, slots=True)
 class Ability:
-    """A result about ``subject``; ``todo`` if something is missing, ``is_unfit`` if it cannot work."""
+    """What was found out about ``subject``: ``todo`` says what is missing, ``is_unfit`` that it cannot work."""
 
     subject: str
     text: str

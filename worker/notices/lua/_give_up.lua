@@ -1,4 +1,4 @@
--- Ends a notice that no receiver took: it is kept for a week, with why. Needs _common.lua.
+-- Ends a notice that no receiver accepted: it is kept for a week, with the reason. Needs _common.lua.
 local function give_up(due, open, about, failed, notice, why, now)
   redis.call('ZREM', due, notice)
   redis.call('HDEL', open, notice, notice .. '#')

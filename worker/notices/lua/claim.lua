@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
--- due → being sent: hands out notices for a lease; one whose lease ran out is due again. The number of its claim is its fence.
+-- due → being sent: claims notices for the length of a lease; when it expires, a notice is due again. The number of the
+-- claim is its fence.
 -- due → given up, for one older than the maximum age, on any channel.
--- KEYS  1 zset of what is due  2 hash of open notices  3 hash of counts  4 list of given-up notices
--- ARGV  1 lease ms  2 notices at most  3 age ms  4 the channels
+-- KEYS  1 zset of due notices  2 hash of open notices  3 hash of counts  4 list of given-up notices
+-- ARGV  1 lease ms  2 max notices  3 max age ms  4… the channels
 -- Returns {claimed: notice, JSON, number of the claim, …}, {given up: notice, …}
 --@include _common.lua
 --@include _give_up.lua
@@ -16,7 +17,7 @@ check_type(failed, 'list')
 local now, mine = now_ms(), {}
 for c = 4, #ARGV do mine[ARGV[c]] = true end
 local lease_ms, most, age_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
--- No notice waits for a whole day unless Redis's clock was set back: then it is due now.
+-- No notice waits for a whole day unless Redis's clock was set back; then it is due now.
 for _, notice in ipairs(redis.call('ZRANGEBYSCORE', due, '(' .. ms(now + 86400000), '+inf', 'LIMIT', 0, 100)) do
   redis.call('ZADD', due, ms(now), notice)
 end

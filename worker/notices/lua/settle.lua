@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
--- being sent → sent | due later | given up. Fenced: only the claim of that number counts. Safe to repeat.
--- KEYS  1 zset of what is due  2 hash of open notices  3 hash of counts  4 list of given-up notices
--- ARGV  1 notice  2 number of the claim  3 'sent' | 'later' | 'failed'  4 ms until it is due, of 'later'  5 why, of 'failed'
+-- being sent → sent | due later | given up. Fenced: only the claim with that number counts. Safe to repeat.
+-- KEYS  1 zset of due notices  2 hash of open notices  3 hash of counts  4 list of given-up notices
+-- ARGV  1 notice  2 number of the claim  3 'sent' | 'later' | 'failed'  4 ms until it is due, for 'later'  5 the
+--       reason, for 'failed'
 -- Returns 'ok' | 'lost': it was settled, or another worker has it
 --@include _common.lua
 --@include _give_up.lua

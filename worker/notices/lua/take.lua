@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- events → due notices: reads the events behind the cursor once, whichever workers ask, and makes a notice a channel of
--- those that are wanted. Events of one kind that are read together are one notice, so that a thousand dead letters are few.
--- Cursor, notices and counts change in one step.
--- KEYS  1 events stream  2 hash of the cursor and counts  3 zset of what is due  4 hash of open notices
--- ARGV  1 events read at most  2 lines kept in a notice at most  3 open notices at most  4 how many kinds follow, the kinds,
+-- events → due notices: reads the events after the cursor once, whichever worker asks, and creates one notice per
+-- channel for the wanted ones. Events of one kind that are read together share a notice, so that a thousand dead
+-- letters make few. Cursor, notices and counts change in one step.
+-- KEYS  1 events stream  2 hash of the cursor and counts  3 zset of due notices  4 hash of open notices
+-- ARGV  1 max events read  2 max lines kept in a notice  3 max open notices  4 number of kinds that follow, the kinds,
 --       then the channels
--- Returns {events read, notices made, notices dropped because too many are open}; the first call of all reads none
+-- Returns {events read, notices made, notices dropped because too many are open}; the very first call reads none
 --@include _common.lua
 
 local events, about, due, open = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -23,7 +23,7 @@ end
 if cursor == '18446744073709551615-18446744073709551615' then return {0, 0, 0} end
 local rows = redis.call('XRANGE', events, '(' .. cursor, '+', 'COUNT', ARGV[1])
 if #rows == 0 then
-  -- A stream made again, or one whose clock was set back, would not be read until it is where it was.
+  -- A recreated stream, or one whose clock was set back, would not be read until it passes the cursor.
   local newest = redis.call('XREVRANGE', events, '+', '-', 'COUNT', 1)
   local at = newest[1] and tonumber(string.match(newest[1][1], '^%d+'))
   if at and at < tonumber(string.match(cursor, '^%d+')) then redis.call('HSET', about, 'cursor', newest[1][1]) end

@@ -3,30 +3,50 @@
 -- later is compared with the earlier, and a scan never fixes barriers that it did not check for. A page that has a
 -- component under several terms counts once, with the most elements. Needs _common.lua first.
 
+-- Arguments of PAGE: the number of its component barriers, each of which has a key after the page's; terms; the text that
+-- the page must have under them, and no more, or '' followed by the rest. The last is a JSON list of
+--   [issue_id, elements, never_less, known_ms, is_grave, rule, its tag, impact, name], without a rule if it is gone.
+local TERMS, UNCHANGED, SEEN, BEGAN, GROUP, GROUP_TAG, RUN, IS_FIRST, HOST, HOST_TAG, ROWS = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+
 local function decoded(text)
   local is_json, value = pcall(cjson.decode, text or '')
   return is_json and type(value) == 'table' and value or {}
 end
 
--- Arguments at `at`: terms, seen_ms, began_ms, group, its tag, run, is_first. A state has c: issue_id → elements, g and t: the
--- group and its tag.
-local function open_page(key, at)
-  local states, flat = {}, redis.call('HGETALL', key)
+-- Reads a page and its component barriers, or returns nil and an error or 'changed'. `w` and `at` are the positions of
+-- the write's first key and argument. A state has c: issue_id → elements, g and t: the group and its tag.
+local function open_page(w, at)
+  local key, unchanged = KEYS[w], ARGV[at + UNCHANGED]
+  local wrong = wrong_type(key, 'hash')
+  if wrong then return nil, wrong end
+  local page = { appeared = 0, mended = 0, news = {}, rows = {} }
+  if unchanged ~= '' then
+    if redis.call('HGET', key, ARGV[at + TERMS]) ~= unchanged then return nil, 'changed' end
+    return page
+  end
+
+  page.rows, page.kept = cjson.decode(ARGV[at + ROWS]), {}
+  for i = 1, #page.rows do
+    local kept = redis.pcall('HMGET', KEYS[w + i], 'since_ms', 'pages', 'elements', 'first_ms', 'groups', 'group_tags', 'told_ms',
+      'run', 'returned_ms')
+    if kept.err then return nil, wrong_type(KEYS[w + i], 'hash') or kept end
+    page.kept[i] = kept
+  end
+  page.states = {}
+  local flat = redis.call('HGETALL', key)
   for i = 1, #flat, 2 do
     local state = decoded(flat[i + 1])
-    if type(state.c) == 'table' then states[flat[i]] = state end
+    if type(state.c) == 'table' then page.states[flat[i]] = state end
   end
-  local own = states[ARGV[at]] or { c = {} }
-  states[ARGV[at]] = own
-  return {
-    key = key, states = states, own = own, terms = ARGV[at], seen = tonumber(ARGV[at + 1]), began = tonumber(ARGV[at + 2]),
-    group = ARGV[at + 3], tag = ARGV[at + 4], run = ARGV[at + 5], is_first = ARGV[at + 6] == '1',
-    is_changed = false, appeared = 0, mended = 0, news = {},
-  }
+  page.key, page.terms, page.run = key, ARGV[at + TERMS], ARGV[at + RUN]
+  page.seen, page.began = tonumber(ARGV[at + SEEN]), tonumber(ARGV[at + BEGAN])
+  page.group, page.tag, page.is_first = ARGV[at + GROUP], ARGV[at + GROUP_TAG], ARGV[at + IS_FIRST] == '1'
+  page.own = page.states[page.terms] or { c = {} }
+  page.states[page.terms] = page.own
+  return page
 end
 
 local function close_page(page)
-  if not page.is_changed then return end
   local own = page.own
   own.g, own.t = page.group ~= '' and page.group or nil, page.group ~= '' and page.tag or nil
   if next(own.c) then
@@ -51,16 +71,21 @@ local function held_by(page, id, own_group, own_tag)
   return most, groups
 end
 
--- The groups of a component for its hash, after a page's groups changed from `before` to `after`: JSON and tags.
+-- The groups of a component for its hash, after a page's groups changed from `before` to `after`: JSON and tags; nil if
+-- they did not.
 local function regrouped(groups, tags, before, after)
-  local pages, is_tag = decoded(groups), {}
-  for tag in string.gmatch(tags or '', '[^,]+') do is_tag[tag] = true end
+  local pages, is_tag, is_changed = nil, {}, false
   local function add(group, tag, by)
+    if not pages then
+      pages = decoded(groups)
+      for old in string.gmatch(tags or '', '[^,]+') do is_tag[old] = true end
+    end
     local count = (tonumber(pages[group]) or 0) + by
     pages[group], is_tag[tag] = count > 0 and count or nil, count > 0 or nil
   end
   for group, tag in pairs(before) do if not after[group] then add(group, tag, -1) end end
   for group, tag in pairs(after) do if not before[group] then add(group, tag, 1) end end
+  if not pages then return end
   local list = {}
   for tag in pairs(is_tag) do list[#list + 1] = tag end
   table.sort(list)
@@ -73,16 +98,22 @@ local function is_news(page, since, run, told, is)
   return is > 0 and is_new and not page.is_first and not (told and told >= since)
 end
 
--- Arguments from `at` to `last`: issue_id, elements, never_less, known_ms, news, fields and values.
-local function count_barrier(page, key, at, last)
-  local id, count, known, own, seen = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 3]), page.own, page.seen
+-- The entry of a row in the event: the JSON of ``ComponentChange``.
+local function change(row)
+  local impact = row[8] ~= '' and cjson.encode(row[8]) or 'null'
+  return string.format('{"issue_id":%s,"name":%s,"rule":%s,"impact":%s}', cjson.encode(row[1]), cjson.encode(row[9]),
+    cjson.encode(row[6]), impact)
+end
+
+-- Sets one row of the page in its component's hash, with a single HSET: each one indexes the hash again.
+local function count_barrier(page, key, row, kept, at)
+  local id, count, known, is_grave = row[1], row[2], row[4], row[5] == 1
+  local own, seen = page.own, page.seen
   local old = tonumber(own.c[id]) or 0
-  if ARGV[at + 2] == '1' then count = math.max(count, old) end
+  if row[3] == 1 then count = math.max(count, old) end
   if count == 0 and old == 0 then return end
-  local kept = redis.call('HMGET', key, 'pages', 'elements', 'first_ms', 'since_ms', 'last_ms', 'groups', 'group_tags',
-    'told_ms', 'run')
-  local is_there = tonumber(kept[4]) ~= nil
-  if count > 0 and seen > (tonumber(kept[5]) or 0) then redis.call('HSET', key, 'last_ms', ms(seen)) end
+  local since, held, told, run = tonumber(kept[1]), tonumber(kept[2]) or 0, tonumber(kept[7]), kept[8]
+  local is_there = since ~= nil
   if is_there and count == old and (own.g or '') == page.group then return end
 
   page.is_changed = true
@@ -93,12 +124,21 @@ local function count_barrier(page, key, at, last)
     if is == 0 then return end
     was, before = 0, {}
   end
-  local held = tonumber(kept[1]) or 0
   local pages = math.max(0, held + (is > 0 and 1 or 0) - (was > 0 and 1 or 0))
-  -- A single HSET at the end: each one indexes the hash again.
-  local fields, gone = { unpack(ARGV, at + 5, last) }, {}
-  local function set(field, value) fields[#fields + 1], fields[#fields + 2] = field, value end
-  local since, run = tonumber(kept[4]), kept[9]
+  local fields, gone = {}, {}
+  local function set(field, value)
+    if value ~= '' then fields[#fields + 1], fields[#fields + 2] = field, value end
+  end
+  if row[6] then
+    local kind, site = string.match(id, '^([^-]*)%-?(.*)$')
+    set('kind', kind)
+    set('site', site)
+    set('host', ARGV[at + HOST_TAG])
+    set('host_name', ARGV[at + HOST])
+    set('rule', row[7])
+    set('impact', row[8])
+    set('name', row[9])
+  end
   if not is_there or (held == 0 and is > 0) then
     since, run = seen, page.run
     if is_there then
@@ -108,21 +148,30 @@ local function count_barrier(page, key, at, last)
       since = math.min(known, seen)
     end
     if is_there or known == 0 then page.appeared = page.appeared + 1 end
-    set('run', run)
-  elseif known > 0 and known < since and not redis.call('HGET', key, 'returned_ms') then
+    fields[#fields + 1], fields[#fields + 2] = 'run', run
+  elseif known > 0 and known < since and not kept[9] then
     since = known -- its first page after an update of Sightline had no history; this one has
   end
   if pages == 0 and held > 0 then
     set('mended_ms', ms(seen))
     page.mended = page.mended + 1
   end
-  if ARGV[at + 4] ~= '' and is_news(page, since, run, tonumber(kept[8]), is) then
+  if is_grave and is_news(page, since, run, told, is) then
     set('told_ms', ms(seen))
-    page.news[#page.news + 1] = ARGV[at + 4]
+    page.news[#page.news + 1] = change(row)
   end
-  local groups, tags = regrouped(kept[6], kept[7], before, after)
-  if tags ~= '' then set('group_tags', tags) elseif kept[7] then gone[#gone + 1] = 'group_tags' end
-  redis.call('HSET', key, 'pages', pages, 'elements', math.max(0, (tonumber(kept[2]) or 0) + is - was),
-    'first_ms', ms(math.min(tonumber(kept[3]) or since, since)), 'since_ms', ms(since), 'groups', groups, unpack(fields))
+  local groups, tags = regrouped(kept[5], kept[6], before, after)
+  if groups then
+    set('groups', groups)
+    if tags ~= '' then set('group_tags', tags) elseif kept[6] then gone[#gone + 1] = 'group_tags' end
+  end
+  redis.call('HSET', key, 'pages', pages, 'elements', math.max(0, (tonumber(kept[3]) or 0) + is - was),
+    'first_ms', ms(math.min(tonumber(kept[4]) or since, since)), 'since_ms', ms(since), unpack(fields))
   if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
+end
+
+-- Counts all rows of a page that open_page has read at the same `w` and `at`.
+local function count_page(page, w, at)
+  for i, row in ipairs(page.rows) do count_barrier(page, KEYS[w + i], row, page.kept[i], at) end
+  if page.is_changed then close_page(page) end
 end

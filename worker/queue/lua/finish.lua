@@ -3,13 +3,14 @@
 -- state, batch counter and event, all in one step; PUBLISH last. Each delivery is fenced separately and committed
 -- exactly once, so a call with a lost reply can be repeated.
 -- KEYS  1 events stream, then for each delivery: lane stream, job hash, result string, secret hash,
---       batch hash (only with a batch), a key for each write
+--       batch hash (only with a batch), a key for each write, of PAGE several
 -- ARGV  1 group  2 consumer  3 job ttl s, or 'result': that of its result, at least a minute  4 channel, then for each
 --       delivery:
 --       1 number of its keys  2 number of its arguments  3 entry id  4 fence  5 state after  6 result JSON
 --       7 result ttl s, 0 = no expiry, -1 = no result kept  8 event JSON without its closing brace  9 batch id or ''
 --       then for each write: its command, the number of values, the values:
---         HSET field value …   |  HINCRBY field by  |  EXPIRE ttl_s, of a hash  |  XADD * event line
+--         HSET field value …   |  HINCRBY field by …  |  EXPIRE ttl_s, of a hash  |  XADD * event line
+--         COUNTED counter field value …, of a hash: the same as HSET, and adds 1 to the counter
 --         FORGET, of the job's own hash: drops payload and arguments
 --         PUBLISH line, the key being its channel
 --         HSETXX field value …, without effect on a missing hash
@@ -20,11 +21,11 @@
 --         HAS field value, of a hash: the same, but the field is kept
 --         WINDOW field began_ms ended_ms, of a hash: extends the field's period, 'began ended', to include this one; a
 --           begin of 0 is unknown
---         PAGE terms seen_ms began_ms group tag run is_first, of a page's component barriers, followed by
---         BARRIER issue_id elements never_less known_ms news field value …, of each, in its own hash, by
+--         PAGE number of its component barriers, …, of the page's hash and one of each (_barriers.lua), followed by
 --         TALLY field field, of a hash: adds the numbers of new and fixed ones of the site, and by
 --         NEWS line is_certain, of the events: an event that names the new ones; if there are none, only if it is certain
--- Returns for each delivery 'committed' | 'already' | 'lost' | an error for a key of another type, a counter that is
+-- Returns for each delivery 'committed' | 'already' | 'lost' | 'changed', if PAGE expects another text: nothing of that
+--       delivery is written, and it is to be sent with all of PAGE | an error for a key of another type, a counter that is
 --       not a number, or a stream at its last id: then nothing of that delivery is written
 --@include _common.lua
 --@include _events.lua
@@ -41,26 +42,47 @@ local now = now_ms()
 local now_text = ms(now)
 local done, lines, secrets = {}, {}, {}
 
--- The obstacle to a delivery's writes, or nil. `k` and `a` are the positions where its keys and arguments begin.
+-- An error for a field of a hash that is to be increased and holds no number, else nil.
+local function no_number(key, ...)
+  local olds = redis.call('HMGET', key, ...)
+  for i, field in ipairs({ ... }) do
+    if olds[i] and not string.match(olds[i], '^-?%d+$') then
+      return redis.error_reply('WRONGKEY ' .. key .. ' holds ' .. olds[i] .. ' in ' .. field .. ': expected a number')
+    end
+  end
+end
+
+local function counters(command, at, count)
+  if command == 'COUNTED' then return ARGV[at + 2] end
+  if command == 'TALLY' then return ARGV[at + 2], ARGV[at + 3] end
+  local fields = {}
+  for i = at + 2, at + 1 + count, 2 do fields[#fields + 1] = ARGV[i] end
+  return unpack(fields)
+end
+
+local COUNTS = { HINCRBY = true, COUNTED = true, TALLY = true }
+
+-- The obstacle to a delivery's writes, or nil and its page. `k` and `a` are the positions where its keys and arguments begin.
 local function obstacle(k, a, first_write)
   if ARGV[a + 8] ~= '' then
     local wrong = wrong_type(KEYS[k + 4], 'hash')
     if wrong then return wrong end
   end
-  local at = a + 9
-  for w = first_write, k + ARGV[a] - 1 do
+  local w, at, page, wrong = first_write, a + 9, nil, nil
+  while w < k + ARGV[a] do
     local command, count = ARGV[at], tonumber(ARGV[at + 1])
-    local wrong = wrong_type(KEYS[w], TYPES[command] or 'hash') or (command == 'ENTRY' and no_room(KEYS[w]))
+    if command == 'PAGE' then
+      page, wrong = open_page(w, at + 2)
+      w = w + ARGV[at + 2]
+    elseif command ~= 'TALLY' or page.kept then -- an unchanged page is not tallied
+      wrong = wrong_type(KEYS[w], TYPES[command] or 'hash') or (command == 'ENTRY' and no_room(KEYS[w]))
+        or (COUNTS[command] and no_number(KEYS[w], counters(command, at, count)))
+    end
     if wrong then return wrong end
     if (command == 'NEEDS' or command == 'HAS') and redis.call('HGET', KEYS[w], ARGV[at + 2]) ~= ARGV[at + 3] then return 'lost' end
-    for counter = at + 2, command == 'HINCRBY' and at + 2 or command == 'TALLY' and at + 3 or 0 do
-      local old = redis.call('HGET', KEYS[w], ARGV[counter])
-      if old and not string.match(old, '^-?%d+$') then
-        return redis.error_reply('WRONGKEY ' .. KEYS[w] .. ' holds ' .. old .. ' in ' .. ARGV[counter] .. ': expected a number')
-      end
-    end
-    at = at + 2 + count
+    w, at = w + 1, at + 2 + count
   end
+  return nil, page
 end
 
 -- Writes the hash of a job that the job at `by` queues when it ends: none → queued. Overwrites everything stored under
@@ -93,11 +115,17 @@ local function widen(key, field, began, ended)
   if text ~= old then redis.call('HSET', key, field, text) end
 end
 
-local function write(k, a, first_write)
-  local at, entry, page = a + 9, nil, nil
-  for w = first_write, k + ARGV[a] - 1 do
+local function write(k, a, first_write, page)
+  local w, at, entry = first_write, a + 9, nil
+  while w < k + ARGV[a] do
     local command, count = ARGV[at], tonumber(ARGV[at + 1])
-    if command == 'ENTRY' then
+    if command == 'COUNTED' then
+      -- A single command: each one indexes the hash again.
+      local number = (redis.call('HGET', KEYS[w], ARGV[at + 2]) or 0) + 1
+      redis.call('HSET', KEYS[w], ARGV[at + 2], ms(number), unpack(ARGV, at + 3, at + 1 + count))
+    elseif command == 'HINCRBY' then
+      for i = at + 2, at + 1 + count, 2 do redis.call('HINCRBY', KEYS[w], ARGV[i], ARGV[i + 1]) end
+    elseif command == 'ENTRY' then
       entry = redis.call('XADD', KEYS[w], '*', 'id', ARGV[at + 2], 'kind', ARGV[at + 3])
     elseif command == 'JOB' then
       add_job(KEYS[w], entry, KEYS[k + 1], at + 2, count)
@@ -115,9 +143,8 @@ local function write(k, a, first_write)
     elseif command == 'WINDOW' then
       widen(KEYS[w], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
     elseif command == 'PAGE' then
-      page = open_page(KEYS[w], at + 2)
-    elseif command == 'BARRIER' then
-      count_barrier(page, KEYS[w], at + 2, at + 1 + count)
+      count_page(page, w, at + 2)
+      w = w + ARGV[at + 2]
     elseif command == 'TALLY' then
       if page.appeared > 0 then redis.call('HINCRBY', KEYS[w], ARGV[at + 2], page.appeared) end
       if page.mended > 0 then redis.call('HINCRBY', KEYS[w], ARGV[at + 3], page.mended) end
@@ -128,9 +155,8 @@ local function write(k, a, first_write)
     else
       redis.call(command, KEYS[w], unpack(ARGV, at + 2, at + 1 + count))
     end
-    at = at + 2 + count
+    w, at = w + 1, at + 2 + count
   end
-  if page then close_page(page) end
 end
 
 local function finish(k, a)
@@ -139,10 +165,11 @@ local function finish(k, a)
   local first_write = batch_id == '' and k + 4 or k + 5
   local held, had_error, had_progress = standing(lane, job, ARGV[1], ARGV[2], entry, ARGV[a + 3], state)
   if held ~= 'ok' then return held end
-  local wrong = full or obstacle(k, a, first_write)
+  local wrong, page = full, nil
+  if not full then wrong, page = obstacle(k, a, first_write) end
   if wrong then return wrong end
 
-  write(k, a, first_write)
+  write(k, a, first_write, page)
   if ttl_s == '0' then
     redis.call('SET', result, ARGV[a + 5])
   elseif ttl_s ~= '-1' then

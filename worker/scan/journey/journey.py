@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urljoin
 
@@ -22,11 +23,12 @@ from worker.scan.journey.conceal import SHORTEST, conceal, conceal_text, forms_o
 from worker.scan.journey.consent import WAIT_S
 from worker.scan.journey.elements import ANSWER_LIMIT_S, Elements
 from worker.scan.journey.fence import Fence
+from worker.scan.journey.messages import Messages
 from worker.scan.load import Load
 from worker.scan.page import Page, ScriptFailed, literal
 from worker.scan.pictures import take_pictures
 from worker.scan.proxy import Fault
-from worker.scan.settings import ScanSettings
+from worker.scan.settings import Audit, ScanSettings
 from worker.scan.verdict import Unread, judge_document
 from worker.scan.waiting import Waited, read_facts, wait_for_load, wait_until_still
 
@@ -71,11 +73,14 @@ class Journey:
         self._asked, self._fence = self._request.url or "", Fence(self._origins())
         await self._page.keep_to(self._fence)
         self._actions = Actions(self._page, variables=self._variables, origins=self._fence.origins, settle=self._settle)
-        for number, step in enumerate(self._request.steps, 1):
+        messages, steps = Messages(self._page, self._request), self._request.steps
+        for number, step in enumerate(steps, 1):
+            await messages.before(step, _shown(number, step), is_last=number == len(steps))
             await self._do(self._actions, number, step)
         self._page.watch.moved_from = ""
         self._load.begin_again(asked=self._asked)
         await self._load.settle()
+        await messages.after_last()
 
     async def pictures(self) -> dict[str, bytes]:
         """Return a screenshot of the page in which a step failed, if screenshots were requested."""
@@ -102,6 +107,10 @@ class Journey:
             notes = (*result.notes, *self._actions.notes)
             result = result.revised(notes=notes, reached_by="" if self._has_failed else self._last_step())
         return conceal(result, self._variables)
+
+    def conceal(self, audit: Audit) -> Audit:
+        """Return an audit to which findings were added, without the variables' values."""
+        return replace(audit, result=conceal(audit.result, self._variables))
 
     # ------------------------------------------------------------------------------------------ one step
 

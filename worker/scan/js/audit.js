@@ -1,16 +1,16 @@
-// Drives axe-core inside our isolated world, after axe-core itself has been evaluated there. Evaluated once a frame.
+// Drives axe-core in Sightline's isolated world, after axe-core has been evaluated there. Evaluated once per frame.
 //
-// axe-core writes selector, ancestry and XPath of every element it looked at, in time quadratic in their number. Here
-// an element is a pair instead, [frame, number in that frame], until it is known which ones are shown: `names` writes
-// the selectors of those, by axe-core's own function. Each frame's part stays with the top frame, where `finish` merges
+// axe-core writes selector, ancestry and XPath of every element that it examined, in time quadratic in their number.
+// Here an element is a pair [frame, number in that frame] until it is known which ones are reported: `names` writes the
+// selectors of those, by axe-core's own function. Each frame's results are kept in the top frame, where `finish` merges
 // them in the order of a depth-first walk.
 (() => {
-  // No page may talk to this axe-core by postMessage.
+  // No page may reach this axe-core by postMessage.
   axe.configure({ allowedOrigins: [] });
   const MAX_CHARS = 2000;
-  // Half a surrogate pair cannot be written as UTF-8, and cutting can make one.
+  // Half a surrogate pair cannot be encoded as UTF-8, and truncation can create one.
   const cut = (text) => String(text ?? "").slice(0, MAX_CHARS).toWellFormed();
-  // What people read is marked where it was cut.
+  // Truncated text that people read gets an ellipsis.
   const shown = (text) => {
     const whole = String(text ?? "");
     return whole.length > MAX_CHARS ? `${cut(whole.slice(0, MAX_CHARS - 1))}…` : cut(whole);
@@ -19,8 +19,8 @@
   const partials = [];
   let number = 0, elements = [], frames = [], selectorData;
 
-  // Documents whose scripts are off (a sandbox policy) run no timers, not even ours, and axe-core would wait for ever.
-  // Messages and animation frames do arrive there.
+  // Documents whose scripts are disabled (a sandbox policy) run no timers, not even Sightline's, so axe-core would
+  // never finish. Messages and animation frames are delivered there.
   const post = (run) => { const { port1, port2 } = new MessageChannel(); port1.onmessage = run; port2.postMessage(0); };
   const replaceTimers = () => {
     const waiting = new Set();
@@ -47,11 +47,11 @@
     const look = () => (performance.now() < limit ? post(look) : resolve(false));
     post(look);
   });
-  // Where we have stopped the page's scripts ourselves, it is known that no timers run.
+  // If Sightline has stopped the page's scripts, no timers run.
   const isFrozen = Object.hasOwn(globalThis, "sightlineFrozen");
   const ready = (isFrozen ? Promise.resolve(false) : timersRun()).then((run) => { if (!run) replaceTimers(); });
 
-  // Equal to axe.utils.getAncestry, which counts the siblings of each element again.
+  // Equivalent to axe.utils.getAncestry, which counts the siblings of each element anew for each call.
   const positions = new Map(), paths = new Map();
   const nthChild = (element, parent) => {
     if (!positions.has(element)) Array.from(parent.children).forEach((child, i) => positions.set(child, i + 1));
@@ -92,13 +92,13 @@
       fromFrame: true,
     }),
   });
-  // A short selector is searched for in the whole page. Past `end`, the element's path is its selector.
+  // Finding a short selector searches the whole page. After `end`, the element's path is its selector.
   const nameOf = (i, end = Infinity) => {
     const ancestry = ancestryOf(elements[i].element);
     const selector = performance.now() < end ? elements[i].selector[0] : ancestry;
     return [i, { target: cutAll(selector), ancestry: cutAll(ancestry), place: sightlinePlace(elements[i].element) }];
   };
-  // Half of the time left is for naming, the rest for what follows.
+  // Naming may take half of the remaining time.
   const names = (numbers, leftMs = Infinity) => {
     const end = performance.now() + leftMs / 2;
     axe._selectorData = selectorData;
@@ -108,7 +108,7 @@
       axe._selectorData = undefined;
     }
   };
-  // While the fields of a form belong to none, their HTML and that around them is not the page's.
+  // While a form's fields are detached from it, the HTML of the fields and of their ancestors differs from the page's.
   const putSourcesBack = (partial) => {
     for (const node of [...partial.frames, ...partial.results.flatMap((rule) => rule.nodes.map((result) => result.node))]) {
       const { element } = elements[node.selector[0][1]];
@@ -117,14 +117,14 @@
     }
   };
 
-  // Rules run within one task of the browser, so each looks at the clock itself, before each element. A rule has half
-  // the time that is left, the last one all of it, and half of that for choosing its elements: none costs the others
-  // theirs. The slowest ones run last. What a rule has found until its time is up stays, except where it compares
-  // elements with each other.
+  // Rules run within one task of the browser, so each checks the clock itself, before each element. A rule may take
+  // half of the remaining time (the last one all of it), and half of its own time to select its elements, so that no
+  // rule uses up the others' time. The slowest ones run last. What a rule has found when its time is up is kept, unless
+  // it compares elements with each other.
   const SLOWEST = ["link-in-text-block", "target-size", "color-contrast-enhanced", "color-contrast"];
   axe._audit.rules.sort((a, b) => SLOWEST.indexOf(a.id) - SLOWEST.indexOf(b.id));
-  // Of the time left when the rules begin; the rest is for frames, merging and naming. Merging a page of many failing
-  // elements takes about MERGE times as long as reading the page took before the rules, on a fast machine and a slow one.
+  // The share of the remaining time for the rules; the rest is for frames, merging and naming. Merging a page with many
+  // failing elements takes about MERGE times as long as reading the page before the rules, on fast and slow machines.
   const SHARE = 0.75, SHARE_BESIDE_FRAMES = 0.6, MERGE = 3, LEAST_SHARE = 0.5;
   let begun = 0, until = 0, end = 0, rulesToRun = 0, isSkipped = false;
   const leftOut = new Set(), cutShort = new Set();
@@ -149,7 +149,7 @@
       sightlineClock.end = ends;
     }
   };
-  // An element is looked at by all checks of a rule or by none: "any" is the first group of the three.
+  // An element is examined by all checks of a rule or by none: "any" is the first of the three groups.
   Rule.runChecks = function (type, node, options, context, resolve, reject) {
     const skip = () => { cutShort.add(this.id); resolve({ type, results: [] }); };
     if (type === "any") isSkipped = isLate();
@@ -205,7 +205,7 @@
   const hasFailed = ({ any, all, none }) =>
     (any.length > 0 && !any.some((check) => check.result)) || all.some((check) => !check.result) ||
     none.some((check) => check.result !== false);
-  // A rule that was cut short before it found anything counts as left out.
+  // A rule that ran out of time before it found anything counts as left out.
   const about = ({ results }) => {
     const found = results.filter((rule) => cutShort.has(rule.id) && rule.nodes.some(hasFailed)).map((rule) => rule.id);
     return {
@@ -220,7 +220,7 @@
     const box = elements[target[0][1]].element.getBoundingClientRect();
     return [box.left + scrollX, box.top + scrollY, box.width, box.height].map(Math.round);
   };
-  // Of a picture that did not load the browser draws the text instead.
+  // For an image that did not load, the browser draws the alternative text.
   const isDrawn = (element) => element.localName !== "img" || element.naturalWidth > 0;
   const packNode = (node, withBoxes) => ({
     target: node.target,
@@ -243,7 +243,7 @@
   globalThis.sightlineAudit = {
     names,
     element: (i) => elements[i].element,
-    // Of elements that no rule looked at: what `names` and a rule say of those it did.
+    // Describes elements that no rule examined, as `names` and a rule describe examined ones.
     describe: (wanted) => sightlineShadowing.within(() => {
       axe._selectorData ??= selectorData;
       try {
@@ -269,7 +269,8 @@
       partials.push(await run(0, context, options, leftMs));
       return about(partials[0]);
     },
-    // A frame may be gone when its elements are to be named, so those that are likely to be shown are named at once.
+    // A frame may be gone by the time its elements are named, so those that are likely to be reported are named at
+    // once.
     run: async (frame, context, options, leftMs, maxNodes) => {
       const partial = await run(frame, context, options, leftMs);
       const likely = partial.results.flatMap((rule) => rule.nodes.filter(hasFailed).slice(0, maxNodes));

@@ -1,10 +1,11 @@
-// What stands in for pieces of axe-core that are quadratic in the page (axe_source.py). Evaluated right before it.
+// Replaces parts of axe-core that are quadratic in the page's size (axe_source.py). Evaluated right before it.
 const sightlineClock = {
   end: Infinity,
   isLate: () => performance.now() > sightlineClock.end,
   check: () => { if (sightlineClock.isLate()) throw new Error("out of time"); },
 };
-// Chromium forces `color`, and tells the fill that axe-core takes for it as the page has it. Prototypes here are ours.
+// Forced colours change `color`, but not the computed fill, which axe-core uses as the text's colour. Prototypes here
+// are those of the isolated world.
 if (matchMedia("(forced-colors: active)").matches) {
   const read = CSSStyleDeclaration.prototype.getPropertyValue;
   CSSStyleDeclaration.prototype.getPropertyValue = function (name) {
@@ -28,7 +29,7 @@ const sightlineMemoize = (run) => {
   memoized.clear = () => { memo = new Map(); };
   return memoized;
 };
-// What has been looked up below a root in this run; the page stands still meanwhile.
+// Look-ups below a root in this run; the page does not change meanwhile.
 let sightlineKnown = new WeakMap();
 const sightlineOnce = (root, key, look) => {
   if (!sightlineKnown.has(root)) sightlineKnown.set(root, new Map());
@@ -36,7 +37,7 @@ const sightlineOnce = (root, key, look) => {
   if (!known.has(key)) known.set(key, look());
   return known.get(key);
 };
-// The canvas behind all of a page: white, unless the page asks for a dark one or colours are forced.
+// The canvas behind the page: white, unless the page requests a dark one or colours are forced.
 const sightlineCanvas = (Color) => {
   const level = sightlineOnce(document, "canvas", () => {
     const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
@@ -57,8 +58,8 @@ const sightlineTwo = (elements, fits) => {
   const first = elements.findIndex(fits), second = first < 0 ? -1 : elements.slice(first + 1).find(fits);
   return first < 0 ? [] : second ? [elements[first], second] : [elements[first]];
 };
-// How much text the line of an element has, around widgets and in them. A line ends at <br>, <hr> and blocks; where the
-// element is not among those looked at, in a widget for example, the last line counts. Blocks are virtual nodes, new in
+// The length of the text on an element's line, outside and inside widgets. A line ends at <br>, <hr> and blocks; for an
+// element that is not in the walk, such as one inside a widget, the last line counts. Blocks are virtual nodes, new in
 // each run.
 const sightlineBlocks = new WeakMap();
 const sightlineIsBreak = ({ nodeName }) => ["BR", "HR"].includes((nodeName || "").toUpperCase());

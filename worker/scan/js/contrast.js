@@ -1,6 +1,7 @@
-// Finds the text of elements in one document and paints it for pictures. Evaluated in our isolated world, once a
-// document, beside `audit.js`, whose numbers name the elements. A form's fields shadow its DOM properties: prototypes
-// are asked instead. Styles are changed inline, because that beats the page's own `!important`, and put back.
+// Finds the text of elements in one document and repaints it for screenshots. Evaluated in Sightline's isolated world,
+// once per document, with `audit.js`, whose numbers identify the elements. A form's fields shadow its DOM properties,
+// so the prototypes' getters are used. Styles are changed inline, because that overrides the page's own `!important`,
+// and then restored.
 (() => {
   if (Object.hasOwn(globalThis, "sightlineContrast")) return;
   const MAX_BOXES = 60;
@@ -40,7 +41,7 @@
     }
     return found.slice(0, MAX_BOXES);
   };
-  // The fill may be none at all, or the background's picture: then the letters are not in the text's colour.
+  // The fill may be transparent, or the background image: then the letters do not have the text's colour.
   const isFilled = (element, style) =>
     !/(^rgba.*, 0|\/ 0)\)$/.test(style.webkitTextFillColor) &&
     style.webkitTextStrokeWidth === "0px" &&
@@ -67,7 +68,7 @@
       };
     });
   };
-  // Where the document of a frame is drawn.
+  // The position at which a frame's document is drawn.
   const frame = (number) => {
     const element = elementAt(number), style = getComputedStyle(element), { left, top } = boxOf(element);
     const inset = (side) => Number.parseFloat(style[`border${side}Width`]) + Number.parseFloat(style[`padding${side}`]);
@@ -96,13 +97,13 @@
   };
 
   // ------------------------------------------------------------------------------------------ painting
-  // `clear` takes the letters away, `fill` covers the text's whole box with its colour, under the same opacity,
-  // blending and overlays as the letters, `mark` shows where letters are, whatever their colour.
+  // `clear` hides the letters; `fill` covers the text's whole box with its colour, under the same opacity, blending and
+  // overlays as the letters; `mark` shows where the letters are, whatever their colour.
   const [INK, MOVES] = ["-webkit-text-fill-color", "transition-property"];
   const CHANGED = [INK, "text-shadow", "box-shadow"];
   const looks = {
     clear: () => ({ [INK]: "transparent" }),
-    // A text's shadow is drawn above its box.
+    // A text's shadow is painted above its box.
     fill: ({ color, shadow }) => ({
       [INK]: "transparent",
       "text-shadow": "none",
@@ -128,11 +129,11 @@
   };
   const paintBack = () => {
     for (const [element, { own }] of kept) for (const name of CHANGED) put(inlineStyle(element), name, own[name]);
-    // Styles are computed before transitions come back: none begins.
+    // Compute styles before transitions are restored, so that none begins.
     for (const [element] of kept) void getComputedStyle(element).boxShadow;
     for (const [element, { had, own }] of kept) {
       put(inlineStyle(element), MOVES, own[MOVES]);
-      // Asked for first, or the browser leaves an empty one.
+      // hasAttribute first, or the browser leaves an empty attribute.
       if (!had && Element.prototype.hasAttribute.call(element, "style")) Element.prototype.removeAttribute.call(element, "style");
     }
     kept.clear();

@@ -1,7 +1,7 @@
-// Applies proposed changes of single elements to the page, and takes them back. Evaluated once in our world of the top
-// frame, after axe-core. A proposal is parsed in a document without scripts first, and refused there unless it is one
-// element of the same kind that brings nothing which runs, loads or leads elsewhere. What it changes in the element is
-// attributes, and children only where they differ; that all else stayed as it was is measured in the same task.
+// Applies proposed changes of single elements to the page, and reverts them. Evaluated once in Sightline's world of the
+// top frame, after axe-core. A proposal is first parsed in a document without scripts, and refused unless it is one
+// element of the same kind that adds nothing that runs, loads or navigates. Only attributes are changed, and children
+// if they differ; the same task checks that all else is unchanged.
 (() => {
   if (Object.hasOwn(globalThis, "sightlineFixes")) return;
   const SHOWN = 1000, TEXT = 80, SAMPLE = 4000, MOST_NEW = 20;
@@ -74,7 +74,7 @@
       same_ids: element.id ? [...document.querySelectorAll(`[id="${CSS.escape(element.id)}"]`)].length : 0,
     };
   };
-  // Some rules name an element, and another one is changed for it.
+  // For some rules, the element to change is not the one they report.
   const toChange = (element, rule) => {
     if (rule === "document-title") return document.querySelector("head > title") ?? document.head;
     if (rule.startsWith("duplicate-id")) {
@@ -89,7 +89,7 @@
     "noscript", "portal", "foreignobject", "animate", "set", "use", "form", "slot"];
   const ADDRESSES = ["href", "xlink:href", "src", "srcset", "srcdoc", "action", "formaction", "data", "poster", "background",
     "ping", "manifest", "classid", "codebase", "content", "http-equiv", "is", "target", "usemap", "lowsrc", "dynsrc"];
-  // A barrier that nobody can see any more is no barrier to axe-core.
+  // axe-core ignores elements that are hidden, so a change must not hide the element.
   const HIDING = ["style", "hidden", "inert", "disabled", "aria-disabled"];
   const PARTS = "a, area, button, input, select, textarea, summary, img, svg, video, audio, iframe, object, [role], [tabindex]";
   const attributesOf = (element) => [element, ...element.querySelectorAll("*")].flatMap((one) => [...one.attributes]);
@@ -143,7 +143,7 @@
 
   // ------------------------------------------------------------------------------------------ change and undo
 
-  // Of all of the document but one element, in the order of the tree.
+  // A digest of the whole document except one element, in tree order.
   const digest = (skipped) => {
     let sum = 0x811c9dc5;
     const mix = (text) => { for (let i = 0; i < text.length; i++) sum = Math.imul(sum ^ text.charCodeAt(i), 0x01000193); };

@@ -1,7 +1,8 @@
-// Which scripts the browser draws as boxes: of samples, on a blank page; or of the text on a page, with the page's fonts.
-// `scripts` has a pattern of its characters for each name; where `samples` are given they are drawn in place of a page.
+// Returns the writing systems that the browser draws as boxes: for samples, on a blank page; or for a page's text, with
+// its fonts. `scripts` maps each name to a pattern of its characters; `samples`, if given, are drawn instead of the
+// page's text.
 ((scripts, samples) => {
-  // Made for the first character that is drawn: most pages have none that is in doubt.
+  // Created for the first character that is drawn: most pages have no doubtful one.
   let made;
   const paper = () => {
     if (made) return made;
@@ -17,7 +18,7 @@
     context.fillText(text, 4, 30);
     return context.getImageData(0, 0, 40, 40).data.join();
   };
-  // No font has a glyph for a code point that Unicode has not assigned: this is how the font draws a missing one.
+  // No font has a glyph for an unassigned code point, so this is how the font draws a missing glyph.
   const isMissing = (char, family) => drawn(char, family) === drawn("\u0378", family);
   const generic = ["sans-serif", "serif", "monospace", "system-ui", "cursive"];
   if (samples) {

@@ -1,5 +1,6 @@
-// Finds what a step acts on, in our isolated world of one document; evaluated again it does nothing. It clicks nothing:
-// real input comes from the browser (journey/keys.py and journey/actions.py). Elements are kept here between calls, as `found`.
+// Finds the element on which a step acts, in Sightline's isolated world of one document; safe to evaluate again. It
+// clicks nothing: real input comes from the browser (journey/keys.py and journey/actions.py). Between calls, the
+// element is kept in `found`.
 globalThis.sightlineJourney ??= (() => {
   const MAX_FOUND = 200, MAX_SHOWN = 5, MAX_TEXT = 60;
   const getter = (prototype, name) => {
@@ -28,7 +29,7 @@ globalThis.sightlineJourney ??= (() => {
 
   const NO_TEXT = "script, style, noscript, template, head, title";
   const BUTTONS = "input[type=submit i], input[type=button i], input[type=reset i]";
-  // What people read of an element: textContent has the text of scripts, too.
+  // The text that people read in an element; textContent would include scripts.
   const wordsOf = (element) => {
     const accept = (node) => (node.nodeType === Node.ELEMENT_NODE && fits(node, NO_TEXT) ? NodeFilter.FILTER_REJECT : NodeFilter.FILTER_ACCEPT);
     const nodes = document.createTreeWalker(element, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT, accept);
@@ -42,7 +43,7 @@ globalThis.sightlineJourney ??= (() => {
       if (fits(element, NO_TEXT)) return false;
       if (fits(element, BUTTONS)) return is(element.value) && found.push(element) > 0;
       if (!squeeze(textOf(element)).toLowerCase().includes(words.toLowerCase())) {
-        // A button's words are its value, and no text.
+        // The label of an input button is its value, not text.
         return Element.prototype.querySelector.call(element, BUTTONS) !== null && within(element);
       }
       return within(element) || (is(wordsOf(element)) && found.push(element) > 0);
@@ -73,7 +74,7 @@ globalThis.sightlineJourney ??= (() => {
     return squeeze(labelsOf(element)[0] ?? "") || squeeze(own) || squeeze(attribute(element, "title")) ||
       squeeze(attribute(element, "alt"));
   };
-  // Never the value of a field: it may be a secret.
+  // Never a field's value, which may be a secret.
   const describe = (element) => {
     const id = attribute(element, "id"), first = squeeze(attribute(element, "class")).split(" ")[0];
     const name = nameOf(element), mark = id ? `#${id}` : first ? `.${first}` : "";
@@ -112,11 +113,11 @@ globalThis.sightlineJourney ??= (() => {
     take(...elements) {
       found = elements.slice(0, MAX_FOUND);
       target = found.find(isVisible) ?? null;
-      // A box that is drawn by its label has no place itself.
+      // A checkbox that is drawn by its label has no box of its own.
       if (target === null) target = found.flatMap((one) => [...(one.labels ?? [])]).find(isVisible) ?? null;
       return { count: elements.length, hidden: target === null ? list(found).shown : [] };
     },
-    // Where to click: null without a target. Scrolls it into the window.
+    // The point to click, or null without a target. Scrolls the target into view.
     place() {
       if (target === null || !isVisible(target)) return null;
       const look = () => {
@@ -125,14 +126,14 @@ globalThis.sightlineJourney ??= (() => {
         return { x, y, hit, isHit: hit !== null && (isWithin(hit, target) || found.includes(label?.control)) };
       };
       let seen = look();
-      if (!seen.isHit) {  // outside of the window, or of what it scrolls in
+      if (!seen.isHit) {  // outside the viewport, or of the box in which it scrolls
         Element.prototype.scrollIntoView.call(target, { block: "center", inline: "center", behavior: "instant" });
         seen = look();
       }
       const { x, y, hit, isHit } = seen;
       return { x, y, covered: isHit ? "" : hit ? describe(hit) : "the window's edge", disabled: isDisabled(target), what: describe(target) };
     },
-    // The field to write into is empty and has the focus afterwards; answers why it cannot be.
+    // Empties and focuses the field to type into; returns the reason if that is impossible.
     prepareField() {
       const named = found.includes(target) ? target : found[0];
       const field = named && fits(named, "label") ? named.control : named;
@@ -172,7 +173,7 @@ globalThis.sightlineJourney ??= (() => {
       target.dispatchEvent(new Event("change", { bubbles: true }));
       return "";
     },
-    // true, false, or null for what cannot be checked
+    // true, false, or null if it cannot be checked
     isChecked() {
       const box = found.find((one) => fits(one, "input[type=checkbox i], input[type=radio i]")) ?? target?.control ?? target;
       if (box && fits(box, "input[type=checkbox i], input[type=radio i]")) return box.checked;
@@ -187,7 +188,7 @@ globalThis.sightlineJourney ??= (() => {
       scrollTo({ top: where === "top" ? 0 : height, behavior: "instant" });
       return height;
     },
-    // What there is in place of what was looked for.
+    // Lists what the page has instead of what was looked for.
     instead(kind, value) {
       if (kind === "label") {
         const named = roots().flatMap((root) => all(root, FIELDS)).filter(isVisible).filter((one) => labelsOf(one).length);
@@ -197,7 +198,7 @@ globalThis.sightlineJourney ??= (() => {
       const same = tag ? roots().flatMap((root) => all(root, tag)).filter(isVisible) : [];
       return same.length ? { what: `<${tag}>`, ...list(same) } : { what: "link or button", ...list(usable().filter(isVisible)) };
     },
-    // The button that accepts a consent banner: a known one, else one by its words in what lies over the page.
+    // The button that accepts a consent banner: a known one, or else one found by its words in an overlay.
     findConsent(known, words) {
       const places = roots();
       const named = known.flatMap((css) => places.flatMap((root) => all(root, css))).find(isVisible);
@@ -225,7 +226,7 @@ globalThis.sightlineJourney ??= (() => {
       const alert = roots().flatMap((root) => all(root, "[role=alert], [aria-live=assertive]")).find((one) => isVisible(one) && squeeze(textOf(one)));
       return { password: fields.length > 0, alert: alert ? short(squeeze(textOf(alert))) : "" };
     },
-    // Draws what holds a secret as dots.
+    // Draws fields that hold a secret as dots.
     mask(secrets) {
       const holds = (text) => secrets.some((secret) => String(text).includes(secret));
       let masked = 0;

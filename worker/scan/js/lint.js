@@ -1,6 +1,6 @@
-// Rules of our own about what names say, given to axe-core to run beside its own. A name that says nothing for certain
-// (a phrase of lint/words.toml, a file's name, what stands beside it) needs review; no rule fails a page. What no rule can
-// decide is kept, as elements and no more: lint_open.js reads it where a model is to be asked.
+// Sightline's own rules about names, which axe-core runs with its own. A name that certainly says nothing (a phrase of
+// lint/words.toml, a file's name, a repetition of the text beside it) needs review; no rule fails a page. Elements that
+// no rule can decide are kept for lint_open.js, which reads their names if a model is asked.
 (() => {
   const { plain, isPhrase, beginsLike, isFileName, isPageFile, isPunctuation } = sightlineSays;
   const { HEADINGS, all, attribute, closest, matches, parentOf, textOf } = sightlineAround;
@@ -17,7 +17,7 @@
     if (open.size < MAX_OPEN) open.set(element, [rule, name]);
     return "";
   };
-  // `judge` returns why the element needs review, '' where it does not.
+  // `judge` returns why the element needs review, or '' if it does not.
   const rule = (id, spec, judge) => {
     const { impact, tags, help, description, understanding } = sightlineRules[id];
     const messages = { pass: "Its name says something", fail: "${data.why}", incomplete: "${data.why}" };
@@ -32,7 +32,7 @@
       },
     });
     const metadata = { help, description, helpUrl: UNDERSTANDING + understanding };
-    const selector = spec.selector.replaceAll(" i]", "]");  // axe-core's own selectors know no such flag
+    const selector = spec.selector.replaceAll(" i]", "]");  // axe-core's selectors do not support this flag
     rules.push({ id, impact, tags, any: [`${id}-says`], metadata, ...spec, selector });
   };
 
@@ -125,7 +125,7 @@
       { select: HTMLSelectElement, textarea: HTMLTextAreaElement }[element.localName]?.prototype ?? HTMLInputElement.prototype, "labels");
     return matches(element, FIELDS) ? [...(get.call(element) ?? [])] : [];
   };
-  // A search field, or the only field beside a button that says what it is for (technique G167), needs no label to be seen.
+  // A search field, or the only field beside a button that states its purpose (technique G167), needs no visible label.
   const isByItsButton = (element) => {
     if (matches(element, "[type=search i],[role=searchbox i]")) return true;
     const form = closest(element, "form,[role=search i],search") ?? parentOf(parentOf(element) ?? element);

@@ -1,5 +1,5 @@
-// What stands around an element, for the rules of lint.js: texts, headings, fields. A page's own names (a form's field
-// called "parentElement") hide nothing: getters are the prototypes'. Lists are made once a run.
+// Returns the context of an element, for the rules of lint.js: texts, headings, fields. The prototypes' getters are
+// used, since a page's names (a form field called "parentElement") shadow properties. Lists are made once per run.
 const sightlineAround = (() => {
   const { plain } = sightlineSays;
   const getter = (prototype, name) => {
@@ -29,7 +29,7 @@ const sightlineAround = (() => {
     alike = undefined;
   };
   const levelOf = (heading) => Number(attribute(heading, "aria-level") || nameOf(heading).slice(1)) || 2;
-  // The last heading before the element, by halves: the list is in the document's order.
+  // The last heading before the element, by binary search: the list is in document order.
   const headingBefore = (element) => {
     lists();
     let [from, to] = [0, headings.length];
@@ -39,7 +39,7 @@ const sightlineAround = (() => {
     }
     return headings[from - 1];
   };
-  // The heading of the card or section that the element is in. The page's own (h1) names no part of it.
+  // The heading of the element's card or section. The page's own heading (h1) names no section.
   const headingOf = (element) => {
     const heading = headingBefore(element);
     if (!heading || levelOf(heading) < 2 || contains(heading, element)) return undefined;
@@ -55,14 +55,14 @@ const sightlineAround = (() => {
     return (said !== "" && said) || (title !== "" && title !== plain(textOf(element)) && title) || "";
   };
   const BLOCKS = "p,li,tr,dd,dt,figcaption,caption,blockquote,label,legend";
-  // What the element's own paragraph, list item or row says besides links and buttons that say nothing themselves.
+  // The text of the element's paragraph, list item or row, without links and buttons that say nothing themselves.
   const wordsAround = (element, isVague) => {
     const block = closest(element, BLOCKS);
     if (!block) return 0;
     const mute = all(block, LINKS).filter((one) => isVague(plain(textOf(one))));
     return letters(textOf(block)) - mute.reduce((sum, one) => sum + letters(textOf(one)), 0);
   };
-  // Links of one name under one heading that lead to different places are not told apart by that heading.
+  // A heading does not distinguish links below it with the same name and different targets.
   const areAlike = (element, said, isVague) => {
     lists();
     if (alike === undefined) {
@@ -80,7 +80,7 @@ const sightlineAround = (() => {
     described(element) !== "" || wordsAround(element, isVague) >= 3 ||
     (headingOf(element) !== undefined && !areAlike(element, said, isVague));
 
-  // The element, or what holds nothing but it: a picture's link, its <picture>.
+  // The element, or the outermost ancestor that contains nothing else: an image's link, its <picture>.
   const aloneIn = (element) => {
     let at = element;
     for (let parent = parentOf(at); parent && children(parent).length <= 3 && textOf(parent) === ""; parent = parentOf(at)) {
@@ -95,7 +95,7 @@ const sightlineAround = (() => {
     while (at && (at.nodeType === 8 || (at.nodeType === 3 && textOf(at) === ""))) at = step(at);
     return at;
   };
-  // The texts that are read out directly before and after a picture.
+  // The texts read aloud directly before and after an image.
   const textsBeside = (picture) => {
     const found = [];
     const control = closest(picture, LINKS);
@@ -105,7 +105,7 @@ const sightlineAround = (() => {
     const outer = aloneIn(picture);
     for (const step of [next, previous]) {
       const beside = sibling(outer, step);
-      // Cards call picture and heading alike, and people do not mind.
+      // In cards, image and heading often have the same text, which is accepted.
       if (beside && !(beside instanceof Element && matches(beside, HEADINGS))) found.push(textOf(beside));
     }
     return found.filter((text) => text !== "");
@@ -115,7 +115,7 @@ const sightlineAround = (() => {
     if (!(before instanceof Element) || textOf(before) !== "") return undefined;
     return matches(before, "img") ? before : all(before, "img")[0];
   };
-  // Text from the element on until the next heading.
+  // The text from the element to the next heading.
   const textAfter = (element, length) => {
     const walker = Document.prototype.createTreeWalker.call(document, top(), NodeFilter.SHOW_TEXT | NodeFilter.SHOW_ELEMENT);
     walker.currentNode = element;

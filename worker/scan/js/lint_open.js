@@ -1,4 +1,4 @@
-// The names that no rule can decide, with what a model needs to judge them: text around them, and the page's language.
+// Returns the names that no rule can decide, with what a model needs to judge them: surrounding text and language.
 // Evaluated after the audit, in the top frame; `numbers` is audit.js's number of each element.
 globalThis.sightlineUndecided = (numbers, most) => {
   const { HEADINGS, attribute, closest, headingBefore, matches, parentOf, textAfter, textOf, textsBeside, top } = sightlineAround;

@@ -1,11 +1,12 @@
-// Whether a text says anything: phrases of lint/words.toml, file names, punctuation. Pure but for the document's language.
+// Decides whether a text says anything: phrases of lint/words.toml, file names, punctuation. Reads only the document's
+// language.
 const sightlineSays = (() => {
   const SHORT = 5, PLAIN_END = /^[\s\p{P}\p{S}]+|[\s\p{P}\p{S}]+$/gu;
   const plain = (text) => String(text).toLowerCase().normalize("NFC").replaceAll("\u2019", "'")
     .replace(/[\u00ad\u200b-\u200d\u2060\ufeff]/g, "").replace(/\s+/g, " ").replace(PLAIN_END, "");
   const withoutNumber = (said) => said.replace(/[\s_.#-]*\d+$/, "");
 
-  // Kind → phrase → its languages. Made when first asked for: most documents in frames never are.
+  // Kind → phrase → its languages. Created on first use: most documents in frames never need it.
   let known;
   const phrases = (kind) => {
     known ??= Object.fromEntries(Object.entries(sightlinePhrases).map(([name, byLanguage]) => {
@@ -29,7 +30,7 @@ const sightlineSays = (() => {
     const language = languageOf(element);
     return language === "" || languages.includes(language);
   };
-  // Whether the whole of what is said, with or without a number behind it, is a phrase of the kind.
+  // Whether the whole text, with or without a number at the end, is a phrase of the kind.
   const isPhrase = (kind, said, element) => [said, withoutNumber(said)].some((text) => {
     const languages = phrases(kind).get(text);
     return languages !== undefined && isOf(languages, text, element);
@@ -44,13 +45,13 @@ const sightlineSays = (() => {
     const name = text.trim();
     if (PICTURE.test(name) && name.split(/\s+/).length <= 5) return true;
     if (CAMERA.test(name) || (MADE.test(name) && /\d/.test(name))) return true;
-    // A word alone may well be what the picture shows and its file is called: kettle.jpg, t-shirt.png.
+    // A single word may describe the image and name its file: kettle.jpg, t-shirt.png.
     const looksMade = !/\s/.test(name) && (name.includes("_") || /\d{3}/.test(name) || /-.*-/.test(name));
     const stem = address.split(/[?#]/)[0].split("/").pop().replace(/\.\w{2,5}$/, "");
     return looksMade && stem !== "" && stem.toLowerCase() === name.toLowerCase();
   };
   const isPageFile = (text) => /^(?:https?:\/\/\S+|[\w%-]+\.(?:html?|php|aspx?|jsp|pdf|docx?))$/i.test(text.trim());
-  // Emoji, stars and arrows say something; dots and dashes do not.
+  // Emoji, stars and arrows have a meaning; dots and dashes have none.
   const isPunctuation = (text) => /^[\s.\-_*#~'"`,;:|/\\]+$/.test(text);
   return { plain, isPhrase, beginsLike, isFileName, isPageFile, isPunctuation };
 })()

@@ -46,8 +46,9 @@
     const line = String(text ?? "").replace(/\s+/g, " ").trim();
     return (line.length > most ? `${line.slice(0, most - 1)}…` : line).toWellFormed();
   };
+  // Two frames, so that the page's scripts have reacted; one where there are none.
   const drawn = () => new Promise((resolve) => {
-    requestAnimationFrame(() => requestAnimationFrame(resolve));
+    requestAnimationFrame(document.scripts.length > 0 ? () => requestAnimationFrame(resolve) : resolve);
     setTimeout(resolve, 150);
   });
   const kept = [];

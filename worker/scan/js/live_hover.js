@@ -24,7 +24,9 @@
     return [...found].filter((selector) => selector !== "*" && CSS.supports(`selector(${selector})`)).slice(0, 50);
   };
   const triggers = (most) => {
-    const selectors = [LIKELY, ...hovered()].join(",");
+    // Without scripts only styles and event attributes show anything.
+    const likely = document.scripts.length > 0 ? LIKELY : "[onmouseover],[onmouseenter],[onpointerenter]";
+    const selectors = [likely, ...hovered()].join(",");
     const found = [];
     for (const element of elements()) {
       if (found.length >= most) break;
@@ -39,7 +41,7 @@
     const box = boxOf(element);
     return box.width > 2 && box.height > 2 && isShown(element);
   };
-  let before = new Set();
+  let before = new Set(), pointer = [0, 0];
   const remember = () => {
     before = new Set();
     let left = MAX_SEEN;
@@ -50,7 +52,13 @@
     element.scrollIntoView({ block: "center", behavior: "instant" });
     await drawn();
     const box = boxOf(element);
-    return [box.left + box.width / 2, box.top + box.height / 2];
+    pointer = [box.left + box.width / 2, box.top + box.height / 2];
+    return pointer;
+  };
+  // Where the pointer reaches a box first: the hovered element may be larger by now.
+  const nearest = (to) => {
+    const within = (value, low, high) => (high - low < 4 ? (low + high) / 2 : Math.min(Math.max(value, low + 2), high - 2));
+    return [within(pointer[0], to.left, to.right), within(pointer[1], to.top, to.bottom)];
   };
   // The outermost element that has appeared since, with text of its own; null for none.
   const appeared = async (number) => {
@@ -65,7 +73,7 @@
       const style = getComputedStyle(element);
       const isOver = [...around(element)].some((at) => ["absolute", "fixed"].includes(getComputedStyle(at).position));
       if (x < 0 || y < 0 || x > innerWidth || y > innerHeight) continue;
-      return { number: numberOf(element), text: short(textOf(element)), at: [x, y], covers: isOver && covers(element), takesPointer: style.pointerEvents !== "none", box: pageBox(element) };
+      return { number: numberOf(element), text: short(textOf(element)), at: nearest(box), covers: isOver && covers(element), takesPointer: style.pointerEvents !== "none", box: pageBox(element) };
     }
     return null;
   };

@@ -136,6 +136,14 @@
     await drawn();
     for (const one of document.getAnimations()) if (one instanceof CSSTransition) one.finish();
   };
+  // Focuses an element that is none of those; null if there is none, or it does not take the focus.
+  const focusUnreached = async (numbers) => {
+    const known = new Set(numbers);
+    const one = [...elements()].find((element) => matches(element, TABBABLE) && isReachable(element) && !known.has(numberOf(element)));
+    one?.focus();
+    await drawn();
+    return one && active() === one ? numberOf(one) : null;
+  };
   const focusOn = async (number) => {
     const element = sightlineLive.kept(number);
     element.focus();
@@ -201,7 +209,7 @@
   };
   const isInDialog = (number) => [...around(sightlineLive.kept(number))].some((at) => matches(at, "dialog,[role=dialog],[role=alertdialog]"));
   globalThis.sightlineKeys = {
-    stop, toStart, tabbables, focusOn, leave, clickables, watchKeys, didKey, turnsOff, advised, isHelp, isInDialog,
+    stop, toStart, tabbables, focusUnreached, focusOn, leave, clickables, watchKeys, didKey, turnsOff, advised, isHelp, isInDialog,
     ancestors: (number) => Math.min([...around(sightlineLive.kept(number))].length, 15),
     ancestor: (number, i) => [...around(sightlineLive.kept(number))][i],
     page: () => [document.documentElement.scrollWidth, document.documentElement.scrollHeight],

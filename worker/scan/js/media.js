@@ -1,6 +1,6 @@
-// For our isolated world, before axe-core runs: axe-core waits up to 10 s for the metadata of media that play by
-// themselves, and decides the same without it ("needs review"). Those that cannot load are not waited for at all, those
-// that are silent for a short while only. The page's own world has its own prototypes and sees nothing of this.
+// Evaluated in Sightline's isolated world, before axe-core runs: axe-core waits up to 10 s for the metadata of media
+// that play automatically, and decides the same without it ("needs review"). Media that cannot load are not waited for,
+// and stalled ones only briefly. The page's own world has separate prototypes and is not affected.
 (() => {
   const LIMIT_MS = 2000;
   const NO_SOURCE = 3;

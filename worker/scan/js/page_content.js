@@ -1,6 +1,6 @@
-// What the page shows, and what of it no rule can see: looked at once, after the audit. Evaluates to a function of the
-// request's `include` and `exclude` that returns one JSON-able object. All of it is bounded, whatever the page holds.
-// A page can shadow properties of forms and of `document` by named elements: prototypes are asked instead.
+// Reads the page's content, and finds the parts that no rule can see; once, after the audit. Evaluates to a function of
+// the request's `include` and `exclude` that returns one JSON-able object, of bounded size. Named elements can shadow
+// properties of forms and of `document`, so the prototypes' getters are used.
 (({ include, exclude }) => {
   const MAX_STEPS = 20000, MAX_TEXT = 4000, MAX_LISTED = 20, LONG_TEXT = 80;
   const of = (prototype, name) => {
@@ -46,7 +46,7 @@
   const BUSY = "[aria-busy=true i],[role=progressbar i],progress:not([value]),[class*=spinner i],[class*=skeleton i]," +
     "[class*=loader i],[class*=loading i],[class*=placeholder-glow i],[class~=spin i],[class*=shimmer i]";
 
-  // Walks the tree below `root`, open shadow roots included, until there is text enough.
+  // Walks the tree below `root`, including open shadow roots, until there is enough text.
   const look = (root, found, limit) => {
     const walker = Document.prototype.createTreeWalker.call(document, root, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
@@ -95,14 +95,14 @@
   const isDisplayed = (element) => Element.prototype.checkVisibility.call(element);
   const seen = (selector) => all(selector).slice(0, 200).filter(isSeen);
 
-  // Hosts of closed shadow roots cannot be told from here: these may be some. The browser is asked about them.
+  // Elements that may host a closed shadow root, which a script cannot tell; the browser is asked about them.
   const hosts = [];
   const HOSTS = new Set(["article", "aside", "blockquote", "div", "footer", "header", "main", "nav", "p", "section", "span"]);
   const mayHide = (element, name) => {
     if (name.includes("-")) return true;
     if (!HOSTS.has(name)) return false;
     const child = firstElementOf(element);
-    // A light child without a slot has no style at all.
+    // A light child without a slot has no computed style.
     if (child) return !isDisplayed(child) && getComputedStyle(child).display === "";
     return firstOf(element) === null && isSeen(element);
   };
@@ -140,8 +140,8 @@
     where: where(one),
   }));
 
-  // A modal hides the rest from rules only where the rest is made inert, or its main part (without one: most of it) is
-  // hidden from assistive technology, as libraries do that are older than `inert`: rules skip both.
+  // A modal hides the rest of the page from rules only if the rest is inert, or if its main part (without one: most of
+  // it) is hidden from assistive technology, as libraries older than `inert` do: rules skip both.
   const SUBSTANCE = "a[href], button, input, select, img, h1, h2, h3, p";
   const DIALOG = "[aria-modal=true i], [role=dialog i], [role=alertdialog i]", HIDDEN = "[aria-hidden=true i]";
   const findModal = () => {
@@ -161,7 +161,7 @@
   };
   const modal = findModal();
 
-  // A field whose name stands in for what axe-core reads of its form; the audit could not help it.
+  // A field whose name shadows a property of its form that axe-core reads, and which the audit could not work around.
   const shadowed = (globalThis.sightlineShadowing?.unmended() ?? []).filter(([form]) => isIn(form)).slice(0, MAX_LISTED)
     .map(([form, field]) => ({ form: where(form), field: cut(attribute(field, "name") ?? attribute(field, "id"), 100) }));
 
@@ -190,7 +190,7 @@
     passwords: seen("input[type=password i]").length,
     new_passwords: all("input[autocomplete~=new-password i]").length,
     has_captcha: seen(".g-recaptcha, .h-captcha, .cf-turnstile, #challenge-form, #challenge-stage, #px-captcha, " +
-      "iframe[src*=captcha i], iframe[src*='challenges.cloudflare.com']").length > 0,
+      "iframe[src*=captcha i], iframe[src*='challenges.cloudflare.com'], iframe[src*=_Incapsula_Resource]").length > 0,
     links: all("a[href]").length,
     frames,
     embedded,

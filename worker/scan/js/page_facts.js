@@ -1,24 +1,24 @@
-// What our isolated world sees of a page right now. Evaluates to one JSON-able object; may be evaluated repeatedly.
-// A page can shadow properties of `document` by named elements (<img name="title">): prototypes are asked instead.
+// Returns the current state of a page, as one JSON-able object; may be evaluated repeatedly. Named elements (<img
+// name="title">) can shadow properties of `document`, so the prototypes' getters are used.
 (() => {
   const own = (prototype, name) => Object.getOwnPropertyDescriptor(prototype, name).get.call(document);
   const all = Document.prototype.getElementsByTagName;
-  // A document without scripts and frames changes by itself only where it sends itself elsewhere.
+  // A document without scripts and frames changes only if it redirects itself.
   const refresh = Document.prototype.querySelector.call(document, "meta[http-equiv=refresh i][content]");
   const loadedMs = refresh ? performance.getEntriesByType("navigation")[0]?.loadEventEnd : 0;
   const isStill = !Object.hasOwn(globalThis, "sightlineStillMs") && window.length === 0 && refresh === null;
   const elements = all.call(document, "*").length;
   const body = own(Document.prototype, "body");
-  // An application that renders late may have its frame already, around a main part with nothing in it.
+  // An application that renders late may already show its frame around an empty main part.
   const main = Document.prototype.querySelector.call(document, "main, [role=main i]");
   const isHollow = main !== null && Element.prototype.querySelector.call(main, "*") === null &&
     Object.getOwnPropertyDescriptor(Node.prototype, "textContent").get.call(main).trim() === "";
-  // Layout for the text is only worth it where there could be none of it.
+  // Reading the rendered text needs layout, which is worth it only if the page may have no text.
   const text = isHollow ? "" : elements < 100 && body ? String(body.innerText).trim() : "…";
   const heading = all.call(document, "h1")[0];
-  // Half a surrogate pair cannot be written as UTF-8, and cutting can make one.
+  // Half a surrogate pair cannot be encoded as UTF-8, and truncation can create one.
   const cut = (text, length) => String(text).slice(0, length).toWellFormed();
-  // What people read is marked where it was cut.
+  // Truncated text that people read gets an ellipsis.
   const shown = (text, length) => (String(text).length > length ? `${cut(text, length - 1)}…` : cut(text, length));
   const FIELDS = "input:not([type]), input[type=text i], input[type=email i], input[type=tel i], input[type=search i], " +
     "textarea, select";
@@ -27,7 +27,7 @@
     "input[type=password i], input[autocomplete~=username i], input[autocomplete~=current-password i]",
   );
   const isVisible = (element) => Element.prototype.checkVisibility.call(element);
-  // The first step of many sign-ins asks for an e-mail address or a name alone.
+  // The first step of many sign-ins asks only for an e-mail address or a name.
   const fields = [...Document.prototype.querySelectorAll.call(document, FIELDS)].filter(isVisible);
   const isFirstStep = fields.length === 1 && Element.prototype.matches.call(fields[0], "[type=email i], " +
     "[autocomplete~=email i], [name=identifier i], [name=loginfmt i], [name=login i], [name=user i], [name=username i]");

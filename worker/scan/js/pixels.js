@@ -1,13 +1,13 @@
-// Measures contrast between pictures of one view. Evaluated in a blank page of ours, never in the page that is scanned.
+// Measures contrast between screenshots of one view. Evaluated in a blank page, never in the scanned page.
 (() => {
   const LEAST_PIXELS = 8;
-  // Of 255: less is noise. Of the strongest mark of the text: less is a letter's rim.
+  // Of 255: less is noise. As a share of the text's strongest mark: less is a letter's edge.
   const LEAST_MARK = 24;
   const RIM = 0.4;
   const MARK = [255, 0, 255];
   const NEAR = 80;
   const AROUND = 2;
-  // A few pixels of a thousand must not decide.
+  // A few pixels in a thousand must not decide.
   const TAIL = 0.02;
   const linear = Float64Array.from({ length: 256 }, (_, i) => {
     const share = i / 255;
@@ -22,7 +22,7 @@
     Math.max(Math.abs(one[i] - other[i]), Math.abs(one[i + 1] - other[i + 1]), Math.abs(one[i + 2] - other[i + 2]));
   const isNearMark = (data, i) => MARK.every((value, channel) => Math.abs(data[i + channel] - value) < NEAR);
 
-  // By view, the pictures of it by name. Several scans keep theirs here at the same time.
+  // The screenshots by view and name. Concurrent scans each keep theirs here.
   const views = new Map();
   const bytesOf = (text) => Uint8Array.fromBase64?.(text) ?? Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
   const add = async (view, name, text) => {
@@ -48,7 +48,7 @@
     for (let i = 0; i < clear.length; i += 4) strongest = Math.max(strongest, distance(mark, clear, i));
     return strongest;
   };
-  // Where a letter is, or next to it: a shadow right beneath a letter does not set it off.
+  // On a letter or next to it: a shadow directly beneath a letter gives it no contrast.
   const lettersOf = ({ clear, mark, width }, least) => {
     const size = clear.length / 4;
     const letters = new Uint8Array(size);
@@ -70,7 +70,7 @@
   };
   const sorted = (values) => Float64Array.from(values).sort();
   const share = (values, part) => values[Math.min(values.length - 1, Math.floor(values.length * part))];
-  // The lowest and the highest ratio in tenths, rounded down; null where no letters are seen, or not in their colour.
+  // The lowest and the highest ratio in tenths, rounded down; null if no letters are visible, or not in their colour.
   const measure = (shots, boxes) => {
     const pieces = boxes.map((box) => pieceOf(shots, box)).filter(Boolean);
     const strongest = Math.max(0, ...pieces.map(strengthOf));
@@ -86,7 +86,7 @@
       });
     }
     if (drawn.length < LEAST_PIXELS) return null;
-    // Letters that stand out more than their colour does were not painted in it alone.
+    // Letters with more contrast than their colour has were not painted in that colour alone.
     if (share(sorted(drawn), 1 - TAIL) > share(sorted(filled), 1 - TAIL) * 1.2 + 0.2) return null;
     const ratios = sorted(found);
     return [share(ratios, TAIL), share(ratios, 1 - TAIL)].map((value) => Math.floor(value * 10 + 1e-6));

@@ -1,7 +1,7 @@
-// Where an element stands: what is around it that people or a template gave a meaning, outermost first, each as
-// [tag, role, classes, id]. Positions and bare wrappers are left out. What it means is decided in component.py.
+// Returns an element's meaningful ancestors, outermost first, each as [tag, role, classes, id]. Positions and bare
+// wrappers are left out. component.py interprets them.
 //
-// The page's own names (a form's field called "parentElement") cannot hide anything: getters are the prototypes'.
+// The prototypes' getters are used, since a page's names (a form field called "parentElement") shadow properties.
 const sightlinePlace = (() => {
   const MAX_LANDMARKS = 8, MAX_OTHERS = 6, MAX_CHARS = 200;
   const LANDMARKS = new Set(["header", "nav", "main", "aside", "footer", "search", "form", "dialog", "article", "section"]);

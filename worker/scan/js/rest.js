@@ -1,12 +1,13 @@
-// Scrolls through a document once, and brings its animations to rest. Evaluated in our isolated world, once a document.
-// A form's fields shadow its DOM properties: prototypes are asked instead.
+// Scrolls through a document once, and brings its animations to rest. Evaluated in Sightline's isolated world, once per
+// document. A form's fields shadow its DOM properties, so the prototypes' getters are used.
 (() => {
   if (Object.hasOwn(globalThis, "sightlineRest")) return;
   const MAX_ELEMENTS = 20000;
   const MAX_CONTAINERS = 20;
   const STEPS_A_CONTAINER = 20;
   const LEAST_PX = 40;
-  // Of the visible height: an element as high as the window is seen to more than half in one of the steps.
+  // As a share of the visible height: more than half of an element as high as the viewport is visible in one of the
+  // steps.
   const STRIDE = 0.75;
   // A longer one counts as endless: a ticker, a slow zoom.
   const LONGEST_MS = 60000;
@@ -30,7 +31,7 @@
       if (inner) yield* elements(inner, left);
     }
   };
-  // The end of a drawn frame: observers of intersections have been asked. Frames out of sight draw none.
+  // Resolves after a rendered frame, when intersection observers have run. Frames that are out of sight render none.
   const drawn = () => new Promise((resolve) => {
     requestAnimationFrame(() => {
       const { port1, port2 } = new MessageChannel();
@@ -62,7 +63,7 @@
     }
     return found;
   };
-  // Scrolls on from where the last call came to; returns how many steps it made.
+  // Continues scrolling where the last call stopped; returns the number of steps.
   const scrollOne = async (element, isRoot, left) => {
     if (!heights.has(element)) heights.set(element, scrollHeight(element));
     const height = isRoot ? innerHeight : clientHeight(element), width = isRoot ? innerWidth : clientWidth(element);
@@ -84,14 +85,14 @@
     const top = root();
     let steps = top ? await scrollOne(top, true, left) : 0;
     for (const element of containers()) {
-      // Only the window is moved to show it: boxes that hide what overflows would stay displaced.
+      // Scrolls only the window: boxes with hidden overflow would stay displaced.
       const box = Element.prototype.getBoundingClientRect.call(element);
       if (top && (box.bottom > innerHeight || box.top < 0)) move(top, 0, scrollTop(top) + box.top);
       steps += await scrollOne(element, false, left);
     }
     return steps;
   };
-  // Whether something grew while it was scrolled through, and has more than was reached: a feed, as a rule.
+  // Whether a scroller grew during scrolling and has content that was not reached: usually a feed.
   const goesOn = () => [...reached].some(([element, [, y]]) => {
     const height = element === root() ? innerHeight : clientHeight(element), whole = scrollHeight(element);
     return whole > heights.get(element) + LEAST_PX && y + height < whole - LEAST_PX;
@@ -106,7 +107,7 @@
   };
 
   // ------------------------------------------------------------------------------------------ animations
-  // Where an endless animation shows most: at its most opaque keyframe, else at its start.
+  // The moment at which an endless animation shows most: its most opaque keyframe, else its start.
   const bestShown = (effect) => {
     let best = 0, most = -1;
     for (const frame of effect.getKeyframes()) {
@@ -115,9 +116,12 @@
     }
     return best;
   };
-  // A paused animation may go on being drawn at another moment of it. For pictures its styles are put in its place, once
-  // axe-core has read the page's own ones and no script of the page sees it.
+  // A paused animation may still be painted at another moment. For screenshots it is replaced by its styles, after
+  // axe-core has read the page's own and when no script of the page can see it.
   const held = new Set();
+  // Those that a visitor would see for longer than WCAG 2.2.2 allows without a control: live_motion.js.
+  const SEEN_MS = 5000;
+  const long = new Set();
   const hold = () => {
     if (hasScripts() && !Object.hasOwn(globalThis, "sightlineFrozen")) return;
     for (const animation of held) {
@@ -132,6 +136,7 @@
     if (animation.playState !== "running" || !animation.effect) return false;
     const timing = animation.effect.getComputedTiming();
     const isTimed = animation.timeline instanceof DocumentTimeline;
+    if (isTimed && timing.endTime > SEEN_MS) long.add(animation);
     try {
       if (!isTimed || (Number.isFinite(timing.endTime) && timing.endTime <= LONGEST_MS && animation.playbackRate !== 0)) {
         animation.finish();
@@ -142,7 +147,7 @@
         held.add(animation);
       }
     } catch {
-      return false; // its timing allows neither
+      return false; // its timing permits neither
     }
     return true;
   };
@@ -162,7 +167,7 @@
     const top = root();
     return Boolean(top) && scrollHeight(top) > innerHeight + 1;
   };
-  // Whether styles here ask if scripts run: they would change with scripts stopped.
+  // Whether style sheets depend on `scripting`: they would change when scripts are stopped.
   const asksForScripts = () => [...getter(Document.prototype, "styleSheets")(document)].some((sheet) => {
     try {
       return [...sheet.cssRules].some((rule) => rule instanceof CSSMediaRule && rule.conditionText.includes("scripting"));
@@ -171,7 +176,7 @@
     }
   });
   const hasScripts = () => Object.hasOwn(globalThis, "sightlineStillMs");
-  // How long ago scripts changed content and styles.
+  // The time since scripts last changed content and styles.
   const changes = () => ({ still_ms: since("sightlineStillMs"), styled_ms: since("sightlineStyledMs") });
   globalThis.sightlineRest = {
     scroll,
@@ -179,8 +184,9 @@
     restore,
     drawn,
     hold,
+    long: () => [...long],
     changes,
-    // Without scripts only lazy images and frames wait to be seen.
+    // Without scripts, only lazy images and frames depend on scrolling.
     survey: () => ({
       frames: window.length,
       is_worth_scrolling: hasScripts()

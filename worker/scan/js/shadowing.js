@@ -1,8 +1,8 @@
-// A field stands in for the property of its form that it is named like, in our world too: axe-core would skip such a
-// form, misread it or stop. While it works, such fields belong to no form and such images have another name; then all
-// of that is put back. Evaluated before `audit.js`, once a document.
+// A field shadows its form's property of the same name, even in the isolated world: axe-core would skip such a form,
+// misread it or fail. During the audit, such fields are detached from their form and such images renamed; then all is
+// restored. Evaluated before `audit.js`, once per document.
 globalThis.sightlineShadowing = (() => {
-  // What axe-core 4.14 and `audit.js` read of a form, and what like it they may.
+  // Properties of a form that axe-core 4.14 and `audit.js` read, and similar ones that they may read.
   const READ = new Set(("assignedSlot attributes childElementCount childNodes children classList clientHeight clientLeft " +
     "clientTop clientWidth cloneNode closest compareDocumentPosition contains firstChild firstElementChild getAttribute " +
     "getAttributeNS getAttributeNames getAttributeNode getBoundingClientRect getClientRects getRootNode hasAttribute " +
@@ -11,7 +11,7 @@ globalThis.sightlineShadowing = (() => {
     "outerHTML ownerDocument parentElement parentNode previousElementSibling previousSibling querySelector " +
     "querySelectorAll scrollHeight scrollLeft scrollTop scrollWidth shadowRoot style tagName textContent").split(" "));
   const isRead = (name) => READ.has(name) || (/^aria[A-Z]/.test(name) && name in HTMLFormElement.prototype);
-  // Of no form: it cannot be guessed by a page.
+  // The id of no form; a page cannot guess it.
   const NOBODY = `sightline-${Math.random().toString(36).slice(2)}`;
   const of = (prototype, name) => {
     const { get } = Object.getOwnPropertyDescriptor(prototype, name);
@@ -29,7 +29,7 @@ globalThis.sightlineShadowing = (() => {
     set(element, name, NOBODY);
     for (let node = element; node; node = parentOf(node)) touched.add(node);
   };
-  // A radio button that changes its form may switch off others of its name.
+  // A radio button that changes its form may uncheck others of the same name.
   const keepRadios = () => {
     const all = Document.prototype.querySelectorAll.call(document, "input[type=radio i]");
     for (const radio of all) radios.push([radio, radio.checked]);
@@ -50,12 +50,12 @@ globalThis.sightlineShadowing = (() => {
       const owner = (!isImage && element.form) || Element.prototype.closest.call(element, "form");
       if (!(owner instanceof HTMLFormElement)) continue;
       if (element instanceof HTMLInputElement && element.type === "radio" && radios.length === 0) keepRadios();
-      // Nothing may ask the form for an image by its name before: it would be known by that from then on.
+      // The form must not be asked for an image by its name before this: it would keep that name from then on.
       if (isImage && isRead(attribute(element, "name") ?? "")) change(element, "name");
       else if (!isImage && element.form === owner) change(element, "form");
       if (names.some((name) => Object.hasOwn(owner, name))) unmended.push([owner, element, names]);
     }
-    // Of several fields of one name, the last one to go frees it.
+    // If several fields have one name, removing the last one frees it.
     unmended = unmended.filter(([owner, , names]) => names.some((name) => Object.hasOwn(owner, name)));
   };
   const putBack = () => {
@@ -64,7 +64,7 @@ globalThis.sightlineShadowing = (() => {
     [changes, radios] = [[], []];
   };
 
-  // What axe-core's DqElement reads of an element, whatever fields of it are named.
+  // Returns what axe-core's DqElement reads of an element, regardless of the names of its fields.
   const plain = (element) => ({
     nodeType: 1,
     nodeName: of(Node.prototype, "nodeName")(element),
@@ -77,13 +77,13 @@ globalThis.sightlineShadowing = (() => {
     putBack,
     mark: NOBODY,
     changed: () => changes.map(([element]) => element),
-    // Whether the element's HTML was another one while the fields belonged to no form.
+    // Whether the element's HTML was different while fields were detached.
     touches: (element) => touched.has(element),
     plain,
-    // Form and field where the field still stands in for what axe-core reads.
+    // The forms and fields of which the field still shadows a property that axe-core reads.
     unmended: () => unmended.map(([owner, element]) => [owner, element]),
     isNeeded: () => touched.size > 0 || unmended.length > 0,
-    // Runs at rest, after `lift` and `putBack`: where those found nothing, nothing is looked for again.
+    // Runs at rest, after `lift` and `putBack`; if those found nothing, it does not search again.
     within: (run) => {
       if (touched.size === 0) return run();
       lift();

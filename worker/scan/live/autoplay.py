@@ -15,10 +15,10 @@ _LOOK_S: Final = 2.0
 """Time to wait for the length of media."""
 
 
-async def run(hand: Hand) -> Outcome:
-    """Return the media that nothing stops."""
+async def run(hand: Hand, outcome: Outcome) -> None:
+    """Find the media that nothing stops."""
     read = await hand.ask(f"sightlineMedia.look({_LOOK_S * 1000:.0f})", limit_s=_LOOK_S + 1)
-    found = [
+    outcome.found += [
         Found(
             RULE,
             "It plays by itself, with sound, and nothing on the page is named pause, stop or mute",
@@ -27,7 +27,6 @@ async def run(hand: Hand) -> Outcome:
         )
         for one in read["found"]
     ]
-    return Outcome(found)
 
 
 CHECK: Final = Check(

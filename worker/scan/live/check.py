@@ -1,8 +1,9 @@
 """The interface of a live check: its inputs and its result.
 
 A check declares what it needs from the page, its time limit in seconds and what its findings prove; ``run`` performs
-it. All checks of a page share one ``Hand``: they run one after the other on the loaded page, those that disturb it most
-last. Next: ``run.py``, then the checks.
+it and adds each finding to the outcome at once, so that those of a check that runs out of time are kept. All checks of
+a page share one ``Hand``: they run one after the other on the loaded page, those that disturb it most last. Next:
+``run.py``, then the checks.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class Check:
     needs: str
     most_s: float
     proves: str
-    run: Callable[[Hand], Awaitable[Outcome]]
+    run: Callable[[Hand, Outcome], Awaitable[None]]
     disturbs: Literal["nothing", "layout", "use"] = "nothing"
 
 

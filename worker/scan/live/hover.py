@@ -20,9 +20,8 @@ _AWAY: Final = (0.0, 0.0)
 _LEAST_S: Final = 0.4
 
 
-async def run(hand: Hand) -> Outcome:
-    """Return content that appears on hover and violates 1.4.13."""
-    outcome = Outcome()
+async def run(hand: Hand, outcome: Outcome) -> None:
+    """Find content that appears on hover and violates 1.4.13."""
     triggers: list[int] = await hand.ask(f"sightlineHover.triggers({_MAX_TRIGGERS})")
     seen: set[int] = set()
     for trigger in triggers:
@@ -41,7 +40,6 @@ async def run(hand: Hand) -> Outcome:
             outcome.found.append(found)
     if triggers:
         await hand.move_mouse(*_AWAY)
-    return outcome
 
 
 async def _hover(hand: Hand, trigger: int) -> JsonObject | None:

@@ -17,8 +17,8 @@ _WIDTH: Final = 320
 _HEIGHT: Final = 512
 
 
-async def run(hand: Hand) -> Outcome:
-    """Return the texts that do not fit into 320 pixels."""
+async def run(hand: Hand, outcome: Outcome) -> None:
+    """Find the texts that do not fit into 320 pixels."""
     await hand.ask("sightlineText.remember()")
     try:
         await set_window(hand, _WIDTH, _HEIGHT)
@@ -29,11 +29,12 @@ async def run(hand: Hand) -> Outcome:
             *damage(RULE, wide["found"], at=f"In a window {at}"),
             *damage(RULE, cut["found"], at=f"In a window {at}"),
         ]
+        outcome.found += found
+        outcome.more[RULE] = wide["count"] + cut["count"] - len(found)
         await add_pictures(hand, found, after=f"In a window {at}")
     finally:
         await reset_window(hand)
     await add_earlier_pictures(hand, found, before="In the window of the scan")
-    return Outcome(found, more={RULE: wide["count"] + cut["count"] - len(found)})
 
 
 CHECK: Final = Check(

@@ -13,10 +13,22 @@ from typing import Final
 from producer.contract import Doubt, Finding, ScanRequest
 from producer.contract.checks import LIVE
 from producer.contract.live import LivePath, LiveReport
-from worker.scan.axe import AxeReport, tags_of
+from worker.scan.axe import ORIENTATION, AxeReport, tags_of
 from worker.scan.cdp import CallFailed, CallTimedOut
 from worker.scan.journey.fence import Fence
-from worker.scan.live import autoplay, hover, keyboard, reflow, same_name, shortcuts, spacing, zoom
+from worker.scan.live import (
+    autoplay,
+    hover,
+    keyboard,
+    language,
+    motion,
+    reflow,
+    same_name,
+    shortcuts,
+    spacing,
+    status,
+    zoom,
+)
 from worker.scan.live.check import MAX_PICTURE_BYTES, Check, Found, Hand, Outcome
 from worker.scan.live.report import make_findings, read_rules
 from worker.scan.page import Page, ScriptFailed
@@ -34,13 +46,19 @@ _SCRIPTS: Final = {
     "zoom": ("live_text",),
     "spacing": ("live_text",),
     "reflow": ("live_text",),
+    "motion": ("live_motion",),
+    "status": ("live_status",),
     "same-name": ("live_links",),
+    "language": ("live_language",),
     "hover": ("live_hover",),
     "keyboard": ("live_keys",),
     "shortcuts": ("live_keys",),
 }
 CHECKS: Final[tuple[Check, ...]] = (
+    status.CHECK,
+    motion.CHECK,
     same_name.CHECK,
+    language.CHECK,
     autoplay.CHECK,
     zoom.CHECK,
     spacing.CHECK,
@@ -63,6 +81,10 @@ async def run_live(page: Page, request: ScanRequest, report: AxeReport, audit: A
     end_s = begun_s + min(BUDGET_S, left_s * _SHARE)
     run = _Run(page, request, report, end_s=end_s)
     await run.all()
+    incomplete = audit.result.incomplete
+    if _is_orientation_undecided(request, report):
+        run.left_out[ORIENTATION] = "a style sheet of another origin could not be read"
+        incomplete = tuple(finding for finding in incomplete if finding.rule != ORIENTATION)
     findings, shots = await run.findings(audit.result.final_url or request.url or "")
     live = LiveReport(
         ran=tuple(run.ran), left_out=run.left_out, path=run.path, spent_ms=round((time.monotonic() - begun_s) * 1000)
@@ -73,12 +95,18 @@ async def run_live(page: Page, request: ScanRequest, report: AxeReport, audit: A
     )
     result = audit.result
     result = result.revised(
-        incomplete=(*result.incomplete, *findings),
+        incomplete=(*incomplete, *findings),
         live=live,
         doubts=(*result.doubts, *doubts),
         timings_ms={**result.timings_ms, "live": live.spent_ms},
     )
     return Audit(result, {**audit.shots, **shots}, come_again_s=audit.come_again_s)
+
+
+def _is_orientation_undecided(request: ScanRequest, report: AxeReport) -> bool:
+    """Whether axe-core's rule, which only the live checks switched on, could not be decided."""
+    decided, undecided = ({rule["id"] for rule in rules} for rules in (report.violations, report.incomplete))
+    return ORIENTATION in undecided - decided - set(request.enabled_rules)
 
 
 class _Run:
@@ -121,19 +149,19 @@ class _Run:
                 return
             self._take(check, outcome, wanted)
 
-    async def _one(self, check: Check, until_s: float) -> Outcome | None:
+    async def _one(self, check: Check, until_s: float) -> Outcome:
+        """Run a check and return its outcome, incomplete if it fails or takes too long."""
+        outcome = Outcome()
         hand = self._hand.using(*_SCRIPTS[check.name], left_s=lambda: until_s - time.monotonic())
         try:
-            return await check.run(hand)
+            await check.run(hand, outcome)
         except CallTimedOut:
-            self.left_out[check.name] = f"it did not end within {check.most_s:.0f} s"
+            outcome.left_out = outcome.left_out or f"it did not end within {check.most_s:.0f} s"
         except (CallFailed, ScriptFailed) as error:
-            self.left_out[check.name] = str(error)[:200]
-        return None
+            outcome.left_out = str(error)[:200]
+        return outcome
 
-    def _take(self, check: Check, outcome: Outcome | None, wanted: set[str]) -> None:
-        if outcome is None:
-            return
+    def _take(self, check: Check, outcome: Outcome, wanted: set[str]) -> None:
         self.ran.append(check.name)
         self._found += [one for one in outcome.found if one.rule in wanted]
         self._more |= outcome.more

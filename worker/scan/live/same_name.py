@@ -13,10 +13,10 @@ from worker.scan.live.check import Check, Found, Hand, Outcome
 RULE: Final = "live-same-name"
 
 
-async def run(hand: Hand) -> Outcome:
-    """Return each link with the name of the preceding one but another address."""
+async def run(hand: Hand, outcome: Outcome) -> None:
+    """Find each link with the name of the preceding one but another address."""
     read = await hand.ask("sightlineLinks.look()")
-    found = [
+    outcome.found += [
         Found(
             RULE,
             f'"{one["name"]}" leads to {one["target"]}, and the preceding link of the same name to {one["other"]}',
@@ -25,7 +25,7 @@ async def run(hand: Hand) -> Outcome:
         )
         for one in read["found"]
     ]
-    return Outcome(found, more={RULE: read["count"] - len(found)})
+    outcome.more[RULE] = read["count"] - len(outcome.found)
 
 
 CHECK: Final = Check(

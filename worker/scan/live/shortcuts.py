@@ -31,12 +31,11 @@ def press_events(character: str) -> list[JsonObject]:
     return [{"type": "keyDown", "text": character, **key}, {"type": "keyUp", **key}]
 
 
-async def run(hand: Hand) -> Outcome:
-    """Return the characters that have an effect, as one finding of the page."""
-    outcome = Outcome()
+async def run(hand: Hand, outcome: Outcome) -> None:
+    """Find the characters that have an effect, as one finding of the page."""
     heard = [await types_of(hand, place) for place in _PLACES]
     if not set().union(*heard) & KEYS:
-        return outcome
+        return
     await hand.ask("sightlineKeys.leave().then(() => sightlineKeys.watchKeys())")
     restless = [bool((await hand.ask("sightlineKeys.didKey()"))["changed"]) for _ in range(2)]
     taken: dict[str, str] = {}
@@ -55,7 +54,6 @@ async def run(hand: Hand) -> Outcome:
         keys = tuple(taken)
         why = f"Pressed where nothing has the focus, {_said(taken)}; no control of the page mentions shortcuts"
         outcome.found.append(Found(RULE, why, (body,), keys=keys))
-    return outcome
 
 
 async def _did(hand: Hand, characters: str, *, is_restless: bool) -> str:

@@ -10,18 +10,19 @@ from worker.scan.live.layout import add_earlier_pictures, add_pictures, damage
 RULE: Final = "live-spacing"
 
 
-async def run(hand: Hand) -> Outcome:
-    """Return the texts that are damaged by more space between lines, letters and words."""
+async def run(hand: Hand, outcome: Outcome) -> None:
+    """Find the texts that are damaged by more space between lines, letters and words."""
     await hand.ask("sightlineText.remember()")
     try:
         await hand.ask("sightlineText.space(true), sightlineLive.drawn()")
         read = await hand.ask("sightlineText.damaged(false)")
         found = damage(RULE, read["found"], at="With more spacing")
+        outcome.found += found
+        outcome.more[RULE] = read["count"] - len(found)
         await add_pictures(hand, found, after="With the spacing of WCAG 1.4.12")
     finally:
         await hand.ask("sightlineText.space(false), sightlineLive.drawn()")
     await add_earlier_pictures(hand, found, before="With the page's own spacing")
-    return Outcome(found, more={RULE: read["count"] - len(found)})
 
 
 CHECK: Final = Check(

@@ -43,6 +43,16 @@ async def way_out(hand: Hand, path: Path) -> tuple[str, tuple[str, ...]]:
     return "", tuple(pressed)
 
 
+async def moves_elsewhere(hand: Hand, path: Path) -> bool:
+    """Whether Tab moves the focus from an element that the walk has not reached, or none of those takes the focus."""
+    reached = [stop.numbers[0] for stop in path.stops] + list(path.dropped)
+    start = await hand.ask(f"sightlineKeys.focusUnreached({reached})")
+    if start is None:
+        return True
+    found = await step(hand, TAB)
+    return found == "out" or (isinstance(found, Stop) and found.key != ((0,), (int(start),)))
+
+
 async def _leaves(hand: Hand, cycle: set[Key], key: str) -> bool:
     """Whether the key, pressed repeatedly, leaves the stops."""
     for _ in range(len(cycle) + _MORE):

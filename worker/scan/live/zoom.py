@@ -17,21 +17,22 @@ _LEAST_WIDTH: Final = 640
 """Narrower windows are those of phones, whose zoom works differently."""
 
 
-async def run(hand: Hand) -> Outcome:
-    """Return the texts that are damaged at 200 %."""
+async def run(hand: Hand, outcome: Outcome) -> None:
+    """Find the texts that are damaged at 200 %."""
     window = hand.request.window
     if window.width < _LEAST_WIDTH:
-        return Outcome()
+        return
     await hand.ask("sightlineText.remember()")
     try:
         await set_window(hand, window.width // 2, window.height // 2)
         read = await hand.ask("sightlineText.damaged(true)")
         found = damage(RULE, read["found"], at="At 200 %")
+        outcome.found += found
+        outcome.more[RULE] = read["count"] - len(found)
         await add_pictures(hand, found, after="At 200 %")
     finally:
         await reset_window(hand)
     await add_earlier_pictures(hand, found[:PICTURED], before="At 100 %")
-    return Outcome(found, more={RULE: read["count"] - len(found)})
 
 
 CHECK: Final = Check(

@@ -13,7 +13,7 @@ from producer.contract import public_url
 from producer.reports.plain_text import counted
 
 LOOKED_AT: Final = 200
-"""Number of newest events searched for pages and happenings, whatever their age."""
+"""Number of newest events searched for pages and activity, regardless of age."""
 KEPT: Final = 20
 FAILING: Final = frozenset({"unreachable", "blocked", "partial"})
 
@@ -29,7 +29,7 @@ class FailingPage:
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class Activity:
     """An event, in words."""
 
     at_ms: int
@@ -50,9 +50,9 @@ def failing_of(events: Iterable[Mapping[str, Any]]) -> tuple[FailingPage, ...]:
     return tuple(page for page in newest.values() if page.status in FAILING)[:KEPT]
 
 
-def happenings_of(events: Iterable[Mapping[str, Any]]) -> tuple[Happening, ...]:
+def activity_of(events: Iterable[Mapping[str, Any]]) -> tuple[Activity, ...]:
     """Return ``events``, newest first, in words."""
-    found = (Happening(int(event["at_ms"]), str(event.get("event", "")), _about(event)) for event in events)
+    found = (Activity(int(event["at_ms"]), str(event.get("event", "")), _about(event)) for event in events)
     return tuple(one for one, _ in zip(found, range(KEPT), strict=False))
 
 

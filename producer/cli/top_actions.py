@@ -9,15 +9,15 @@ from producer.client.controls_view import Control
 from producer.errors import SightlineError
 
 if TYPE_CHECKING:
-    from producer.cli.top_keys import Deed
+    from producer.cli.top_keys import BoardAction
     from producer.client.client import Client
 
 
-async def act(client: Client, deed: Deed) -> str:
+async def act(client: Client, action: BoardAction) -> str:
     """Carry out an action and return a message about it, or about its refusal."""
-    kind, _, name = deed.row_id.partition(":")
+    kind, _, name = action.row_id.partition(":")
     try:
-        if deed.what == "pause":
+        if action.what == "pause":
             return await _pause(client, name if kind == "batch" else (await client.job(name)).batch)
         if kind == "batch":
             return f"batch {name}: {len(await client.cancel_batch(name)):,} jobs cancelled"

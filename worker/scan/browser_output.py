@@ -14,7 +14,7 @@ _TELLING: Final = (":FATAL:", "Check failed", ":ERROR:")
 _CHATTER: Final = ("dbus/", "gpu/", "vaapi")
 
 
-class LastWords(asyncio.Protocol):
+class BrowserOutput(asyncio.Protocol):
     """The read end of a pipe; ``write_end`` is for the browser; ``started`` closes it."""
 
     def __init__(self) -> None:

@@ -1,0 +1,53 @@
+"""The first page of ``sightline web``: all sites, the worst barriers, without waived ones."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from redis.asyncio import Redis
+
+from producer.client.client import Client
+from producer.contract.waiver import Waiver
+from producer.keys import Keys
+from producer.stored.waivers import Waivers
+from tests.support.component_scans import Site, component, issue_id
+from tests.support.web_pages import app_over, browser
+from worker.memory.history.history import History
+
+
+async def test_every_site_is_listed_with_its_open_barriers_and_scans(
+    redis: Redis, keys: Keys, history: History, client: Client
+) -> None:
+    await Site(redis, keys, history, host="clean.example").scan(path="/")
+    port = Site(redis, keys, history, first=5, host="localhost:3000")
+    await port.scan(component("beef"), path="/")
+    await port.scan(path="/about")
+    some = browser(app_over(client))
+
+    sites = (await some.json("/"))["sites"]
+    found = await some.get("/search?q=localhost:3000")
+
+    today = datetime.now(UTC).date().isoformat()
+    assert [(one["site"], one["open"]["critical"], one["scans"], one["last_day"]) for one in sites] == [
+        ("localhost:3000", 1, 2, today),
+        ("clean.example", 0, 1, today),
+    ]
+    assert found.headers["location"] == "/sites/localhost:3000"
+
+
+async def test_waived_barriers_do_not_take_the_places_of_those_to_fix_first(
+    redis: Redis, keys: Keys, history: History, client: Client
+) -> None:
+    names = [f"{number:04x}" for number in range(20)]
+    await Site(redis, keys, history).scan(*(component(name) for name in names), path="/")
+    for name in names[:15]:
+        await Waivers(client).add(Waiver(issue_id(name), "a new shop"))
+
+    overview = await browser(app_over(client)).json("/")
+
+    left = {issue_id(name) for name in names[15:]}
+    assert ({one["issue_id"] for one in overview["first"]}, {one["issue_id"] for one in overview["new"]}) == (
+        left,
+        left,
+    )
+    assert (overview["total"], overview["waived"]) == (5, 15)
