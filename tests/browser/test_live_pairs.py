@@ -86,6 +86,11 @@ PAIRS: Final[dict[str, tuple[str, str, str]]] = {
     ),
     "part in English": ("live-part-language", f"<p lang=fr>{BOATS}", f"<p lang=en>{BOATS}<p>{NOT_READ}"),
     "trapped": ("live-trap", TRAP % "", TRAP % " && !event.shiftKey"),
+    "taken back by an event attribute": (
+        "live-trap",
+        "<a href=#a>A</a><button onblur='setTimeout(() => this.focus(), 10)'>B</button><a href=#c>C</a>",
+        "<a href=#a>A</a><button onblur='setTimeout(() => this.title = 1, 10)'>B</button><a href=#c>C</a>",
+    ),
     "open dialog": ("live-trap", DIALOG % "", DIALOG % "if (event.key === 'Escape') d.remove();"),
     "only for pointers": (
         "live-keyboard",

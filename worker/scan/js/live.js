@@ -46,9 +46,12 @@
     const line = String(text ?? "").replace(/\s+/g, " ").trim();
     return (line.length > most ? `${line.slice(0, most - 1)}…` : line).toWellFormed();
   };
+  // Event attributes are scripts, too: a focus that one of them moves must be waited for.
+  const hasScripts = () => document.scripts.length > 0 ||
+    document.evaluate("boolean(//@*[starts-with(name(), 'on')])", document, null, XPathResult.BOOLEAN_TYPE).booleanValue;
   // Two frames, so that the page's scripts have reacted; one where there are none.
   const drawn = () => new Promise((resolve) => {
-    requestAnimationFrame(document.scripts.length > 0 ? () => requestAnimationFrame(resolve) : resolve);
+    requestAnimationFrame(hasScripts() ? () => requestAnimationFrame(resolve) : resolve);
     setTimeout(resolve, 150);
   });
   const kept = [];
@@ -63,7 +66,7 @@
   };
   let [include, exclude] = [[], []];
   globalThis.sightlineLive = {
-    attribute, matches, closest, boxOf, above, around, isWithin, elements, isShown, nameOf, textOf, short, drawn, numberOf, pageBox,
+    attribute, matches, closest, boxOf, above, around, isWithin, elements, isShown, nameOf, textOf, short, drawn, numberOf, pageBox, hasScripts,
     kept: (number) => kept[number],
     limit: (within, without) => { [include, exclude] = [within, without]; },
     // Whether the element is in the part of the page that was asked for.

@@ -1,7 +1,7 @@
 // What moves, blinks or changes by itself, for how long, and what there is to stop it. Evaluated after live.js.
 (() => {
   if (Object.hasOwn(globalThis, "sightlineMotion")) return;
-  const { around, attribute, boxOf, elements, isAsked, isShown, matches, nameOf, numberOf, short, textOf } = sightlineLive;
+  const { around, attribute, boxOf, elements, isAsked, isShown, matches, nameOf, numberOf, short, textOf, hasScripts } = sightlineLive;
   const LONGEST_MS = 5000, STEP_MS = 100, LEAST_AREA = 100, MAX_FOUND = 12, MAX_WATCHED = 200;
   // What changes once is watched for as long again.
   const AGAIN_MS = 2300;
@@ -95,8 +95,8 @@
     observer.observe(document, { subtree: true, childList: true, characterData: true, attributes: true, attributeFilter: ["style", "class", "src", "transform", "hidden"] });
     const rotating = [...elements()].filter((element) => ROTATES.test(classes(element)) && counts(element)).slice(0, 20);
     for (const one of rotating) for (const inner of [one, ...one.querySelectorAll("*")].slice(0, 40)) add(inner);
-    // Nothing changes by itself where no script runs; those of event attributes run when something is done.
-    let until = document.scripts.length === 0 ? 0 : rotating.length > 0 ? longMs : shortMs;
+    // Nothing changes by itself where no script runs.
+    let until = !hasScripts() ? 0 : rotating.length > 0 ? longMs : shortMs;
     for (let now = 0; now < until; now = performance.now() - begun) {
       for (const [element, seen] of watched) {
         if (!element.isConnected || !isShown(element)) { if (seen.state !== "") { seen.times.push(now); seen.state = ""; } continue; }
