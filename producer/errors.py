@@ -1,7 +1,5 @@
 """The errors that Sightline raises, as one tree, with the exit code of each on the command line.
 
-::
-
     SightlineError
     ├── InputError                  64  the caller's input cannot be used
     │   ├── SettingsError               a setting is missing, malformed or contradicts another
