@@ -11,7 +11,7 @@ import pytest
 from producer.contract import Finding, ScanRequest, ScanResult
 from producer.contract.live_shots import PATH_SHOT, shot_name
 from producer.contract.rules import LIVE_RULES
-from tests.support.site import Site, reply
+from tests.support.site import Site
 from tests.support.wav import wav
 from worker.scan.engine import Audit, ScanEngine
 from worker.scan.live import walk
@@ -196,19 +196,6 @@ async def test_a_live_rule_is_left_out_like_any_other(engine: ScanEngine) -> Non
     result = await scan(engine, TRAP, disabled_rules=["live-trap"], standard="wcag2a")
 
     assert "live-trap" not in live(result)
-
-
-async def test_a_style_sheet_that_cannot_be_read_is_no_finding(engine: ScanEngine, site: Site) -> None:
-    with Site() as other:
-        sheet = other.add("/sheet.css", reply("p { color: #000 }", content_type="text/css"))
-        html = f"<!doctype html><html lang=en><title>A</title><link rel=stylesheet href='{sheet}'><main><h1>A</h1>"
-        asked = {"url": site.add("/live/sheet", html), "checks": ["axe", "live"], "disabled_rules": sorted(LIVE_RULES)}
-        result = (await engine.audit(ScanRequest.model_validate(asked))).result
-
-    assert result.status == "scanned"
-    assert result.incomplete == ()
-    assert result.live is not None
-    assert list(result.live.left_out) == ["css-orientation-lock"]
 
 
 def test_each_rule_is_known_and_belongs_to_one_check() -> None:

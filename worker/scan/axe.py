@@ -34,8 +34,7 @@ _AAA: Final = ("wcag2aaa", "wcag21aaa", "wcag22aaa")
 _MERGE_SHARE: Final = 0.3
 """Share of the remaining time reserved for merging, so that late frames do not cost the page its result."""
 _LEAST_S: Final = 0.05
-ORIENTATION: Final = "css-orientation-lock"
-"""It decides nothing if any style sheet cannot be read: one of another origin that allows no reading."""
+_ORIENTATION: Final = "css-orientation-lock"
 _NAME_LIMIT_S: Final = 0.5
 _LOADED: Final = -1
 _LOAD: Final = f"Object.hasOwn(globalThis, 'sightlineLoad') ? (sightlineLoad(), {_LOADED}) : window.length"
@@ -81,7 +80,7 @@ def tags_of(standard: Standard) -> list[str]:
 def options_for(request: ScanRequest) -> JsonObject:
     """Return axe-core's run options for the request; live checks include its experimental rule about orientation."""
     values = tags_of(request.standard)
-    with_live = (ORIENTATION,) if LIVE in request.checks and "wcag21aa" in values else ()
+    with_live = (_ORIENTATION,) if LIVE in request.checks and "wcag21aa" in values else ()
     return {
         "runOnly": {"type": "tag", "values": values},
         "rules": {rule: {"enabled": True} for rule in (*with_live, *request.enabled_rules) if rule not in LIVE_RULES}

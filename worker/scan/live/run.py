@@ -13,7 +13,7 @@ from typing import Final
 from producer.contract import Doubt, Finding, ScanRequest
 from producer.contract.checks import LIVE
 from producer.contract.live import LivePath, LiveReport
-from worker.scan.axe import ORIENTATION, AxeReport, tags_of
+from worker.scan.axe import AxeReport, tags_of
 from worker.scan.cdp import CallFailed, CallTimedOut
 from worker.scan.journey.fence import Fence
 from worker.scan.live import (
@@ -81,10 +81,6 @@ async def run_live(page: Page, request: ScanRequest, report: AxeReport, audit: A
     end_s = begun_s + min(BUDGET_S, left_s * _SHARE)
     run = _Run(page, request, report, end_s=end_s)
     await run.all()
-    incomplete = audit.result.incomplete
-    if _is_orientation_undecided(request, report):
-        run.left_out[ORIENTATION] = "a style sheet of another origin could not be read"
-        incomplete = tuple(finding for finding in incomplete if finding.rule != ORIENTATION)
     findings, shots = await run.findings(audit.result.final_url or request.url or "")
     live = LiveReport(
         ran=tuple(run.ran), left_out=run.left_out, path=run.path, spent_ms=round((time.monotonic() - begun_s) * 1000)
@@ -95,18 +91,12 @@ async def run_live(page: Page, request: ScanRequest, report: AxeReport, audit: A
     )
     result = audit.result
     result = result.revised(
-        incomplete=(*incomplete, *findings),
+        incomplete=(*result.incomplete, *findings),
         live=live,
         doubts=(*result.doubts, *doubts),
         timings_ms={**result.timings_ms, "live": live.spent_ms},
     )
     return Audit(result, {**audit.shots, **shots}, come_again_s=audit.come_again_s)
-
-
-def _is_orientation_undecided(request: ScanRequest, report: AxeReport) -> bool:
-    """Whether axe-core's rule, which only the live checks switched on, could not be decided."""
-    decided, undecided = ({rule["id"] for rule in rules} for rules in (report.violations, report.incomplete))
-    return ORIENTATION in undecided - decided - set(request.enabled_rules)
 
 
 class _Run:
