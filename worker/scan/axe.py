@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from producer.contract import ScanRequest, Standard
-from producer.contract.checks import LIVE
 from producer.contract.rules import LIVE_RULES
 from producer.errors import InvalidJob
 from worker.scan.axe_source import audit_script, shared_script
@@ -34,7 +33,6 @@ _AAA: Final = ("wcag2aaa", "wcag21aaa", "wcag22aaa")
 _MERGE_SHARE: Final = 0.3
 """Share of the remaining time reserved for merging, so that late frames do not cost the page its result."""
 _LEAST_S: Final = 0.05
-_ORIENTATION: Final = "css-orientation-lock"
 _NAME_LIMIT_S: Final = 0.5
 _LOADED: Final = -1
 _LOAD: Final = f"Object.hasOwn(globalThis, 'sightlineLoad') ? (sightlineLoad(), {_LOADED}) : window.length"
@@ -78,12 +76,10 @@ def tags_of(standard: Standard) -> list[str]:
 
 
 def options_for(request: ScanRequest) -> JsonObject:
-    """Return axe-core's run options for the request; live checks include its experimental rule about orientation."""
-    values = tags_of(request.standard)
-    with_live = (_ORIENTATION,) if LIVE in request.checks and "wcag21aa" in values else ()
+    """Return axe-core's run options for the request."""
     return {
-        "runOnly": {"type": "tag", "values": values},
-        "rules": {rule: {"enabled": True} for rule in (*with_live, *request.enabled_rules) if rule not in LIVE_RULES}
+        "runOnly": {"type": "tag", "values": tags_of(request.standard)},
+        "rules": {rule: {"enabled": True} for rule in request.enabled_rules if rule not in LIVE_RULES}
         | {rule: {"enabled": False} for rule in request.disabled_rules if rule not in LIVE_RULES},
         "resultTypes": ["violations", "incomplete"],
     }

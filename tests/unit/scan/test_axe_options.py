@@ -75,20 +75,3 @@ def test_parts_and_rules_are_handed_on() -> None:
 
 def test_without_parts_the_whole_page_is_audited() -> None:
     assert "include" not in context_for(ScanRequest(html="<p>"))
-
-
-@pytest.mark.parametrize(
-    ("more", "rules"),
-    [
-        ({}, {"css-orientation-lock": {"enabled": True}}),
-        ({"standard": "wcag2aa"}, {}),
-        ({"disabled_rules": ("css-orientation-lock",)}, {"css-orientation-lock": {"enabled": False}}),
-        ({"checks": ("axe",)}, {}),
-    ],
-)
-def test_live_checks_include_the_rule_about_orientation_if_the_standard_does(
-    more: dict[str, object], rules: dict[str, object]
-) -> None:
-    request = ScanRequest.model_validate({"html": "<p>", "checks": ("axe", "live"), **more})
-
-    assert options_for(request)["rules"] == rules

@@ -84,6 +84,6 @@ CHECK: Final = Check(
     rules=(PAGE, PART),
     needs="the texts of the page and their `lang`",
     most_s=2.0,
-    proves="a text is certainly in another language than it is marked with",
+    proves="a text is certainly not in the language that its `lang` says",
     run=run,
 )

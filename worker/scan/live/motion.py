@@ -75,7 +75,7 @@ async def _bytes_of(hand: Hand, url: str) -> bytes:
 CHECK: Final = Check(
     name="motion",
     rules=(MOTION, FLASH),
-    needs="1.1 s without touching the page, 6 s if something changes by itself, none if there are no scripts",
+    needs="1.1 s without input, or 6 s if something changes by itself; no time on a page without scripts",
     most_s=8.0,
     proves="something moves by itself for longer than 5 s and nothing stops it, or it flashes",
     run=run,
