@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import sys
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from pathlib import Path
 from typing import Any, Final
@@ -135,6 +136,9 @@ def frozen(redis_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> Genera
 def freeze(server: EmbeddedRedis) -> None:
     assert server.pid is not None
     os.kill(server.pid, signal.SIGSTOP)
+    status = Path(f"/proc/{server.pid}/stat")
+    while status.exists() and status.read_text().rpartition(")")[2].split()[0] != "T":  # it may still answer until then
+        time.sleep(0.001)
 
 
 def resume(server: EmbeddedRedis) -> None:
