@@ -88,7 +88,7 @@ PAIRS: Final[dict[str, tuple[str, str, str]]] = {
     "trapped": ("live-trap", TRAP % "", TRAP % " && !event.shiftKey"),
     "taken back by an event attribute": (
         "live-trap",
-        "<a href=#a>A</a><button onblur='setTimeout(() => this.focus(), 10)'>B</button><a href=#c>C</a>",
+        "<form name=evaluate></form><a href=#a>A</a><button onblur='setTimeout(() => this.focus(), 10)'>B</button>",
         "<a href=#a>A</a><button onblur='setTimeout(() => this.title = 1, 10)'>B</button><a href=#c>C</a>",
     ),
     "open dialog": ("live-trap", DIALOG % "", DIALOG % "if (event.key === 'Escape') d.remove();"),

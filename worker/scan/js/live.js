@@ -47,8 +47,9 @@
     return (line.length > most ? `${line.slice(0, most - 1)}…` : line).toWellFormed();
   };
   // Event attributes are scripts, too: a focus that one of them moves must be waited for.
-  const hasScripts = () => document.scripts.length > 0 ||
-    document.evaluate("boolean(//@*[starts-with(name(), 'on')])", document, null, XPathResult.BOOLEAN_TYPE).booleanValue;
+  // Prototypes are asked, since an element's name may shadow a property of the document.
+  const hasScripts = () => Document.prototype.querySelector.call(document, "script") !== null ||
+    Document.prototype.evaluate.call(document, "//@*[starts-with(name(), 'on')]", document, null, XPathResult.BOOLEAN_TYPE).booleanValue;
   // Two frames, so that the page's scripts have reacted; one where there are none.
   const drawn = () => new Promise((resolve) => {
     requestAnimationFrame(hasScripts() ? () => requestAnimationFrame(resolve) : resolve);

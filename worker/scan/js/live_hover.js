@@ -25,7 +25,7 @@
   };
   const triggers = (most) => {
     // Without scripts only styles and event attributes show anything.
-    const likely = document.scripts.length > 0 ? LIKELY : "[onmouseover],[onmouseenter],[onpointerenter]";
+    const likely = Document.prototype.querySelector.call(document, "script") ? LIKELY : "[onmouseover],[onmouseenter],[onpointerenter]";
     const selectors = [likely, ...hovered()].join(",");
     const found = [];
     for (const element of elements()) {
