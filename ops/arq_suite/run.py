@@ -114,8 +114,12 @@ def fetch() -> Path:
     return home
 
 
-def run_tests(sources: Path, folder: Path, options: list[str]) -> dict[str, str]:
-    """Run arq's tests in ``folder`` on a separate Redis; returns the outcome by test, as ``file::test[parameters]``."""
+def run_tests(sources: Path, folder: Path, options: list[str]) -> tuple[dict[str, str], str]:
+    """Run arq's tests in ``folder`` on a separate Redis.
+
+    Returns the outcome by test, as ``file::test[parameters]``, and pytest's output: empty with ``options``, as it is
+    shown at once then.
+    """
     (folder / "tests").mkdir()
     for name in TESTED:
         shutil.copy(sources / "tests" / name, folder / "tests")
@@ -130,11 +134,21 @@ def run_tests(sources: Path, folder: Path, options: list[str]) -> dict[str, str]
             "ARQ_SUITE_OUTCOMES": str(outcomes),
         }
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(options or ["-q"]), "tests"]
-        done = subprocess.run(command, cwd=folder, env=env, check=False, timeout=RUN_WITHIN_S)
+        shown = None if options else subprocess.PIPE
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=env,
+            check=False,
+            timeout=RUN_WITHIN_S,
+            stdout=shown,
+            stderr=shown and subprocess.STDOUT,
+        )
+    output = (done.stdout or b"").decode(errors="replace")
     if done.returncode > 1 or not outcomes.exists():
-        msg = f"pytest ended with {done.returncode}: it did not run arq's tests"
+        msg = f"pytest ended with {done.returncode}: it did not run arq's tests\n{output}".rstrip()
         raise NoSuite(msg)
-    return dict(json.loads(line) for line in outcomes.read_text("utf-8").splitlines())
+    return dict(json.loads(line) for line in outcomes.read_text("utf-8").splitlines()), output
 
 
 def main() -> int:
@@ -146,7 +160,7 @@ def main() -> int:
     try:
         sources = fetch()
         with tempfile.TemporaryDirectory() as folder:
-            outcomes = run_tests(sources, Path(folder), options)
+            outcomes, output = run_tests(sources, Path(folder), options)
     except NoSuite as error:
         print(f"arq-suite: {error}", file=sys.stderr)
         return 3
@@ -158,6 +172,8 @@ def main() -> int:
     passed, took_s = ours.count("passed"), time.monotonic() - began
     print(f"arq-suite: {passed} of {len(ours)} tests that touch our code pass; {len(outcomes)} in all, {took_s:.0f} s")
     found = differences(outcomes, expected)
+    if found:
+        print(output)
     for line in found:
         print(f"arq-suite: {line}")
     return 1 if found else 0

@@ -20,7 +20,7 @@ from worker.gpu.slot import Slot
 
 QUICK = Timing(lease_s=1.0, renew_s=0.2, margin_s=0.3, confirm_s=0.3, grace_s=0.3, probe_s=0.1, probe_down_s=0.05)
 """Like the usual times, but short, so that tests do not wait for seconds."""
-PROBED_OFTEN = Timing(renew_s=0.2, grace_s=0.2, probe_s=0.2, probe_down_s=0.05)
+PROBED_OFTEN = Timing(renew_s=1.0, grace_s=0.2, probe_s=0.2, probe_down_s=0.05)
 """The usual leases, but hosts are checked often, and a waiter learns quickly that all are down."""
 DEADLINE_S = 60.0
 """Time limit of a wait; not a promise of the product."""

@@ -19,7 +19,7 @@ from producer.keys import Keys
 from producer.views.usage_view import read_usage
 from tests.redis.agent.scanning import BARRIERS, HOME, FailingEmbedder, graph, jobs
 from tests.support.explaining import TEMPLATES, ShopEngine, explains
-from tests.support.gpu import PROBED_OFTEN, QUICK, until
+from tests.support.gpu import QUICK, until
 from tests.support.ollama_protocol import CHAT
 from tests.support.ollama_server import Fault, OllamaServer
 from tests.support.queue import DEADLINE_S, events_of, job_fields, running_worker
@@ -27,6 +27,7 @@ from tests.support.scans import FixedEngine, finding, scan_result
 from worker.agent.assessment import job as assess_job
 from worker.agent.assessment.job import AssessJobs
 from worker.agent.assessment.site_order import SiteOrders
+from worker.gpu.scripts import Timing
 from worker.memory.history.history import History
 from worker.memory.vectors.embeddings import Embeddings
 from worker.models.routing import open_models
@@ -291,8 +292,8 @@ async def test_a_night_asks_once_for_each_component_barrier_and_explains_every_p
     pages, ollama.answer_of = 60, explains
     ids = [f"p{number}" for number in range(pages)]
     urls = [f"https://shop.example/{TEMPLATES[number % 4]}/{number}" for number in range(pages)]
-    # With the usual leases: a slot lost on a busy machine is a call that is made again, and this counts calls.
-    async with ollama, working(cast("Any", ShopEngine()), max_jobs=16, orders=True, areas=2, timing=PROBED_OFTEN):
+    # With the usual times: a slot lost on a busy machine is a call that is made again, and this counts calls.
+    async with ollama, working(cast("Any", ShopEngine()), max_jobs=16, orders=True, areas=2, timing=Timing()):
         async for _ in client.submit_many("scan", [{"url": url} for url in urls], job_ids=ids):
             pass
         async for _ in client.as_completed(ids, timeout_s=DEADLINE_S):
