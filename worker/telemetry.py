@@ -16,6 +16,7 @@ job.no_function           this worker has no function for its kind, so it waits 
 job.lease_lost            another worker holds the job: job_id
 job.cancel_seen           a cancellation reached a running job: job_id
 jobs.promoted             scheduled jobs became due: count
+jobs.due_earlier          Redis's clock was set back, so scheduled jobs became due earlier by it: count
 scheduled.no_job          a member of the scheduled set was not a job and was removed: member, error
 jobs.reclaimed            jobs of a silent worker were taken over: lane, count, job_ids
 entry.dropped             a claimed entry's job had ended, moved or expired, or was resubmitted: job_id, entry, why

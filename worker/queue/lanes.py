@@ -6,8 +6,9 @@ it; ``stream.py`` handles deliveries.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from typing import Any, Final, cast
 
 import structlog
@@ -19,6 +20,7 @@ from producer.keys import GROUP, Keys
 from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import load_script, run_script
 
+CLOCK_BACK: Final = load_script("worker.queue", "clock_back")
 LOOK: Final = load_script("worker.queue", "look")
 PROMOTE: Final = load_script("worker.queue", "promote")
 REAP: Final = load_script("worker.queue", "reap")
@@ -31,6 +33,8 @@ RESTORED_AT_ONCE: Final = 100
 LOOK_EVERY_MS: Final = 4_000
 SEARCH_EVERY_MS: Final = 30_000
 """Interval of searches, which scan all job hashes: some ten seconds for a million."""
+SET_BACK_MS: Final = 1_000
+"""Redis' clock counts as set back if its time is this much earlier than expected."""
 LANES: Final = {lane.value.encode(): lane for lane in Lane}
 
 log = structlog.get_logger()
@@ -50,6 +54,8 @@ class Lanes:
         self._pipe = pipe
         self._keys = keys
         self._lane_keys = {lane: keys.lane(lane) for lane in Lane}
+        self._redis_clock: tuple[int, float] | None = None  # Redis ms at a monotonic time of this process
+        self._was_set_back = True  # perhaps before this worker started
 
     async def ensure_groups(self) -> dict[Lane, int]:
         """Create the consumer group of each lane at id 0 (jobs may be older than the first worker).
@@ -91,8 +97,7 @@ class Lanes:
 
     async def promote_due(self, *, limit: int) -> int:
         """Queue up to ``limit`` due jobs of each scheduled set; safe to call concurrently."""
-        seconds, micros = await self._redis.time()
-        now_ms = seconds * 1000 + micros // 1000
+        now_ms = await self._time_ms()
         promoted = 0
         for scheduled in dict.fromkeys(map(self._keys.scheduled_in, Lane)):
             due = cast("list[bytes]", await self._redis.zrangebyscore(scheduled, "-inf", now_ms, 0, limit))
@@ -106,6 +111,54 @@ class Lanes:
             ]
             promoted += sum([await call == b"queued" for call in calls])
         return promoted
+
+    async def _time_ms(self) -> int:
+        known = self._redis_clock
+        expected_ms = known[0] + (time.monotonic() - known[1]) * 1000 if known else 0
+        seconds, micros = await self._redis.time()
+        now_ms = seconds * 1000 + micros // 1000
+        self._redis_clock = now_ms, time.monotonic()
+        self._was_set_back |= now_ms < expected_ms - SET_BACK_MS
+        return now_ms
+
+    async def follow_clock(self) -> int:
+        """If Redis' clock was set back, make each scheduled job due no later than its delay from now.
+
+        Jobs with a fixed time are due by the new clock. Returns the number of changed jobs. Any worker may do this at
+        any time; a worker does it once after its start, too.
+        """
+        if not self._was_set_back:
+            return 0
+        self._was_set_back = False
+        changed = 0
+        try:
+            for scheduled in dict.fromkeys(map(self._keys.scheduled_in, Lane)):
+                changed += await self._follow_clock_in(scheduled)
+        except BaseException:
+            self._was_set_back = True
+            raise
+        return changed
+
+    async def _follow_clock_in(self, scheduled: str) -> int:
+        changed, cursor = 0, 0
+        while True:
+            cursor, found = await self._redis.zscan(scheduled, cursor, count=WALK_AT_ONCE)
+            now_ms = await self._time_ms()
+            due = {raw.decode("utf-8", "replace"): float(score) for raw, score in found if score > now_ms}
+            jobs = [job_id for job_id in due if JOB_ID.fullmatch(job_id)]
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for job_id in jobs:
+                    pipe.hmget(self._keys.job(job_id), ["delay_ms", "waits_in"])
+                answers = await pipe.execute(raise_on_error=False)
+            calls: list[Awaitable[int]] = []
+            for job_id, answer in zip(jobs, answers, strict=True):
+                delay, waits_in = (None, None) if isinstance(answer, Exception) else answer
+                if delay and delay.isdigit() and due[job_id] > now_ms + int(delay):
+                    keys = (scheduled, self._keys.job(job_id), *([waits_in.decode()] if waits_in else []))
+                    calls.append(self._pipe.call(CLOCK_BACK, keys, (job_id,)))
+            changed += sum([await call for call in calls])
+            if not cursor:
+                return changed
 
     async def wake(self, kinds: Sequence[str], *, room: int) -> int:
         """Make up to ``room`` jobs due that wait for a worker with one of ``kinds``; returns their number."""

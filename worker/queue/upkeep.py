@@ -106,6 +106,8 @@ class Upkeep:
         self._loop.request_reclaim()
 
     async def _promote(self) -> None:
+        if changed := await self._stream.lanes.follow_clock():
+            log.warning("jobs.due_earlier", count=changed)
         promoted = await self._stream.lanes.promote_due(limit=PROMOTE_AT_ONCE)
         if promoted:
             log.info("jobs.promoted", count=promoted)

@@ -73,6 +73,7 @@ if ARGV[5] ~= '' then also('args', ARGV[5]) end
 if ARGV[7] ~= '0' then also('tries', ARGV[7]) end
 if batch then also('batch', ARGV[8]) end
 if ARGV[9] ~= '' then also('nonce', ARGV[9]) end
+if state == 'scheduled' and tonumber(ARGV[6]) then also('delay_ms', ms(delay_ms)) end -- see clock_back.lua
 if delay_ms ~= 0 and ARGV[14] == '1' then also('due_ms', ms(enqueued_ms + delay_ms)) end
 if ARGV[12] ~= '0' then also('expires_ms', ms(tonumber(enqueued_ms) + tonumber(ARGV[12]))) end
 if secret then also('secrets', '1') end

@@ -21,6 +21,7 @@ KEYS: Final = {
     "requeue": "lane:stream job:hash",
     "reject": "lane:stream dead:stream events:stream result job",
     "promote": "scheduled:zset job:hash lane:stream",
+    "clock_back": "scheduled:zset job:hash waiting:zset",
     "restore_entry": "lane:stream job",
 }
 ARGS: Final[dict[str, tuple[str | int, ...]]] = {
@@ -48,6 +49,7 @@ ARGS: Final[dict[str, tuple[str | int, ...]]] = {
         60,
     ),
     "promote": ("j1", "batch"),
+    "clock_back": ("j1",),
     "restore_entry": ("workers", "batch", "j1"),
 }
 
