@@ -55,7 +55,7 @@ class Lanes:
         self._keys = keys
         self._lane_keys = {lane: keys.lane(lane) for lane in Lane}
         self._redis_clock: tuple[int, float] | None = None  # Redis ms at a monotonic time of this process
-        self._was_set_back = True  # perhaps before this worker started
+        self._was_set_back = False
 
     async def ensure_groups(self) -> dict[Lane, int]:
         """Create the consumer group of each lane at id 0 (jobs may be older than the first worker).
@@ -114,18 +114,26 @@ class Lanes:
 
     async def _time_ms(self) -> int:
         known = self._redis_clock
-        expected_ms = known[0] + (time.monotonic() - known[1]) * 1000 if known else 0
+        expected_ms = known[0] + (time.monotonic() - known[1]) * 1000 if known else await self._last_event_ms()
         seconds, micros = await self._redis.time()
         now_ms = seconds * 1000 + micros // 1000
         self._redis_clock = now_ms, time.monotonic()
         self._was_set_back |= now_ms < expected_ms - SET_BACK_MS
         return now_ms
 
+    async def _last_event_ms(self) -> int:
+        """Return the Redis time (ms) of the newest event, 0 without one; later than now if the clock was set back."""
+        try:
+            about = cast("dict[str, bytes]", await self._redis.xinfo_stream(self._keys.events))
+        except ResponseError:  # there is no event, or the key was overwritten: then due times stay
+            return 0
+        return int(about["last-generated-id"].partition(b"-")[0])
+
     async def follow_clock(self) -> int:
         """If Redis' clock was set back, make each scheduled job due no later than its delay from now.
 
-        Jobs with a fixed time are due by the new clock. Returns the number of changed jobs. Any worker may do this at
-        any time; a worker does it once after its start, too.
+        Jobs with a fixed time are due by the new clock. Returns the number of changed jobs. Safe to call concurrently.
+        ``promote_due`` notices the change; after a worker's start, if the newest event is later than now.
         """
         if not self._was_set_back:
             return 0
