@@ -73,7 +73,11 @@ class Auditor:
 
     async def _unfinished(self) -> list[str]:
         left = {job_id: fields for job_id, fields in self._jobs.items() if fields["state"] not in FINAL}
-        return [f"job {job_id} is {fields['state']}" for job_id, fields in left.items()]
+        told = ("error", "attempt", "delay_ms")
+        return [
+            f"job {job_id} is {fields['state']}: { {name: fields[name] for name in told if name in fields} }"
+            for job_id, fields in left.items()
+        ]
 
     async def _done_though_refused(self) -> list[str]:
         wrong = [f"job {job_id} was refused and is there" for job_id in self._refused if job_id in self._jobs]
