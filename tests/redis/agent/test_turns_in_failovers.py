@@ -65,6 +65,30 @@ async def spoken_twice(desk: Desk, client: Client, stream: JobStream, redis: Red
     assert NO_SCAN_SAYS in as_text(await redis.get(keys.result("q1")) or b"")
 
 
+async def test_a_complete_turn_that_a_failover_loses_before_its_jobs_second_run_commits_is_spoken_again(
+    desk: Desk, client: Client, redis: Redis, keys: Keys
+):
+    chat = ScriptedChat("One.")
+    jobs = QueryJobs(await desk.graph(chat))
+    async with open_stream(redis, keys) as stream:
+        await client.submit("query", ASKED, job_id="q1", lane="batch")
+        delivery = await start_one(stream)
+
+        async def run() -> Commit:
+            return await jobs.run({"job_id": "q1", "score": delivery.enqueued_ms}, dict(ASKED))
+
+        await run()
+        asked = len(chat.asked)
+        found_complete = await run()
+        assert len(chat.asked) == asked, "the second run adds no step"
+        await as_before_the_last_step(redis, keys, "q1")
+
+        standings = [await stream.finish(delivery, commit=commit) for commit in (found_complete, await run())]
+
+    assert standings == ["lost", "committed"]
+    assert len(chat.asked) > asked
+
+
 async def test_what_a_turn_left_behind_and_a_failover_lost_is_made_again_before_the_turn_s_answer_is_given(
     desk: Desk, client: Client, redis: Redis, keys: Keys
 ):

@@ -120,6 +120,7 @@ class QueryGraph:
         spoken = cast("ConversationState", {"turns": "", "turn": "", **known.values})
         done = next((one for one in parse_turns(spoken["turns"]) if _is_of(one, turn)), None)
         if done is not None:
+            await self._checkpointer.confirm(known.config)
             return done
         is_begun = _is_same(spoken["turn"], turn)
         given = None if is_begun else ConversationState(turns=spoken["turns"], turn=turn.model_dump_json())

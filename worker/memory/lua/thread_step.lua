@@ -1,16 +1,17 @@
 #!lua
 -- Makes a step the newest one of its conversation, if the question that made it still holds the conversation.
+-- Safe to call twice.
 -- KEYS  1 thread hash  2 string: key of the newest step  3 string: key that the saver wrote instead, to be deleted
---       4 the question's job hash, optional: gets the step's key in `step`, which finish.lua requires
--- ARGV  1 token  2 key of the step  3 TTL, s
--- Returns 'kept' | 'lost'
+--       4 the step  5 the question's job hash, optional: gets the step's key in `step`, which finish.lua requires
+-- ARGV  1 token  2 TTL, s
+-- Returns 'kept' | 'lost' (also if the step does not exist: a failover has lost it)
 --@include _common.lua
 
-local thread, newest, aside = KEYS[1], KEYS[2], KEYS[3]
+local thread, newest, aside, step, job = unpack(KEYS)
 check_type(thread, 'hash')
-if KEYS[4] then check_type(KEYS[4], 'hash') end
+if job then check_type(job, 'hash') end
 redis.call('DEL', aside)
-if redis.call('HGET', thread, 'token') ~= ARGV[1] then return 'lost' end
-redis.call('SET', newest, ARGV[2], 'EX', ARGV[3])
-if KEYS[4] and redis.call('EXISTS', KEYS[4]) == 1 then redis.call('HSET', KEYS[4], 'step', ARGV[2]) end
+if redis.call('HGET', thread, 'token') ~= ARGV[1] or redis.call('EXISTS', step) == 0 then return 'lost' end
+redis.call('SET', newest, step, 'EX', ARGV[2])
+if job and redis.call('EXISTS', job) == 1 then redis.call('HSET', job, 'step', step) end
 return 'kept'
