@@ -115,6 +115,10 @@ class Keys:
         """Hash of the headers, cookies and storage state of a scan behind a login."""
         return f"{self.prefix}secret:{job_id}"
 
+    def audit(self, job_id: str) -> str:
+        """String, JSON: what a scan has read from its page, until the scan is committed."""
+        return f"{self.prefix}audit:{job_id}"
+
     def shot(self, job_id: str) -> str:
         """Hash: JPEGs of a scan's page (field ``page``) and of failing elements (field: the node's fingerprint)."""
         return f"{self.prefix}shot:{job_id}"
@@ -194,7 +198,7 @@ class Keys:
     cache_stats = _Key("cache:stats")
     """Hash: number of lookups in the cache, by outcome."""
     checkpoints = _Key("checkpoint")
-    """Start of the keys of the graphs' checkpoints, without the colon, which the saver adds."""
+    """Start of the keys of conversations' checkpoints, without the colon, which the saver adds."""
     checkpoint_writes = _Key("checkpoint_write")
     """Start of the keys of graph nodes' return values, without the colon."""
 

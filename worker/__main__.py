@@ -83,7 +83,7 @@ class Jobs:
         return await self.resources.queries.run(ctx, payload)
 
     async def forget_scan(self, ctx: JobContext) -> None:
-        """Drop the checkpoints of a scan that has ended; they are kept for one that will run again."""
+        """Drop the audit of a scan that has ended; it is kept for one that will run again."""
         if not isinstance(ctx["outcome"], Retried | Requeued | Lost):
             with memory_errors():
                 await self.resources.scans.graph.forget(ctx["job_id"])

@@ -35,8 +35,9 @@ from worker.agent.job_secrets import secrets_of
 from worker.limits.batch_login import batch_login
 from worker.limits.conversation_hold import Threads
 from worker.limits.host_gate import HostGate, PoliteEngine
+from worker.memory.audits import Audits
 from worker.memory.cache import AnswerCache
-from worker.memory.checkpoints import conversation_saver, scan_saver
+from worker.memory.checkpoints import conversation_saver
 from worker.memory.history.history import History
 from worker.memory.memories import Memories
 from worker.memory.vectors.backfill import keep_backfilled
@@ -82,8 +83,7 @@ async def open_resources(
                 engine=polite,
                 chat=models.chat if settings.chat_model == NAME else None,
                 history=history,
-                environment=settings.environment,
-                checkpointer=await scan_saver(redis, keys),
+                audits=Audits(redis, keys),
                 review_areas=settings.review_areas,
             )
             scans = ScanJobs(

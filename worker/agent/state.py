@@ -1,8 +1,6 @@
-"""Context of the graphs, and the scan graph's state: JSON, since every step is stored in Redis.
+"""Context of the graphs, and the scan graph's state: JSON, since a part of it is kept in Redis while a scan runs.
 
-The checkpointer turns Decimals and timedeltas into 0 and revives dicts that look like LangChain objects; page text is
-hostile. So everything from outside is one opaque JSON *string*, and bytes are base64. Headers, cookies and storage
-state are never part of the state: they are in ``ScanContext``, which is not stored.
+Headers, cookies and storage state are never part of the state: they are in ``ScanContext``, which is not stored.
 """
 
 from __future__ import annotations

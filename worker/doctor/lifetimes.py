@@ -19,7 +19,7 @@ from worker.memory.vectors.indexes import as_text
 CALLS: Final = 400
 """Maximum SCAN calls, of ``COUNT`` slots each: a second or two, during which Redis serves others."""
 COUNT: Final = 1_000
-_MORTAL: Final = re.compile(r"(job|result|secret|shot|thread|worker):|(checkpoint)|(cache):.*:answers:")
+_MORTAL: Final = re.compile(r"(job|result|secret|audit|shot|thread|worker):|(checkpoint)|(cache):.*:answers:")
 _FINAL: Final = frozenset(state.value for state in JobState if state.is_final)
 
 

@@ -1,8 +1,8 @@
-"""Stores the steps of graphs in Redis: ``AsyncRedisSaver`` on the shared client, made safe for many workers.
+"""Stores the steps of conversations in Redis: ``AsyncRedisSaver`` on the shared client, made safe for many workers.
 
-Thread ids begin with the environment, because one of the saver's keys has no prefix. A scan's thread is deleted when
-its job ends; conversations expire after their TTL without activity. Steps are stored as JSON (``worker/agent/state.py``
-explains how JSON changes values).
+Thread ids begin with the environment, because one of the saver's keys has no prefix. Conversations expire after their
+TTL without activity. Steps are stored as JSON, which turns Decimals and timedeltas into 0 and revives dicts that look
+like LangChain objects: text from outside is one opaque string (``worker/agent/conversation/state.py``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
-import redis.exceptions
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
 from langgraph.checkpoint.redis.aio import AsyncRedisSaver
@@ -29,14 +28,11 @@ from worker.limits.conversation_hold import Hold, thread_lost
 from worker.memory.vectors.indexes import on_index, redis_errors, search_errors, wait_until_indexed
 
 T = TypeVar("T")
-SaverT = TypeVar("SaverT", bound="SharedSaver")
 Put = Callable[[], Awaitable[RunnableConfig]]
 
 STEP: Final = load_script("worker.memory", "thread_step")
 FORGET: Final = load_script("worker.memory", "thread_forget")
 
-SCAN_TTL_S: Final = 3_600
-"""Seconds for which an interrupted scan can be resumed; after that, its page data is outdated."""
 MOST_STEPS: Final = 10_000
 """Steps of a conversation deleted at once; a question takes about ten."""
 FORGOTTEN_AT_ONCE: Final = 1_000
@@ -82,10 +78,15 @@ class _Expiring:
         return pipe
 
 
-class SharedSaver(AsyncRedisSaver):
-    """An ``AsyncRedisSaver`` that raises Redis's own errors, so that lost connections are retried.
+class ConversationSaver(AsyncRedisSaver):
+    """Stores the steps of conversations; within ``held`` only while the question holds the conversation.
 
-    It recreates indexes that were dropped while the worker runs; the steps themselves are still stored.
+    It raises Redis's own errors, so that lost connections are retried, and recreates indexes that were dropped while
+    the worker runs; the steps themselves are still stored.
+
+    langgraph-checkpoint-redis 0.5.2 writes the step and then the pointer to the newest step, both unconditionally. Here
+    the pointer goes to an unused key, and thread_step.lua writes the real one under a condition. Remove this when
+    ``aput`` accepts a condition.
 
     langgraph-checkpoint-redis 0.5.2 caches the first 10,000 keys that it makes, 3.5 MB per saver, although they are
     unused once their job has ended. Keys are built each time here. Remove this when that cache evicts.
@@ -113,13 +114,7 @@ class SharedSaver(AsyncRedisSaver):
     ) -> RunnableConfig:
         """Store a step."""
         put = partial(super().aput, config, checkpoint, metadata, new_versions, stream_mode)
-        about = {**config.get("configurable", {}), "checkpoint_id": checkpoint["id"]}
-        return await self._put(partial(self._indexed, put), {**config, "configurable": about})
-
-    async def _put(self, put: Put, named: RunnableConfig) -> RunnableConfig:
-        """Store a step with ``put``, which returns ``named``, the config that names the step."""
-        del named
-        return await put()
+        return await self._put(partial(self._indexed, put))
 
     def expire_at_once(self, client: Redis, ttl_s: int) -> None:
         """Make ``client`` write TTLs atomically. Call after set-up: redisvl's indexes accept only a plain client."""
@@ -159,9 +154,6 @@ class SharedSaver(AsyncRedisSaver):
         if gone:
             await self._forget(gone)
 
-    async def _forget(self, keys: Sequence[str]) -> None:
-        await self._redis.delete(*keys)
-
     async def _indexed(self, act: Callable[[], Awaitable[T]]) -> T:
         return await on_index(act, self._rebuild)
 
@@ -169,15 +161,6 @@ class SharedSaver(AsyncRedisSaver):
         await _set_up(self)
         for index in (self.checkpoints_index, self.checkpoint_writes_index):
             await wait_until_indexed(index)
-
-
-class ConversationSaver(SharedSaver):
-    """Stores the steps of conversations; within ``held`` only while the question holds the conversation.
-
-    langgraph-checkpoint-redis 0.5.2 writes the step and then the pointer to the newest step, both unconditionally. Here
-    the pointer goes to an unused key, and thread_step.lua writes the real one under a condition. Remove this when
-    ``aput`` accepts a condition.
-    """
 
     @contextmanager
     def held(self, hold: Hold) -> Generator[None]:
@@ -188,35 +171,48 @@ class ConversationSaver(SharedSaver):
         finally:
             _HOLD.reset(before)
 
+    @property
+    def _aside(self) -> str:
+        return f"{self._checkpoint_prefix}_latest:aside"
+
     def _make_redis_checkpoint_latest_key(self, thread_id: str, checkpoint_ns: str) -> str:
         if _IS_ASIDE.get():  # a shared key: a worker killed before the saver sets its TTL leaves it behind
-            return f"{self._checkpoint_prefix}_latest:aside"
+            return self._aside
         return super()._make_redis_checkpoint_latest_key(thread_id, checkpoint_ns)
 
-    async def _put(self, put: Put, named: RunnableConfig) -> RunnableConfig:
+    async def _put(self, put: Put) -> RunnableConfig:
         """Store a step; raises ``ThreadBusy`` if another question holds the conversation by now."""
-        del named
         hold = _HOLD.get()
         if hold is None:
             return await put()
         before = _IS_ASIDE.set(True)
         try:
             kept = await put()
-            about = kept.get("configurable", {})
-            of_thread = (about["thread_id"], about["checkpoint_ns"])
-            aside = self._make_redis_checkpoint_latest_key(*of_thread)
         finally:
             _IS_ASIDE.reset(before)
-        step = self._make_redis_checkpoint_key(*of_thread, about["checkpoint_id"])
-        keys = (hold.key, self._make_redis_checkpoint_latest_key(*of_thread), aside, *hold.job_keys)
-        await self._while_held(STEP, keys, (hold.token, step, self._ttl_s))
-        hold.steps[:] = [step]
+        await self._make_newest(hold, kept)
         return kept
+
+    async def confirm(self, step: RunnableConfig) -> None:
+        """Make a stored step the newest one for the question that holds the conversation, which adds none itself.
+
+        Raises ``ThreadBusy`` if the step is gone, as after a failover, or another question holds the conversation.
+        """
+        hold = _HOLD.get()
+        if hold is not None:
+            await self._make_newest(hold, step)
+
+    async def _make_newest(self, hold: Hold, step: RunnableConfig) -> None:
+        of_thread = _thread_of(step)
+        newest = self._make_redis_checkpoint_latest_key(*of_thread)
+        key = self._make_redis_checkpoint_key(*of_thread, step.get("configurable", {})["checkpoint_id"])
+        await self._while_held(STEP, (hold.key, newest, self._aside, key, *hold.job_keys), (hold.token, self._ttl_s))
+        hold.steps[:] = [key]
 
     async def _forget(self, keys: Sequence[str]) -> None:
         hold = _HOLD.get()
         if hold is None:
-            await super()._forget(keys)
+            await self._redis.delete(*keys)
             return
         for first in range(0, len(keys), FORGOTTEN_AT_ONCE):
             some = keys[first : first + FORGOTTEN_AT_ONCE]
@@ -229,31 +225,9 @@ class ConversationSaver(SharedSaver):
             raise thread_lost()
 
 
-class ScanSaver(SharedSaver):
-    """Stores the steps of scans, and lets a scan continue when a full Redis refuses one.
-
-    Without the step a resumed scan reads the page again; the scan's commit itself is allowed by ``flags=allow-oom``.
-    """
-
-    async def _put(self, put: Put, named: RunnableConfig) -> RunnableConfig:
-        try:
-            return await put()
-        except redis.exceptions.OutOfMemoryError:
-            return named
-
-    async def aput_writes(
-        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
-    ) -> None:
-        """Store a node's return value; skip it in a full Redis."""
-        try:
-            await super().aput_writes(config, writes, task_id, task_path)
-        except redis.exceptions.OutOfMemoryError:
-            return
-
-
-async def scan_saver(client: Redis, keys: Keys) -> ScanSaver:
-    """Return a saver for scans with its indexes. Raises ``RedisUnsuitable`` if Redis cannot search."""
-    return await _opened(ScanSaver, client, keys, SCAN_TTL_S)
+def _thread_of(step: RunnableConfig) -> tuple[str, str]:
+    about = step.get("configurable", {})
+    return about["thread_id"], about.get("checkpoint_ns", "")
 
 
 async def conversation_saver(client: Redis, keys: Keys, *, ttl_s: int) -> ConversationSaver:
@@ -261,11 +235,7 @@ async def conversation_saver(client: Redis, keys: Keys, *, ttl_s: int) -> Conver
 
     Raises ``RedisUnsuitable`` if Redis cannot search.
     """
-    return await _opened(ConversationSaver, client, keys, ttl_s)
-
-
-async def _opened(kind: type[SaverT], client: Redis, keys: Keys, ttl_s: int) -> SaverT:
-    saver = kind(
+    saver = ConversationSaver(
         redis_client=client,
         ttl={"default_ttl": ttl_s / 60, "refresh_on_read": True},  # in minutes
         checkpoint_prefix=keys.checkpoints,

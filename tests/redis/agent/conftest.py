@@ -9,7 +9,6 @@ from producer.contract import Impact
 from producer.keys import Keys
 from tests.redis.agent.asking import SHOP, Desk, open_desk
 from tests.support.scans import finding, scan_result
-from worker.memory.checkpoints import ScanSaver, scan_saver
 
 
 @pytest.fixture
@@ -23,8 +22,3 @@ async def shop(desk: Desk) -> Desk:
     await desk.record(scan_result(finding("region", "h", impact=Impact.MINOR), url=f"{SHOP}/", scan_id="home-1"))
     await desk.record(scan_result(finding("label", "c", "d"), url=f"{SHOP}/cart", title="Cart", scan_id="cart-1"))
     return desk
-
-
-@pytest.fixture
-async def saver(redis: Redis, keys: Keys) -> ScanSaver:
-    return await scan_saver(redis, keys)

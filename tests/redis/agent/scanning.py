@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Mapping, Sequence
 from itertools import chain
 from typing import Any, cast
 
-from langgraph.checkpoint.memory import InMemorySaver
 from redis.asyncio import Redis
 
 from producer.contract import JsonObject, ScanResult
@@ -19,7 +18,8 @@ from tests.support.scans import finding, scan_result
 from worker.agent.assessment.graph import ScanGraph
 from worker.agent.handlers import ScanJobs
 from worker.agent.job_secrets import LoadSecrets
-from worker.memory.checkpoints import ScanSaver, SharedSaver
+from worker.memory.audits import Audits
+from worker.memory.checkpoints import ConversationSaver
 from worker.memory.history.history import History
 from worker.models.builtin.models import BuiltinChat, BuiltinEmbedder
 from worker.models.protocols import ChatModel, ChatReply, EmbedReply, Message, Tool
@@ -58,7 +58,6 @@ def graph(
     keys: Keys,
     *,
     chat: ChatModel | None = None,
-    saver: ScanSaver | None = None,
     assesses: bool = True,
 ) -> ScanGraph:
     """A graph that assesses at once, or queues the assessment."""
@@ -66,8 +65,7 @@ def graph(
         engine=engine,
         chat=chat or BuiltinChat() if assesses else None,
         history=history,
-        environment=keys.environment,
-        checkpointer=saver or InMemorySaver(),
+        audits=Audits(history.vectors.redis, keys),
     )
 
 
@@ -139,7 +137,7 @@ class Killed(Exception):
     """Ends a run at the point of a kill."""
 
 
-def kill_before_step(saver: SharedSaver, step: int) -> None:
+def kill_before_step(saver: ConversationSaver, step: int) -> None:
     """Let ``saver`` keep what the nodes return, and their steps up to that of number ``step``; -1 is the input."""
     aput = saver.aput
 

@@ -13,7 +13,6 @@ from tests.redis.agent.scanning import apply, graph, run
 from tests.support.scans import FixedEngine, finding, scan_result
 from worker.agent.conversation.citations import NO_SCAN_SAYS
 from worker.agent.handlers import QueryJobs
-from worker.memory.checkpoints import scan_saver
 from worker.memory.history.history import ScanFilter
 
 WORST = "Which page has the worst barriers?"
@@ -97,8 +96,7 @@ async def test_a_group_with_any_name_is_found_by_that_name_alone(shop: Desk, gro
 async def test_every_index_dropped_under_a_running_worker_comes_back_and_nothing_is_lost(shop: Desk):
     remembering = ScriptedChat(call("remember", words="I like tea"), "Noted.")
     await shop.ask(remembering, "I like tea", job="q1", thread_id="a")
-    scans = graph(FixedEngine([scan_result(finding("label", "z"))]), shop.history, shop.keys,
-                  saver=await scan_saver(shop.redis, shop.keys))  # fmt: skip
+    scans = graph(FixedEngine([scan_result(finding("label", "z"))]), shop.history, shop.keys)
     jobs_before = QueryJobs(await shop.graph(None))
     names = cast("list[bytes]", await shop.redis.execute_command("FT._LIST"))
     dropped = [name for name in names if shop.keys.environment.encode() in name]

@@ -21,7 +21,6 @@ from tests.redis.agent.scanning import BARRIERS, graph, jobs
 from tests.support.queue import running_worker, until
 from tests.support.scans import FixedEngine
 from worker.agent.job_secrets import secrets_of
-from worker.memory.checkpoints import scan_saver
 from worker.memory.history.history import History
 from worker.queue.outcome import Commit
 from worker.queue.worker import func
@@ -93,7 +92,7 @@ async def test_a_password_in_an_address_is_in_the_job_s_secret_alone_and_nowhere
     client: Client, redis: Redis, keys: Keys, redis_url: str, history: History
 ):
     engine = WalkingEngine(redis, keys)
-    scans = jobs(keys, graph(engine, history, keys, saver=await scan_saver(redis, keys)), secrets_of(redis, keys))
+    scans = jobs(keys, graph(engine, history, keys), secrets_of(redis, keys))
 
     async def scan(ctx: dict[Any, Any], /, **payload: Any) -> Commit:
         return await scans.run(ctx, payload)

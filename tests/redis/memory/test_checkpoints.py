@@ -20,7 +20,7 @@ from producer.keys import Keys
 from producer.redis.scripts import run_script
 from tests.support.redis_server import StartServer
 from worker.limits.conversation_hold import Hold
-from worker.memory.checkpoints import FORGET, SCAN_TTL_S, STEP, conversation_saver, scan_saver
+from worker.memory.checkpoints import FORGET, STEP, conversation_saver
 
 
 class Conversation(TypedDict):
@@ -136,7 +136,7 @@ async def test_a_worker_killed_after_any_write_leaves_no_key_without_ttl(
     async def killed(*_: object) -> None:
         raise RedisConnectionError
 
-    saver = await scan_saver(redis, keys)
+    saver = await conversation_saver(redis, keys, ttl_s=600)
     monkeypatch.setattr(langgraph.checkpoint.redis.aio, "aexpire_with_retry", killed)
     about: RunnableConfig = {"configurable": {"thread_id": f"{keys.environment}:talk:a", "checkpoint_ns": ""}}
 
@@ -148,7 +148,7 @@ async def test_a_worker_killed_after_any_write_leaves_no_key_without_ttl(
 
     ttls = {key: await redis.ttl(key) for key in await keys_of(redis, keys)}
     assert len(ttls) >= 3  # the step, what its node returned, and the list of that
-    assert all(0 < ttl <= SCAN_TTL_S for ttl in ttls.values()), ttls
+    assert all(0 < ttl <= 600 for ttl in ttls.values()), ttls
 
 
 async def test_the_newest_step_is_the_one_written_last_though_its_writers_clock_is_behind(redis: Redis, keys: Keys):
@@ -178,18 +178,20 @@ def uuid6_of(ticks: int) -> str:
 # ---------------------------------------------------------------------------------------------- under a hold
 
 
-async def test_a_step_becomes_the_newest_only_under_the_hold(redis: Redis, keys: Keys):
+async def test_a_step_becomes_the_newest_only_under_the_hold_and_if_it_exists(redis: Redis, keys: Keys):
     held, newest, aside = keys.thread("t-a"), f"{keys.prefix}newest", f"{keys.prefix}aside"
     await cast("Any", redis).hset(held, "token", "mine")
+    one, two = f"{keys.prefix}one", f"{keys.prefix}two"
+    await redis.mset({one: "{}", two: "{}"})
     said: list[bytes] = []
-    for token, step in (("mine", "one"), ("other", "two"), ("", "three")):
+    for token, step in (("mine", one), ("other", two), ("", two), ("mine", f"{keys.prefix}gone")):
         await redis.set(aside, step)
-        said.append(await run_script(redis, STEP, [held, newest, aside], [token, step, 60]))
+        said.append(await run_script(redis, STEP, [held, newest, aside, step], [token, 60]))
     await cast("Any", redis).hdel(held, "token")
-    said.append(await run_script(redis, STEP, [held, newest, aside], ["mine", "four", 60]))
+    said.append(await run_script(redis, STEP, [held, newest, aside, two], ["mine", 60]))
 
-    assert said == [b"kept", b"lost", b"lost", b"lost"]
-    assert await redis.get(newest) == b"one"
+    assert said == [b"kept", b"lost", b"lost", b"lost", b"lost"]
+    assert await redis.get(newest) == one.encode()
     assert 0 < await redis.ttl(newest) <= 60
     assert await redis.exists(aside) == 0
 

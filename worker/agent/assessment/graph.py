@@ -1,9 +1,8 @@
 """The scan graph: ``audit → recall → assess → record``. One run is one scan of one page.
 
 ``audit`` scans the page, ``recall`` looks it up in the history, ``assess`` assesses the findings or leaves that to a
-later job (``job.py``), ``record`` assembles the result. None of them writes anything: ``handlers.py`` turns the final
-state into finish.lua's commit. Every step is checkpointed under the job's thread, so that a killed run continues at the
-interrupted node, and a scanned page is not loaded again.
+later job (``job.py``), ``record`` assembles the result. ``handlers.py`` turns the final state into finish.lua's commit.
+A killed run continues after ``audit`` if that was complete (``worker/memory/audits.py``): no page is loaded again.
 """
 
 from __future__ import annotations
@@ -11,10 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from time import monotonic
-from typing import Any, Final, cast
+from typing import Final, Literal, cast
 
-from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
@@ -26,6 +23,7 @@ from worker.agent.assessment.trim import AUDIT_BYTES, RECORD_BYTES, trim
 from worker.agent.assessment.verdict import Verdict
 from worker.agent.prompts import clip
 from worker.agent.state import Recalled, RecalledComponents, ScanContext, ScanState, new_state, pack_shots
+from worker.memory.audits import Audit, Audits
 from worker.memory.history.components import Began, compare_components, wanted_ids
 from worker.memory.history.history import History, Run, ScanFilter
 from worker.memory.history.scan_record import (
@@ -62,46 +60,33 @@ class ScanGraph:
         engine: Engine,
         chat: ChatModel | None,
         history: History,
-        environment: str,
-        checkpointer: BaseCheckpointSaver[Any],
+        audits: Audits,
         review_areas: int = REVIEW_AREAS,
     ) -> None:
         self._engine = engine
         self._chat = chat
         self._history = history
-        self._environment = environment
-        self._checkpointer = checkpointer
+        self._audits = audits
         self._review_areas = review_areas
         graph = StateGraph(ScanState, context_schema=ScanContext)
         graph.add_sequence([self.audit, self.recall, self.assess, self.record])
-        graph.add_edge(START, "audit")
+        graph.add_conditional_edges(START, _first_node, ["audit", "recall"])
         graph.add_edge("record", END)
-        self._graph = graph.compile(checkpointer=checkpointer)
+        self._graph = graph.compile()
 
     async def run(self, job_id: str, request: ScanRequest, context: ScanContext) -> ScanState:
         """Return the final state of the job's scan, continuing an interrupted run.
 
         Raises the engine's errors.
         """
-        start = new_state(job_id, request.model_dump_json())
-        config: RunnableConfig = {"configurable": {"thread_id": self._thread_id(job_id)}}
-        known = await self._graph.aget_state(config)
-        if known.values and known.values.get("request") != start["request"]:
-            # The id was used for another page before; that page's findings are not this one's.
-            await self.forget(job_id)
-            known = await self._graph.aget_state(config)
-        # Not by ``known.next``, which is also empty between a node's return and its step.
-        if known.values.get("seen_ms"):
-            return cast("ScanState", known.values)
-        given = None if known.values else start
-        return cast("ScanState", await self._graph.ainvoke(given, config, context=context, durability="sync"))
+        state = new_state(job_id, request.model_dump_json())
+        if known := await self._audits.find(job_id, state["request"]):
+            state["result"], state["shots"] = known
+        return cast("ScanState", await self._graph.ainvoke(state, context=context))
 
     async def forget(self, job_id: str) -> None:
-        """Delete the checkpoints of the job's run. Call it after the job's end; safe to call twice."""
-        await self._checkpointer.adelete_thread(self._thread_id(job_id))
-
-    def _thread_id(self, job_id: str) -> str:
-        return f"{self._environment}:scan:{job_id}"
+        """Delete the audit of the job's run. Call it after the job's end; safe to call twice."""
+        await self._audits.drop(job_id)
 
     # ------------------------------------------------------------------------------------------ nodes
 
@@ -113,8 +98,9 @@ class ScanGraph:
             audit = await self._engine.audit(
                 request, secrets=context.secrets, on_progress=context.on_progress, before_load=context.before_load
             )
-        result = trim(audit.result, AUDIT_BYTES)
-        return {"result": result.model_dump_json(), "shots": pack_shots(audit.shots)}
+        kept = Audit(trim(audit.result, AUDIT_BYTES).model_dump_json(), pack_shots(audit.shots))
+        await self._audits.keep(state["job_id"], state["request"], kept)
+        return {"result": kept.result, "shots": kept.shots}
 
     async def recall(self, state: ScanState, runtime: Runtime[ScanContext]) -> Update:
         """Find the page's previous scan, the changes since, and similar pages that fail the same rules."""
@@ -259,6 +245,10 @@ class ScanGraph:
         rules = {finding.rule for finding in result.findings}
         shared = [rules & {finding.rule for finding in record.findings} for record in nearest.values()]
         return dict(Counter(rule for both in shared for rule in both))
+
+
+def _first_node(state: ScanState) -> Literal["audit", "recall"]:
+    return "recall" if state["result"] else "audit"
 
 
 def _timings(result: ScanResult, step: str, began: float) -> dict[str, int]:
