@@ -24,9 +24,9 @@ colours off, and so does output that is not a terminal.
 To complete commands and options with Tab, add one line to your shell's configuration:
 
 ```
-eval "$(_SIGHTLINE_COMPLETE=bash_source sightline)"          # in ~/.bashrc
-eval "$(_SIGHTLINE_COMPLETE=zsh_source sightline)"           # in ~/.zshrc
-_SIGHTLINE_COMPLETE=fish_source sightline | source           # in ~/.config/fish/completions/sightline.fish
+eval "$(_SIGHTLINE_COMPLETE=bash_source sightline)"   # in ~/.bashrc
+eval "$(_SIGHTLINE_COMPLETE=zsh_source sightline)"    # in ~/.zshrc
+_SIGHTLINE_COMPLETE=fish_source sightline | source    # in ~/.config/fish/completions/sightline.fish
 ```
 """
 

@@ -64,7 +64,7 @@ def in_order(block: Block, folder: Path) -> None:
     else:
         assert not block.language, f"nothing runs {block.language!r}: mark it"
         for line in re.sub(r"\\\n\s*", " ", block.text).splitlines():
-            run_line(line.partition(" #")[0].strip())
+            run_line(re.split(r"(?:^|\s)#", line)[0].strip())
 
 
 def read_yaml(text: str) -> None:
