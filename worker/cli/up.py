@@ -44,7 +44,7 @@ def up(*, workers: int) -> None:
     """Run workers on this machine until Ctrl-C, and a Redis if none answers.
 
     Uses the Redis at REDIS_URL; without that setting the one on 127.0.0.1:6379. If none answers there, an embedded
-    Redis is started, which keeps its data between runs.
+    Redis is started; it keeps its data in ~/.local/share/sightline/redis (XDG_DATA_HOME).
 
     \b
     Examples:
