@@ -33,7 +33,7 @@
             ├── ModelMissing                the model is not on the host; the message has the command to install it
             └── ModelRefused                the model server rejects the request
 
-    Busy                                not a failure: what the job needs is in use; it waits, without using an attempt
+    Busy                                not a failure: the job waits for what it needs, and no attempt is used
     ├── ThreadBusy                      another question of the conversation is running
     ├── HostBusy                        other scans hold all slots of the page's host
     └── Paused                          its lane, batch, host or site is paused

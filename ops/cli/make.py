@@ -16,17 +16,17 @@ HEAD: Final = """# The command line
 
 The output of `sightline COMMAND --help`, written by `python ops/cli/make.py`. Exit codes: 0 success, 1 findings at or
 above `--fail-on`, 2 a page could not be scanned, 3 the service is unreachable or time ran out, 4 a result is no longer
-kept, 64 a usage error, 130 Ctrl-C. In a pipe, every command prints JSON, one object per line; `NO_COLOR=1` turns
-colours off, and so does output that is not a terminal.
+kept, 64 a usage error, 130 Ctrl-C ([all of them](../docs/ci.md#exit-codes)). In a pipe, every command prints JSON, one
+object per line; `NO_COLOR=1` turns colours off, and so does output that is not a terminal.
 
 ## Completion
 
 To complete commands and options with Tab, add one line to your shell's configuration:
 
 ```
-eval "$(_SIGHTLINE_COMPLETE=bash_source sightline)"          # in ~/.bashrc
-eval "$(_SIGHTLINE_COMPLETE=zsh_source sightline)"           # in ~/.zshrc
-_SIGHTLINE_COMPLETE=fish_source sightline | source           # in ~/.config/fish/completions/sightline.fish
+eval "$(_SIGHTLINE_COMPLETE=bash_source sightline)"   # in ~/.bashrc
+eval "$(_SIGHTLINE_COMPLETE=zsh_source sightline)"    # in ~/.zshrc
+_SIGHTLINE_COMPLETE=fish_source sightline | source    # in ~/.config/fish/completions/sightline.fish
 ```
 """
 

@@ -7,6 +7,7 @@ They are copied to ``.cache/docs/pages`` under the same paths, so that links hol
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -39,10 +40,28 @@ def wrong_in_menu() -> Iterator[str]:
             yield f"ops/docs/mkdocs.yml: nav has {name}, which does not exist"
 
 
+def decisions() -> list[Path]:
+    """Return the pages of the decisions, by number."""
+    return sorted((ROOT / "ops/decisions").glob("0*.md"))
+
+
+def with_decisions(config: str) -> str:
+    """Return the configuration with a submenu of all decisions in place of the one entry."""
+    entry = "      - Decisions: ops/decisions/README.md\n"
+    lines = ["      - Decisions:", "          - All decisions: ops/decisions/README.md"]
+    for page in decisions():
+        title = page.read_text().partition("\n")[0].removeprefix("# ")
+        lines.append(f"          - {json.dumps(title, ensure_ascii=False)}: {page.relative_to(ROOT)}")
+    before, found, after = config.partition(entry)
+    if not found:
+        raise SystemExit(f"ops/docs/mkdocs.yml: nav lacks the line {entry.strip()!r}")
+    return before + "\n".join(lines) + "\n" + after
+
+
 def pages() -> Iterator[Path]:
-    """Yield the pages of the menu, and the decisions, which are listed on one of them."""
+    """Yield the pages of the menu, and the decisions."""
     yield from (ROOT / name for name in menu())
-    yield from sorted((ROOT / "ops/decisions").glob("0*.md"))
+    yield from decisions()
 
 
 def pictures(page: Path) -> Iterator[Path]:
@@ -64,7 +83,7 @@ def main() -> int:
         return 1
     shutil.rmtree(PAGES, ignore_errors=True)
     copy(HERE / "site.css")
-    shutil.copy(HERE / "mkdocs.yml", WORK)
+    (WORK / "mkdocs.yml").write_text(with_decisions((HERE / "mkdocs.yml").read_text()))
     for page in pages():
         copy(page)
         for picture in filter(Path.is_file, pictures(page)):  # a missing one is a dead link, which the build names

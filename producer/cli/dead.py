@@ -54,7 +54,7 @@ def list_letters(*, limit: int, as_json: bool) -> None:
 @click.argument("name", metavar="JOB|ENTRY")
 @json_option("One line of JSON each. Default in a pipe.")
 def show(name: str, *, as_json: bool) -> None:
-    """Show a whole dead letter: payload, reason, and fields that no job has.
+    """Show a whole dead letter: payload, reason, and unknown fields.
 
     \b
     sightline dead show 3f2b8c6e5a

@@ -42,7 +42,7 @@ def limits() -> None:
 def set_limits(host: str, places: int | None, gap_ms: int | None) -> None:
     """Limit HOST from its next scan on; running scans continue. An option that is not given keeps its setting.
 
-    0 is refused: to start no more scans, use 'sightline pause host HOST'.
+    --slots 0 is refused: to start no more scans, use 'sightline pause host HOST'.
 
     \b
     sightline limits set shop.example --slots 1 --gap 2000

@@ -24,8 +24,8 @@ EVERY_S: Final = 1.0
 def top(*, once: bool, as_json: bool) -> None:
     """Show lanes, workers and rates live, every second; q or Ctrl-C ends.
 
-    Keys: up and down (or k and j) choose a batch or a job; p pauses or resumes its batch, c cancels it after a
-    question, o shows its status; s sorts the running jobs by worker, time or batch.
+    Keys: up and down (or k and j) choose a batch or a job; p pauses or resumes its batch, c cancels it after
+    confirmation, o shows its status; s sorts the running jobs by worker, time or batch.
 
     Rates are for the last minute, tokens for the day (UTC). Recent failures are at the bottom; for all of them, see
     'sightline dead list' and 'sightline watch'.

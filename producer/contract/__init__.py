@@ -2,7 +2,7 @@
 
 JSON, ``v`` = 1; unknown fields are kept, so that neighbouring releases can read each other's messages. Nothing here
 executes or imports data from Redis. Times are Redis times in ms since the epoch unless a name ends in ``_s``. Keys are
-in ``producer/keys.py``; the life of a job is drawn in ``docs/state-machine.md``.
+in ``producer/keys.py``; how a job lives is drawn in ``docs/state-machine.md``.
 
 Import from here, not from the parts. ``terms.py``, ``addresses.py`` and ``payloads.py`` are plain Python. Addresses and
 models are imported on demand: pydantic would take a third of the run time of a command that does not need it. A module

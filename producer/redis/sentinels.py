@@ -48,7 +48,7 @@ class Sentinels:
         raise self._unknown(said)
 
     def primary_now(self) -> tuple[str, int]:
-        """Do the same as ``primary``, blocking."""
+        """Blocking form of ``primary``."""
         said: list[str] = []
         for host, port in list(self.hosts):
             kind = blocking.SSLConnection if self.is_tls else blocking.Connection

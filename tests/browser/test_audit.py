@@ -70,7 +70,7 @@ async def test_parts_are_included_excluded_and_rules_switched_off(engine: ScanEn
     assert rules_of(await scan(engine, url, disabled_rules=["label"])) == {"image-alt"}
 
 
-async def test_a_part_that_is_not_there_is_never_a_pass(engine: ScanEngine, site: Site) -> None:
+async def test_a_missing_part_is_never_a_pass(engine: ScanEngine, site: Site) -> None:
     result = await scan(engine, site.url("/pages/clean.html"), include=["#missing"])
 
     assert result.status == "partial"
@@ -119,7 +119,7 @@ async def test_an_application_that_renders_late_is_seen(engine: ScanEngine, site
     assert rules_of(result) == {"image-alt"}
 
 
-async def test_what_was_waited_for_is_stated(engine: ScanEngine, site: Site) -> None:
+async def test_the_result_states_what_was_waited_for(engine: ScanEngine, site: Site) -> None:
     result = await scan(engine, site.url("/pages/ticker.html"))
 
     assert result.waited["load"] == "reached"
@@ -198,7 +198,7 @@ async def test_a_certificate_nobody_trusts_is_unreachable(engine: ScanEngine) ->
     assert "certificate is not valid" in result.reason
 
 
-async def test_the_page_is_told_who_calls(engine: ScanEngine, site: Site) -> None:
+async def test_the_user_agent_names_sightline(engine: ScanEngine, site: Site) -> None:
     await scan(engine, site.add("/who", GUILTY))
 
     agent = site.seen("/who")[0].headers["user-agent"]
@@ -242,7 +242,7 @@ async def test_a_cookie_that_is_none_is_the_callers_error(engine: ScanEngine, si
     assert "se;cret" not in str(caught.value)
 
 
-async def test_one_scans_login_is_gone_in_the_next(engine: ScanEngine, site: Site) -> None:
+async def test_a_login_does_not_leak_into_the_next_scan(engine: ScanEngine, site: Site) -> None:
     url = site.add("/private", GUILTY)
 
     await engine.audit(ScanRequest(url=url), secrets=Secrets(cookies=({"name": "session", "value": "abc"},)))
@@ -283,7 +283,7 @@ async def test_every_rule_that_axe_core_may_leave_undecided_has_an_area_to_be_as
     assert not UNASKED & asked
 
 
-async def test_what_was_cut_of_a_page_is_marked(engine: ScanEngine) -> None:
+async def test_cut_text_of_a_page_is_marked(engine: ScanEngine) -> None:
     html = f'<!doctype html><html lang="en"><title>{"t" * 600}</title><main><h1>x</h1><img src="{"s" * 3_000}"></main>'
 
     result = (await engine.audit(ScanRequest(html=html, deadline_s=20))).result

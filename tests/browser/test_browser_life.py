@@ -276,7 +276,7 @@ async def test_a_sandbox_that_was_there_once_is_never_given_up(
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     none_here = browser_that(NO_SANDBOX, times=99, settings=settings, folder=tmp_path)
 
-    with pytest.raises(BrowserGone, match="it has lost the sandbox that it had before"):
+    with pytest.raises(BrowserGone, match="the browser has lost the sandbox that it had before"):
         await Chromium.launch(Path(none_here.browser_path or ""), none_here, had_sandbox=True)
 
 

@@ -28,7 +28,7 @@ def of_kind(result: ScanResult, kind: str) -> Doubt:
 
 
 @pytest.mark.parametrize("page", DOUBTFUL, ids=lambda page: page.path)
-async def test_what_is_in_doubt_is_said(engine: ScanEngine, doubtful: Site, page: Doubtful) -> None:
+async def test_each_doubt_is_reported(engine: ScanEngine, doubtful: Site, page: Doubtful) -> None:
     result = await scan(engine, doubtful.url(page.path))
 
     doubt = of_kind(result, page.kind)

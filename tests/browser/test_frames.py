@@ -60,7 +60,7 @@ async def test_a_frame_that_hangs_costs_only_itself_and_is_named(engine: ScanEng
     }
 
 
-async def test_a_frame_that_cannot_be_loaded_makes_the_page_a_part(engine: ScanEngine, site: Site) -> None:
+async def test_a_frame_that_cannot_be_loaded_makes_the_page_partial(engine: ScanEngine, site: Site) -> None:
     port = free_port()
     url = site.add("/with-broken-frame", framed(f"http://127.0.0.1:{port}/", "/pages/clean.html"))
 
@@ -70,7 +70,7 @@ async def test_a_frame_that_cannot_be_loaded_makes_the_page_a_part(engine: ScanE
     assert f"127.0.0.1:{port}" in audit.result.reason
 
 
-async def test_a_frame_that_its_site_forbids_to_embed_is_nobodys_loss(engine: ScanEngine, site: Site) -> None:
+async def test_a_frame_that_forbids_embedding_is_not_missed(engine: ScanEngine, site: Site) -> None:
     site.add("/private-frame", reply(GUILTY, headers={"X-Frame-Options": "DENY"}))
     url = site.add("/with-denied-frame", framed(site.url("/private-frame", host="localhost")))
 

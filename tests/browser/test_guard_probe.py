@@ -220,7 +220,7 @@ async def test_a_page_that_leaves_for_a_forbidden_address_is_blocked(guarded: Sc
     assert result.findings == ()
 
 
-async def test_a_forbidden_frame_makes_the_page_a_part_and_is_named(guarded: ScanSettings) -> None:
+async def test_a_forbidden_frame_makes_the_page_partial_and_is_named(guarded: ScanSettings) -> None:
     async with forbidden_port() as place:
         with Site() as site:
             frame = f'<iframe title="x" src="http://127.0.0.1:{place.port}/"></iframe>'

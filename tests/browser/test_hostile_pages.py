@@ -105,7 +105,7 @@ async def test_no_process_is_left_over(seen: Round) -> None:
     assert after <= before
 
 
-async def test_no_error_goes_unseen(seen: Round) -> None:
+async def test_every_error_is_noticed(seen: Round) -> None:
     assert seen.errors == []
 
 

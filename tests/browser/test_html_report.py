@@ -214,7 +214,7 @@ async def test_a_single_page_without_barriers_has_nothing_to_filter(tmp_path: Pa
     assert (alone, with_findings) == (False, True)
 
 
-async def test_all_is_open_in_print_and_closed_again_after(tmp_path: Path) -> None:
+async def test_all_sections_are_open_in_print_and_closed_again_afterwards(tmp_path: Path) -> None:
     is_closed = "[...document.querySelectorAll('.pages details')].filter((one) => !one.open).length"
     async with opened(written(tmp_path, pages_of_all_kinds()).as_uri()) as report:
         before = await report.run(is_closed)

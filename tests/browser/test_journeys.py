@@ -110,7 +110,7 @@ async def test_a_consent_banner_that_comes_late_is_accepted_and_covers_nothing(e
     assert (result.status, result.notes) == ("scanned", ())
 
 
-async def test_what_lies_over_an_element_is_named(engine: ScanEngine, shop: Shop) -> None:
+async def test_the_element_that_covers_another_is_named(engine: ScanEngine, shop: Shop) -> None:
     steps = ({"wait_for": "#late", "timeout_s": 20}, {"click": "#open", "timeout_s": 0.3})
     result = await take(engine, shop, "/shop/cart?banner", *steps)
 

@@ -66,7 +66,7 @@ async def test_names_that_say_nothing_need_review_and_fail_no_page(engine: ScanE
     }
 
 
-async def test_their_right_twins_do_not(engine: ScanEngine) -> None:
+async def test_correct_names_need_no_review(engine: ScanEngine) -> None:
     assert await lint(engine, RIGHT) == {}
 
 

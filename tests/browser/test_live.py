@@ -111,7 +111,7 @@ async def test_what_the_keyboard_cannot_do_needs_review_with_what_it_looked_like
     assert keys == [("Tab",) * 4], "Second is stop 4"
 
 
-async def test_what_it_can_do_does_not_frames_and_shadow_trees_included(engine: ScanEngine) -> None:
+async def test_keyboard_operable_parts_need_no_review_also_in_frames_and_shadow_trees(engine: ScanEngine) -> None:
     result = await scan(engine, RIGHT_KEYS)
 
     assert {rule: [node.failure_summary for node in one.nodes] for rule, one in live(result).items()} == {}
@@ -143,7 +143,7 @@ BAD = {
 }
 
 
-async def test_pages_that_fight_back_are_scanned_all_the_same(engine: ScanEngine) -> None:
+async def test_pages_that_interfere_with_live_checks_are_scanned(engine: ScanEngine) -> None:
     results = await asyncio.gather(*(scan(engine, body) for body in BAD.values()))
 
     assert [result.status for result in results] == ["scanned"] * len(BAD)
@@ -157,9 +157,7 @@ async def test_pages_that_fight_back_are_scanned_all_the_same(engine: ScanEngine
     assert "live-trap" not in trapped["takes two keys"]
 
 
-async def test_more_stops_than_are_walked_are_said_to_be_there(
-    engine: ScanEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unvisited_tab_stops_are_reported(engine: ScanEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walk, "MAX_STOPS", 5)
     monkeypatch.setattr("worker.scan.live.keyboard.MAX_STOPS", 5)
 
@@ -182,7 +180,7 @@ async def test_nothing_is_written_while_keys_are_pressed(engine: ScanEngine, sit
     assert site.seen("/written") == []
 
 
-async def test_without_live_a_page_is_scanned_as_ever(engine: ScanEngine) -> None:
+async def test_without_live_a_page_is_scanned_as_before(engine: ScanEngine) -> None:
     plain, both = await scan(engine, TRAP, checks=["axe"]), await scan(engine, TRAP)
 
     assert plain.live is None

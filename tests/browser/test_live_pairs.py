@@ -155,7 +155,7 @@ async def found(engine: ScanEngine, site: Site, rule: str, body: str) -> list[st
     return [one.rule for one in result.incomplete if one.engine == "live"]
 
 
-async def test_all_wrong_pages_need_review_and_no_right_one(
+async def test_every_page_with_a_barrier_needs_review_and_no_correct_one(
     engine: ScanEngine, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(motion, "_SHORT_S", 0.2)

@@ -132,7 +132,7 @@ ENDLESS = (
 )
 
 
-async def test_what_has_no_end_or_cannot_play_is_not_waited_for(engine: ScanEngine, loads: Site) -> None:
+async def test_endless_and_unplayable_media_are_not_waited_for(engine: ScanEngine, loads: Site) -> None:
     result = await scan(engine, loads.add("/endless-part", BEFORE + "".join(ENDLESS)))
 
     assert (result.status, result.reason, result.doubts) == ("scanned", "", ())

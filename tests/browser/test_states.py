@@ -34,7 +34,7 @@ async def facts_of(engine: ScanEngine, **asked: Any) -> dict[str, Any]:
     return json.loads(audit.result.title)
 
 
-async def test_what_differs_between_states_is_told_apart_and_nothing_is_listed_twice(engine: ScanEngine):
+async def test_differences_between_states_are_shown_and_nothing_is_listed_twice(engine: ScanEngine):
     html = shown.page_of(*shown.KINDS)
     pages = []
     for state, asked in shown.REQUESTS.items():
@@ -75,7 +75,7 @@ async def test_a_device_is_seen_as_it_is(engine: ScanEngine):
     assert agent.endswith("Sightline/0.1.0 (accessibility scan)")
 
 
-async def test_the_default_state_is_as_it_was(engine: ScanEngine):
+async def test_the_default_state_is_unchanged(engine: ScanEngine):
     seen = await facts_of(engine)
 
     assert (seen["width"], seen["ratio"], seen["touch"], seen["coarse"]) == (1280, 1, 0, False)

@@ -104,7 +104,7 @@ async def test_workers_of_a_frame_of_another_site_run_and_write_nothing_where_no
     assert not site.seen("/workers/write")
 
 
-async def test_what_the_guard_refuses_a_worker_is_said(settings: ScanSettings) -> None:
+async def test_requests_that_the_guard_refuses_to_a_web_worker_are_reported(settings: ScanSettings) -> None:
     with Site() as site, Site() as api:
         url = site.add("/", page(blob(f"fetch('{api.url('/data')}')")))
         closed = replace(settings, allow_private=False, allow_hosts=(f"127.0.0.1:{site.port}",))
@@ -144,7 +144,7 @@ async def test_a_script_that_a_worker_still_runs_is_not_said_to_be_missing(engin
     assert any("/workers/never" in doubt.what for doubt in result.doubts)
 
 
-async def test_a_page_with_too_many_workers_is_scanned_as_a_part(
+async def test_a_page_with_too_many_web_workers_is_partial(
     engine: ScanEngine, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "MOST", 3)

@@ -98,7 +98,7 @@ async def test_a_web_server_in_place_of_redis_is_named() -> None:
         ({"JOB_TIMEOUT_S": "5", "LEASE_S": "x"}, "LEASE_S is 'x': expected a number"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused_at_the_start(
+def test_unusable_settings_are_refused_at_the_start(
     variables: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, value in variables.items():
@@ -161,7 +161,9 @@ def test_a_client_waits_for_a_redis_that_loads_its_data(redis_server: StartServe
     assert said.strip() == "True", complaint
 
 
-async def test_a_full_disk_refuses_submits_in_words_and_running_jobs_commit_when_there_is_room(tmp_path: Path) -> None:
+async def test_on_a_full_disk_submits_are_refused_with_a_message_and_running_jobs_commit_when_there_is_room(
+    tmp_path: Path,
+) -> None:
     async def held(ctx: dict[Any, Any]) -> str:
         await until((tmp_path / "open").exists, what="the gate")
         return str(ctx["job_id"])
@@ -194,7 +196,7 @@ async def test_a_full_disk_refuses_submits_in_words_and_running_jobs_commit_when
     assert events == 1
 
 
-def test_commands_need_neither_room_on_the_disk_nor_a_home(redis_url: str, keys: Keys, tmp_path: Path) -> None:
+def test_commands_need_neither_disk_space_nor_a_home(redis_url: str, keys: Keys, tmp_path: Path) -> None:
     commands = {
         "status": 0,
         "scan https://shop.example/ --json --id full": 0,

@@ -122,7 +122,7 @@ async def test_every_way_to_dial_asks_the_sentinels(settings: ClientSettings) ->
         ((f"/{SERVICE}", "/nobody"), RedisUnreachable, "no Sentinel names a primary of 'nobody': .* does not know it"),
     ],
 )
-async def test_sentinels_that_cannot_help_are_named(
+async def test_sentinels_without_a_usable_reply_are_named(
     settings: ClientSettings,
     monkeypatch: pytest.MonkeyPatch,
     change: tuple[str, str],

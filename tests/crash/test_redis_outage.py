@@ -44,7 +44,7 @@ async def workers_heard(client: Client, number: int) -> bool:
     return len((await client.queue()).workers) == number
 
 
-async def test_every_durable_job_ends_once_though_redis_is_killed_under_load(
+async def test_every_durable_job_ends_once_when_redis_is_killed_under_load(
     redis_server: StartServer, children: list[subprocess.Popen[bytes]], tmp_path: Path
 ):
     server = redis_server()

@@ -155,7 +155,7 @@ async def test_a_worker_frozen_past_its_lease_commits_nothing_when_it_wakes(
     await one_end_each(redis, keys, [job.job_id])
 
 
-async def test_a_woken_worker_that_claims_its_job_anew_commits_the_new_delivery_only(
+async def test_a_woken_worker_that_claims_its_job_again_commits_the_new_delivery_only(
     client: Client, start_worker: StartWorker, redis: Redis, keys: Keys, tmp_path: Path
 ):
     frozen = start_worker(LONG_READ, "lease=3")

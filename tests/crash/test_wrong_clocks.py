@@ -22,7 +22,7 @@ WAIT_S = 60
 WRONG_CLOCK = Path(__file__).resolve().parents[1] / "support" / "wrong_clock"
 
 
-async def test_clocks_that_jump_lose_repeat_and_hasten_nothing(
+async def test_jumping_clocks_of_workers_neither_lose_repeat_nor_speed_up_jobs(
     client: Client,
     children: list[subprocess.Popen[bytes]],
     tmp_path: Path,

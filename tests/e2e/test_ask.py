@@ -87,7 +87,7 @@ async def test_a_conversation_goes_on_after_a_restart_of_its_worker(
     assert first["thread_id"] == second["thread_id"] == "audit: 1"
 
 
-async def test_a_worker_killed_among_queries_loses_none_and_doubles_no_turn(
+async def test_a_worker_killed_during_queries_loses_none_and_doubles_no_turn(
     scanned: subprocess.Popen[bytes], start_worker: StartScanWorker, client: Client, redis: Redis, keys: Keys
 ):
     # None needs another's answer: which is next after a kill depends on when the dead worker's are taken over.
@@ -181,7 +181,7 @@ async def test_a_question_added_by_hand_is_answered(
         (["x" * 20_001], "question"),
     ],
 )
-def test_a_wrong_call_is_64(arguments: list[str], said: str, redis_url: str, keys: Keys):
+def test_a_wrong_call_exits_64(arguments: list[str], said: str, redis_url: str, keys: Keys):
     run = ask(redis_url, keys, *arguments)
 
     assert run.returncode == 64
@@ -199,7 +199,7 @@ def test_without_a_worker_the_question_waits_and_the_command_says_how_to_go_on(r
     assert "sightline result" in late.stderr
 
 
-async def test_a_question_without_an_answer_is_2_and_says_why(client: Client, redis_url: str, keys: Keys):
+async def test_a_question_without_an_answer_exits_2_and_says_why(client: Client, redis_url: str, keys: Keys):
     waiting = asyncio.create_task(asyncio.to_thread(ask, redis_url, keys, WORST, "--wait"))
     lane = keys.lane("interactive")
     await until(lambda: client.redis.xlen(lane), what="the question in its lane")

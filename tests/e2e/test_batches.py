@@ -60,7 +60,7 @@ def test_an_id_is_taken_once(call: Call, site: SmallSite) -> None:
     assert "job 'mine' exists" in again.stderr
 
 
-async def test_ctrl_c_while_waiting_is_130_and_says_how_to_resume(
+async def test_ctrl_c_while_waiting_exits_130_and_says_how_to_resume(
     program: StartProgram, call: Call, site: SmallSite, redis: Redis, keys: Keys
 ) -> None:
     waiting = program("scan", f"{site.url}/guilty", f"{site.url}/clean", "--batch", "b1", "--wait")

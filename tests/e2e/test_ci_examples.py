@@ -92,7 +92,7 @@ def test_no_input_is_put_into_a_command() -> None:
     assert not any("${{" in step.get("run", "") for step in STEPS.values())
 
 
-def test_no_step_after_the_scan_turns_a_job_red_for_want_of_a_permission() -> None:
+def test_no_step_after_the_scan_fails_a_job_for_a_missing_permission() -> None:
     later = list(STEPS.values())[2:]
 
     assert len(later) == 3

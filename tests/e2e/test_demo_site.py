@@ -147,7 +147,7 @@ async def test_search_filters_and_rules_of_the_report_work_without_a_server(demo
     assert set(components) == {"label"}
 
 
-async def test_the_guilty_elements_are_pictured(demo: Demo) -> None:
+async def test_failing_elements_have_screenshots(demo: Demo) -> None:
     sizes = "[...document.images].map((image) => [image.naturalWidth, image.naturalHeight, image.checkVisibility()])"
     async with opened((demo.reports / "report.html").as_uri()) as report:
         await report.run("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
@@ -219,7 +219,7 @@ def test_a_demo_that_is_stopped_leaves_nothing_running(tmp_path: Path, number: s
     assert all_gone(started, within_s=30)
 
 
-def test_a_demo_whose_worker_dies_is_1_and_says_so(tmp_path: Path) -> None:
+def test_a_demo_whose_worker_dies_says_so_and_exits_1(tmp_path: Path) -> None:
     need_browser()
     process = _started(tmp_path)
     started = descendants(process.pid)

@@ -34,7 +34,7 @@ async def test_two_workers_keep_a_hosts_slots_together(
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_a_host_that_asks_to_wait_is_asked_by_no_worker_before_its_time(
+async def test_a_host_that_asks_to_wait_gets_no_request_before_its_time(
     client: Client, start_worker: StartScanWorker, site: SmallSite, status: int
 ) -> None:
     refused_s: list[float] = []

@@ -151,9 +151,7 @@ def test_the_wheel_runs_without_being_installed(
     assert "--local runs a worker on this machine: " in lacking
 
 
-def test_the_wheel_in_a_fresh_environment_gates_a_site_of_one_s_own(
-    wheel: Path, tmp_path: Path, site: SmallSite
-) -> None:
+def test_the_wheel_in_a_fresh_environment_gates_a_local_site(wheel: Path, tmp_path: Path, site: SmallSite) -> None:
     need_browser()
     site.files["/"] = BARRIER
     home = tmp_path / "fresh"

@@ -15,7 +15,7 @@ from tests.support.small_site import SmallSite
 WAIT_S = 90
 
 
-def test_a_result_that_is_not_there_yet_is_3(call: Call, site: SmallSite) -> None:
+def test_a_result_that_is_not_there_yet_exits_3(call: Call, site: SmallSite) -> None:
     call("scan", f"{site.url}/guilty", "--id", "mine")
 
     answer = call("result", "mine")
@@ -25,7 +25,7 @@ def test_a_result_that_is_not_there_yet_is_3(call: Call, site: SmallSite) -> Non
 
 
 @pytest.mark.parametrize("options", [(), ("--wait",), ("--wait", "--fail-on", "minor", "--format", "junit")])
-async def test_a_result_that_is_no_longer_kept_is_4(
+async def test_a_result_that_has_expired_exits_4(
     call: Call, site: SmallSite, redis: Redis, keys: Keys, options: tuple[str, ...]
 ) -> None:
     call("scan", f"{site.url}/guilty", "--id", "mine")
@@ -38,9 +38,7 @@ async def test_a_result_that_is_no_longer_kept_is_4(
     assert "job 'mine' ended as cancelled, but its result is no longer kept" in answer.stderr
 
 
-async def test_a_batch_with_a_result_that_is_no_longer_kept_is_4(
-    call: Call, site: SmallSite, redis: Redis, keys: Keys
-) -> None:
+async def test_a_batch_with_an_expired_result_exits_4(call: Call, site: SmallSite, redis: Redis, keys: Keys) -> None:
     call("scan", f"{site.url}/guilty", f"{site.url}/clean", "--batch", "nightly")
     call("cancel", "nightly")
     kept = [key async for key in redis.scan_iter(match=keys.result("nightly-*"))]
@@ -54,14 +52,14 @@ async def test_a_batch_with_a_result_that_is_no_longer_kept_is_4(
 
 
 @pytest.mark.parametrize("command", ["status", "result", "cancel"])
-def test_an_unknown_job_is_64(call: Call, command: str) -> None:
+def test_an_unknown_job_exits_64(call: Call, command: str) -> None:
     answer = call(command, "nobody")
 
     assert answer.returncode == 64
     assert "'nobody'" in answer.stderr
 
 
-def test_a_queued_job_is_cancelled_at_once_and_its_result_is_2(call: Call, site: SmallSite) -> None:
+def test_a_queued_job_is_cancelled_at_once_and_its_result_exits_2(call: Call, site: SmallSite) -> None:
     call("scan", f"{site.url}/guilty", "--id", "mine")
 
     cancelled = call("cancel", "mine")

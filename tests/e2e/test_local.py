@@ -79,7 +79,7 @@ def test_a_staging_server_is_trusted_for_its_sitemap_and_its_pages(start: Start,
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -15), (signal.SIGKILL, -9)])
-async def test_however_it_ends_it_leaves_no_process_and_no_file(
+async def test_a_local_run_leaves_no_process_and_no_file_however_it_ends(
     start: Start, site: SmallSite, tmp_path: Path, how: signal.Signals, code: int
 ) -> None:
     site.gate.clear()

@@ -91,7 +91,7 @@ NO_PAGES = {"/missing": "404", "/data.json": "json", "/data.pdf": "download"}
 """What the reason names."""
 
 
-async def test_what_is_no_page_is_never_a_pass(client: Client, start_worker: StartScanWorker, site: SmallSite):
+async def test_an_error_page_is_never_a_pass(client: Client, start_worker: StartScanWorker, site: SmallSite):
     site.files["/data.json"] = (200, {"Content-Type": "application/json"}, b"{}")
     site.files["/data.pdf"] = (200, {"Content-Type": "application/pdf"}, b"%PDF-1.4\n")
     start_worker()

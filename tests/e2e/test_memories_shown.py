@@ -178,7 +178,7 @@ async def is_forgotten(redis: Redis, keys: Keys) -> bool:
     ]
 
 
-async def test_a_shuffled_page_is_unchanged_and_one_mended_and_one_added_are_exactly_those(
+async def test_a_shuffled_page_is_unchanged_and_one_fixed_and_one_added_barrier_are_found(
     changes: list[tuple[ScanResult, Changes]],
 ):
     (first, _), (shuffled, same), (mended, step) = changes

@@ -12,7 +12,7 @@ from tests.support.scan_worker import StartScanWorker, environment_for
 from tests.support.small_site import SmallSite
 
 
-def test_findings_at_the_threshold_are_1_and_the_line_is_what_redis_holds(
+def test_findings_at_the_threshold_exit_1_and_the_line_is_the_result_in_redis(
     call: Call, start_worker: StartScanWorker, site: SmallSite
 ) -> None:
     start_worker()
@@ -27,7 +27,7 @@ def test_findings_at_the_threshold_are_1_and_the_line_is_what_redis_holds(
     assert [finding["rule"] for finding in shown["findings"]] == ["image-alt"]
 
 
-def test_one_bad_address_and_one_missing_page_spoil_nothing_and_are_2(
+def test_one_bad_address_and_one_missing_page_exit_2_and_the_others_are_scanned(
     call: Call, start_worker: StartScanWorker, site: SmallSite
 ) -> None:
     start_worker()
@@ -93,7 +93,7 @@ def test_several_reports_are_written_at_once(
     assert [result["ruleId"] for result in json.loads(sarif.read_text())["runs"][0]["results"]] == ["image-alt"]
 
 
-def test_time_running_out_is_3_and_the_job_goes_on(call: Call, site: SmallSite) -> None:
+def test_a_time_out_exits_3_and_the_job_goes_on(call: Call, site: SmallSite) -> None:
     answer = call("scan", f"{site.url}/guilty", "--id", "later", "--timeout", "0.2", "--format", "json")
 
     assert answer.returncode == 3

@@ -23,7 +23,7 @@ def page(header: str, footer: str) -> bytes:
     ).encode()
 
 
-def test_two_nights_are_told_apart_by_the_names_of_what_changed(
+def test_two_nights_are_compared_by_the_names_of_changed_components(
     call: Call, start_worker: StartScanWorker, site: SmallSite
 ) -> None:
     start_worker()

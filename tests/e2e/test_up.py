@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -138,6 +139,22 @@ def test_a_redis_that_ends_again_and_again_is_given_up_with_its_last_words(tmp_p
             end_it()
         with pytest.raises(RedisUnsuitable, match=r"exited 5 times, each within 10 s.*ready to exit"):
             end_it()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_up_without_workers_runs_until_a_signal(number: signal.Signals):
+    handlers = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+    began_s, timer = time.monotonic(), threading.Timer(0.3, os.kill, (os.getpid(), number))
+    timer.start()
+
+    try:
+        code = wait_for([], None)
+    finally:
+        timer.join()
+        for one, handler in handlers.items():
+            signal.signal(one, handler)
+
+    assert (code, time.monotonic() - began_s >= 0.3) == (0, True)
 
 
 def test_a_worker_keeps_what_stays_out_of_its_garbage_collections(redis_url: str, keys: Keys):

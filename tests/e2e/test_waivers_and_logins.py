@@ -49,7 +49,7 @@ async def kept_of_jobs(redis: Redis, keys: Keys) -> bytes:
     return repr(found).encode()
 
 
-def test_a_waived_barrier_is_0_and_listed_until_its_waiver_is_removed(
+def test_a_waived_barrier_exits_0_and_is_listed_until_its_waiver_is_removed(
     call: Call, start_worker: StartScanWorker, shop: SmallSite, tmp_path: Path
 ) -> None:
     start_worker()

@@ -38,7 +38,7 @@ def one_line(answer: subprocess.CompletedProcess[str]) -> str:
         (["dead", "replay"], "--all"),
     ],
 )
-def test_a_wrong_call_is_64_and_one_line(arguments: list[str], said: str, call: Call, redis_url: str, keys: Keys):
+def test_a_wrong_call_exits_64_with_one_line(arguments: list[str], said: str, call: Call, redis_url: str, keys: Keys):
     answer = call(*arguments)
 
     assert answer.returncode == 64
@@ -48,7 +48,7 @@ def test_a_wrong_call_is_64_and_one_line(arguments: list[str], said: str, call: 
 
 
 @pytest.mark.parametrize("program", [[SIGHTLINE, "scan", "https://example.org/"], [SIGHTLINE, "status"], ["worker"]])
-def test_redis_down_is_3_and_says_what_to_start(program: list[str], keys: Keys):
+def test_redis_down_exits_3_and_says_what_to_start(program: list[str], keys: Keys):
     answer = run_module(environment_for("redis://127.0.0.1:1/0", keys), *program)
 
     assert answer.returncode == 3
@@ -65,14 +65,14 @@ def test_database_1_is_refused(program: list[str], redis_url: str, keys: Keys):
     assert "database 0 only" in one_line(answer)
 
 
-def test_a_redis_without_search_is_3_for_a_worker_and_names_what_is_missing(plain_redis: str, keys: Keys):
+def test_a_worker_exits_3_on_a_redis_without_search_and_names_what_is_missing(plain_redis: str, keys: Keys):
     answer = run_module(environment_for(plain_redis, keys), "worker")
 
     assert answer.returncode == 3
     assert "search" in one_line(answer).lower()
 
 
-def test_a_wrong_password_is_one_line_and_is_not_shown(call: Call, redis_url: str):
+def test_a_wrong_password_gives_one_line_that_does_not_show_it(call: Call, redis_url: str):
     address = redis_url.replace("redis://", "redis://:s3cret@")
 
     answer = call("status", REDIS_URL=address)

@@ -61,7 +61,9 @@ async def test_an_invalid_decision_is_refused(decisions: Decisions, changes: dic
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"issue_id": 1}', '{"issue_id": "x", "verdict": "barrier"}'])
-async def test_what_cannot_be_read_decides_nothing(decisions: Decisions, redis: Redis, keys: Keys, text: str) -> None:
+async def test_an_unreadable_decision_decides_nothing(
+    decisions: Decisions, redis: Redis, keys: Keys, text: str
+) -> None:
     await cast("Any", redis).hset(keys.decisions, FIRST.issue_id, text)
 
     assert await decisions.all() == []

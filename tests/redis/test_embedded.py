@@ -33,7 +33,7 @@ sys.stdin.read()
 """
 
 
-def test_it_searches_syncs_every_write_evicts_nothing_and_listens_on_loopback_only(
+def test_the_embedded_redis_has_search_syncs_every_write_evicts_nothing_and_listens_on_loopback_only(
     redis_server: StartServer,
 ) -> None:
     client = Redis.from_url(redis_server().url, decode_responses=True)
@@ -68,7 +68,7 @@ def test_a_killed_server_has_what_it_acknowledged_when_it_is_started_again(redis
     assert server.port == port
 
 
-def test_it_dies_with_its_killed_parent_but_not_with_the_thread_that_started_it(tmp_path: Path) -> None:
+def test_the_embedded_redis_dies_with_its_killed_parent_but_not_with_the_thread_that_started_it(tmp_path: Path) -> None:
     start_or_skip(EmbeddedRedis(tmp_path / "probe")).stop()
     parent = subprocess.Popen(
         [sys.executable, "-c", _PARENT, tmp_path / "data"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -85,7 +85,7 @@ def test_it_dies_with_its_killed_parent_but_not_with_the_thread_that_started_it(
         assert _is_closed_by_peer(connection)
 
 
-def test_ctrl_c_in_the_terminal_does_not_reach_it(redis_server: StartServer) -> None:
+def test_ctrl_c_in_the_terminal_does_not_reach_the_embedded_redis(redis_server: StartServer) -> None:
     server = redis_server()
 
     assert server.pid is not None

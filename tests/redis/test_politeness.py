@@ -81,7 +81,7 @@ async def test_hosts_do_not_wait_for_each_other(redis: Redis, keys: Keys):
     assert held == [1, 1]
 
 
-async def test_beginnings_are_kept_apart(redis: Redis, keys: Keys):
+async def test_starts_of_scans_are_kept_apart(redis: Redis, keys: Keys):
     first, second = gates(redis, keys, slots=10, gap_ms=300)
     all_in = asyncio.Barrier(3)
 
@@ -199,7 +199,7 @@ async def test_the_gap_a_site_asks_for_counts_where_it_is_the_larger_one(redis: 
     assert began[1] - began[0] >= 300
 
 
-async def test_the_more_scans_wait_for_a_host_the_longer_each_stays_away(redis: Redis, keys: Keys):
+async def test_the_more_scans_wait_for_a_host_the_later_each_returns(redis: Redis, keys: Keys):
     await enter(redis, keys, "the one that runs", gap_ms=60_000)
 
     spreads = await send_away(redis, keys, 400, gap_ms=60_000)
@@ -210,7 +210,7 @@ async def test_the_more_scans_wait_for_a_host_the_longer_each_stays_away(redis: 
     assert 3_600_000 < await redis.pttl(keys.host_away(HOST)) <= 3_660_000
 
 
-async def test_scans_that_did_not_come_back_in_time_keep_no_other_away(redis: Redis, keys: Keys):
+async def test_scans_that_did_not_return_in_time_delay_no_other(redis: Redis, keys: Keys):
     await enter(redis, keys, "the one that runs", gap_ms=60_000)
     await redis.zadd(keys.host_away(HOST), {f"cancelled {n}": 1 for n in range(400)})
 
@@ -269,9 +269,7 @@ class Asked:
 PAGE = ScanRequest(url=f"https://{HOST}/cart")
 
 
-async def test_a_host_that_asks_to_be_left_alone_is_closed_to_all_workers_and_costs_no_attempt(
-    redis: Redis, keys: Keys
-):
+async def test_a_host_that_sends_retry_after_is_closed_to_all_workers_and_uses_no_attempt(redis: Redis, keys: Keys):
     first, second = gates(redis, keys)
 
     with pytest.raises(HostBusy, match=f"host '{HOST}' asks clients to wait for 120 s") as busy:

@@ -61,7 +61,7 @@ def test_a_schedule_takes_sitemaps_crawls_and_steps(call: Call, tmp_path: Path) 
     assert (kept["kind"], kept["payloads"]) == ("find_pages", [{**places, "forms": [{"steps": steps}]}])
 
 
-def test_a_schedule_has_a_time_zone_and_a_gate_and_names_the_one_that_was_meant(call: Call) -> None:
+def test_a_schedule_has_a_time_zone_and_a_gate_and_a_misspelt_zone_gets_a_suggestion(call: Call) -> None:
     gate = ("--fail-on", "critical", "--strict")
 
     wrong = call("schedule", "add", "shop", "0 4 * * *", TEA, "--time-zone", "Europe/Berln")

@@ -77,7 +77,7 @@ SUBMITTING = 70
 """As above, for a scan that is submitted."""
 
 
-def test_who_only_looks_loads_click_and_redis_alone(redis_url: str, keys: Keys, floor: set[str]) -> None:
+def test_commands_that_only_read_load_just_click_and_redis(redis_url: str, keys: Keys, floor: set[str]) -> None:
     for (command, expected), (ended, modules) in zip(LOOKS.items(), loaded_by(redis_url, keys, *LOOKS), strict=True):
         addresses = {"addresses"} if command in SHOW_ADDRESSES else set[str]()
         assert ended == expected[0], command
@@ -88,7 +88,7 @@ def test_who_only_looks_loads_click_and_redis_alone(redis_url: str, keys: Keys, 
         assert "difflib" not in modules, command
 
 
-def test_who_only_submits_loads_the_models_of_requests_alone(redis_url: str, keys: Keys) -> None:
+def test_commands_that_only_submit_load_just_the_models_of_requests(redis_url: str, keys: Keys) -> None:
     [(code, modules)] = loaded_by(redis_url, keys, "scan https://shop.example/ --json")
 
     assert code == 0

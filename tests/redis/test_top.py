@@ -19,9 +19,7 @@ from worker.queue.worker import func
 WAIT_S = 60
 
 
-async def test_it_tells_what_each_worker_runs_at_this_moment(
-    client: Client, redis_url: str, keys: Keys, redis: Redis
-) -> None:
+async def test_the_board_shows_what_each_worker_runs(client: Client, redis_url: str, keys: Keys, redis: Redis) -> None:
     running, leave = asyncio.Event(), asyncio.Event()
 
     async def scan(ctx: dict[Any, Any], **payload: Any) -> Any:

@@ -64,14 +64,14 @@ async def test_the_cloud_s_price_stands_beside_what_ran_here(counted: int, call:
 
 
 @pytest.mark.parametrize("days", ["0", "401", "many"])
-def test_a_wrong_call_is_64(call: Call, days: str):
+def test_a_wrong_call_exits_64(call: Call, days: str):
     done = call("usage", "--days", days)
 
     assert done.returncode == 64
     assert "days" in done.stderr
 
 
-def test_a_wrong_price_is_64(call: Call):
+def test_a_wrong_price_exits_64(call: Call):
     done = call("usage", FALLBACK_PRICE_IN="cheap")
 
     assert done.returncode == 64

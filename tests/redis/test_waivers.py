@@ -49,7 +49,7 @@ async def test_an_invalid_waiver_is_refused(waivers: Waivers, fingerprint: str, 
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"fingerprint": 1}', '{"fingerprint": "x", "reason": "y"}'])
-async def test_what_cannot_be_read_waives_nothing(waivers: Waivers, redis: Redis, keys: Keys, text: str) -> None:
+async def test_an_unreadable_waiver_waives_nothing(waivers: Waivers, redis: Redis, keys: Keys, text: str) -> None:
     await cast("Any", redis).hset(keys.waivers, "a" * 24, text)
 
     assert await waivers.all() == []

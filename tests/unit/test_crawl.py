@@ -95,7 +95,7 @@ def test_robots_txt_logins_and_patterns_hold_as_for_sitemaps(site: SmallSite) ->
     assert "pw" not in remark
 
 
-def test_that_links_are_followed_without_the_steps_of_a_login_is_said(site: SmallSite) -> None:
+def test_a_crawl_that_ignores_a_login_reports_it(site: SmallSite) -> None:
     site.files["/"] = linking()
     asked = ScanOptions(crawl=(f"{site.url}/",), login="login.json")
 
@@ -105,7 +105,7 @@ def test_that_links_are_followed_without_the_steps_of_a_login_is_said(site: Smal
     assert not [one for one in member.remarks if "without --login" in one]
 
 
-def test_a_start_that_gives_nothing_says_why(site: SmallSite) -> None:
+def test_a_crawl_whose_start_has_no_links_says_why(site: SmallSite) -> None:
     site.files["/robots.txt"] = b"User-agent: *\nDisallow: /\n"
 
     with pytest.raises(InputError, match="found nothing to scan"):
@@ -136,7 +136,7 @@ def test_the_form_of_an_address_is_its_pattern(url: str, pattern: str) -> None:
     assert Patterns().pattern_of(f"https://a.example{url}") == pattern
 
 
-def test_a_place_with_many_words_names_things() -> None:
+def test_a_path_segment_with_many_words_counts_as_a_name() -> None:
     patterns = Patterns()
     words = [f"{a}{b}" for a in "abcdef" for b in "uvwxyz"]
 

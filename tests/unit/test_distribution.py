@@ -40,7 +40,7 @@ def test_a_hint_says_where_this_installation_came_from(
     assert distribution.install_hint("worker").startswith(expected)
 
 
-def test_no_file_tells_anybody_to_install_a_name_of_an_index() -> None:
+def test_no_file_names_a_package_to_install_from_an_index() -> None:
     listed = subprocess.run(["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True, check=False).stdout
     files = [
         ROOT / name for name in listed.splitlines() if not name.startswith(("tests/", "CHANGELOG", "ops/decisions"))

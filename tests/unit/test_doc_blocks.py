@@ -63,8 +63,8 @@ def in_order(block: Block, folder: Path) -> None:
         read_json(block.text, folder)
     else:
         assert not block.language, f"nothing runs {block.language!r}: mark it"
-        for line in re.sub(r"\\\n\s*", " ", block.text).splitlines():
-            run_line(line.partition(" #")[0].strip())
+        for line in re.sub(r"\s*\\\n\s*", " ", block.text).splitlines():
+            run_line(re.split(r"(?:^|\s)#", line)[0].strip())
 
 
 def read_yaml(text: str) -> None:

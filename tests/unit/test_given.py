@@ -42,7 +42,7 @@ NAN, INF = float("nan"), float("inf")
         ({"secrets": {5: 1}}, "secrets 5: expected some of"),
     ],
 )
-async def test_what_cannot_be_is_named_before_anything_is_sent(given: dict[str, Any], said: str) -> None:
+async def test_an_impossible_argument_is_named_before_anything_is_sent(given: dict[str, Any], said: str) -> None:
     async with Client(NOTHING_THERE) as client:
         with pytest.raises(InvalidJob, match=said) as refused:
             await client.submit("add", {"a": 1}, **given)
@@ -50,7 +50,7 @@ async def test_what_cannot_be_is_named_before_anything_is_sent(given: dict[str, 
     assert "s3cret" not in str(refused.value)
 
 
-def test_what_can_be_is_taken_as_it_is() -> None:
+def test_a_possible_argument_is_accepted_unchanged() -> None:
     job = prepare("add", {"a": 1}, defer_s=1.5, tries=3, args=(1, "b"))
 
     assert (job.delay_ms, job.tries, job.args) == (1500, 3, '[1,"b"]')
@@ -84,6 +84,6 @@ async def test_a_schedule_that_could_never_fire_is_refused(changed: dict[str, An
 @pytest.mark.parametrize(
     "words", [("--timeout", "nan"), ("--timeout", "inf"), ("--timeout", "1e12"), ("--deadline", "nan")]
 )
-def test_no_option_takes_a_time_that_is_none(words: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_option_accepts_an_invalid_time(words: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["scan", "https://shop.example/", *words]) == 64
     assert f"Invalid value for '{words[0]}'" in capsys.readouterr().err

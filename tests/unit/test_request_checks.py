@@ -21,7 +21,7 @@ URL = "https://shop.example/"
         *('x:is("a)", b)', "iframe", "[a=b s]", "main\n>\tp"),
     ],
 )
-def test_what_a_browser_takes_for_a_selector_is_one(selector: str) -> None:
+def test_a_selector_that_a_browser_accepts_is_accepted(selector: str) -> None:
     assert check_selector(selector) == selector
 
 
@@ -32,7 +32,7 @@ def test_what_a_browser_takes_for_a_selector_is_one(selector: str) -> None:
         *(">", "a,", ",a", "$('x')", "//div[@id]", "#", "main)", "[a==b]", "[a=1]", "a" * 1_001),
     ],
 )
-def test_what_no_browser_takes_is_refused_with_what_was_expected(selector: str) -> None:
+def test_a_selector_that_no_browser_accepts_is_refused_with_what_was_expected(selector: str) -> None:
     with pytest.raises(ValueError, match="selector"):
         check_selector(selector)
 
@@ -85,5 +85,5 @@ def test_a_request_that_cannot_be_kept_is_refused(fields: dict[str, object], sai
         request_fields("scan", {"url": URL, **fields})
 
 
-def test_what_is_not_asked_for_is_not_sent() -> None:
+def test_options_that_were_not_given_are_not_sent() -> None:
     assert request_fields("scan", ScanRequest(url=URL)) == {"url": URL}

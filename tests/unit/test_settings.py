@@ -126,7 +126,7 @@ def test_an_address_over_sentinel_names_sentinels_and_service_and_shows_no_passw
         ("redis://h1,h2/0", "expected an address such as"),
     ],
 )
-def test_an_address_over_sentinel_that_cannot_be_meant_is_refused(url: str, expected: str) -> None:
+def test_an_invalid_address_over_sentinel_is_refused(url: str, expected: str) -> None:
     with pytest.raises(SettingsError, match=expected):
         ClientSettings.from_env({"REDIS_URL": url})
 
@@ -283,7 +283,7 @@ def test_an_address_whose_parts_are_unclear_is_shown_as_an_ellipsis() -> None:
     assert public_redis_url("localhost:6379") == "localhost:6379"
 
 
-def test_a_worker_that_serves_no_metrics_loads_nothing_for_them() -> None:
+def test_a_worker_without_metrics_loads_no_metrics_library() -> None:
     code = "import sys, worker.__main__; sys.exit('prometheus_client' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

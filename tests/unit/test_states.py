@@ -19,11 +19,11 @@ def test_a_page_and_its_state_are_read_from_one_name(page: str, state: str) -> N
     assert split_state(with_state(page, state)) == (page, state)
 
 
-def test_what_is_no_state_stays_part_of_the_name() -> None:
+def test_text_that_is_no_state_stays_part_of_the_name() -> None:
     assert [split_state(text) for text in ("/a[1]", "/a", "[dark]")] == [("/a[1]", ""), ("/a", ""), ("[dark]", "")]
 
 
-def test_states_at_once_have_one_name() -> None:
+def test_simultaneous_states_have_one_name() -> None:
     assert join_states("dialog open", "", "dark") == "dialog open, dark"
     assert join_states("", "") == ""
 

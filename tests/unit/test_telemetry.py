@@ -29,7 +29,7 @@ def logging_as_before() -> Generator[None]:
     root.setLevel(level)
 
 
-def test_every_event_is_in_the_catalogue_and_the_catalogue_names_no_other():
+def test_the_catalogue_has_exactly_the_events_that_are_logged():
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "worker").rglob("*.py")]
     logged = {name for source in sources for name in LOGGED.findall(source)}
 
@@ -64,7 +64,7 @@ def test_a_librarys_chatter_is_dropped(capsys: pytest.CaptureFixture[str]):
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
-def test_no_page_or_model_steers_the_terminal_of_who_reads_the_log(
+def test_no_text_of_a_page_or_model_controls_the_terminal_of_a_log_s_reader(
     form: Literal["json", "console"], capsys: pytest.CaptureFixture[str]
 ):
     telemetry.configure_logging(level="info", form=form)

@@ -25,7 +25,7 @@ def cold(module: str, *words: str, **options: Any) -> subprocess.Popen[Any]:
 
 
 @pytest.mark.parametrize("words", [["--version"], ["scan", "--file", "-", "--wait"], ["nonsense"]])
-def test_it_says_and_exits_as_one_that_was_started_does(words: list[str]) -> None:
+def test_a_warm_process_prints_and_exits_as_a_started_one_does(words: list[str]) -> None:
     ended: list[tuple[int, str, str]] = []
     kinds: list[type] = []
     starts: list[Callable[..., subprocess.Popen[Any]]] = [cold, start_module]
@@ -40,7 +40,7 @@ def test_it_says_and_exits_as_one_that_was_started_does(words: list[str]) -> Non
     assert any(ended[0][1:])
 
 
-def test_it_has_descriptors_of_its_own_and_ends_by_signals() -> None:
+def test_a_warm_process_has_its_own_descriptors_and_ends_by_signals() -> None:
     program = partial(start_module, SIGHTLINE, "scan", "--file", "-", environment=ENVIRONMENT, **PIPES)
     with program() as first, program() as second:
         with pytest.raises(subprocess.TimeoutExpired):
@@ -53,7 +53,7 @@ def test_it_has_descriptors_of_its_own_and_ends_by_signals() -> None:
         assert second.wait(60) == -signal.SIGKILL
 
 
-def test_what_depends_on_the_start_is_started() -> None:
+def test_a_command_with_another_environment_or_folder_is_started_cold() -> None:
     assert may_be_warm("worker", ENVIRONMENT, ROOT)
     assert not may_be_warm("worker", {**ENVIRONMENT, "PYTHONUTF8": "0"}, ROOT)
     assert not may_be_warm("worker", {**ENVIRONMENT, "LC_ALL": "C"}, ROOT)

@@ -17,6 +17,8 @@ from producer.reports.plain_text import counted
 if TYPE_CHECKING:
     from redis import Redis
 
+    from worker.backup.folder import Manifest
+
 MIB: Final = 1 << 20
 ANSWER_WITHIN_S: Final = 30.0
 HALF: Final = "part of the backup may have been loaded: empty that Redis, and restore again"
@@ -97,14 +99,18 @@ def _note(size: int) -> None:
         note_backup(redis, Keys(ClientSettings.from_env(os.environ).environment), size=size)
 
 
+def _expired(keys: int, manifest: Manifest) -> str:
+    """Return why there are fewer keys than in the backup, if there are."""
+    return f" (of about {manifest.keys:,} in the backup; the others have expired)" if keys < manifest.keys else ""
+
+
 def _verify(folder: Path) -> None:
     from worker.backup.verification import verify
 
     found = verify(folder)
     click.echo(
         f"{folder}: verified: a Redis loaded {found.keys:,} keys of {found.manifest.made_at}, "
-        f"{counted(found.scans, 'scan')} among them (the backup had about {found.manifest.keys:,} keys; "
-        f"what has expired since is gone)"
+        f"{counted(found.scans, 'scan')} among them{_expired(found.keys, found.manifest)}"
     )
 
 
@@ -140,8 +146,8 @@ def restore(folder: Path, address: str, port: int) -> None:
         with offer:
             restored = restoring.restore(redis, offer, address=address or own)
     click.echo(
-        f"restored {restored.keys:,} keys and {restored.indexes} indexes of {manifest.made_at} "
-        f"(the backup had about {manifest.keys:,} keys; what has expired since is gone)"
+        f"restored {restored.keys:,} keys and {restored.indexes} indexes of {manifest.made_at}"
+        f"{_expired(restored.keys, manifest)}"
     )
 
 

@@ -29,7 +29,7 @@ class Shown:
     changes: Changes | None = None
 
     def document(self) -> JsonObject:
-        """Return it as JSON."""
+        """Return the record as JSON."""
         record = asdict(self.record)
         record |= {"counts": self.record.counts.model_dump(), "barriers": self.record.barriers.model_dump()}
         extra: JsonObject = {} if self.distance is None else {"distance": round(self.distance, 4)}

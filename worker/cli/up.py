@@ -33,12 +33,18 @@ SHORT_LIVES: Final = 5
 
 
 @click.command()
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Number of workers to start.")
+@click.option(
+    "--workers",
+    type=click.IntRange(0, 64),
+    default=1,
+    show_default=True,
+    help="Number of workers to start; 0: only Redis.",
+)
 def up(*, workers: int) -> None:
     """Run workers on this machine until Ctrl-C, and a Redis if none answers.
 
     Uses the Redis at REDIS_URL; without that setting the one on 127.0.0.1:6379. If none answers there, an embedded
-    Redis is started, which keeps its data between runs.
+    Redis is started; it keeps its data in ~/.local/share/sightline/redis (XDG_DATA_HOME).
 
     \b
     Examples:
@@ -98,19 +104,25 @@ def answers(settings: ClientSettings) -> bool:
 def wait_for(processes: Sequence[subprocess.Popen[bytes]], server: EmbeddedRedis | None) -> int:
     """Wait until the workers end; pass SIGTERM on to them. Returns the first exit code that is not 0.
 
+    Without workers, waits for SIGTERM or Ctrl-C.
+
     An embedded Redis that exits is restarted (``KeptRedis``) while the workers wait. Stops the workers and raises
     ``RedisUnsuitable`` if it does not start or keeps exiting.
     """
     kept = None if server is None else KeptRedis(server)
+    is_stopped = False
 
     def pass_on(signum: int, _: object) -> None:
+        nonlocal is_stopped
+        is_stopped = True
         for process in processes:
             process.send_signal(signum)
 
     signal.signal(signal.SIGTERM, pass_on)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends Ctrl-C to the workers itself
+    # the terminal sends Ctrl-C to the workers itself
+    signal.signal(signal.SIGINT, signal.SIG_IGN if processes else pass_on)
     try:
-        while any(process.poll() is None for process in processes):
+        while any(process.poll() is None for process in processes) or not (processes or is_stopped):
             if kept is not None:
                 kept.look()
             time.sleep(_LOOK_EVERY_S)

@@ -46,7 +46,9 @@ class BatchLogin:
     token: str = field(default_factory=lambda: tokens.token_hex(8), repr=False)
 
     async def take(self, *, lost: int) -> KeptLogin | None:
-        """Return a login newer than ``lost``; None if this scan must log in, then ``keep``, ``fail`` or ``release``.
+        """Return a login newer than ``lost``; None if this scan must log in.
+
+        After logging in, call ``keep``, ``fail`` or ``release``.
 
         Raises ``Busy`` while another scan logs in, ``LoginFailed`` if the login failed or was lost too often.
         """

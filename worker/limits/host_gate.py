@@ -203,6 +203,6 @@ class PoliteEngine:
 
 
 def _with_host(before_load: BeforeLoad | None, url: str) -> BeforeLoad:
-    """Return the check with the pauses of the page's host and site; of inline HTML, without any."""
+    """Return the check, extended by pauses of the page's host and site; inline HTML has neither."""
     named = (Control("host", host_of(url)).field, Control("site", site_of(url)).field) if url else ()
     return partial(before_load or no_pause, *named)

@@ -53,7 +53,7 @@ KEEP_ABORTED_S: Final = 3600
 
 
 class PoolSettings(ClientSettings):
-    """Settings of a client on connections that a program made: ``server`` is the address of their server."""
+    """Settings of a client that uses a program's own connections; ``server`` is the address they lead to."""
 
     server: ClassVar[str] = ""
 

@@ -264,7 +264,7 @@ _run_on_arq = Worker.run_job
 
 @wraps(_run_on_arq)
 async def _run_job(self: Worker, job_id: str, score: int) -> Any:
-    """Run a started job; what instruments ``run_job`` wraps this function for both."""
+    """Run a started job of either worker; instrumentation of ``run_job`` (such as tracing) wraps this function."""
     if isinstance(self, ArqWorker):
         return await self.calls.pop(job_id)()
     return await _run_on_arq(self, job_id, score)

@@ -96,7 +96,7 @@ class Chromium:
             if browser is None and (had_sandbox or settings.sandbox == "require"):
                 if not had_sandbox:
                     raise DependencyMissing(refusal(none_here))
-                raise BrowserGone(f"it has lost the sandbox that it had before: {none_here}")
+                raise BrowserGone(f"the browser has lost the sandbox that it had before: {none_here}")
             off = REFUSED
         elif settings.sandbox == "require":
             raise DependencyMissing(refusal(off))

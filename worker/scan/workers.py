@@ -79,7 +79,7 @@ class Workers:
         return True
 
     def resume(self) -> None:
-        """Resume them; safe to call at any time."""
+        """Resume all paused workers; safe to call at any time."""
         if self._are_paused:
             self._are_paused = False
             self._post(("Debugger.disable",))

@@ -24,7 +24,7 @@ WAIT_S = 60
 WORST = "Which page has the worst barriers?"
 
 
-async def test_all_that_was_acknowledged_before_a_backup_is_there_after_it_and_the_work_goes_on(
+async def test_everything_acknowledged_before_a_backup_is_there_after_the_restore_and_work_continues(
     redis_server: StartServer, keys: Keys, site: SmallSite, tmp_path: Path, children: list[subprocess.Popen[bytes]]
 ):
     need_browser()

@@ -45,7 +45,7 @@ async def test_jobs_scans_and_questions_are_counted_whatever_the_log_level_is(
     assert total(seen, "process_resident_memory_bytes") > 30 << 20
 
 
-async def test_what_waits_is_seen_with_its_age_and_a_strange_kind_makes_no_label(
+async def test_waiting_jobs_are_measured_with_their_age_and_an_unknown_kind_makes_no_label(
     client: Client, start_worker: StartScanWorker, site: SmallSite, redis: Redis, keys: Keys
 ):
     port = free_port()

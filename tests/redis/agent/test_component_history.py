@@ -73,7 +73,7 @@ async def test_reports_read_since_when_a_component_is_there_unless_all_are_of_to
     assert fresh == {}
 
 
-async def test_two_batches_of_one_site_at_the_same_time_count_nothing_twice_and_mend_nothing_wrongly(
+async def test_two_batches_of_one_site_at_the_same_time_count_nothing_twice_and_fix_nothing_wrongly(
     site: Site,
 ) -> None:
     for path in ("/a", "/b", "/c"):
@@ -94,7 +94,9 @@ async def test_two_batches_of_one_site_at_the_same_time_count_nothing_twice_and_
     assert len(day) == 1, "one field of new component barriers, none of mended ones"
 
 
-async def test_a_page_of_10_000_components_is_counted_up_to_the_bound_and_the_next_scan_mends_them(site: Site) -> None:
+async def test_a_page_of_10_000_components_is_counted_up_to_the_bound_and_the_next_scan_corrects_them(
+    site: Site,
+) -> None:
     many = [issue for number in range(10_000) for issue in [f"{number:x}f"]]
     page = component("0f", also=[f"{name}-0" for name in many])
 
@@ -121,7 +123,7 @@ def built(made: str, *, page: str) -> Finding:
     return one.revised(nodes=tuple(node.model_copy(update=known) for node in one.nodes))
 
 
-async def test_ids_and_classes_made_newly_by_each_build_make_no_component_new_or_mended(site: Site) -> None:
+async def test_ids_and_classes_generated_by_each_build_make_no_component_new_or_fixed(site: Site) -> None:
     for path in ("/a", "/b"):
         await site.scan(built("x7kq2", page=f"https://shop.example{path}"), path=path)
     batch = await site.begin("next build")

@@ -121,7 +121,7 @@ async def test_a_page_is_not_unchanged_if_its_group_elements_or_records_differ(s
     assert card.groups == ({"help": 1} if what == "group" else {"shop": 1})
 
 
-async def test_what_no_page_has_is_mended_and_what_comes_back_is_new(site: Site) -> None:
+async def test_a_component_that_no_page_has_is_fixed_and_one_that_comes_back_is_new(site: Site) -> None:
     await site.scan(LOGO, CARD)
     gone = await site.scan(CARD)
     mended = await logo(site)
@@ -140,7 +140,7 @@ async def test_what_no_page_has_is_mended_and_what_comes_back_is_new(site: Site)
     assert [one.issue_id for one in await site.history.barriers.find(BarrierFilter(is_mended=True))] == []
 
 
-async def test_a_component_is_mended_only_by_whole_scans_of_all_its_rule_under_the_same_terms(site: Site) -> None:
+async def test_a_component_is_fixed_only_by_complete_scans_of_its_rule_under_the_same_terms(site: Site) -> None:
     await site.scan(LOGO, CARD)
 
     await site.scan(status="partial")
@@ -170,7 +170,7 @@ async def test_a_page_scanned_under_several_terms_counts_once(site: Site) -> Non
     assert (await logo(site)).is_mended
 
 
-async def test_no_state_of_a_page_mends_another_and_the_page_counts_once(site: Site) -> None:
+async def test_no_state_of_a_page_fixes_another_and_the_page_counts_once(site: Site) -> None:
     await site.scan(LOGO, CARD)
 
     dark = await site.scan(LOGO, color_scheme="dark")
@@ -249,7 +249,7 @@ async def forget_components(site: Site) -> None:
             await cast("Any", site.redis).hdel(key, "components")
 
 
-async def test_a_component_with_another_id_whose_elements_were_there_is_known_and_none_is_mended(site: Site) -> None:
+async def test_a_component_with_a_new_id_for_known_elements_is_known_and_none_is_fixed(site: Site) -> None:
     await site.scan(LOGO)
     renamed = LOGO.revised(nodes=tuple(node.model_copy(update={"issue_id": issue_id("2222")}) for node in LOGO.nodes))
 
@@ -311,7 +311,7 @@ async def test_a_red_run_stays_red_when_it_is_repeated(site: Site) -> None:
     assert cast("Changes", other.changes).new_components == ()
 
 
-async def test_150_pages_with_one_component_mended_and_one_added_are_one_of_each_and_one_event(site: Site) -> None:
+async def test_150_pages_with_one_component_fixed_and_one_added_are_one_of_each_and_one_event(site: Site) -> None:
     paths = [f"/{number}" for number in range(150)]
     old, new = component("0dd0", elements=2), component("1e57", rule="link-name")
     await site.commit(*[await site.recall(old, CARD, path=path, looks_back=False) for path in paths])

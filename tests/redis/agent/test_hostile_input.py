@@ -209,7 +209,7 @@ async def test_an_unusable_assessment_leaves_the_findings_and_the_reason(desk: D
     ],
     ids=["empty", "prose call", "wrong arguments", "no tool", "too many", "invented", "ungrounded", "endless"],
 )
-async def test_a_model_that_misbehaves_ends_in_an_answer_that_says_so(desk: Desk, step: Any, answer: str, note: str):
+async def test_a_misbehaving_model_leads_to_an_answer_that_says_so(desk: Desk, step: Any, answer: str, note: str):
     await desk.record(scan_result(finding("label", "a"), scan_id="s1"))
 
     result = await desk.ask(ScriptedChat(step), "Which page has the worst barriers?")
@@ -219,7 +219,7 @@ async def test_a_model_that_misbehaves_ends_in_an_answer_that_says_so(desk: Desk
     assert result.sources == ()
 
 
-async def test_a_tool_that_fails_is_told_to_the_model_and_in_the_result(desk: Desk):
+async def test_a_failed_tool_call_is_reported_to_the_model_and_in_the_result(desk: Desk):
     await desk.record(scan_result(finding("label", "a"), scan_id="s1"))
     desk.submit_fails = InvalidJob("the lane is gone")
     chat = ScriptedChat(call("request_scan", url="https://shop.example/new"), "It could not be queued.")

@@ -70,7 +70,7 @@ async def test_a_question_about_one_site_is_answered_from_that_site_alone(shop: 
     assert there.sources == ("cart-1", "home-1")
 
 
-async def test_the_handler_commits_the_answer_and_tells_no_words_in_the_event(shop: Desk):
+async def test_the_handler_commits_the_answer_and_the_event_has_no_text_of_it(shop: Desk):
     jobs = QueryJobs(await shop.graph())
 
     commit = await jobs.run({"job_id": "q1", "score": 5}, {"question": WORST, "site": "HTTPS://Shop.example/x"})

@@ -56,7 +56,7 @@ async def test_tries_on_a_page_of_a_batch_wait_until_no_batch_scan_waits_or_runs
 
 
 @pytest.mark.parametrize("case", ["interactive", "four hours", "burst"])
-async def test_tries_that_somebody_waits_for_do_not_wait_for_scans(redis: Redis, keys: Keys, case: str):
+async def test_tries_that_a_client_waits_for_do_not_wait_for_scans(redis: Redis, keys: Keys, case: str):
     engine = TryingEngine()
     fixes = FixJobs(engine, redis, keys, is_patient=case != "burst")
     await pending(redis, keys)

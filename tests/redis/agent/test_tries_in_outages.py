@@ -142,7 +142,7 @@ async def test_tries_that_are_cancelled_before_the_assessment_cancel_that_too(re
     assert [write.job_id for write in died.writes if isinstance(write, EntryWrite)] == [assess_job_id("s1")]
 
 
-def test_what_is_put_off_by_thousands_looks_in_turn():
+def test_thousands_of_postponed_jobs_poll_one_after_the_other():
     spread = Spread()
 
     pauses = [spread.pause_s(100.0, at_least_s=assess_job.PAUSE_S, gap_s=assess_job.GAP_S) for _ in range(1_000)]

@@ -34,7 +34,7 @@ async def as_before_the_last_step(redis: Redis, keys: Keys, job_id: str) -> None
     await redis.execute_command("HDEL", keys.job(job_id), "step")
 
 
-async def test_a_turn_whose_last_step_is_lost_before_its_jobs_end_is_spoken_again_and_ends_then(
+async def test_a_turn_whose_last_step_is_lost_before_its_job_ends_is_repeated_and_ends_then(
     desk: Desk, client: Client, redis: Redis, keys: Keys
 ):
     async with open_stream(redis, keys) as stream:
@@ -89,7 +89,7 @@ async def test_a_complete_turn_that_a_failover_loses_before_its_jobs_second_run_
     assert len(chat.asked) > asked
 
 
-async def test_what_a_turn_left_behind_and_a_failover_lost_is_made_again_before_the_turn_s_answer_is_given(
+async def test_side_effects_that_a_failover_lost_are_repeated_before_the_turn_s_answer_is_given(
     desk: Desk, client: Client, redis: Redis, keys: Keys
 ):
     async with open_stream(redis, keys) as stream:

@@ -180,7 +180,7 @@ def fill_with_all_kinds(client: Redis) -> None:
     client.expire("s", 1000)
 
 
-def test_what_cannot_be_read_is_kept_whole_and_said() -> None:
+def test_an_unreadable_value_is_kept_whole_and_reported() -> None:
     known = b"REDIS0011\xfa\x01a\x01b\xfe\x00" + b"\x00\x16sightline:dev:secret:j\x05t0ken"
     unknown = b"\xf0 of a later release" + b"\xff" + bytes(8)
 
@@ -235,7 +235,7 @@ def test_an_invalid_manifest_is_reported_in_one_line(
     assert refused.stderr.count("\n") == 1
 
 
-def test_what_lies_in_a_backup_s_place_is_neither_followed_nor_written_to(
+def test_a_link_or_file_at_the_backup_s_path_is_neither_followed_nor_overwritten(
     filled: EmbeddedRedis, tmp_path: Path
 ) -> None:
     linked, owned, elsewhere = tmp_path / "linked", tmp_path / "owned", tmp_path / "elsewhere"
@@ -355,7 +355,7 @@ def test_a_user_without_the_right_is_told_which(redis_server: StartServer, tmp_p
     assert not (tmp_path / "b/manifest.json").exists()
 
 
-def test_nobody_without_the_token_is_given_the_snapshot(tmp_path: Path) -> None:
+def test_the_snapshot_is_sent_only_to_a_holder_of_the_token(tmp_path: Path) -> None:
     (tmp_path / "dump.rdb").write_bytes(b"REDIS secret")
     with (
         Offer(tmp_path / "dump.rdb", host="127.0.0.1") as offer,

@@ -190,7 +190,7 @@ async def test_nothing_at_the_address_is_unreachable(open_worker: OpenModels):
         await cloud_of(models).chat(ASK)
 
 
-async def test_tokens_that_an_endpoint_does_not_tell_are_logged_and_not_made_up(
+async def test_missing_token_counts_of_an_endpoint_are_logged_and_not_estimated(
     open_worker: OpenModels, cloud: OpenAIServer
 ):
     cloud.faults.append(CloudFault("no_usage"))

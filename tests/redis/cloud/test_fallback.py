@@ -73,7 +73,7 @@ async def test_a_complex_question_whose_cloud_fails_is_answered_locally(open_wor
     assert reply.reason.startswith(f"{WHY}, but the cloud failed: ")
 
 
-async def test_without_ollama_the_cloud_answers_for_its_share_and_then_nobody(
+async def test_without_ollama_the_cloud_answers_up_to_its_share_and_then_no_model_does(
     open_worker: OpenModels, cloud: OpenAIServer
 ):
     models = await open_worker(fallback_share=0.25)

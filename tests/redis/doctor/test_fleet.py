@@ -79,7 +79,7 @@ async def test_what_the_caller_cannot_reach_is_no_error_beside_a_fleet_that_can(
     assert beside["ollama"].text.startswith("seen from here, not by the workers")
 
 
-async def test_a_fleet_with_another_embedding_model_is_well_for_a_caller_without_settings_or_browser(
+async def test_a_fleet_with_another_embedding_model_is_healthy_for_a_caller_without_settings_or_browser(
     redis_url: str, redis: Redis, keys: Keys
 ):
     await redis.xgroup_create(keys.lane("batch"), GROUP, id="0", mkstream=True)

@@ -21,7 +21,7 @@ async def stream(redis: Redis, keys: Keys) -> AsyncGenerator[JobStream]:
         yield stream
 
 
-async def test_streams_in_order_are_said_to_be(client: Client, stream: JobStream, redis: Redis, keys: Keys):
+async def test_healthy_streams_are_reported_as_healthy(client: Client, stream: JobStream, redis: Redis, keys: Keys):
     await submitted(client)
     await start_one(stream)
     await submitted(client)
@@ -59,7 +59,7 @@ async def test_a_stream_at_its_last_id_is_an_error_that_names_it(redis: Redis, k
     assert keys.lane("batch") in line.todo
 
 
-async def test_what_nobody_has_renewed_for_ten_minutes_is_counted(
+async def test_entries_not_renewed_for_ten_minutes_are_counted(
     client: Client, stream: JobStream, redis: Redis, keys: Keys
 ):
     await submitted(client)

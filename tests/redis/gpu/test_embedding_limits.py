@@ -73,7 +73,7 @@ async def _is_down(redis: Redis, keys: Keys, host: str) -> bool:
     return (await host_record(redis, keys, host))["state"] == "down"
 
 
-async def test_a_host_that_tells_no_facts_is_no_fault(open_with: Open, ollama: OllamaServer):
+async def test_a_host_without_model_facts_is_no_error(open_with: Open, ollama: OllamaServer):
     async with ollama:
         ollama.models[SMALL.name] = StubModel(SMALL.name, family="", context=0, dims=0)
         models = await open_with(ollama.url, chat_model="builtin", embedding_dims=384)

@@ -216,9 +216,7 @@ async def test_a_waiter_learns_that_its_hosts_stay_down(scripts: PoolScripts, re
     assert verdicts["b"] == "unserved"
 
 
-async def test_a_host_that_no_worker_names_is_struck_off_once_it_is_free(
-    scripts: PoolScripts, redis: Redis, keys: Keys
-):
+async def test_a_host_that_no_worker_names_is_removed_once_it_is_free(scripts: PoolScripts, redis: Redis, keys: Keys):
     await scripts.tend(TWO, ())
     await scripts.acquire(ask("a", hosts=TWO[1:]))
     await set_host(redis, keys, GPU2, seen_ms=1)

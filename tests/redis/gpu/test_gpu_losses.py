@@ -74,7 +74,7 @@ async def test_a_call_whose_slot_was_given_away_is_ended_and_its_answer_void(
     await asyncio.gather(*takers, return_exceptions=True)
 
 
-async def test_a_call_under_a_lost_slot_is_not_even_begun(open_pool: OpenPool):
+async def test_a_call_under_a_lost_slot_is_not_begun(open_pool: OpenPool):
     pool = await open_pool("w1")
     begun: list[str] = []
 

@@ -56,7 +56,7 @@ async def test_the_view_tells_who_holds_what_and_who_waits(scripts: PoolScripts,
     assert all(5000 < holder.lease_ms <= 6000 for holder in view.holders)
 
 
-async def test_grants_waits_and_the_time_slots_were_held_add_up(open_pool: OpenPool, redis: Redis):
+async def test_grants_waits_and_holding_times_add_up(open_pool: OpenPool, redis: Redis):
     async def now_ms() -> float:
         seconds, microseconds = await redis.time()
         return seconds * 1_000 + microseconds / 1_000
@@ -94,7 +94,7 @@ async def test_a_dead_holders_time_counts_as_held(scripts: PoolScripts, redis: R
     assert 5_000 <= next(one.held_ms for one in totals if (one.kind, one.priority) == ("chat", "batch")) < 60_000
 
 
-async def test_what_has_died_is_not_shown(scripts: PoolScripts, redis: Redis, keys: Keys):
+async def test_expired_calls_are_not_shown(scripts: PoolScripts, redis: Redis, keys: Keys):
     await scripts.acquire(ask("dead"))
     await scripts.acquire(ask("silent"))
     await expire(redis, keys.gpu_holders, "dead")
@@ -143,7 +143,7 @@ async def test_an_expected_wait_is_what_the_calls_before_it_will_take(open_pool:
     assert told[0] <= hold_ms
 
 
-def test_the_order_of_service_is_foretold():
+def test_the_order_of_service_is_predicted():
     calls = {f"i{n}": {"seq": n, "priority": "interactive"} for n in range(6)}
     calls |= {f"b{n}": {"seq": n, "priority": "batch"} for n in range(2)}
 

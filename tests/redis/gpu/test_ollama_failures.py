@@ -141,9 +141,7 @@ async def test_a_model_with_a_smaller_context_is_not_sent_more_than_it_holds(ope
         await models.chat.chat([Message("user", "word " * 1_500)])
 
 
-async def test_a_model_that_is_not_pulled_comes_with_what_to_type_and_is_found_later(
-    open_with: Open, ollama: OllamaServer
-):
+async def test_a_missing_model_is_reported_with_the_command_and_found_later(open_with: Open, ollama: OllamaServer):
     del ollama.models[CHAT.name]
 
     with capture_logs() as logs:

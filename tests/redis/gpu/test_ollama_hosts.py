@@ -79,7 +79,7 @@ async def test_loaded_models_and_their_memory_are_seen(open_with: Open, ollama: 
     assert host.vram_bytes == CHAT.size
 
 
-async def test_models_that_push_each_other_out_of_memory_are_said_to(open_with: Open, ollama: OllamaServer):
+async def test_models_that_evict_each_other_from_memory_are_reported(open_with: Open, ollama: OllamaServer):
     models = await open_with(ollama.url)
 
     async def host() -> GpuHost:

@@ -88,7 +88,7 @@ async def test_one_conversation_is_deleted_and_no_other(redis: Redis, keys: Keys
     }
 
 
-async def test_what_was_spoken_leaves_nothing_in_the_workers_memory(redis: Redis, keys: Keys):
+async def test_a_conversation_leaves_nothing_in_the_workers_memory(redis: Redis, keys: Keys):
     saver = await conversation_saver(redis, keys, ttl_s=600)
     await conversation(saver).ainvoke({"turns": ["question"]}, thread(keys, "a"), durability="sync")
 

@@ -37,7 +37,7 @@ def told(found: Comparison) -> dict[str, str]:
     return {one.issue_id[:16].lstrip("0"): one.change for one in found.changes}
 
 
-async def test_what_is_new_mended_and_on_other_pages_is_told_by_component(shop: Shop):
+async def test_new_fixed_and_moved_components_are_listed(shop: Shop):
     await shop.named("a", "Header › search field has no label", impact="serious", rule="label")
     for path in ("/1", "/2", "/3"):
         await shop.scan(path, component("a"), component("b"), component("c"), at=T1)
@@ -59,7 +59,7 @@ async def test_what_is_new_mended_and_on_other_pages_is_told_by_component(shop: 
     assert (found.verdict, found.unchanged, found.compared) == ("worse and better", 1, 3)
 
 
-async def test_as_many_new_as_mended_is_not_called_the_same(shop: Shop):
+async def test_as_many_new_as_fixed_components_are_not_called_unchanged(shop: Shop):
     for number in range(5):
         await shop.scan(f"/{number}", component("a", nodes=2), at=T1)
         await shop.scan(f"/{number}", component("b", nodes=2), at=T2)
@@ -157,7 +157,7 @@ async def test_a_run_a_time_and_a_batch_of_the_previous_release_can_be_compared(
         await shop.compare("nightly-9", "now")
 
 
-async def test_groups_are_worse_and_better_by_what_changed_and_not_by_sums(shop: Shop):
+async def test_groups_are_worse_or_better_by_their_changes_and_not_by_their_sums(shop: Shop):
     await shop.named("a", "Footer › link has no text")
     await shop.named("b", "Header › logo has no text alternative")
     for number in range(4):

@@ -184,7 +184,7 @@ def test_looking_at_an_empty_history_makes_no_index_that_would_shut_workers_out(
         (("prune", "--older-than", "soon"), "is not a time"),
     ],
 )
-def test_a_wrong_call_is_64_and_says_what_was_expected(history: Call, arguments: tuple[str, ...], said: str):
+def test_a_wrong_call_exits_64_and_says_what_was_expected(history: Call, arguments: tuple[str, ...], said: str):
     done = history(*arguments)
 
     assert done.returncode == 64

@@ -118,7 +118,7 @@ async def kept(site: Site) -> set[str]:
     return set(await site.history.barriers.get_many(wanted))
 
 
-async def test_component_barriers_mended_long_ago_go_and_what_a_page_has_stays_however_old(
+async def test_component_barriers_fixed_long_ago_are_deleted_and_those_of_a_page_stay_however_old(
     redis: Redis, keys: Keys, history: History
 ):
     site = Site(redis, keys, history)

@@ -121,7 +121,7 @@ async def test_a_record_of_an_earlier_release_is_found_under_the_one_spelling(
     assert KEPT.items() <= (await fields_of(redis, keys.scan("old"))).items()
 
 
-async def test_until_then_the_spelling_that_was_submitted_finds_old_and_new_and_then_both_spellings_do(
+async def test_before_the_correction_only_the_submitted_spelling_finds_all_records_and_afterwards_both_do(
     redis: Redis, keys: Keys, history: History
 ):
     await write_old(redis, keys, TILDE, "old")

@@ -73,7 +73,7 @@ async def test_deleting_beside_a_reindex_takes_no_vector_of_its_generations(plac
     assert sum("vector_2" in fields for fields in before) == BATCH
 
 
-async def test_what_is_no_document_does_not_stand_in_the_way(place: Environment):
+async def test_other_keys_do_not_block_the_deletion(place: Environment):
     await place.reindex()
     await place.scan("late", of_both("late words"))
     await place.redis.set(place.keys.scan("strange"), "x")

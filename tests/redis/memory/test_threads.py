@@ -136,7 +136,7 @@ async def test_every_key_of_a_conversations_turns_expires(redis: Redis, keys: Ke
     assert 0 < await redis.pttl(keys.thread("t-a")) <= LEASE_MS + SILENCE_MS
 
 
-async def test_a_query_that_waited_and_has_spoken_holds_up_nobody(redis: Redis, keys: Keys):
+async def test_a_query_that_waited_and_has_ended_delays_no_other(redis: Redis, keys: Keys):
     await hold(redis, keys, "q1")
     await hold(redis, keys, "q2", submitted=2)
     await release(redis, keys, "token-q1")

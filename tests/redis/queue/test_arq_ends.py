@@ -73,7 +73,7 @@ async def test_an_overdue_job_runs_at_once_and_says_how_late(
 
 @pytest.mark.parametrize("wrong", [{"_defer_by": "soon"}, {"_defer_by": float("inf")}, {"_expires": float("nan")}])
 @ONLY_OURS
-async def test_a_time_that_is_none_is_named(pool: ArqRedis, wrong: dict[str, Any]):
+async def test_an_invalid_time_is_named(pool: ArqRedis, wrong: dict[str, Any]):
     (option,) = wrong
     with pytest.raises(InvalidJob, match=f"^{option}=.*: expected seconds or a timedelta, at most 3,000 years$"):
         await pool.enqueue_job("works", **wrong)
@@ -234,7 +234,7 @@ async def test_an_outage_names_the_programs_redis_and_is_redis_pys_error():
 
 
 @ONLY_OURS
-async def test_what_sightline_adds_to_a_ctx_gives_way_to_the_programs(flavour: Flavour, pool: ArqRedis):
+async def test_the_programs_ctx_entries_take_precedence_over_sightlines(flavour: Flavour, pool: ArqRedis):
     given = {"batch": 1, "lane": 2, "progress": 3, "outcome": 4, "check_paused": 5}
     seen: list[dict[Any, Any]] = []
 
@@ -261,7 +261,7 @@ async def test_a_function_with_the_name_of_a_kind_of_ours_is_refused(name: str):
 
 
 @pytest.mark.parametrize("made", [Worker, ArqWorker])
-def test_a_cron_job_that_is_none_is_refused_in_arqs_words(made: Any):
+def test_an_invalid_cron_job_is_refused_with_arqs_message(made: Any):
     with pytest.raises(RuntimeError, match="cron_jobs, must be instances of CronJob"):
         made([works], cron_jobs=[works])
     with pytest.raises(RuntimeError, match="cron_jobs, must be instances of CronJob"):

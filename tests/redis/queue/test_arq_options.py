@@ -114,7 +114,7 @@ async def test_an_error_is_run_again_only_on_request(flavour: Flavour, pool: Arq
     assert caught.value.errno == 111
 
 
-async def test_retry_job_is_heard(flavour: Flavour, pool: ArqRedis):
+async def test_retry_is_honoured(flavour: Flavour, pool: ArqRedis):
     job = await enqueued(pool, "retries_twice")
     done = await burst(flavour, retries_twice)
 
@@ -122,7 +122,7 @@ async def test_retry_job_is_heard(flavour: Flavour, pool: ArqRedis):
     assert done.worker.jobs_retried == 2
 
 
-async def test_the_last_retry_fails_in_arqs_words(flavour: Flavour, pool: ArqRedis):
+async def test_the_last_retry_fails_with_arqs_message(flavour: Flavour, pool: ArqRedis):
     job = await enqueued(pool, "retries")
     done = await burst(flavour, retries, max_tries=2)
 
@@ -157,14 +157,14 @@ async def test_a_job_expires(flavour: Flavour, pool: ArqRedis):
     assert done.worker.jobs_failed == 1
 
 
-async def test_a_value_that_is_no_use_to_anybody_need_not_be_carried(flavour: Flavour, pool: ArqRedis):
+async def test_a_value_that_cannot_be_serialised_fails_no_job_if_no_result_is_kept(flavour: Flavour, pool: ArqRedis):
     await enqueued(pool, "returns_an_object")
     done = await burst(flavour, func(returns_an_object, keep_result=0))
 
     assert (done.worker.jobs_complete, done.worker.jobs_failed) == (1, 0)
 
 
-async def test_an_unknown_function_is_named_in_arqs_words(flavour: Flavour, pool: ArqRedis):
+async def test_an_unknown_function_is_named_in_arqs_message(flavour: Flavour, pool: ArqRedis):
     job = await enqueued(pool, "nobody")
     await burst(flavour, works)
 
@@ -193,7 +193,7 @@ async def test_workers_of_one_queue_leave_another_alone(flavour: Flavour, pool: 
     assert info.queue_name == "test:mail"
 
 
-async def test_an_abort_is_heard_within_half_a_second(flavour: Flavour, pool: ArqRedis):
+async def test_an_abort_takes_effect_within_half_a_second(flavour: Flavour, pool: ArqRedis):
     job = await enqueued(pool, "waits", _job_id="report:7")
     async with running(flavour, functions=[waits], allow_abort_jobs=True, lease_s=30) as worker:
         await until(lambda: "begins" in worker.notes, what="the run")
@@ -205,7 +205,7 @@ async def test_an_abort_is_heard_within_half_a_second(flavour: Flavour, pool: Ar
     assert took_s < 3  # at load 8; the renewal of this lease would take 9 s
 
 
-async def test_an_abort_that_is_not_allowed_is_not_heard(flavour: Flavour, pool: ArqRedis):
+async def test_an_abort_that_is_not_allowed_has_no_effect(flavour: Flavour, pool: ArqRedis):
     job = await enqueued(pool, "waits")
     async with running(flavour, functions=[waits]) as worker:
         await until(lambda: "begins" in worker.notes, what="the run")
@@ -242,7 +242,7 @@ async def until_key(pool: ArqRedis, key: str) -> None:
         await asyncio.sleep(0.02)
 
 
-async def test_ids_are_as_given(flavour: Flavour, pool: ArqRedis):
+async def test_ids_are_kept_as_given(flavour: Flavour, pool: ArqRedis):
     job = await enqueued(pool, "named", 1, _job_id="user:42/ü x")
     queued = [waiting.job_id for waiting in await pool.queued_jobs()]
     await burst(flavour, named)
@@ -312,7 +312,7 @@ async def test_the_worker_has_a_default_timeout(flavour: Flavour, pool: ArqRedis
         await job.result(timeout=WAIT_S)
 
 
-async def test_few_jobs_a_read_are_all_jobs_in_the_end(flavour: Flavour, pool: ArqRedis):
+async def test_a_small_read_count_still_reads_all_jobs(flavour: Flavour, pool: ArqRedis):
     for _ in range(3):
         await enqueued(pool, "works")
     done = await burst(flavour, works, queue_read_limit=1, max_jobs=3)

@@ -93,7 +93,7 @@ def held_commits(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
 
 @pytest.mark.parametrize("function", [half_a_pair, returns_a_set, writes_nothing_redis_knows, results_half_a_pair])
-async def test_what_has_no_form_in_redis_is_dead_and_says_so(
+async def test_a_result_that_redis_cannot_store_makes_the_job_dead_with_that_reason(
     function: Any, client: Client, redis_url: str, keys: Keys, redis: Redis
 ):
     ctx = {"key": keys.scan("s")}

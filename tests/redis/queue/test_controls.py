@@ -100,7 +100,7 @@ async def test_a_site_is_paused_by_its_port(redis: Redis, keys: Keys):
                 pass
 
 
-async def test_a_page_resumed_before_it_was_put_away_runs_at_once(client: Client, redis_url: str, keys: Keys):
+async def test_a_page_resumed_before_it_was_parked_runs_at_once(client: Client, redis_url: str, keys: Keys):
     paused = asyncio.Event()
 
     async def visit(ctx: dict[Any, Any]) -> str:

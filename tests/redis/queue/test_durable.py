@@ -18,7 +18,7 @@ KEYS = Keys("durable")
     ("config", "said"),
     [({"appendfsync": "everysec"}, "appendfsync everysec"), ({"appendonly": "no"}, "appendonly yes")],
 )
-async def test_a_promise_redis_cannot_keep_is_refused_before_anything_is_written(
+async def test_a_durable_submit_that_redis_cannot_confirm_is_refused_before_anything_is_written(
     redis_server: StartServer, config: dict[str, str], said: str
 ):
     server = redis_server(config=config)
@@ -76,5 +76,5 @@ async def test_a_durable_submit_goes_on_when_redis_has_forgotten_the_script(redi
         ("no", "always", "8.2.0", False),
     ],
 )
-def test_which_configurations_can_be_believed(appendonly: str, fsync: str, version: str, *, is_fine: bool):
+def test_which_configurations_confirm_a_write_on_disk(appendonly: str, fsync: str, version: str, *, is_fine: bool):
     assert (durability_problem(appendonly, fsync, version) == "") is is_fine

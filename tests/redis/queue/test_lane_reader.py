@@ -66,7 +66,7 @@ async def lane(redis: Redis, stream: JobStream) -> AsyncGenerator[ReadLane]:
 # ---------------------------------------------------------------------------------------------- the connection
 
 
-async def test_what_comes_is_handed_over_started(redis: Redis, keys: Keys, client: Client, lane: ReadLane):
+async def test_an_entry_is_delivered_started(redis: Redis, keys: Keys, client: Client, lane: ReadLane):
     read = await lane.reading()
     job = await client.submit("add", {"a": 1})
 
@@ -93,7 +93,7 @@ async def test_what_was_started_by_a_read_is_committed_as_any_other(
     assert await pending(redis, keys) == 0
 
 
-async def test_it_is_released_on_request(lane: ReadLane):
+async def test_a_blocking_read_is_released_on_request(lane: ReadLane):
     read = await lane.reading()
     await lane.reader.unblock()
 
@@ -101,7 +101,7 @@ async def test_it_is_released_on_request(lane: ReadLane):
     assert lane.found == []
 
 
-async def test_it_reads_again_after_a_lost_connection(redis: Redis, client: Client, lane: ReadLane):
+async def test_reading_goes_on_after_a_lost_connection(redis: Redis, client: Client, lane: ReadLane):
     read = await lane.reading()
     await redis.client_kill_filter(_id=str(lane.reader._client_id))
     with pytest.raises(RedisConnectionError):
@@ -137,7 +137,7 @@ async def test_a_cancelled_read_takes_nothing_any_more(client: Client, stream: J
     assert lane.found == []
 
 
-async def test_an_error_of_who_takes_it_is_raised_by_the_read(
+async def test_an_error_of_the_consumer_is_raised_by_the_read(
     redis: Redis, keys: Keys, client: Client, lane: ReadLane, monkeypatch: pytest.MonkeyPatch
 ):
     def fail(*_: object) -> None:
@@ -195,7 +195,7 @@ async def test_the_last_attempt_is_left_to_a_worker_that_is_awake(
     assert isinstance(await stream.start(entry, tries=1), Delivery)
 
 
-async def test_what_is_no_plain_job_is_left_as_it_is(redis: Redis, keys: Keys, client: Client, lane: ReadLane):
+async def test_an_entry_that_is_no_plain_job_is_not_started(redis: Redis, keys: Keys, client: Client, lane: ReadLane):
     cancelled = (await client.submit("add", {})).job_id
     await client.cancel(cancelled)  # as a client of the release before does, whose cancellation leaves the entry
     await cast("Any", redis).xadd(keys.lane(Lane.BATCH), {"id": cancelled, "kind": "add"})
@@ -218,7 +218,7 @@ async def test_what_is_no_plain_job_is_left_as_it_is(redis: Redis, keys: Keys, c
     assert await client.job(copied) == before
 
 
-async def test_what_the_worker_knows_of_is_not_started(
+async def test_a_delivery_that_the_worker_already_has_is_not_started(
     redis: Redis, keys: Keys, client: Client, stream: JobStream, lane: ReadLane
 ):
     await client.submit("add", {})
@@ -242,7 +242,7 @@ async def test_a_claim_whose_answer_was_lost_is_found_by_the_next_read(
     assert [delivery.job_id for delivery in lane.deliveries] == [job.job_id]
 
 
-async def test_what_another_worker_was_given_or_lost_is_not_started(
+async def test_an_entry_of_another_worker_is_not_started(
     redis: Redis,
     keys: Keys,
     client: Client,

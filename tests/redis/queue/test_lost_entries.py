@@ -62,7 +62,9 @@ def count_searches(stream: JobStream, monkeypatch: pytest.MonkeyPatch) -> list[L
     return searched
 
 
-async def test_what_waits_runs_or_has_ended_is_left_alone(client: Client, stream: JobStream, redis: Redis, keys: Keys):
+async def test_jobs_that_wait_run_or_have_ended_are_not_queued_again(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
     ended, runs, waits = [await submitted(client) for _ in range(3)]
     done, running = await start_one(stream), await start_one(stream)
     await stream.finish(done, commit=None)
@@ -92,7 +94,7 @@ async def test_a_running_job_whose_entry_is_trimmed_commits_and_one_of_a_dead_wo
     assert (again.job_id, again.attempt) == (orphan, 2)
 
 
-async def test_what_ends_runs_or_is_cancelled_is_never_searched_for(
+async def test_jobs_that_end_run_or_are_cancelled_start_no_search(
     client: Client, stream: JobStream, monkeypatch: pytest.MonkeyPatch
 ):
     look_at_any_time(monkeypatch)

@@ -34,7 +34,7 @@ async def test_jobs_of_a_deleted_stream_are_queued_again(client: Client, stream:
     assert (await start_one(stream)).job_id == waiting
 
 
-async def test_what_is_no_job_hides_no_job_of_a_deleted_stream(
+async def test_keys_that_are_no_jobs_hide_no_job_of_a_deleted_stream(
     client: Client, stream: JobStream, redis: Redis, keys: Keys
 ):
     waiting = await submitted(client)

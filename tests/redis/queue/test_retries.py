@@ -59,7 +59,7 @@ async def test_a_leftover_on_the_scheduled_set_is_cleared_away(stream: JobStream
     assert await redis.zcard(keys.scheduled) == 0
 
 
-async def test_what_is_no_job_on_the_scheduled_set_stops_no_job_behind_it(
+async def test_a_stray_member_of_the_scheduled_set_blocks_no_job_behind_it(
     client: Client, stream: JobStream, redis: Redis, keys: Keys
 ):
     await redis.set(keys.job("broken"), "not a hash")

@@ -270,7 +270,7 @@ READS: Final[list[Act]] = [
 
 
 @pytest.mark.parametrize("call", READS)
-async def test_a_question_that_a_frozen_redis_does_not_reply_to_ends_without_a_doubt(
+async def test_a_read_that_a_frozen_redis_does_not_reply_to_ends_without_unconfirmed(
     frozen: EmbeddedRedis, of_frozen: Client, call: Act
 ):
     freeze(frozen)
@@ -331,7 +331,7 @@ async def test_a_wait_and_a_watch_outlast_a_redis_that_is_away(
     await events.aclose()
 
 
-async def test_a_redis_that_was_never_there_leaves_no_doubt(monkeypatch: pytest.MonkeyPatch):
+async def test_a_redis_that_was_never_reached_raises_no_unconfirmed(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(connection, "ATTEMPTS", 1)
     async with Client(ClientSettings(redis_url="redis://127.0.0.1:1/0")) as client:
         with pytest.raises(RedisUnreachable, match="nothing answers") as refused:

@@ -63,7 +63,7 @@ async def heard(redis: Redis, keys: Keys, count: int) -> AsyncGenerator[list[str
     ("end", "state"),
     [(succeed, "succeeded"), (cancel_running, "cancelled"), (cancel_waiting, "cancelled"), (bury, "dead")],
 )
-async def test_an_ended_job_leaves_nothing_to_do_and_all_there_is_to_know(
+async def test_an_ended_job_leaves_its_records_and_no_pending_work(
     client: Client, stream: JobStream, redis: Redis, keys: Keys, end: End, state: str
 ):
     before_ms = int(time.time() * 1000)

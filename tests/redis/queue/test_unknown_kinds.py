@@ -44,7 +44,7 @@ async def has_succeeded(redis: Redis, keys: Keys, job_id: str) -> bool:
 # ---------------------------------------------------------------------------------------------- the scripts
 
 
-async def test_it_waits_at_no_cost_until_a_worker_that_knows_it_has_room(
+async def test_a_job_of_an_unknown_kind_waits_without_attempts_until_a_worker_that_knows_it_has_a_free_slot(
     client: Client, stream: JobStream, redis: Redis, keys: Keys
 ):
     jobs = [(await client.submit("scan", PAGE)).job_id for _ in range(3)]
@@ -63,7 +63,7 @@ async def test_it_waits_at_no_cost_until_a_worker_that_knows_it_has_room(
     assert (await job_fields(redis, keys, jobs[0]))["attempt"] == "1", "a start without a function spends no attempt"
 
 
-async def test_its_time_runs_from_the_first_worker_that_did_not_know_it(client: Client, stream: JobStream):
+async def test_its_wait_begins_at_the_first_worker_that_did_not_know_its_kind(client: Client, stream: JobStream):
     await client.submit("scan", PAGE)
     await missed(stream, await start_one(stream))
     await stream.lanes.wake(["scan"], room=1)
@@ -114,7 +114,7 @@ async def test_another_job_under_its_id_is_not_woken_in_its_place(
     assert await redis.zscore(keys.scheduled, job_id) == 9e12
 
 
-async def test_what_lists_a_kind_goes_by_itself(client: Client, stream: JobStream, redis: Redis, keys: Keys):
+async def test_the_list_of_a_kind_expires(client: Client, stream: JobStream, redis: Redis, keys: Keys):
     await client.submit("scan", PAGE)
 
     await missed(stream, await start_one(stream))

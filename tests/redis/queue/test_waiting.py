@@ -76,7 +76,7 @@ async def test_a_job_whose_end_a_failover_lost_after_its_event_is_awaited_again(
     assert result.value == 8
 
 
-async def test_what_has_ended_is_yielded_before_the_time_is_up(client: Client) -> None:
+async def test_ended_jobs_are_yielded_before_the_time_out(client: Client) -> None:
     ids = [job.job_id async for job in client.submit_many("double", ({"n": n} for n in range(3)))]
     await client.cancel(ids[1])
 
@@ -101,7 +101,7 @@ async def test_a_job_named_twice_is_yielded_once(client: Client) -> None:
     assert states == [JobState.CANCELLED]
 
 
-async def test_a_job_nobody_submitted_is_said_among_those_awaited(client: Client) -> None:
+async def test_an_unknown_job_among_awaited_ones_is_reported(client: Client) -> None:
     job = await client.submit("double", {"n": 1})
 
     with pytest.raises(UnknownJob, match="nobody"):
@@ -160,7 +160,7 @@ async def test_a_reader_of_events_goes_on_over_what_others_wrote_by_hand(client:
 
 
 @pytest.mark.usefixtures("checks_often")
-async def test_a_look_that_meets_an_outage_ends_no_wait(
+async def test_a_poll_during_an_outage_ends_no_wait(
     client: Client, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = await client.submit("double", {"n": 1})

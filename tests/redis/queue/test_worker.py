@@ -130,7 +130,7 @@ async def test_a_deferred_job_runs_when_it_is_due(client: Client, redis_url: str
     assert info.started_ms - info.enqueued_ms >= 300
 
 
-async def test_a_batch_announces_its_end_once_after_its_last_job(
+async def test_the_end_of_a_batch_is_announced_once_after_its_last_job(
     client: Client, redis_url: str, keys: Keys, redis: Redis
 ):
     jobs = [job.job_id async for job in client.submit_many("add", ({"a": n} for n in range(20)), batch="b")]

@@ -201,7 +201,7 @@ async def test_a_token_from_before_signing_in_is_worth_nothing_after_it(signed: 
     assert answer.status_code == 403
 
 
-async def test_guessing_a_password_is_slowed_and_tells_nothing(signed: Browser) -> None:
+async def test_guessing_a_password_is_slowed_and_reveals_nothing(signed: Browser) -> None:
     unknown = await signed.send("/sign-in", of="/sign-in", name="nobody", password="wrong")  # noqa: S106
     wrong = await signed.send("/sign-in", of="/sign-in", name="anna", password="wrong")  # noqa: S106
     for _ in range(TRIES - 2):
@@ -213,7 +213,7 @@ async def test_guessing_a_password_is_slowed_and_tells_nothing(signed: Browser) 
     assert await sign_in(signed, "anna") == 429
 
 
-async def test_no_forwarded_header_is_believed_by_default(client: Client, file: str) -> None:
+async def test_no_forwarded_header_is_trusted_by_default(client: Client, file: str) -> None:
     accounts = Accounts(file)
     app = app_over(client, WebSettings(auth=file), accounts=accounts)
     claims = {"X-Forwarded-User": "anna", "X-Remote-User": "anna", "Remote-User": "anna", "X-Forwarded-Prefix": "/evil"}
@@ -240,7 +240,7 @@ async def test_signing_in_goes_on_to_pages_of_ours_alone(signed: Browser) -> Non
     assert where == ["/usage?days=7", "/", "/", "/", "/"]
 
 
-async def test_a_proxys_header_is_believed_only_where_asked_and_from_the_proxy(client: Client) -> None:
+async def test_a_proxys_header_is_trusted_only_if_configured_and_from_the_proxy(client: Client) -> None:
     settings = WebSettings(host="0.0.0.0", proxy_header="X-User", proxies=("10.0.0.0/8",), operators=("anna",))  # noqa: S104
     app = app_over(client, settings)
 

@@ -100,7 +100,9 @@ async def test_a_batch_of_300_pages_is_seen_live_with_redis_restarted_in_between
     assert len([url for url in urls if f">{url}</a>" in last.text]) == ROWS
 
 
-async def test_a_browser_that_comes_back_hears_what_it_missed(client: Client, redis_url: str, keys: Keys) -> None:
+async def test_a_browser_that_reconnects_receives_the_events_it_missed(
+    client: Client, redis_url: str, keys: Keys
+) -> None:
     scans = Scans()
     async with at_port(app_over(client)) as port, httpx.AsyncClient(timeout=60) as browser:
         for number in range(4):
@@ -241,9 +243,7 @@ async def test_a_flood_of_events_is_shown_by_its_newest_beside_a_client_that_tak
     assert f"job-j{FLOOD - 1}" in page.text
 
 
-async def test_a_browser_that_was_away_for_long_hears_the_newest_of_what_it_missed(
-    client: Client, redis: Redis
-) -> None:
+async def test_a_browser_that_reconnects_late_receives_the_newest_events(client: Client, redis: Redis) -> None:
     rendered: list[list[str]] = []
 
     async def render(name: str, events: Any) -> dict[str, str]:

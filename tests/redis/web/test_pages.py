@@ -32,7 +32,7 @@ async def shop(redis: Redis, keys: Keys, history: History, client: Client) -> Br
     return browser(app_over(client))
 
 
-async def test_an_empty_environment_says_what_to_type_on_every_page(client: Client) -> None:
+async def test_an_empty_environment_shows_the_command_to_run_on_every_page(client: Client) -> None:
     some = browser(app_over(client))
 
     pages = {path: await some.get(path) for path in ALL}
@@ -232,7 +232,7 @@ async def test_a_report_waits_for_others_and_is_refused_before_redis_is_blamed(
     assert "reports are being written now" in refused.text
 
 
-async def test_a_sitemap_is_read_by_a_worker_and_its_batch_says_how_far_that_is(client: Client) -> None:
+async def test_a_sitemap_is_read_by_a_worker_and_its_batch_shows_the_progress(client: Client) -> None:
     some = browser(app_over(client))
 
     done = await some.send("/scan", sitemaps="https://a.example/", batch="map", max_pages="250", group="shop")
@@ -286,7 +286,7 @@ async def test_a_schedule_keeps_its_time_zone_sitemaps_and_gate(client: Client) 
         ("/schedules", {"name": "n", "cron": "soon", "urls": "https://a.example/"}, "expected five fields"),
     ],
 )
-async def test_what_a_form_lacks_is_said_and_nothing_is_kept(
+async def test_missing_fields_of_a_form_are_named_and_nothing_is_stored(
     client: Client, path: str, fields: dict[str, str], word: str
 ) -> None:
     answer = await browser(app_over(client)).send(path, **fields)
@@ -305,7 +305,7 @@ async def test_a_component_is_found_by_words_of_its_name(shop: Browser) -> None:
     assert (await shop.json("/search?q=beef+footer"))["named"] == []
 
 
-async def test_who_waived_it_is_shown(redis: Redis, keys: Keys, history: History, client: Client) -> None:
+async def test_the_page_shows_who_waived_a_barrier(redis: Redis, keys: Keys, history: History, client: Client) -> None:
     await record_shop(redis, keys, history)
     proxied = WebSettings(proxy_header="X-User", operators=("anna",))
     anna = browser(app_over(client, proxied), **{"X-User": "anna"})

@@ -66,7 +66,7 @@ async def test_a_reader_changes_nothing_by_any_method_on_any_route(
     assert {route: status for route, status in looks.items() if status >= 500} == {}
 
 
-async def test_nothing_but_the_sign_in_is_shown_to_a_stranger(
+async def test_a_visitor_who_has_not_signed_in_sees_only_the_sign_in_page(
     redis: Redis, keys: Keys, history: History, client: Client, accounts: Accounts
 ) -> None:
     await fill(redis, keys, history, client)
@@ -84,7 +84,9 @@ async def test_nothing_but_the_sign_in_is_shown_to_a_stranger(
     assert not any("shop.example/home" in one.text or "beef" in one.text for one in got.values())
 
 
-async def test_no_get_changes_anything_whoever_asks(redis: Redis, keys: Keys, history: History, client: Client) -> None:
+async def test_no_get_request_changes_anything_for_any_account(
+    redis: Redis, keys: Keys, history: History, client: Client
+) -> None:
     await fill(redis, keys, history, client)
     app = app_over(client)
     before = await contents(redis, keys)

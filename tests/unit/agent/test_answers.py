@@ -21,7 +21,7 @@ def test_several_scans_in_one_citation_are_all_sources():
     assert answer.sources == ("a1", "batch-17-0")
 
 
-def test_a_scan_that_no_tool_told_of_is_taken_out_and_counted():
+def test_a_citation_of_a_scan_that_no_tool_returned_is_removed_and_counted():
     answer = ground("All is well [scan made-up]. Home is not [scan a1, other].", KNOWN)
 
     assert answer.text == "All is well. Home is not [scan a1]."
@@ -29,7 +29,7 @@ def test_a_scan_that_no_tool_told_of_is_taken_out_and_counted():
     assert answer.notes == ("the model cited 2 scans that no tool returned: removed",)
 
 
-def test_an_endless_answer_is_cut_and_says_so():
+def test_an_endless_answer_is_cut_and_marked_as_cut():
     answer = ground("x" * (MAX_ANSWER * 2), KNOWN)
 
     assert len(answer.text) == MAX_ANSWER
@@ -40,10 +40,10 @@ def test_an_endless_answer_is_cut_and_says_so():
     "text",
     ["", " \n ", '{"name": "search_scans", "arguments": {}}', '```json\n{"tool": "recall"}\n```'],
 )
-def test_nothing_and_a_call_written_out_are_no_answers(text: str):
+def test_empty_text_and_a_tool_call_written_as_text_are_no_answers(text: str):
     assert is_unusable(text)
 
 
 @pytest.mark.parametrize("text", ["No.", '{"worst": "cart"}', "[]", "{" * 100_000, '{"name": "Home"}'])
-def test_all_else_is_an_answer(text: str):
+def test_any_other_text_is_an_answer(text: str):
     assert not is_unusable(text)

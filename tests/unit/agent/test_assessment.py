@@ -125,7 +125,7 @@ def test_no_model_is_asked_about_nothing():
 FORTY = [f"rule-{number:02}" for number in range(40)]
 
 
-async def test_a_page_of_many_findings_is_asked_about_in_calls_whose_answers_fit():
+async def test_many_findings_are_split_over_calls_whose_answers_fit():
     parts = [FORTY[at : at + MAX_FINDINGS] for at in range(0, 40, MAX_FINDINGS)]
     model = Scripted(*(answer(*(f"f-{rule}" for rule in part)) for part in parts))
 
@@ -137,7 +137,7 @@ async def test_a_page_of_many_findings_is_asked_about_in_calls_whose_answers_fit
     assert json.loads(model.asked[0][1].content)["findings_left_out"] == 32
 
 
-async def test_what_is_complete_of_a_cut_answer_is_kept_and_the_rest_is_asked_for():
+async def test_complete_entries_of_a_cut_answer_are_kept_and_the_others_requested_again():
     whole = answer("f-a", "f-b", "f-c")
     model = Scripted(AnswerTruncated("cut", text=whole[: whole.index("f-c")]), answer("f-c", summary="Another."))
 
@@ -150,7 +150,7 @@ async def test_what_is_complete_of_a_cut_answer_is_kept_and_the_rest_is_asked_fo
     assert [one["fingerprint"] for one in json.loads(model.asked[1][1].content)["findings"]] == ["f-c"]
 
 
-async def test_a_further_call_that_fails_leaves_its_findings_out_and_says_so():
+async def test_findings_of_a_further_call_that_fails_are_left_out_and_the_assessment_says_so():
     whole = answer("f-a", "f-b")
     model = Scripted(AnswerTruncated("cut", text=whole[: whole.index("f-b")]), ModelUnreachable("gone"))
 
@@ -163,7 +163,7 @@ async def test_a_further_call_that_fails_leaves_its_findings_out_and_says_so():
     assert isinstance(verdict.failure, ModelUnreachable)
 
 
-async def test_a_model_that_always_fills_its_limit_is_asked_no_more_often_than_the_bound():
+async def test_calls_to_a_model_that_always_fills_its_limit_are_bounded():
     cut = [AnswerTruncated("cut", text=answer(f"f-{rule}")[:-2]) for rule in FORTY]
     model = Scripted(*cut)
 

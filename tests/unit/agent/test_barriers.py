@@ -62,7 +62,7 @@ def test_markup_keeps_what_html_defines_and_nothing_that_the_page_says(snippet: 
         f'"}}]}} {ORDER} <b data-{ORDER.replace(" ", "-")}>',
     ],
 )
-def test_a_page_that_gives_orders_has_no_room_for_them(snippet: str):
+def test_instructions_in_markup_do_not_reach_the_model(snippet: str):
     (barrier,) = asked(node(snippet, component=f"Header › {ORDER} image has no alternative text"))
 
     shown = json.dumps(barrier.shown)

@@ -166,7 +166,7 @@ def test_a_count_is_of_its_page_with_its_source():
     assert gone == "That cannot be answered: no recorded page has the path '/x'"
 
 
-def test_what_is_no_page_s_name_is_counted_as_a_component_s():
+def test_a_name_that_no_page_has_is_looked_up_as_a_component_s():
     step = answer(asked("How many barriers are in the header?", {"pages": 0, "pages_looked_at": 0, "scans": []}))
 
     assert step.call is not None
@@ -205,7 +205,7 @@ def test_a_follow_up_refers_to_the_page_named_before():
     assert second.startswith("The second worst barriers are on \u201cHome\u201d")
 
 
-def test_a_pronoun_that_means_nothing_is_asked_back():
+def test_an_unclear_pronoun_is_answered_with_a_question():
     assert "Which page do you mean?" in answer(asked("What is wrong with it?")).text
 
 
@@ -230,7 +230,7 @@ def component(scan: str, **fields: Any) -> JsonObject:
     return {**about, **counts, **fields}
 
 
-def test_what_changed_between_two_batches_is_told_by_component_barriers_worse_and_better():
+def test_changes_between_two_batches_are_listed_by_component_barrier_as_worse_and_better():
     gone = component("s2", change="mended", where="gone from 150 pages", name="Footer \u203a link has no text")
     new = component("s1", change="new", where="on 150 pages")
     told = {
@@ -247,7 +247,7 @@ def test_what_changed_between_two_batches_is_told_by_component_barriers_worse_an
     assert "Fixed: \u201cFooter \u203a link has no text\u201d (label, 4a1f), gone from 150 pages [scan s2]." in said
 
 
-def test_the_component_to_mend_first_and_since_when_it_is_broken_have_sources():
+def test_the_component_to_fix_first_and_since_when_it_is_broken_have_sources():
     told = {"component_barriers": 2, "components": [component("s1"), component("s2", name="Main \u203a card")]}
 
     first = answer(asked("Which component should we fix first?", told)).text
@@ -309,14 +309,14 @@ def test_a_count_of_one_rule_lists_the_pages_with_that_rule_alone():
     assert "with 24 [scan s1]" in said
 
 
-def test_a_group_named_in_place_of_a_component_is_looked_for_as_one():
+def test_a_group_named_in_place_of_a_component_is_searched_as_a_group():
     step = answer(asked("What should we mend first in the checkout?", {"component_barriers": 0, "components": []}))
 
     assert step.call is not None
     assert (step.call.arguments["group"], step.call.arguments.get("words")) == ("checkout", None)
 
 
-def test_groups_got_worse_and_better_by_what_changed_and_not_by_sums():
+def test_groups_are_worse_or_better_by_their_changes_and_not_by_their_sums():
     group = {"group": "shop", "new": 300, "fixed": 300, "pages": 150, "scan": "s1"}
     named = {**group, "new_components": ["Header \u203a logo"], "mended_components": ["Footer \u203a link"]}
     told = {"since": "2026-11-16T00:00Z", "pages": 150, "groups": [named], "first_scanned_since": 0}
@@ -361,7 +361,7 @@ def test_without_a_time_the_last_seven_days_are_meant_and_named():
     assert answer(asked("What changed?", told)).text.startswith("In the last seven days (since 2026-11-16T00:00Z)")
 
 
-def test_one_page_of_a_name_is_shown_whole_several_are_listed_none_is_said():
+def test_one_page_of_that_name_is_shown_several_are_listed_and_none_is_reported():
     one = answer(asked("What about the cart page?", listing(page("cart"))))
     brand = listing(page("home", title="Cart & Co"), page("cart", title="Cart & Co"))
     named = answer(asked("What about the cart page?", brand))

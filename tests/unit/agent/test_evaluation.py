@@ -26,7 +26,7 @@ def test_there_are_forty_findings_and_twenty_questions_each_with_its_justificati
     assert all(one.because.endswith(".") for one in (*FINDINGS.pages, *findings, *QUESTIONS.questions))
 
 
-def test_no_label_speaks_of_what_is_not_there():
+def test_labels_name_only_existing_rules_and_scans():
     scans = {one.scan for one in QUESTIONS.scans}
 
     assert all(set(page.first) <= {one.rule for one in page.findings} for page in FINDINGS.pages)
@@ -35,7 +35,7 @@ def test_no_label_speaks_of_what_is_not_there():
 
 
 @pytest.mark.parametrize("text", ["", "Fix it.", "Consult an expert about accessibility."])
-def test_no_label_is_met_by_words_that_say_nothing(text: str):
+def test_empty_phrases_meet_no_label(text: str):
     labels = [one for page in FINDINGS.pages for one in page.findings]
 
     assert [one.rule for one in labels if has(one.fix, text)] == []
@@ -48,7 +48,7 @@ def verdict(*said: tuple[str, str], dropped: int = 0, repaired: bool = False) ->
     return Verdict(assessment, AssessmentSource(model="m:1b"), Usage(prompt_tokens=7), repaired)
 
 
-def test_an_assessment_is_scored_by_its_mends_its_first_step_and_what_it_rests_on():
+def test_an_assessment_is_scored_by_its_fixes_its_first_step_and_its_grounds():
     scores = score_assessment(
         PAGE, verdict(("label", "Add a label."), ("heading-order", "Cheer up."), dropped=1, repaired=True), seconds=2.0
     )
@@ -100,7 +100,7 @@ def test_scores_are_added_up():
     assert "no answer (ModelUnreachable: gone)" in total.missed[-1]
 
 
-def test_a_machine_reads_every_share():
+def test_every_score_is_in_the_json():
     told = json.loads(line_of(document(Scores(form=Share(7, 8), models=("m:1b",)))))
 
     assert (told["v"], told["form"], told["models"]) == (1, {"got": 7, "of": 8}, ["m:1b"])

@@ -105,7 +105,7 @@ def of(rules: Sequence[str]) -> ScanResult:
     return scan_result(*(finding(rule, "a") for rule in rules))
 
 
-async def test_a_model_that_cuts_every_answer_anywhere_loses_nothing_uncounted():
+async def test_barriers_lost_in_answers_that_a_model_cuts_are_all_counted():
     whole = len(answer(*((f"b{number}", rule) for number, rule in enumerate(FORTY[:MAX_BARRIERS], 1))))
     for cut_at in range(0, whole + 1, 7):
         verdict = await explain_page(Explains(cut_at=cut_at), of(FORTY), OwnAnswers[Explanation]())
@@ -120,7 +120,7 @@ async def test_a_model_that_cuts_every_answer_anywhere_loses_nothing_uncounted()
             assert "cut" in verdict.source.reason
 
 
-async def test_an_answer_that_carries_one_barrier_is_asked_for_one_at_a_time_once_that_is_known():
+async def test_barriers_are_requested_one_by_one_once_an_answer_is_known_to_hold_only_one():
     fits_two = len(answer(("b1", FORTY[0]), ("b2", FORTY[1])))
     model = Explains(cut_at=fits_two)
 
@@ -185,7 +185,7 @@ async def test_statements_about_no_barrier_twice_about_one_or_without_a_word_are
     assert verdict.assessment.dropped >= 3
 
 
-async def test_prose_is_repaired_once_then_the_page_goes_without_and_the_model_is_left_in_peace():
+async def test_prose_is_repaired_once_and_then_the_page_has_no_explanations_and_the_model_no_further_calls():
     model, explanations = (
         Explains("I would mend", "Still prose", answer(("b1", "image-alt"))),
         OwnAnswers[Explanation](),
@@ -202,7 +202,7 @@ async def test_prose_is_repaired_once_then_the_page_goes_without_and_the_model_i
 
 
 @pytest.mark.parametrize("error", [ModelUnreachable("gone"), ModelError("broke")])
-async def test_a_call_that_fails_leaves_what_is_known_says_what_is_missing_and_is_made_again(error: ModelError):
+async def test_a_failed_call_keeps_known_explanations_reports_missing_ones_and_is_repeated(error: ModelError):
     explanations = OwnAnswers[Explanation]()
     await explain_page(Explains(), scan_result(PAGE.findings[0]), explanations)
 
@@ -217,7 +217,7 @@ async def test_a_call_that_fails_leaves_what_is_known_says_what_is_missing_and_i
     assert len(fixes(again)) == 2
 
 
-async def test_a_model_is_shown_nothing_that_is_this_page_s():
+async def test_a_model_sees_nothing_specific_to_this_page():
     page = PAGE.model_copy(update={"title": "Secret title", "url": "https://secret.example/x"})
     model = Explains()
 

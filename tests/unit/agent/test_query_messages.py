@@ -28,7 +28,7 @@ def turn(*said: Said, question: str = "Which page is worst?") -> Turn:
     return Turn(job_id="q", question=question, site="shop.example", asked_ms=1_764_000_000_000, said=said)
 
 
-def test_the_model_is_told_the_day_the_site_and_what_was_said():
+def test_the_prompt_has_the_day_the_site_and_the_conversation_so_far():
     system, *rest = prompt_of(turn(), [finished(1)]).messages
 
     assert json.loads(system.content.rpartition("\n")[2]) == {
@@ -62,7 +62,7 @@ def test_only_the_last_turns_are_shown_and_the_notes_say_so():
     )
 
 
-def test_what_has_no_room_is_left_out_from_the_oldest_on_and_marked():
+def test_the_oldest_messages_that_do_not_fit_are_left_out_and_marked():
     long = json.dumps({"rows": "x " * 2_400})
     said = [one for number in range(4) for one in called(number, long)]
 
@@ -76,7 +76,7 @@ def test_what_has_no_room_is_left_out_from_the_oldest_on_and_marked():
     assert sum(likely_tokens(one.content) for one in prompt.messages) <= BUDGET_TOKENS
 
 
-def test_a_hundred_thousand_tokens_never_reach_the_model():
+def test_a_prompt_of_a_hundred_thousand_tokens_never_reaches_the_model():
     asked, answered = called(1, "画" * 100_000)
 
     with pytest.raises(ContextExceeded, match=r"question of \d+ characters and its tool results .* shorter question"):

@@ -111,7 +111,7 @@ async def test_a_proposal_about_no_element_or_about_one_twice_is_dropped_and_cou
 
 
 @pytest.mark.parametrize("wrong", ["I cannot.", "", '{"proposals": 7}', [proposal("c1", "certainly")]])
-async def test_an_area_that_is_answered_in_no_form_costs_its_own_proposals_and_a_note(wrong: Any):
+async def test_an_area_with_an_invalid_answer_loses_only_its_own_proposals_and_is_noted(wrong: Any):
     result = page(undecided("color-contrast", "c1", impact=Impact.CRITICAL), undecided("video-caption", "v1"))
 
     appraised = await asked(Proposes(wrong, wrong, [proposal("v1")]), result)
@@ -205,7 +205,7 @@ async def test_where_words_are_in_question_a_proposal_stands_for_the_same_words_
     assert words_of('<a href="/x" title="To the basket"> Basket  <b>2</b></a>') == "title=To the basket Basket 2"
 
 
-async def test_what_a_model_has_no_proposal_for_is_not_asked_on_every_page():
+async def test_a_component_without_a_proposal_is_not_asked_about_on_every_page():
     chat, shared = Proposes("no", "no"), OwnAnswers[Proposal]()
 
     for name in ("c1", "c2"):

@@ -34,7 +34,7 @@ def after(turn: Turn, name: str, arguments: JsonObject, answer: Answer) -> Turn:
     return told(turn, ToolCall(*asked), answer)
 
 
-def test_words_are_the_answer():
+def test_text_without_a_tool_call_is_the_answer():
     turn = heard(TURN, reply("The cart."), is_last=False, notes=("left out",))
 
     assert (turn.answer, turn.model, turn.rounds, turn.notes) == ("The cart.", "m:1b", 1, ("left out",))
@@ -82,7 +82,7 @@ def test_the_same_call_is_run_once_unless_it_failed():
     assert reason_to_refuse(failed, call(limit=3), 0) == ""
 
 
-def test_only_so_many_calls_leave_something_behind():
+def test_the_number_of_calls_with_side_effects_is_limited():
     turn = TURN
     for number in range(MAX_WRITES):
         turn = after(turn, "request_scan", {"url": f"https://shop.example/{number}"}, Answer("{}"))
@@ -91,7 +91,7 @@ def test_only_so_many_calls_leave_something_behind():
     assert reason_to_refuse(turn, call("search_scans"), 0) == ""
 
 
-def test_an_answer_that_did_something_or_rests_on_a_failure_is_for_this_question_alone():
+def test_an_answer_with_side_effects_or_after_a_failure_is_not_cached():
     assert after(TURN, "search_scans", {}, Answer("{}")).is_cacheable
     assert not after(TURN, "search_scans", {}, Answer("{}", failed=True)).is_cacheable
     assert not after(TURN, "recall", {}, Answer("{}")).is_cacheable
@@ -111,7 +111,7 @@ def test_an_answer_without_a_source_says_so_unless_something_was_only_done():
     assert grounded(cited, frozenset({"a1"})).sources == ("a1",)
 
 
-def test_an_answer_that_rests_on_nothing_is_asked_for_once_more_with_a_look_up_made_for_it():
+def test_an_answer_without_a_source_is_requested_once_more_with_a_search_made_for_it():
     known = frozenset({"a1"})
     guessed = heard(TURN, reply("The cart, I think."), is_last=False, known=known)
     ((name, arguments, call_id),) = guessed.said[-1].calls
@@ -124,7 +124,7 @@ def test_an_answer_that_rests_on_nothing_is_asked_for_once_more_with_a_look_up_m
     assert (grounded(cited, known).answer, grounded(cited, known).notes) == ("The cart [scan a1].", ())
 
 
-def test_an_answer_is_taken_where_it_rests_on_something_or_nothing_more_can_be_looked_up():
+def test_an_answer_is_accepted_with_a_source_or_once_no_search_is_left():
     known = frozenset({"a1"})
     looked = after(TURN, "search_scans", {}, Answer("{}"))
     did = after(TURN, "remember", {}, Answer("{}"))

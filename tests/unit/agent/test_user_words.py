@@ -55,7 +55,7 @@ def test_the_site_asked_about_may_be_scanned_but_for_ports_that_nobody_wrote():
 
 
 @given(st.text(max_size=200))
-def test_no_message_makes_the_search_for_addresses_stumble(text: str):
+def test_no_message_crashes_the_search_for_addresses(text: str):
     for url in urls_in([text]):
         assert normal_url(url) == url
 

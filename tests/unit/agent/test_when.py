@@ -72,7 +72,7 @@ def test_an_invalid_time_is_refused_with_an_example(text: str):
 
 
 @given(st.text(max_size=40))
-def test_no_text_makes_it_stumble(text: str):
+def test_no_text_crashes_the_parser_of_dates(text: str):
     try:
         parse_when(text, now_ms=MONDAY_NOON)
     except ValueError as error:
@@ -96,5 +96,5 @@ def test_no_text_makes_it_stumble(text: str):
         ("3 days ago", "2026-11-20T12:00Z"),
     ],
 )
-def test_until_a_day_month_or_year_means_its_end(text: str, time: str) -> None:
+def test_until_with_a_day_month_or_year_means_its_end(text: str, time: str) -> None:
     assert time_of(parse_until(text, now_ms=MONDAY_NOON)) == time

@@ -37,7 +37,7 @@ def serving(folder: Path, before: str = "") -> tuple[Start, int]:
     return Start(command, f"http://127.0.0.1:{port}/", folder, timeout_s=60), port
 
 
-def test_it_answers_during_the_run_and_is_gone_afterwards(tmp_path: Path) -> None:
+def test_the_application_answers_during_the_run_and_is_stopped_afterwards(tmp_path: Path) -> None:
     start, port = serving(tmp_path)
 
     with started(start, {}) as application:
@@ -48,7 +48,7 @@ def test_it_answers_during_the_run_and_is_gone_afterwards(tmp_path: Path) -> Non
     assert not answers(port)
 
 
-def test_one_that_is_still_compiling_is_asked_again(tmp_path: Path) -> None:
+def test_an_application_that_is_still_compiling_is_requested_again(tmp_path: Path) -> None:
     compiling = """import http.server as h, sys
 class Once(h.BaseHTTPRequestHandler):
     def do_GET(self): self.send_error(503)
@@ -64,7 +64,7 @@ with h.HTTPServer(("127.0.0.1", int(sys.argv[1])), Once) as server: server.handl
         assert answers(port)
 
 
-def test_one_that_ends_is_named_with_its_last_lines(tmp_path: Path) -> None:
+def test_an_application_that_exits_is_reported_with_its_last_lines(tmp_path: Path) -> None:
     start = Start("echo one; echo two >&2; exit 3", f"http://127.0.0.1:{free_port()}/", tmp_path)
 
     text = r"has ended with 3; its last lines: one \| two; http://.* never answered"
@@ -72,7 +72,7 @@ def test_one_that_ends_is_named_with_its_last_lines(tmp_path: Path) -> None:
         pass
 
 
-def test_one_that_never_answers_is_named_and_ended(tmp_path: Path) -> None:
+def test_an_application_that_never_answers_is_reported_and_stopped(tmp_path: Path) -> None:
     command = "echo $$; exec sleep 600"
     start = Start(command, f"http://127.0.0.1:{free_port()}/", tmp_path, timeout_s=0.0)
 
@@ -86,7 +86,7 @@ def test_one_that_never_answers_is_named_and_ended(tmp_path: Path) -> None:
     assert not is_alive(int(pid))
 
 
-def test_what_answers_already_is_used_and_in_ci_refused(tmp_path: Path) -> None:
+def test_an_address_that_already_answers_is_used_and_in_ci_refused(tmp_path: Path) -> None:
     with small_site() as site:
         site.files["/"] = b"<h1>Here</h1>"
         start = Start("exit 9", f"{site.url}/", tmp_path)
@@ -110,7 +110,7 @@ async def test_a_run_ends_when_its_application_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_it_ends_when_the_run_is_killed(
+def test_the_application_ends_when_the_run_is_killed(
     how: signal.Signals, tmp_path: Path, children: list[subprocess.Popen[bytes]]
 ) -> None:
     mark = tmp_path / "pid"

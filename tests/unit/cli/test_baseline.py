@@ -84,7 +84,7 @@ def test_a_barrier_is_the_same_on_every_host(url: str) -> None:
     assert renewed(known(), [tea(1, url=url)]) == known(TEA[0])
 
 
-def test_what_is_gone_from_a_page_read_whole_is_fixed() -> None:
+def test_a_barrier_missing_from_a_completely_read_page_is_fixed() -> None:
     other = Barrier("/other.html", "label", "x")
 
     assert fixed_in(known(*TEA, other), [tea(1)]) == TEA[1:]
@@ -207,7 +207,7 @@ def test_a_component_is_fixed_once_it_is_gone_from_every_page_that_had_it() -> N
     assert renewed(before, clean) == known()
 
 
-def test_a_component_without_paths_stays_until_somebody_takes_it_out() -> None:
+def test_a_component_without_paths_stays_until_it_is_removed() -> None:
     clean = page_of(sample.scan_result("/tea.html"))
 
     assert fixed_in(known(components=[EVERYWHERE]), [clean]) == []
@@ -221,7 +221,7 @@ def test_a_waived_component_leaves_the_baseline() -> None:
     assert [one.rule for one in renewed(renewed(known(), pages(2)), waived).components.values()] == ["image-alt"]
 
 
-def test_a_run_without_a_state_mends_nothing_in_it(tmp_path: Path) -> None:
+def test_a_run_without_a_state_fixes_nothing_in_it(tmp_path: Path) -> None:
     light, dark = (
         page_of(sample.scan_result("/tea.html", *some).model_copy(update={"page_state": state}))
         for state, some in (("", ()), ("dark", (sample.finding(),)))

@@ -48,7 +48,7 @@ def test_the_counts_on_the_picture_of_the_board_agree(width: int, height: int) -
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_pictures_of_bar_and_table_fit_and_have_what_they_are_for(width: int) -> None:
+def test_the_pictures_of_progress_bar_and_table_fit_and_show_both(width: int) -> None:
     bar = (FOLDER / f"progress-{width}.txt").read_text()
     table = (FOLDER / f"table-{width}.txt").read_text()
 

@@ -116,7 +116,7 @@ def test_a_job_that_only_queues_says_that_nothing_was_tested(capsys: pytest.Capt
     assert "\n::warning title=Sightline%3A " in err
 
 
-def test_on_a_person_s_machine_nothing_is_said_of_it(
+def test_outside_ci_nothing_is_reported_about_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(connect.os, "environ", {"PATH": os.environ["PATH"]})

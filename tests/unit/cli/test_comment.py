@@ -88,7 +88,9 @@ def test_the_token_may_be_in_a_file_and_what_is_no_token_is_not_shown(
     assert "words" not in said.replace("one word of", "")
 
 
-def test_ours_is_found_on_a_later_page_of_the_list_and_others_stay_as_they_are(host: HostingStub, job: Job) -> None:
+def test_our_comment_is_found_on_a_later_page_of_the_list_and_others_are_not_changed(
+    host: HostingStub, job: Job
+) -> None:
     others = [
         host.add(REPORT, login="mallory"),
         host.add(f"> {REPORT}", login=BOT, kind="Bot"),
@@ -115,7 +117,7 @@ def test_an_account_with_a_name_changes_its_own_comments_alone(job: Job) -> None
         assert [one["body"] for one in host.comments[1:]] == [REPORT]
 
 
-def test_of_two_that_two_jobs_made_at_once_one_is_left(host: HostingStub, job: Job) -> None:
+def test_of_two_comments_that_two_jobs_made_at_once_one_is_left(host: HostingStub, job: Job) -> None:
     for body in ("first", "second"):
         host.add(f"{REPORT}{body}", login=BOT, kind="Bot")
 

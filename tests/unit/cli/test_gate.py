@@ -83,7 +83,7 @@ def test_a_barrier_of_a_route_is_known_by_its_route_alone(path: str, marks: list
     assert (list(marks_of(marked).values()), marked.marks.note) == (marks, note)
 
 
-def test_a_new_barrier_that_the_result_does_not_list_is_kept_in_mind() -> None:
+def test_a_new_barrier_that_the_result_does_not_list_is_remembered() -> None:
     changes = Changes(previous="s1", new=("not-listed",))
 
     assert Gate(only_new=True).mark(page(changes, trimmed=3)).marks.unlisted_new
@@ -139,7 +139,7 @@ def test_a_first_scan_of_a_page_says_by_what_its_components_are_known() -> None:
     assert notes == [NO_EARLIER_SCAN, NO_EARLIER_SCAN_OF_PAGE, "", NO_EARLIER_SCAN]
 
 
-def test_a_new_component_of_which_no_element_is_listed_is_kept_in_mind() -> None:
+def test_a_new_component_without_a_listed_element_is_remembered() -> None:
     marked = Gate(only_new=True).mark(with_changes(components.pages(1)[0], compared(components.CARD)))
 
     assert marked.marks.unlisted_new
@@ -156,7 +156,7 @@ def test_a_baseline_by_component_knows_it_on_every_page_and_every_site() -> None
     assert list(marks_of(gate.mark(moved)).values()) == ["known"]
 
 
-def test_known_components_on_further_pages_are_said_once() -> None:
+def test_known_components_on_further_pages_are_reported_once() -> None:
     spread = [
         SpreadComponent(issue_id=components.HEADER, name=components.NAMES[components.HEADER], rule="label", group=group)
         for group in ("", "checkout")

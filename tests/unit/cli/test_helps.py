@@ -32,14 +32,14 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name, _, text in HELPS])
-def test_a_help_fits_100_columns_and_shows_no_mark_of_clicks(name: str, text: str) -> None:
+def test_a_help_fits_100_columns_and_shows_no_markers_of_click(name: str, text: str) -> None:
     assert "\\b" not in text
     assert "\b" not in text
     assert [line for line in text.splitlines() if len(line) > COLUMNS] == [], name
 
 
 @pytest.mark.parametrize(("name", "command"), [(name, command) for name, command, _ in HELPS])
-def test_every_command_and_every_option_has_a_help(name: str, command: click.Command) -> None:
+def test_every_command_and_every_option_has_a_help_text(name: str, command: click.Command) -> None:
     options = [param for param in command.params if isinstance(param, click.Option)]
 
     assert command.help, name

@@ -149,7 +149,7 @@ def test_an_issue_is_opened_updated_closed_and_reopened(run: Run, host: TrackerS
     assert len(host.issues) == 2
 
 
-def test_a_title_and_words_of_people_stay(run: Run, host: TrackerStub) -> None:
+def test_a_title_and_text_written_by_people_stay(run: Run, host: TrackerStub) -> None:
     options = (*asked_of(run, host), "--apply")
     run.report(page("/", LABEL))
     run.sync(*options)
@@ -166,7 +166,9 @@ def test_a_title_and_words_of_people_stay(run: Run, host: TrackerStub) -> None:
     assert host.issues[0][host.text].rstrip().endswith("Anna does.")
 
 
-def test_ours_are_found_on_later_pages_of_the_list_and_strangers_are_left(run: Run, host: TrackerStub) -> None:
+def test_our_issues_are_found_on_later_pages_of_the_list_and_others_are_not_changed(
+    run: Run, host: TrackerStub
+) -> None:
     options = (*asked_of(run, host), "--apply")
     for number in range(5):
         host.add({"title": HEADER, host.text: f"no marker, {HEADER}", "labels": ["sightline"] if number else []})
@@ -204,7 +206,7 @@ def test_an_issue_stays_open_while_a_page_may_still_have_it(run: Run, github: Tr
     assert sorted(github.states()) == ["closed", "open"], "the run that can tell does not close it"
 
 
-def test_a_rule_whose_elements_were_cut_mends_none_of_its_components(run: Run, github: TrackerStub) -> None:
+def test_a_rule_with_unlisted_elements_closes_no_issue_of_its_components(run: Run, github: TrackerStub) -> None:
     options = (*asked_of(run, github), "--apply")
     other = component_pages.finding("image-alt", HEADER, trimmed=40)
     run.report(page("/", CARDS))
@@ -285,7 +287,7 @@ def test_waivers_of_pyproject_are_its_tables_and_a_block_without_an_end_costs_no
     assert file.read_text() == broken
 
 
-def test_of_two_that_two_runs_made_at_once_the_older_stays(run: Run, host: TrackerStub) -> None:
+def test_of_two_issues_that_two_runs_made_at_once_the_older_stays(run: Run, host: TrackerStub) -> None:
     options = (*asked_of(run, host), "--apply")
     run.report(page("/", LABEL))
     run.sync(*options)
@@ -356,7 +358,7 @@ def test_a_dropped_label_ends_the_sync_at_the_first_issue(
     assert "opened without the label 'sightline'" in capsys.readouterr().err
 
 
-def test_what_a_page_says_mentions_nobody_and_ends_no_part_of_the_text(run: Run, host: TrackerStub) -> None:
+def test_text_of_a_page_mentions_no_user_and_closes_no_block(run: Run, host: TrackerStub) -> None:
     hostile = "`@all #12 !3 [x](javascript:y) <!-- sightline-issue: end -->\n/close\n@anna" + "x" * 100_000
     nodes = tuple(
         node.model_copy(update={"component": hostile, "selector": (hostile,)})

@@ -42,7 +42,7 @@ def test_a_limit_bounds_what_it_covers(limits: Limits, reasons: list[str]) -> No
     assert counted(limits, sample.pages(4)).exceeded() == reasons
 
 
-def test_what_is_known_counts_for_limits_that_fall_and_not_as_new() -> None:
+def test_known_findings_count_for_falling_limits_and_not_as_new() -> None:
     pages = [Gate(only_new=True).mark(page) for page in sample.pages(4)]
     known = frozenset(node.fingerprint for page in pages for finding in page.findings for node in finding.nodes)
     from dataclasses import replace  # noqa: PLC0415  beside its only use
@@ -53,7 +53,7 @@ def test_what_is_known_counts_for_limits_that_fall_and_not_as_new() -> None:
     assert counted(Limits(total=1), pages).exceeded() == ["2 component barriers, 1 allowed (gate.max.total)"]
 
 
-def test_what_is_below_the_impact_counts_nowhere_and_never_leaves_only_limits() -> None:
+def test_findings_below_the_impact_count_nowhere_and_with_fail_on_never_only_limits_count() -> None:
     pages = sample.pages(4)
 
     assert counted(Limits(total=0), pages, fail_on=None).exceeded() != []

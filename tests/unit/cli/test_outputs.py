@@ -29,7 +29,7 @@ def plan(*formats: str, output: str | None = None) -> list[tuple[str, str | None
     return [(item.format, str(item.path) if item.path else None) for item in made]
 
 
-def test_nothing_asked_for_is_the_default_on_stdout() -> None:
+def test_without_an_option_the_default_format_goes_to_stdout() -> None:
     assert plan() == [("table", None)]
 
 
@@ -48,7 +48,7 @@ def test_two_reports_for_one_file_are_refused(formats: tuple[str, ...], output: 
         plan(*formats, output=output)
 
 
-def test_two_reports_may_go_nowhere() -> None:
+def test_two_reports_may_go_to_the_null_device() -> None:
     assert len(plan("html=/dev/null", "json=/dev/null")) == 2
 
 

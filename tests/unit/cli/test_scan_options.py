@@ -28,7 +28,7 @@ def test_a_plain_name_is_the_group_of_the_rest() -> None:
     assert groups_of([CART], []) == {}
 
 
-def test_what_was_asked_for_becomes_the_request_and_nothing_else_does() -> None:
+def test_only_options_that_were_given_become_fields_of_the_request() -> None:
     size = {"width": 390, "height": 844}
     asked = ScanOptions(without=("#chat",), disabled_rules=("color-contrast",), viewport=(size,))
     fields = {**request_options(asked), **states_of(asked)[0]}
@@ -61,7 +61,7 @@ def test_a_group_is_in_the_payload_of_its_page_alone_and_in_the_name_of_its_job(
     assert len({*plan.job_ids(), *ScanPlan((CART, HOME), {}, "b").job_ids()}) == 3
 
 
-def test_every_way_out_becomes_a_field_of_the_request() -> None:
+def test_every_option_for_third_party_content_becomes_a_field_of_the_request() -> None:
     given = ScanOptions(
         enabled_rules=("css-orientation-lock",),
         blocked_hosts=("Ads.Example", "*.tracker.example"),

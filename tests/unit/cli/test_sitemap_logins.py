@@ -255,7 +255,7 @@ def endless(*pieces: bytes) -> Generator[str]:
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
     ],
 )
-def test_what_never_ends_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch, pieces: tuple[bytes, bytes]) -> None:
+def test_an_endless_download_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch, pieces: tuple[bytes, bytes]) -> None:
     monkeypatch.setattr(download, "HEAD_S", 0.6)
     monkeypatch.setattr(download, "DEADLINE_S", 0.6)
 

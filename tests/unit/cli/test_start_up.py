@@ -75,7 +75,7 @@ def test_the_kinds_that_are_said_to_have_a_model_have_one() -> None:
     assert set(contract.REQUESTS) == contract.KINDS_WITH_MODELS
 
 
-def test_the_end_looks_for_no_cycles_and_does_what_was_registered() -> None:
+def test_the_exit_collects_no_garbage_and_runs_registered_functions() -> None:
     script = (
         "import atexit, gc, sys\nfrom producer.cli.main import main\nsys.argv[1:] = ['--version']\n"
         "atexit.register(lambda: print(gc.get_freeze_count() > len(sys.modules)))\nmain()"

@@ -26,7 +26,7 @@ def raising(error: BaseException) -> Any:
     return act
 
 
-def test_what_nobody_foresaw_is_one_line_and_not_the_code_of_findings(
+def test_an_unexpected_error_is_one_line_and_does_not_exit_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(status, "with_client", raising(KeyError("lost\nkey")))
@@ -50,7 +50,7 @@ def test_the_traceback_is_shown_where_it_is_asked_for(
     assert "Traceback (most recent call last)" in capsys.readouterr().err
 
 
-def test_what_the_system_refuses_names_the_file(
+def test_an_error_of_the_system_names_the_file(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(status, "with_client", raising(OSError(28, "No space left on device", "/full/part")))
@@ -59,7 +59,7 @@ def test_what_the_system_refuses_names_the_file(
     assert capsys.readouterr().err.startswith("sightline: '/full/part': No space left on device (producer/cli/status")
 
 
-def test_rich_does_not_make_a_closed_pipe_the_code_of_findings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_pipe_under_rich_does_not_exit_1(monkeypatch: pytest.MonkeyPatch) -> None:
     end = SystemExit(1)
     end.__context__ = BrokenPipeError()
     monkeypatch.setattr(status, "with_client", raising(end))

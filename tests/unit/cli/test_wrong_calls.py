@@ -97,7 +97,9 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["--wait"], "No such option"),
     ],
 )
-def test_a_wrong_call_is_one_line_and_64(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_call_is_one_line_and_exits_64(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     code = run(arguments)
 
     answer = capsys.readouterr()
@@ -136,7 +138,9 @@ def test_a_binary_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("arguments", [["status"], ["scan", PAGE], ["cancel", "x"], ["batch", "close", "x"]])
-def test_a_redis_that_does_not_answer_is_3_and_named(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_redis_that_does_not_answer_is_named_and_exits_3(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     code = run(arguments)
 
     answer = capsys.readouterr()
@@ -155,7 +159,7 @@ def test_a_misspelt_setting_causes_a_warning(
     assert "warning: the environment sets 'REDIS_URI'" in capsys.readouterr().err
 
 
-def test_a_bad_setting_is_64(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bad_setting_exits_64(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://user:s3cret@h/1")
 
     code = run(["status"])
@@ -178,7 +182,7 @@ def test_an_unwritable_report_is_found_before_anything_is_queued(
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["scan", "--help"], ["batch", "--help"], ["result", "-h"]])
-def test_help_is_fine_and_goes_to_stdout(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_goes_to_stdout_and_exits_0(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     code = run(arguments)
 
     answer = capsys.readouterr()

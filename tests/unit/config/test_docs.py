@@ -57,7 +57,7 @@ def test_the_schema_for_editors_is_the_one_that_is_made() -> None:
     "wrong",
     [{"scan": {"viewprt": "1x1"}}, {"scan": {"standard": "x"}}, {"gate": {"max": {"total": "1"}}}, {"page": [{}]}],
 )
-def test_an_editor_sees_what_we_see(wrong: dict[str, Any]) -> None:
+def test_the_schema_finds_the_same_errors_in_an_editor(wrong: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(wrong, schema(OPTIONS))
 

@@ -237,7 +237,7 @@ def test_unconvertible_options_are_named(
         draft_of(Path(name))
 
 
-def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_file_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("sightline.toml").write_text("mine")
     Path(".pa11yci").write_text('{"urls": ["https://a.example/"]}')

@@ -183,7 +183,7 @@ def test_every_missing_secret_is_named_with_its_journey_and_line_before_anything
     ]
 
 
-def test_an_editor_takes_and_refuses_the_steps_that_we_do() -> None:
+def test_the_schema_accepts_and_refuses_the_same_steps_in_an_editor() -> None:
     journey = {"name": "a", "page": "/", "steps": [{"wait_for": "dialog"}, {"consent": True}, {"scan": "x"}]}
 
     jsonschema.validate({"journey": [journey]}, schema(OPTIONS))

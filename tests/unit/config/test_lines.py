@@ -82,7 +82,7 @@ VALUES = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=4), VALUES, max_size=4))
-def test_of_whatever_is_written_every_key_has_a_line(table: dict[str, Any]) -> None:
+def test_every_key_of_any_valid_file_has_a_line(table: dict[str, Any]) -> None:
     text = "".join(f"{key_text(key)} = {value_text(value)}\n" for key, value in table.items())
 
     assert tomllib.loads(text) == table

@@ -30,7 +30,7 @@ MXBAI = Generation(2, "mxbai", 1024)
         (IndexFacts(12, 0, is_building=True, dims=768), Level.WARNING, "being built"),
     ],
 )
-def test_an_index_is_judged_by_what_redis_tells(facts: IndexFacts | None, level: Level, said: str):
+def test_an_index_is_judged_by_redis_reply(facts: IndexFacts | None, level: Level, said: str):
     line = index_line("index of scans", facts, NOMIC)
 
     assert (line.level, said in line.text) == (level, True)
@@ -130,14 +130,14 @@ def test_jobs_that_wait_without_a_worker_are_an_error(seen: QueueInfo, levels: t
         ({"a": frozenset({"qwen3.5:latest"})}, Level.ERROR),
     ],
 )
-def test_a_model_that_is_not_pulled_is_said_with_what_to_type(has: Mapping[str, frozenset[str]], level: Level):
+def test_a_missing_model_is_reported_with_the_command(has: Mapping[str, frozenset[str]], level: Level):
     line = model_line("CHAT_MODEL", "qwen3.5:4b", has)
 
     assert line.level is level
     assert line.todo == ("" if level is Level.OK else "run there: ollama pull qwen3.5:4b")
 
 
-def test_a_browser_that_is_not_there_is_an_error_with_what_to_install():
+def test_a_missing_browser_is_an_error_with_the_package_to_install():
     line = browser_line("/nowhere/chromium")
 
     assert line.level is Level.ERROR

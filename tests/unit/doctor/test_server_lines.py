@@ -48,7 +48,7 @@ def test_a_healthy_server_gets_no_advice():
         ({"used": 900 * MIB}, "memory", Level.ERROR, "submits are refused"),
     ],
 )
-def test_what_is_wrong_with_a_server_is_said_with_what_to_do(
+def test_problems_of_a_server_are_reported_with_a_remedy(
     changed: dict[str, Any], subject: str, level: Level, said: str
 ):
     (line,) = [line for line in server_lines(replace(WELL, **changed)) if line.subject == subject]

@@ -177,7 +177,7 @@ def test_doctor_warns_where_pictures_are_to_be_judged_by_a_model_that_does_not_s
     assert "does not support vision" in said
 
 
-def test_models_that_push_each_other_out_are_said_to_and_a_restart_or_one_that_expires_is_not() -> None:
+def test_models_that_evict_each_other_are_reported_and_a_restart_or_an_expiry_is_not() -> None:
     turnover, c, e = Turnover(), {"c:1b"}, {"e:latest"}
 
     def seen(*checks: set[str], after_s: float = 5.0) -> bool:

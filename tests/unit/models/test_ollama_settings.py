@@ -156,7 +156,7 @@ def test_every_failure_of_the_libraries_becomes_one_of_ours(raised: Exception, e
     assert "http://gpu1:1" in str(caught.value)
 
 
-def test_a_missing_model_comes_with_what_to_type():
+def test_a_missing_model_is_reported_with_the_command():
     def fail() -> None:
         with model_errors("http://gpu1:1", "qwen3.5:4b"):
             raise ResponseError("model 'qwen3.5:4b' not found", 404)
@@ -165,7 +165,7 @@ def test_a_missing_model_comes_with_what_to_type():
         fail()
 
 
-def test_what_took_its_whole_time_is_repeated_only_elsewhere():
+def test_a_call_that_timed_out_is_repeated_only_on_another_host():
     assert is_worth_another(errors.ModelTimeout(), has_elsewhere=True)
     assert not is_worth_another(errors.ModelTimeout(), has_elsewhere=False)
     assert is_worth_another(errors.AnswerIncomplete(), has_elsewhere=False)

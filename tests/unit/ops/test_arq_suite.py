@@ -33,7 +33,7 @@ def test_expected_failures_are_no_difference():
         ({"test_a::1": "skipped"}, f"{MUST_PASS - 1} tests that touch our code pass, must be ≥ {MUST_PASS}"),
     ],
 )
-def test_what_is_not_is_named(changed: dict[str, str], found: str):
+def test_an_unexpected_failure_is_named(changed: dict[str, str], found: str):
     assert found in differences({**AS_LISTED, **changed}, LIST)
 
 
@@ -55,6 +55,6 @@ def test_arq_is_pinned_with_its_hashes():
     assert re.fullmatch(r"arq==0\.28\.\d+ \\\n( +--hash=sha256:[0-9a-f]{64}( \\)?\n)+", locked("arq"))
 
 
-def test_what_is_not_pinned_is_named():
+def test_an_unpinned_package_is_named():
     with pytest.raises(NoSuite, match="pins no nothing-of-that-name: expected a line that begins with"):
         locked("nothing-of-that-name")

@@ -34,7 +34,7 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_files_as_they_are_have_no_problem(deployment: ModuleType, copy: Path) -> None:
+def test_the_deployment_files_have_no_problem(deployment: ModuleType, copy: Path) -> None:
     assert deployment.problems(copy) == []
 
 
@@ -75,7 +75,9 @@ def test_the_files_as_they_are_have_no_problem(deployment: ModuleType, copy: Pat
         ("ops/grafana/sightline.json", "sightline_redis_up", "sightline_up", "shows sightline_redis_up"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_named(deployment: ModuleType, copy: Path, file: str, old: str, new: str, expected: str) -> None:
+def test_each_planted_mistake_is_named(
+    deployment: ModuleType, copy: Path, file: str, old: str, new: str, expected: str
+) -> None:
     text = (copy / file).read_text()
     assert old in text
     (copy / file).write_text(text.replace(old, new))

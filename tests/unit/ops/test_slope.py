@@ -38,7 +38,7 @@ def samples(*, hourly: float = 0.0, scatter: float = 0.0, alike: float = 0.0) ->
         (samples(hourly=0.08, scatter=2.0, alike=0.9), "unclear"),
     ],
 )
-def test_a_verdict_is_what_the_samples_can_carry(values: list[float], verdict: str):
+def test_the_verdict_follows_from_the_samples(values: list[float], verdict: str):
     assert slope_of(TIMES_S, values).verdict(LIMIT) == verdict
 
 

@@ -32,7 +32,7 @@ def test_interactive_jobs_may_take_every_slot():
 
 
 @pytest.mark.parametrize("bulk", [1, 2, 3, 7])
-def test_one_claim_in_five_is_batchs_turn_while_interactive_floods(bulk: int):
+def test_one_claim_in_five_is_for_batch_while_interactive_jobs_flood_the_queue(bulk: int):
     slots, taken = slots_of(1_000), {Lane.INTERACTIVE: 0, Lane.BATCH: 0}
 
     for _ in range(600 // bulk):
@@ -45,7 +45,7 @@ def test_one_claim_in_five_is_batchs_turn_while_interactive_floods(bulk: int):
     assert abs(share - BATCH_SHARE) < 0.1
 
 
-def test_a_night_of_batch_alone_costs_batch_no_more_than_a_moment():
+def test_after_many_batch_jobs_alone_batch_waits_only_briefly_for_its_next_turn():
     slots = slots_of(10)
     for _ in range(1_000):
         slots.note_claim(interactive=0, batch=10)

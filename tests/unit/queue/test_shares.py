@@ -10,7 +10,7 @@ def idle_slots() -> Slots:
     return Slots(100, dict.fromkeys(Lane, ()))
 
 
-def test_batch_that_waits_after_a_flood_of_questions_gets_one_turn_not_all_it_has_missed():
+def test_batch_jobs_that_wait_after_a_flood_of_questions_get_one_turn_and_not_all_missed_ones():
     slots = idle_slots()
     for _ in range(50):
         slots.note_claim(interactive=1, batch=0)
@@ -20,7 +20,7 @@ def test_batch_that_waits_after_a_flood_of_questions_gets_one_turn_not_all_it_ha
     assert slots.batch_turns(BATCH_SHARE + 1) == 2
 
 
-def test_after_much_batch_its_next_turn_comes_after_twice_as_many_questions_as_usual():
+def test_after_many_batch_jobs_the_next_turn_comes_after_twice_as_many_questions_as_usual():
     slots = idle_slots()
     slots.note_claim(interactive=0, batch=50)
 

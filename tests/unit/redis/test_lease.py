@@ -40,7 +40,7 @@ def test_renewals_that_fail_are_repeated_soon_and_then_twice_within_their_time()
     assert renewals.failed() == 0.25
 
 
-def test_an_outage_lasts_until_the_first_answer_after_it():
+def test_an_outage_lasts_until_the_first_reply_after_it():
     renewals = Renewals(2.0)
     long_ago = aged(renewals)
     renewals.answered(asked_at=renewals.up_since + 1_000)
@@ -56,7 +56,7 @@ def test_an_outage_lasts_until_the_first_answer_after_it():
     assert renewals.up_since == after
 
 
-def test_an_answer_that_took_longer_than_a_renewal_is_an_outage():
+def test_a_reply_that_took_longer_than_a_renewal_is_an_outage():
     renewals = Renewals(2.0)
     long_ago = aged(renewals)
 
@@ -113,7 +113,7 @@ async def test_a_time_out_of_the_body_is_no_loss():
     assert lease.is_held
 
 
-async def test_a_renewal_that_hangs_costs_the_next_one_nothing():
+async def test_a_renewal_that_hangs_does_not_shorten_the_next_one():
     begun = asyncio.Semaphore(0)
     released: list[str] = []
 
@@ -131,7 +131,7 @@ async def test_a_renewal_that_hangs_costs_the_next_one_nothing():
     assert released == ["lease"]
 
 
-async def test_a_holder_cancelled_while_it_releases_has_released():
+async def test_a_holder_cancelled_during_its_release_has_released_the_lease():
     releasing, go_on, released = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def release() -> None:
@@ -154,7 +154,7 @@ async def test_a_holder_cancelled_while_it_releases_has_released():
     assert holder.cancelled()
 
 
-async def test_a_keeper_goes_on_after_renewals_without_an_answer_and_renews_at_once_when_asked():
+async def test_renewal_goes_on_after_missing_replies_and_is_immediate_on_request():
     outcomes: list[Exception | None] = [RedisConnectionError("away"), OSError("away"), None, None]
     silent: list[Exception] = []
     is_done = asyncio.Event()

@@ -41,7 +41,7 @@ BOTH = comparison(change("new", "Header › logo", gained=150), change("mended",
 
 
 @pytest.mark.parametrize("name", [one for one in WRITERS if one not in {"json", "jsonl", "csv"}])
-def test_people_read_names_pages_and_what_was_not_compared(name: str):
+def test_the_report_for_people_has_names_pages_and_what_was_not_compared(name: str):
     text = written(name, BOTH)
 
     assert "Header › logo" in text
@@ -52,7 +52,7 @@ def test_people_read_names_pages_and_what_was_not_compared(name: str):
     assert "more pages" in text
 
 
-def test_programs_read_all_pages():
+def test_the_report_for_programs_has_all_pages():
     whole = json.loads(written("json", BOTH))
     lines = [json.loads(line) for line in written("jsonl", BOTH).splitlines()]
     rows = list(csv.DictReader(io.StringIO(written("csv", BOTH))))
@@ -64,7 +64,7 @@ def test_programs_read_all_pages():
     assert [(rows[0]["on_page"], rows[-1]["on_page"], len(rows))] == [("new on", "gone from", 300)]
 
 
-def test_what_nobody_knows_is_neither_new_nor_mended():
+def test_an_uncertain_change_is_neither_new_nor_fixed():
     found = comparison(change("uncertain", "Header › logo", uncertain=1))
 
     assert found.verdict == "same"

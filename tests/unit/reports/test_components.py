@@ -41,7 +41,7 @@ def test_two_components_of_one_rule_are_two_and_what_is_not_listed_is_neither() 
     assert {(one.issue_id, one.node_count) for one in found} == {(HEADER, 1), (CARD, 2), ("", 6)}
 
 
-def test_new_components_come_before_known_ones_and_a_known_one_on_a_new_page_is_said() -> None:
+def test_new_components_come_before_known_ones_and_a_known_one_on_a_new_page_is_marked() -> None:
     known = [compared(page, ["label-n0"] if n else []) for n, page in enumerate(pages(4))]
 
     first, second = by_component(known)

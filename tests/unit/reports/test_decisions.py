@@ -35,7 +35,7 @@ def code(page: Page) -> int:
     return exit_code(summarise([page], fail_on=Impact.SERIOUS), timed_out=False)
 
 
-def test_what_is_decided_a_barrier_is_one_at_the_gate() -> None:
+def test_a_finding_decided_to_be_a_barrier_counts_at_the_gate() -> None:
     page = decide(undecided(), "barrier")
 
     assert (code(undecided()), code(page)) == (0, 1)
@@ -45,7 +45,7 @@ def test_what_is_decided_a_barrier_is_one_at_the_gate() -> None:
     assert [one.rule for one in page.result.incomplete] == ["label"]
 
 
-def test_what_is_decided_no_barrier_needs_no_review_and_is_counted() -> None:
+def test_a_finding_decided_to_be_no_barrier_needs_no_review_and_is_counted() -> None:
     page = decide(undecided(), "no-barrier")
 
     summary = summarise([page], fail_on=Impact.SERIOUS)

@@ -32,7 +32,7 @@ def test_every_format_shows_each_doubt_of_a_page(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_no_format_lets_a_doubt_steer_what_reads_it(name: str) -> None:
+def test_no_format_lets_a_doubt_inject_markup_or_control_characters(name: str) -> None:
     hostile = Doubt(kind="wait-for" + sample.HOSTILE, what=sample.HOSTILE + "x" * 5_000, where=sample.HOSTILE * 40)
 
     text = sample.render(name, [sample.in_doubt("/evil.html", hostile)])
@@ -48,7 +48,7 @@ def test_no_format_lets_a_doubt_steer_what_reads_it(name: str) -> None:
 
 
 @pytest.mark.parametrize(("flag", "kind"), [("soft_404", "soft-404"), ("sign_in", "sign-in")])
-def test_the_flags_of_an_older_release_are_doubts_too(flag: str, kind: str) -> None:
+def test_flags_of_an_older_release_become_doubts(flag: str, kind: str) -> None:
     older = ScanResult.model_validate({**sample.scan_result("/old.html").model_dump(), flag: True})
 
     page = page_of(older)
@@ -99,7 +99,7 @@ def test_csv_has_the_doubts_in_a_column() -> None:
     assert row["doubts"].startswith("sign-in: the page asks to sign in (likely); unread-frame: 1 frame")
 
 
-def test_sarif_tells_what_was_not_seen_from_a_remark() -> None:
+def test_sarif_distinguishes_partial_doubts_from_remarks() -> None:
     document = json.loads(sample.render("sarif", [sample.in_doubt("/a", SIGN_IN, FRAME)]))
 
     [invocation] = document["runs"][0]["invocations"]

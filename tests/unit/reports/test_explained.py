@@ -46,7 +46,7 @@ def test_a_component_without_an_explanation_gets_none_of_another_but_that_of_its
     assert all(one.advice and one.advice[0].fix == "Label it" for one in by_component([whole]))
 
 
-def test_what_to_mend_first_on_the_site_is_shown_once_and_escaped() -> None:
+def test_what_to_fix_first_on_the_site_is_shown_once_and_escaped() -> None:
     order = SiteOrder(site="shop.example", text="Mend the <b>header</b> first.", model="m:1b", pages=40)
     pages = [explained(order=order), explained(order=order), explained()]
 

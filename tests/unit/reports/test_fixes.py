@@ -47,7 +47,7 @@ def test_a_fix_that_helps_is_in_every_report(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in SHOWN if kind != "json"])
 @pytest.mark.parametrize("verdict", ["no_effect", "adds_others", "refused", "not_tried"])
-def test_what_does_not_help_is_no_fix_in_any_report(kind: str, verdict: FixVerdict) -> None:
+def test_a_change_that_does_not_help_is_shown_as_a_fix_in_no_report(kind: str, verdict: FixVerdict) -> None:
     assert SHOWN[kind] not in sample.render(kind, pages(fixed(verdict)))
 
 

@@ -35,7 +35,7 @@ def test_no_pages_at_all_is_a_report_too(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_no_format_lets_a_page_steer_the_terminal(name: str) -> None:
+def test_no_format_passes_a_page_s_control_characters_to_the_terminal(name: str) -> None:
     text = sample.render(name, [sample.hostile()])
 
     assert "\x1b[2J" not in text
@@ -45,7 +45,7 @@ def test_no_format_lets_a_page_steer_the_terminal(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name not in {"json", "jsonl", "sarif"}])
-def test_no_format_for_people_lets_a_page_turn_the_direction_of_reading(name: str) -> None:
+def test_no_format_for_people_passes_a_page_s_direction_marks(name: str) -> None:
     assert "\u202e" not in sample.render(name, [sample.hostile()])
 
 

@@ -23,7 +23,7 @@ def used(name: str = "Tea") -> Page:
     return replace(page, pictures=dict.fromkeys(live_shots(page), PIXEL))
 
 
-def test_evidence_and_path_are_shown_and_nothing_of_them_is_markup() -> None:
+def test_evidence_and_path_are_shown_as_text_and_never_as_markup() -> None:
     text = sample.render("html", [used(sample.HOSTILE)])
 
     assert "<kbd>Tab, 2 times</kbd> <kbd>Escape</kbd>" in text
@@ -49,5 +49,5 @@ def test_the_pictures_of_a_page_are_those_that_its_result_names() -> None:
     assert list(live_shots(page_of(sample.scan_result("/tea.html")))) == []
 
 
-def test_a_key_pressed_again_is_said_once() -> None:
+def test_a_key_pressed_again_is_listed_once() -> None:
     assert keys_text(("Tab", "Tab", "Tab", "Escape", "Tab")) == ["Tab, 3 times", "Escape", "Tab"]

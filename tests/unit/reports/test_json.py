@@ -28,7 +28,7 @@ def test_hostile_text_is_escaped_and_not_lost() -> None:
     assert json.loads(line)["title"] == sample.HOSTILE
 
 
-def test_a_line_goes_out_before_the_next_page_is_known() -> None:
+def test_a_line_is_written_before_the_next_page_is_known() -> None:
     out = io.StringIO()
     seen: list[int] = []
 

@@ -69,7 +69,7 @@ def test_each_finding_appears_once_and_the_counts_are_true() -> None:
     assert len(list(root.iter("error"))) == int(root.get("errors", "0")) == 7
 
 
-def test_only_elements_and_attributes_of_jenkins_schema_are_written() -> None:
+def test_only_elements_and_attributes_of_the_jenkins_schema_are_written() -> None:
     root = parse([*sample.every_kind(), sample.hostile()])
 
     unknown = {(item.tag, name) for item in root.iter() for name in item.attrib if name not in KNOWN[item.tag]}

@@ -36,7 +36,7 @@ def mended() -> list[Page]:
 
 
 @pytest.mark.parametrize("name", ["table", "markdown", "html"])
-def test_a_component_mended_on_some_pages_is_named_in_the_same_words(name: str) -> None:
+def test_a_component_fixed_on_some_pages_is_named_in_the_same_words(name: str) -> None:
     text = sample.render(name, mended(), width=200)
 
     assert HEADING in text
@@ -44,11 +44,11 @@ def test_a_component_mended_on_some_pages_is_named_in_the_same_words(name: str) 
 
 
 @pytest.mark.parametrize("name", ["table", "markdown", "html"])
-def test_a_report_without_anything_mended_does_not_speak_of_it(name: str) -> None:
+def test_a_report_without_fixed_components_does_not_mention_any(name: str) -> None:
     assert HEADING not in sample.render(name, pages(3))
 
 
-def test_a_component_that_no_page_has_any_more_is_named_by_the_results() -> None:
+def test_a_component_that_is_gone_from_all_pages_is_named_from_the_results() -> None:
     gone = ComponentChange(issue_id=CARD, name=NAMES[CARD], rule="image-alt")
     changes = Changes(previous="p", fixed=("image-alt-n0",), new_components=(), mended_components=(gone,))
     lost = [page_of(sample.scan_result(f"/{n}").model_copy(update={"changes": changes})) for n in range(3)]
@@ -65,7 +65,7 @@ def test_elements_of_components_that_no_page_names_are_counted() -> None:
     assert mended_lines(lost) == ["3 elements fixed on 2 pages, of components that this report cannot name"]
 
 
-def test_a_component_with_fewer_elements_than_before_is_not_mended() -> None:
+def test_a_component_with_fewer_elements_than_before_is_not_fixed() -> None:
     fewer = page("/1", finding("image-alt", CARD), fixed=["image-alt-n1"])
     other = page("/2", finding("image-alt", CARD, nodes=2))
 
@@ -78,7 +78,7 @@ def test_an_element_that_may_be_of_two_components_is_not_named() -> None:
     assert mended_lines(both) == ["1 element fixed on 1 page, of components that this report cannot name"]
 
 
-def test_another_site_gives_no_name() -> None:
+def test_the_name_comes_from_no_other_site() -> None:
     elsewhere = replace(page("/1", finding("label", HEADER)), url="https://other.example/")
 
     [line] = mended_lines([elsewhere, page("/2", fixed=["label-n0"])])
@@ -86,7 +86,7 @@ def test_another_site_gives_no_name() -> None:
     assert NAMES[HEADER] not in line
 
 
-def test_what_was_not_seen_is_not_mended() -> None:
+def test_a_barrier_on_an_unread_part_of_a_page_is_not_fixed() -> None:
     unread = replace(page("/2", known=["label-n0"], fixed=["label-n0"]), outcome="partial")
     trimmed = page("/3", finding("image-alt", CARD, trimmed=5), known=["label-n0"])
 

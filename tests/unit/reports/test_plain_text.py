@@ -14,7 +14,7 @@ UNFIT = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 @given(st.text())
-def test_one_line_never_breaks_the_line_nor_commands_the_terminal(text: str) -> None:
+def test_text_for_one_line_has_no_line_break_and_no_control_character(text: str) -> None:
     line = one_line(text)
 
     assert not [c for c in line if unicodedata.category(c) in UNFIT and c not in "\u200c\u200d"]

@@ -48,7 +48,7 @@ def test_each_finding_appears_once(run: str) -> None:
     assert Counter(case for case in cases if case[1] != "page was scanned") == expected
 
 
-def test_the_checks_can_fail() -> None:
+def test_the_schemas_refuse_invalid_reports() -> None:
     assert faults("sarif-2.1.0.json", {"version": "2.1.0", "runs": [{"tool": {}}]})
     assert junit_faults('<testsuites skipped="1"/>')
 

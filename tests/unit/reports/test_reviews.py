@@ -65,7 +65,7 @@ def test_no_line_of_a_long_proposal_is_wider_than_the_terminal(width: int) -> No
     assert max(map(len, text.splitlines())) <= width
 
 
-def test_markdown_folds_them_away_below_the_rules() -> None:
+def test_markdown_collapses_proposals_below_the_rules() -> None:
     text = sample.render("markdown", [sample.with_barriers(), sample.with_proposals("barrier", "no_barrier")])
 
     block = text[text.index("<details><summary><b>needs a person's decision</b>") :]
@@ -75,7 +75,7 @@ def test_markdown_folds_them_away_below_the_rules() -> None:
     assert text.index("image-alt") < text.index("needs a person's decision")
 
 
-def test_markdown_stays_within_a_comment_with_any_number_of_them() -> None:
+def test_markdown_fits_into_a_comment_with_any_number_of_proposals() -> None:
     pages = [sample.with_proposals(*verdicts("barrier", 30), why="*|`@all " * 100) for _ in range(50)]
 
     text = sample.render("markdown", pages)
@@ -84,7 +84,7 @@ def test_markdown_stays_within_a_comment_with_any_number_of_them() -> None:
     assert "… and 1,480 more elements; all are in the other reports." in text
 
 
-def test_csv_has_them_in_columns_of_their_own() -> None:
+def test_csv_has_proposals_in_separate_columns() -> None:
     text = sample.render("csv", [sample.with_proposals("cannot_tell", why="=1+1")])
 
     first, second = csv.DictReader(io.StringIO(text, newline=""))
@@ -93,7 +93,7 @@ def test_csv_has_them_in_columns_of_their_own() -> None:
     assert (second["kind"], second["proposal"], second["proposal_why"]) == ("needs review", "", "")
 
 
-def test_junit_tells_them_in_the_output_of_the_page_and_fails_nothing() -> None:
+def test_junit_has_proposals_in_the_output_of_the_page_and_fails_nothing() -> None:
     root = ET.fromstring(sample.render("junit", [sample.with_proposals("barrier")], fail_on=Impact.MINOR))  # noqa: S314  our own output
 
     (case,) = root.iter("testcase")
@@ -105,7 +105,7 @@ def test_junit_tells_them_in_the_output_of_the_page_and_fails_nothing() -> None:
     assert (root.get("failures"), root.get("errors"), case.find("failure")) == ("0", "0", None)
 
 
-def test_sarif_has_them_beside_the_results_so_that_nobody_raises_an_alert() -> None:
+def test_sarif_has_proposals_outside_the_results_so_that_none_raises_an_alert() -> None:
     (run,) = json.loads(sample.render("sarif", [sample.with_proposals("no_barrier")]))["runs"]
 
     assert run["results"] == []
@@ -124,7 +124,7 @@ def test_sarif_has_them_beside_the_results_so_that_nobody_raises_an_alert() -> N
     ]
 
 
-def test_sarif_keeps_to_the_most_telling_ones() -> None:
+def test_sarif_keeps_a_limited_number_of_proposals_with_barriers_first() -> None:
     page = sample.with_proposals(*verdicts("no_barrier", PROPOSALS), "barrier")
 
     (run,) = json.loads(sample.render("sarif", [page]))["runs"]

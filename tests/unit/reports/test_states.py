@@ -70,7 +70,7 @@ def test_an_element_with_another_number_in_another_state_is_the_same_one() -> No
     assert json.loads(sample.render("json", found))["component_barriers"][0]["elements"] == 1
 
 
-def test_a_state_that_was_not_read_whole_proves_nothing() -> None:
+def test_a_partially_read_state_fixes_nothing() -> None:
     unread = [shown("/tea", "", status="partial"), shown("/tea", "dark", finding("image-alt", CARD))]
 
     assert by_component(unread)[0].only == ()
@@ -84,7 +84,7 @@ def test_sums_count_an_element_once_whatever_the_order(order: int) -> None:
     assert summary.pages_text == "6 scans (2 pages in 3 states)"
 
 
-def test_results_without_states_are_counted_as_ever() -> None:
+def test_results_without_states_are_counted_as_before() -> None:
     twice = [page_of(sample.scan_result("/tea", finding("label", HEADER))) for _ in range(2)]
 
     assert summarise(twice, fail_on=None).total == 2
@@ -114,7 +114,7 @@ def test_json_and_csv_have_the_state_of_each_scan() -> None:
     assert {row["state"] for row in rows} == {"", "dark", "390 px"}
 
 
-def test_what_one_state_lost_and_another_has_is_not_mended() -> None:
+def test_a_barrier_that_only_one_of_two_states_lost_is_not_fixed() -> None:
     gone = {"issue_id": HEADER, "name": "Header", "rule": "label"}
     changes = {"previous": "s", "new_components": (), "mended_components": (gone,)}
     dark = shown("/tea", "dark")

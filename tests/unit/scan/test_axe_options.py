@@ -21,12 +21,12 @@ def test_the_shipped_axe_core_is_the_one_its_version_file_names() -> None:
     assert axe.text.startswith("/*! axe v4.14.1")
 
 
-def test_what_is_sent_to_pages_is_ascii_and_means_the_same() -> None:
+def test_the_script_sent_to_pages_is_ascii_and_equivalent() -> None:
     assert audit_script().isascii()
     assert ascii_only("this.ε = '…🎉'") == r"this.\u03b5 = '\u2026\ud83c\udf89'"
 
 
-def test_what_the_browser_has_itself_is_not_made_again() -> None:
+def test_no_replacement_is_defined_for_functions_the_browser_has() -> None:
     shipped, sent = load_axe().text, quick_axe()
 
     assert "var r=tn();t.exports=r" in shipped
@@ -66,7 +66,7 @@ def test_a_standard_includes_those_below_it(standard: Standard, tags: set[str]) 
     assert set(tags_of(standard)) == tags
 
 
-def test_parts_and_rules_are_handed_on() -> None:
+def test_included_parts_and_rules_reach_axe_core() -> None:
     request = ScanRequest(html="<p>", include=("main",), exclude=(".ad", "#x"), disabled_rules=("label",))
 
     assert context_for(request) == {"include": [["main"]], "exclude": [[".ad"], ["#x"]]}

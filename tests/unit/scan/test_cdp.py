@@ -20,7 +20,7 @@ class Nowhere:
     async def wait_closed(self) -> None: ...
 
 
-async def test_a_handler_that_stumbles_ends_the_calls_and_the_connection_closes_all_the_same():
+async def test_a_handler_that_raises_ends_the_calls_and_the_connection_is_closed():
     def stumble(_: str, __: JsonObject) -> None:
         msg = "an event of another shape"
         raise KeyError(msg)

@@ -68,7 +68,7 @@ def test_fields_of_one_form_are_told_apart_by_their_names() -> None:
     assert issue('<input name="items[3][count]">', form) == issue('<input name="items[12][count]">', form)
 
 
-def test_links_without_classes_in_a_header_are_told_apart_by_where_they_lead_and_those_of_a_list_are_not() -> None:
+def test_links_without_classes_differ_by_target_in_a_header_and_not_in_a_list() -> None:
     entry: list[Step] = [("nav", "", "", ""), ("ul", "", "", ""), ("li", "", "", "")]
 
     assert issue('<a href="/cart"></a>', HEADER) != issue('<a href="/account"></a>', HEADER)
@@ -163,7 +163,7 @@ def test_a_component_has_a_name_that_people_recognise(rule: str, place: list[Ste
         ("provider", "provider"),
     ],
 )
-def test_what_a_build_makes_is_no_name_even_if_its_letters_read_like_a_word(classes: str, base: str) -> None:
+def test_a_generated_name_is_no_name_even_if_it_reads_like_a_word(classes: str, base: str) -> None:
     assert base_class(classes) == base
 
 
@@ -174,7 +174,7 @@ def test_a_file_of_another_build_is_the_same_image() -> None:
     assert issue('<img src="/assets/logo-sideways.svg">', HEADER) not in ids
 
 
-def test_made_names_are_no_words() -> None:
+def test_generated_names_are_no_words() -> None:
     assert words_of("Card_image__x7Gh2") == ("card", "image")
     assert words_of("css-1q2w3e sc-bdVaJa svelte-xyzzkq") == ()
     assert base_class("mt-4 md:flex is-active btn-primary btn") == "btn"

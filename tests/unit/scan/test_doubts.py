@@ -46,15 +46,13 @@ def kinds(evidence: Evidence) -> list[str]:
 
 
 @pytest.mark.parametrize(("is_local", "kind"), [(True, "refused-request"), (False, "refused-local")])
-def test_a_refusal_costs_a_local_page_what_a_visitor_sees_and_a_public_one_nothing(
-    kind: str, *, is_local: bool
-) -> None:
+def test_a_refused_request_makes_a_local_page_partial_and_a_public_one_not(kind: str, *, is_local: bool) -> None:
     evidence = Evidence(FACTS, SHOP, watch_of(), (REFUSED,), is_page_local=is_local)
 
     assert kinds(evidence) == [kind]
 
 
-def test_what_failed_because_it_was_refused_is_said_once() -> None:
+def test_a_request_that_failed_because_it_was_refused_is_reported_once() -> None:
     lost = Loss("data", "http://127.0.0.1:8097/products", "did not load (ERR_EMPTY_RESPONSE)")
 
     assert kinds(Evidence(FACTS, SHOP, watch_of(lost), (REFUSED,), is_page_local=True)) == ["refused-request"]
@@ -69,7 +67,9 @@ def test_what_failed_because_it_was_refused_is_said_once() -> None:
         ("https://shop.other.example/a.css", "failed-request"),
     ],
 )
-def test_a_sites_own_stylesheet_changes_the_page_and_anothers_is_remarked(url: str, kind: str) -> None:
+def test_a_failed_stylesheet_of_the_site_makes_the_page_partial_and_another_site_s_is_a_remark(
+    url: str, kind: str
+) -> None:
     assert kinds(Evidence(FACTS, SHOP, watch_of(Loss("stylesheet", url, "answered 404")))) == [kind]
 
 
@@ -91,15 +91,13 @@ def test_a_page_that_moved_within_its_site_is_in_no_doubt(left: str, found: list
         (Embedded("https://a.example/t.mp4?x=1", "", has_window=False, where="embed"), False),
     ],
 )
-def test_documents_are_looked_into_by_no_rule_and_pictures_need_not_be(
-    embedded: Embedded, *, is_doubtful: bool
-) -> None:
+def test_embedded_documents_are_in_doubt_and_pictures_are_not(embedded: Embedded, *, is_doubtful: bool) -> None:
     content = Content(href=URL, title="Shop", elements=20, text="Shop", embedded=(embedded,))
 
     assert kinds(Evidence(FACTS, content, watch_of())) == (["embedded-document"] if is_doubtful else [])
 
 
-def test_only_a_frame_that_is_shown_is_missed() -> None:
+def test_only_a_visible_frame_is_reported_as_unread() -> None:
     watch = watch_of()
     watch.losses.frames["f"] = FrameDocument("https://ads.example/", 404, "text/html")
     shown = Content(text="Shop", frames=(FrameElement("https://ads.example/", is_empty=False, where="iframe"),))

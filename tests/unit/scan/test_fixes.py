@@ -123,7 +123,7 @@ def test_words_of_a_page_stay_inside_their_attribute(hostile: str) -> None:
     assert proposed.count("<") == 1
 
 
-def test_all_that_is_not_changed_stays_to_the_letter() -> None:
+def test_everything_outside_the_change_stays_identical() -> None:
     markup = "<a  href='/x?a=1&amp;b=2' data-A=\"&quot;\" hidden>Tea <b>now</b></a>"
 
     assert with_attributes(markup, {"hidden": None, "title": 'a "b"'}) == (

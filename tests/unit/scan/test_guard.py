@@ -92,7 +92,7 @@ def test_a_registered_block_that_is_reachable_is_open(row: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["localhost.", "LocalHost.", "app.localhost", "app.localhost.", "localhost"])
-async def test_a_name_of_this_machine_is_refused_though_no_resolver_knows_it(name: str) -> None:
+async def test_a_name_of_this_machine_is_refused_even_if_no_resolver_knows_it(name: str) -> None:
     addresses = await resolve_host(name, 80)
 
     assert [Guard(ScanSettings()).refuse(name, 80, address) is not None for address in addresses] == [
@@ -101,7 +101,7 @@ async def test_a_name_of_this_machine_is_refused_though_no_resolver_knows_it(nam
     assert "127.0.0.1" in addresses
 
 
-def test_a_name_like_this_machine_s_is_not_it() -> None:
+def test_a_name_similar_to_this_machine_s_is_not_taken_for_it() -> None:
     assert [is_localhost(name) for name in ("notlocalhost", "localhost.example", "")] == [False] * 3
 
 
@@ -142,7 +142,7 @@ def test_a_closed_port_stays_closed_on_private_addresses_only() -> None:
     assert guard.refuse("redis.example", 6379, "8.8.8.8") is None
 
 
-def test_a_refusal_names_rule_host_and_address_and_says_what_helps() -> None:
+def test_a_refusal_names_rule_host_and_address_and_the_setting_that_allows_it() -> None:
     refusal = Guard(ScanSettings()).refuse("inner.example", 80, "10.0.0.7")
 
     assert refusal is not None
@@ -152,7 +152,7 @@ def test_a_refusal_names_rule_host_and_address_and_says_what_helps() -> None:
     )
 
 
-def test_a_refusal_that_nothing_lifts_promises_nothing() -> None:
+def test_a_refusal_that_no_setting_lifts_names_no_setting() -> None:
     refusal = Guard(ScanSettings()).refuse("169.254.169.254", 80, "169.254.169.254")
 
     assert refusal is not None

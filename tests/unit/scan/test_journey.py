@@ -58,7 +58,7 @@ def test_only_documents_of_the_page_itself_are_kept_to_its_site(request_: dict[s
     assert held.answer(request_, frame_id=FRAME)[0] == call
 
 
-def test_what_is_held_is_only_what_has_to_be() -> None:
+def test_only_requests_that_must_be_held_are_held() -> None:
     assert Held().patterns == []
     assert Held(only_reads=True).patterns is None
     assert Held(headers=lambda _: []).patterns is None
@@ -69,7 +69,7 @@ def test_what_is_held_is_only_what_has_to_be() -> None:
     ]
 
 
-def test_a_page_is_under_way_from_its_request_to_its_arrival() -> None:
+def test_a_page_is_loading_from_its_request_to_its_response() -> None:
     departure = Departure()
 
     def see(method: str, **params: Any) -> tuple[bool, bool]:

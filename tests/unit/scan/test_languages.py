@@ -43,7 +43,7 @@ def test_only_a_certain_language_is_said_to_be_another(said: str, marked: str, o
     assert other_language([said], marked, MARKED) == other
 
 
-def test_more_is_asked_of_a_text_that_nobody_marked() -> None:
+def test_an_unmarked_text_needs_more_evidence() -> None:
     assert other_language(["Boats along the harbour"], "sv", UNMARKED) == ""
     assert other_language([FRENCH], "sv", UNMARKED) == "fr"
 
@@ -52,7 +52,7 @@ def test_a_page_in_another_language_is_one_finding_and_not_one_a_block() -> None
     assert found("nl", text(ENGLISH, "nl"), text(ENGLISH * 2, "nl", block=2)) == [(PAGE, 0, "English (en)")]
 
 
-def test_a_part_is_found_by_its_own_mark_or_where_it_has_none() -> None:
+def test_a_part_in_another_language_is_found_whether_its_mark_is_wrong_or_missing() -> None:
     page = text(ENGLISH, "en", block=1)
 
     assert found("en", page, text(FRENCH, "en", block=2)) == [(PART, 2, "French (fr)")]

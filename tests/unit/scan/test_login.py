@@ -27,7 +27,7 @@ def test_another_origin_gets_none_even_after_a_redirect(url: str) -> None:
     assert sent(url, {"Accept": "*/*", "authorization": "Bearer 123"}) == {"Accept": "*/*"}
 
 
-def test_secrets_do_not_show_their_values() -> None:
+def test_secrets_hide_their_values() -> None:
     secrets = Secrets(headers=OURS, cookies=({"name": "session", "value": "abc"},), storage_state={"cookies": []})
 
     assert "123" not in repr(secrets)

@@ -21,7 +21,7 @@ ASKED = "https://shop.example/page"
         *("Shop | Página no encontrada", "Stránka nenalezena", "Sivua ei löytynyt - Kauppa", "Erreur 404: introuvable"),
     ],
 )
-def test_a_page_that_calls_itself_missing_is_a_soft_404(title: str) -> None:
+def test_a_page_that_says_it_is_missing_is_a_soft_404(title: str) -> None:
     assert is_soft_404(title)
     assert looks_like(replace(SMALL, title=title), asked=ASKED)[0] == "soft-404"
     assert looks_like(replace(SMALL, headings=(title,)), asked=ASKED)[0] == "soft-404"
@@ -69,11 +69,11 @@ def test_a_debug_page_of_a_framework_is_a_server_error(title: str) -> None:
         replace(SMALL, title="Access denied and other stories we told at the campfire last night", links=80),
     ],
 )
-def test_a_page_about_such_things_is_none_of_them(content: Content) -> None:
+def test_an_article_about_error_pages_is_no_error_page(content: Content) -> None:
     assert looks_like(content, asked=ASKED) == ("", "")
 
 
-def test_a_page_asked_for_by_the_name_of_a_missing_one_is_what_was_wanted() -> None:
+def test_a_page_requested_as_an_error_page_is_no_soft_404() -> None:
     missing = replace(SMALL, title="Page not found")
 
     assert looks_like(missing, asked="https://shop.example/404.html") == ("", "")
@@ -86,12 +86,12 @@ def test_a_page_asked_for_by_the_name_of_a_missing_one_is_what_was_wanted() -> N
         *("Bitte warten: Laden", "Loading your basket…", "Chargement de votre panier..."),
     ],
 )
-def test_a_text_that_says_only_that_something_loads(text: str) -> None:
+def test_a_text_that_only_says_loading_is_a_loading_indicator(text: str) -> None:
     assert is_loading(text)
 
 
 @pytest.mark.parametrize(
     "text", ["", "…", "Loading docks for sale", "Loading\nOur offers", "Loading, unloading and storage"]
 )
-def test_a_text_that_says_more(text: str) -> None:
+def test_a_longer_text_is_no_loading_indicator(text: str) -> None:
     assert not is_loading(text)

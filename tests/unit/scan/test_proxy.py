@@ -107,7 +107,7 @@ async def test_interim_answers_without_end_are_no_answer() -> None:
     assert not proxy.faults["127.0.0.1", port].is_down
 
 
-async def test_heads_count_as_received() -> None:
+async def test_bytes_of_headers_count_as_received() -> None:
     response = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 2_000 + b"\r\n\r\n"
     async with server(answering(response)) as port, ScanProxy(OPEN, max_bytes=1_000) as proxy:
         with pytest.raises(ConnectionResetError):
@@ -142,7 +142,7 @@ async def test_a_tunnel_carries_bytes_both_ways() -> None:
         b"GET http://127.0.0.1/ HTTP/1.1\r\nX: " + b"x" * 300_000,
     ],
 )
-async def test_what_no_browser_asks_a_proxy_for_gets_no_answer(request_line: bytes) -> None:
+async def test_a_request_that_no_browser_sends_to_a_proxy_gets_no_response(request_line: bytes) -> None:
     async with ScanProxy(OPEN, max_bytes=10**6) as proxy:
         try:
             got = await ask(proxy, request_line + b"\r\n\r\n")

@@ -76,7 +76,7 @@ def test_a_page_that_was_read_is_not_blocked_for_what_its_host_refused_later() -
 @pytest.mark.parametrize(
     "content_type", ["application/pdf", "application/json", "text/plain", "image/png", "text/xml", ""]
 )
-def test_only_html_is_audited(content_type: str) -> None:
+def test_documents_of_other_types_are_not_audited(content_type: str) -> None:
     unread = judge_type(content_type)
 
     assert unread is not None

@@ -181,7 +181,7 @@ def test_an_image_that_drips_is_given_up_later() -> None:
     assert watch.give_up(16.0, **LIMITS)
 
 
-def test_a_stream_of_pictures_whose_first_one_never_comes_is_given_up_and_one_of_events_holds_nothing_up() -> None:
+def test_a_stream_of_images_without_a_first_one_is_abandoned_and_one_of_events_delays_nothing() -> None:
     camera = parsed_with(sent("1", "http://a/camera", kind="Image"))
     camera.see(*received("1", 200, mime_type="multipart/x-mixed-replace"), now_s=2.0)
     events = parsed_with(sent("1", "http://a/events", kind="Fetch"))
@@ -203,7 +203,7 @@ def test_nothing_is_given_up_while_a_script_is_open_or_the_page_is_not_parsed() 
 
 
 @pytest.mark.parametrize("kind", ["Script", "Stylesheet"])
-def test_a_page_that_is_all_there_is_held_up_by_what_nobody_answers(kind: str) -> None:
+def test_a_complete_page_is_held_up_by_requests_without_a_response(kind: str) -> None:
     document = ((REQUEST, sent("1", "http://a/")), received("1", 200), committed("1"), (FINISHED, {"requestId": "1"}))
     parts = (sent("2", "http://a/x", kind=kind), sent("3", "http://a/y", kind="Image"))
     watch = watch_of(*document, *((REQUEST, part) for part in parts))

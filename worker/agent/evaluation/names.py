@@ -103,7 +103,7 @@ class NameScores:
 
 
 def load_names() -> NameSet:
-    """Return the cases."""
+    """Return the labelled cases."""
     return NameSet.model_validate_json((files(__package__ or "") / "names.json").read_text("utf-8"))
 
 

@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 
 class LookUps(Protocol):
-    """Chooses the next look-up for a question: the builtin model."""
+    """Chooses the next look-up for a question; implemented by the built-in model."""
 
     async def chat(self, messages: Sequence[Message], *, tools: Sequence[Tool] = ()) -> ChatReply:
         """Return the calls to make, or text if there are none."""

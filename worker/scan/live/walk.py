@@ -31,7 +31,7 @@ End = Literal["left", "repeats", "limit", "time", "nothing"]
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One stop: where it is, and what the page says of it there."""
+    """One Tab stop: its position, and the page's data about it there."""
 
     place: tuple[int, ...]
     numbers: tuple[int, ...]
