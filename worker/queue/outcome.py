@@ -288,8 +288,12 @@ def decide(error: BaseException, *, attempt: int, tries: int, random: Callable[[
 
 
 def describe(error: BaseException) -> ErrorInfo:
-    """Return the error's class name and message, one line, at most 2,000 characters."""
-    message = " ".join(str(error).split())[:2000].encode("utf-8", "replace").decode()
+    """Return the error's class name and message, one line, at most 2,000 characters. Never raises."""
+    try:
+        text = str(error)
+    except Exception as failure:  # noqa: BLE001  the user's code: a job must end even if its error has no message
+        text = f"its message cannot be read: __str__ raised {type(failure).__name__}"
+    message = " ".join(text.split())[:2000].encode("utf-8", "replace").decode()
     return ErrorInfo(type=type(error).__name__, message=message or type(error).__name__)
 
 
