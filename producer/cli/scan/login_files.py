@@ -155,5 +155,3 @@ def _read(file: str) -> str:
         return read_text(file)
     except OSError as error:
         raise InputError(f"cannot read {file!r}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{file!r} is not a text file in UTF-8") from None

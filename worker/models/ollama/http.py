@@ -89,8 +89,8 @@ def read_token(file: str) -> str:
     """Return the token in ``file``; raises ``ModelUnreachable`` if there is none: it may appear in a moment."""
     try:
         token = read_text(file).strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelUnreachable(f"OLLAMA_TOKEN_FILE is {file!r}, which cannot be read: {type(error).__name__}") from None
+    except OSError as error:
+        raise ModelUnreachable(f"OLLAMA_TOKEN_FILE is {file!r}, which cannot be read: {error.strerror}") from None
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise ModelUnreachable(f"OLLAMA_TOKEN_FILE is {file!r}, which holds no token: expected one word")
     return token
