@@ -112,7 +112,7 @@ def test_a_start_that_gives_nothing_says_why(site: SmallSite) -> None:
         read_targets([], None, ScanOptions(crawl=(site.url,)))
     with pytest.raises(PageUnreachable, match="404"):
         read_targets([], None, ScanOptions(crawl=(f"{site.url}/gone",), ignore_robots=True))
-    with pytest.raises(PageUnreachable, match="/robots.txt' could not be loaded: Connection refused, so its pages"):
+    with pytest.raises(PageUnreachable, match=r"/robots\.txt' could not be loaded: Connection refused, so its pages"):
         read_targets([], None, ScanOptions(crawl=("http://127.0.0.1:1/",)))
 
 
