@@ -90,10 +90,27 @@ async def follow(
         has_read, is_down = True, False
         for row_id, line in rows:
             last_id = row_id
-            with contextlib.suppress(ValueError, TypeError, RecursionError):  # skip malformed events of others
-                yield contract.Event.model_validate({**json.loads(line), "id": row_id})
+            if event := event_of(row_id, line):
+                yield event
         if not rows and not is_endless:
             return
+
+
+def fields_of(line: str | bytes) -> dict[str, Any] | None:
+    """Return the fields of an event; None for a malformed one, which others may have added."""
+    try:
+        fields: object = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", fields) if isinstance(fields, dict) else None
+
+
+def event_of(row_id: str, line: str | bytes) -> Event | None:
+    """Return the event of a row of the stream; None for a malformed one."""
+    try:
+        return contract.Event.model_validate({**(fields_of(line) or {}), "id": row_id})
+    except ValueError:
+        return None
 
 
 def is_outage(error: Exception) -> bool:
@@ -249,11 +266,8 @@ class Waiters:
             self._forget(job_id, heard)  # notify only once
 
     def _tell(self, line: str) -> None:
-        try:
-            fields = json.loads(line)
-        except (ValueError, RecursionError):
-            return
-        if isinstance(fields, dict) and fields.get("event") in ENDS:
+        fields = fields_of(line)
+        if fields and fields.get("event") in ENDS:
             job_id = str(fields.get("job_id"))
             for heard in self._waiting.pop(job_id, ()):
                 heard.put_nowait(job_id)

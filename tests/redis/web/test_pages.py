@@ -233,6 +233,17 @@ async def test_a_report_waits_for_others_and_is_refused_before_redis_is_blamed(
     assert "reports are being written now" in refused.text
 
 
+@pytest.mark.parametrize("line", ["[" * 200_000, "[1]", "no JSON", '{"event": 7}'])
+async def test_an_event_written_by_hand_breaks_no_page(client: Client, line: str) -> None:
+    some = browser(app_over(client))
+    await some.send("/scan", urls="https://a.example/", batch="web")
+    await client.redis.xadd(client.keys.events, {"event": line})
+
+    pages = [await some.get(path) for path in ("/batches/web", "/queue", "/")]
+
+    assert [page.status_code for page in pages] == [200, 200, 200]
+
+
 async def test_a_report_whose_reader_leaves_lets_the_next_one_begin(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
