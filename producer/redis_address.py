@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 
@@ -18,6 +19,8 @@ UNCLEAR: Final = "…"
 """Shown in place of an address whose parts cannot be identified."""
 REDIS_PORT: Final = 6379
 SENTINEL_PORT: Final = 26379
+MAX_LABEL: Final = 63
+"""Characters of a part of a host name (RFC 1035)."""
 LEAST_SOCKET_TIMEOUT_S: Final = 15.0
 """A worker's claim and a durable submit wait for Redis for up to 10 s."""
 LEAST_CONNECTIONS: Final = 32
@@ -96,6 +99,11 @@ def _hosts(netloc: str, port: int) -> tuple[tuple[str, int], ...]:
         parts = urlsplit(f"//{one}")
         if not parts.hostname:
             return ()
+        # Python's resolver raises no OSError for such names.
+        if not all(1 <= len(label) <= MAX_LABEL for label in parts.hostname.removesuffix(".").split(".")):
+            raise ValueError(
+                f"{parts.hostname!r} is not a host name: expected 1 to {MAX_LABEL} characters between dots"
+            )
         found.append((parts.hostname, parts.port or port))
     return tuple(found)
 
@@ -158,6 +166,14 @@ def _number(kind: type[int | float], least: float, why: str) -> Value:
     return read
 
 
+def _file(text: str) -> str:
+    try:
+        Path(text).open("rb").close()
+    except OSError as error:
+        raise ValueError(f"the file cannot be read ({error.strerror})") from None
+    return text
+
+
 def _flag(text: str) -> bool:
     if text.lower() not in {"true", "false", "1", "0", "yes", "no"}:
         raise ValueError("expected true or false")
@@ -191,9 +207,9 @@ _OPTIONS: Final[dict[str, Value]] = {
     "retry_on_timeout": _flag,
     "health_check_interval": _number(int, 0, "0 means never"),
     "max_connections": _number(int, LEAST_CONNECTIONS, "a worker keeps about ten, and one more for each of its jobs"),
-    "ssl_keyfile": str,
-    "ssl_certfile": str,
-    "ssl_ca_certs": str,
+    "ssl_keyfile": _file,
+    "ssl_certfile": _file,
+    "ssl_ca_certs": _file,
     "ssl_ca_data": str,
     "ssl_cert_reqs": _only("required", "optional", "none", why="expected required, optional or none"),
     "ssl_check_hostname": _flag,
@@ -227,9 +243,9 @@ def password_in(path: str) -> str:
     """Return the password in the file ``path``, without a final line end; raises ``SettingsError``."""
     try:
         password = read_text(path).rstrip("\r\n")
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        msg = f"REDIS_PASSWORD_FILE is {path!r}, which cannot be read ({why}): expected a file with the password only"
+    except OSError as error:
+        why = f"which cannot be read ({error.strerror})"
+        msg = f"REDIS_PASSWORD_FILE is {path!r}, {why}: expected a file with the password only"
         raise SettingsError(msg) from None
     if not password:
         msg = f"REDIS_PASSWORD_FILE is {path!r}, which is empty: write the password into it"

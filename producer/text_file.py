@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import errno
 import os
 from pathlib import Path
 
 
+class NotText(OSError):
+    """A file that is not text, or a path that cannot be one."""
+
+
 def read_text(file: str | Path) -> str:
-    """Return the file's text without its byte order mark; raises ``OSError``, ``UnicodeDecodeError``."""
-    return decoded(Path(file).read_bytes())
+    """Return the file's text without its byte order mark; raises ``OSError``, whose ``strerror`` is the reason."""
+    try:
+        return decoded(Path(file).read_bytes())
+    except UnicodeDecodeError:
+        raise NotText(errno.EILSEQ, "it is not a text file in UTF-8") from None
+    except ValueError as error:  # a null character in the path
+        raise NotText(errno.EINVAL, str(error)) from None
 
 
 def decoded(content: bytes) -> str:

@@ -27,6 +27,6 @@ def close(batch_id: str, *, as_json: bool) -> None:
     \b
     sightline batch close nightly-2026-11-23
     """
-    check_job_id(batch_id)
+    check_job_id(batch_id, what="batch")
     closed = with_client(lambda client: client.seal_batch(batch_id))
     click.echo(line_of({"v": 1, **asdict(closed)}) if as_json else "\n".join(batch_lines(closed)))

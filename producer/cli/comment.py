@@ -78,10 +78,9 @@ def _report(file: Path) -> str | None:
         text = read_text(file).lstrip()
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"cannot read the report {str(file)!r}: {error}; expected Markdown of 'sightline scan'"
-        ) from None
+    except OSError as error:
+        msg = f"cannot read the report {str(file)!r}: {error.strerror}; expected Markdown of 'sightline scan'"
+        raise InputError(msg) from None
     if not text:
         return None
     if not _MARKER.fullmatch(text.partition("\n")[0].rstrip()):

@@ -123,8 +123,8 @@ def _seen(report: str | None, site: str | None) -> Seen:
     assert report is not None  # noqa: S101  one of the two is given
     try:
         text = read_text(report)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the report {report!r}: {error}") from None
+    except OSError as error:
+        raise InputError(f"cannot read the report {report!r}: {error.strerror}") from None
     return read_report(text, report)
 
 

@@ -57,7 +57,7 @@ def review(
         raise click.UsageError("--reason and --by need an ID and barrier or no-barrier")
     if issue_id is not None:
         if verdict is None:
-            raise click.UsageError(f"the decision on {issue_id} is missing: expected {' or '.join(VERDICTS)}")
+            raise click.UsageError(f"the decision on {issue_id!r} is missing: expected {' or '.join(VERDICTS)}")
         if reason is None:
             raise click.UsageError("--reason is missing: state why")
         _add(Decision(issue_id, cast("Verdict", verdict), reason, by or _login_name(), datetime.now(UTC).date()))

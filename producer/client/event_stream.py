@@ -11,6 +11,7 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -89,10 +90,27 @@ async def follow(
         has_read, is_down = True, False
         for row_id, line in rows:
             last_id = row_id
-            with contextlib.suppress(ValueError, TypeError):  # skip malformed events, which others may have added
-                yield contract.Event.model_validate({**json.loads(line), "id": row_id})
+            if event := event_of(row_id, line):
+                yield event
         if not rows and not is_endless:
             return
+
+
+def fields_of(line: str | bytes) -> dict[str, Any] | None:
+    """Return the fields of an event; None for a malformed one, which others may have added."""
+    try:
+        fields: object = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", fields) if isinstance(fields, dict) else None
+
+
+def event_of(row_id: str, line: str | bytes) -> Event | None:
+    """Return the event of a row of the stream; None for a malformed one."""
+    try:
+        return contract.Event.model_validate({**(fields_of(line) or {}), "id": row_id})
+    except ValueError:
+        return None
 
 
 def is_outage(error: Exception) -> bool:
@@ -195,33 +213,38 @@ class Waiters:
         if self._reader is None or self._reader.done():
             self._has_position = asyncio.get_running_loop().create_future()
             self._reader = asyncio.create_task(self._read(self._has_position), name="event-waiters")
+            self._reader.add_done_callback(partial(self._fail, self._has_position))
         if self._has_position is not None:
             await asyncio.shield(self._has_position)
 
     async def _read(self, has_position: asyncio.Future[None]) -> None:
-        try:
-            last_id = await replied(newest_id(self._redis, self._key))
-            has_position.set_result(None)
-            loop = asyncio.get_running_loop()
-            check_at = loop.time() + CHECK_EVERY_S
-            while self._waiting:
-                try:
-                    if loop.time() >= check_at:
-                        await self._check_all()
-                        check_at = loop.time() + CHECK_EVERY_S
-                    for row_id, line in await replied(read_after(self._redis, self._key, last_id, block_ms=BLOCK_MS)):
-                        self._tell(line)
-                        last_id = row_id
-                except (RedisError, OSError) as error:
-                    if not is_outage(error):
-                        raise
-                    await asyncio.sleep(PAUSE_S)  # the Redis client has already retried with back-off
-                    check_at = 0.0  # an event may be trimmed or lost by then
-        except (RedisError, OSError) as error:
-            for heard in {id(heard): heard for waiting in self._waiting.values() for heard in waiting}.values():
-                heard.put_nowait(error)
-            if not has_position.done():
-                has_position.set_exception(error)
+        last_id = await replied(newest_id(self._redis, self._key))
+        has_position.set_result(None)
+        loop = asyncio.get_running_loop()
+        check_at = loop.time() + CHECK_EVERY_S
+        while self._waiting:
+            try:
+                if loop.time() >= check_at:
+                    await self._check_all()
+                    check_at = loop.time() + CHECK_EVERY_S
+                for row_id, line in await replied(read_after(self._redis, self._key, last_id, block_ms=BLOCK_MS)):
+                    self._tell(line)
+                    last_id = row_id
+            except (RedisError, OSError) as error:
+                if not is_outage(error):
+                    raise
+                await asyncio.sleep(PAUSE_S)  # the Redis client has already retried with back-off
+                check_at = 0.0  # an event may be trimmed or lost by then
+
+    def _fail(self, has_position: asyncio.Future[None], reader: asyncio.Task[None]) -> None:
+        """Pass the error that ended the reader, if any, to all waiters: they would wait for ever."""
+        error = None if reader.cancelled() else reader.exception()
+        if not isinstance(error, Exception):
+            return
+        for heard in {id(heard): heard for waiting in self._waiting.values() for heard in waiting}.values():
+            heard.put_nowait(error)
+        if not has_position.done():
+            has_position.set_exception(error)
 
     async def _check_all(self) -> None:
         """Check the jobs themselves; only the waiters of an unknown job get its error."""
@@ -243,11 +266,8 @@ class Waiters:
             self._forget(job_id, heard)  # notify only once
 
     def _tell(self, line: str) -> None:
-        try:
-            fields = json.loads(line)
-        except ValueError:
-            return
-        if isinstance(fields, dict) and fields.get("event") in ENDS:
+        fields = fields_of(line)
+        if fields and fields.get("event") in ENDS:
             job_id = str(fields.get("job_id"))
             for heard in self._waiting.pop(job_id, ()):
                 heard.put_nowait(job_id)

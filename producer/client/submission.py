@@ -123,7 +123,7 @@ def prepare(
         args=encode_payload({"args": arguments})[8:-1] if arguments else "",
         delay_ms=int(check_seconds("defer_s", defer_s) * 1000) if defer_s != 0 else 0,
         tries=check_tries(tries) if tries is not None else 0,
-        batch=check_own_job_id(check_text("batch", batch)) if batch else "",
+        batch=check_own_job_id(check_text("batch", batch), what="batch") if batch else "",
         secrets=_encoded_secrets(secrets) if secrets else (),
         nonce=chance[32:],
     )

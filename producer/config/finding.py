@@ -36,5 +36,3 @@ def text_of(file: Path, shown: str) -> str:
         return read_text(file)
     except OSError as error:
         raise InputError(f"cannot read {shown!r}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{shown!r} is not a text file in UTF-8") from None

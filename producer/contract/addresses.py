@@ -22,7 +22,7 @@ _PORT: Final = re.compile(r"\d{1,5}(/|$)", re.ASCII)
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _UNRESERVED: Final = frozenset(ascii_letters + digits + "-._~")
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})?")
-_HOST: Final = re.compile(r"[a-z0-9._-]{1,253}|[0-9a-f:]+")
+_HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*|[0-9a-f:]+")
 _BEFORE_QUERY: Final = re.compile(r"[^?#]*")
 _MAYBE_USER_INFO: Final = r"(?si)^(\s*(?:[a-z][a-z0-9+.-]*:[/\\]+|[/\\]+|https?:))?.*@"
 _ROUTE: Final = ("/", "!/")

@@ -42,21 +42,21 @@ _COMPACT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separato
 """Created once: json.dumps creates an encoder per call, which costs more than a small payload."""
 
 
-def check_job_id(job_id: str) -> str:
-    """Return ``job_id``; raise ``InvalidJob`` unless it matches ``JOB_ID``."""
+def check_job_id(job_id: str, *, what: str = "job id") -> str:
+    """Return ``job_id``; raise ``InvalidJob``, naming ``what`` it is, unless it matches ``JOB_ID``."""
     if not JOB_ID.fullmatch(job_id):
         raise InvalidJob(
-            f"job id {job_id[:140]!r}: expected 1 to 128 letters, digits, '_', '-' or '.', "
+            f"{what} {job_id[:140]!r}: expected 1 to 128 letters, digits, '_', '-' or '.', "
             f"beginning with a letter or digit"
         )
     return job_id
 
 
-def check_own_job_id(job_id: str) -> str:
-    """Return ``job_id``; raise ``InvalidJob`` unless a job may be submitted under it."""
-    if check_job_id(job_id).startswith(RESERVED):
+def check_own_job_id(job_id: str, *, what: str = "job id") -> str:
+    """Return ``job_id``; raise ``InvalidJob``, naming ``what`` it is, unless it may name a new job or batch."""
+    if check_job_id(job_id, what=what).startswith(RESERVED):
         raise InvalidJob(
-            f"job id {job_id!r}: ids that begin with 'assess.' or 'fix.' are reserved for jobs that follow a scan: "
+            f"{what} {job_id!r}: ids that begin with 'assess.' or 'fix.' are reserved for jobs that follow a scan: "
             f"choose another id"
         )
     return job_id

@@ -121,7 +121,7 @@ def _result(one: ComponentBarrier, order: dict[str, int], shown: int, sources: S
         "ruleId": one.rule,
         "ruleIndex": order[one.rule],
         "level": _LEVEL[one.impact],
-        "message": {"text": f"{name} ({one.impact.value}): {where}{_first_advice(one)}"},
+        "message": _message(f"{name} ({one.impact.value}): {where}{_first_advice(one)}"),
         "locations": _locations(one, shown, sources),
         "partialFingerprints": {
             **({"sightlineComponent/v1": known_by} if one.issue_id else {"sightlineFinding/v1": known_by}),
@@ -170,7 +170,7 @@ def _fixes(one: ComponentBarrier) -> JsonObject:
         "replacements": [{"deletedRegion": region, "insertedContent": {"text": printable(place.text)}}],
     }
     return {
-        "fixes": [{"description": {"text": tried_text(fix, page.url, of=one.node_count)}, "artifactChanges": [change]}]
+        "fixes": [{"description": _message(tried_text(fix, page.url, of=one.node_count)), "artifactChanges": [change]}]
     }
 
 
@@ -280,10 +280,15 @@ def _invocation(pages: Sequence[Page], context: ReportContext, *, left_out: int)
 
 def _notification(page: Page) -> JsonObject:
     text = f"{page.name} could not be scanned ({page.outcome}): {one_line(page.problem)}"
-    return {"level": "error", "message": {"text": text}, "descriptor": {"id": page.error or "NotScanned"}}
+    return {"level": "error", "message": _message(text), "descriptor": {"id": page.error or "NotScanned"}}
 
 
 def _doubt(page: Page, doubt: Doubt) -> JsonObject:
     level = "warning" if doubt.is_unseen else "note"
     text = f"{page.name} is in doubt: {doubt_text(doubt)}"
-    return {"level": level, "message": {"text": text}, "descriptor": {"id": f"doubt/{doubt_kind(doubt)}"}}
+    return {"level": level, "message": _message(text), "descriptor": {"id": f"doubt/{doubt_kind(doubt)}"}}
+
+
+def _message(text: str) -> JsonObject:
+    """Return a message without links: in plain text, ``[words](address)`` is one (SARIF 2.1.0, 3.11.6)."""
+    return {"text": text.replace("](", "\\](")}

@@ -234,7 +234,7 @@ def unreachable(url: str) -> Generator[None]:
         if error.code == _UNAUTHORISED:
             msg += ": give a login with --header-file or --cookie-file, or as http://user:password@… in the address"
         raise PageUnreachable(msg, http_status=error.code) from None
-    except (URLError, HTTPException, OSError, EOFError, zlib.error) as error:
+    except (URLError, HTTPException, OSError, UnicodeError, EOFError, zlib.error) as error:
         reason: object = getattr(error, "reason", "") or error
         said = os_reason(reason) if isinstance(reason, OSError) else " ".join(str(reason).split())
         raise PageUnreachable(f"{url!r} could not be loaded: {said[:200] or type(error).__name__}") from None

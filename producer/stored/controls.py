@@ -37,7 +37,7 @@ def control_of(kind: str, name: str) -> Control:
     if kind == "lane" and name not in set(Lane):
         raise InputError(f"no lane {name!r}: expected one of {', '.join(Lane)}")
     if kind == "batch":
-        check_job_id(name)
+        check_job_id(name, what="batch")
     if kind in {"host", "site", LIMITS}:
         address = name if "://" in name else f"http://{name}"
         try:

@@ -133,7 +133,7 @@ def _said(error: HTTPError) -> str:
     try:
         read: Any = json.loads(error.read(10_000))
         said = read.get("message") or read.get("error") or "" if isinstance(read, dict) else ""
-    except (OSError, ValueError, HTTPException):
+    except (OSError, ValueError, RecursionError, HTTPException):
         said = ""
     return one_line(str(said) or error.reason or "", limit=200)
 

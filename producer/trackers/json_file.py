@@ -56,7 +56,7 @@ class JsonIssues:
             return [_issue(one) for one in read["issues"]]
         except FileNotFoundError:
             return []
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
             what = "a file written by 'sightline issues sync --to json'"
             raise InputError(
                 f"cannot use {str(self.path)!r}: {type(error).__name__}: {error}; expected {what}"

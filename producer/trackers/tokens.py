@@ -22,9 +22,10 @@ def token_of(variables: Mapping[str, str], *names: str, file: str) -> str:
             return _checked(token, name)
     if path := variables.get(file, "").strip():
         try:
-            return _checked(read_text(path).strip(), file)
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot read the file named by {file}: {type(error).__name__}") from None
+            token = read_text(path).strip()
+        except OSError as error:
+            raise InputError(f"cannot read the file named by {file}: {error.strerror}") from None
+        return _checked(token, file)
     return ""
 
 

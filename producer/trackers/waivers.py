@@ -57,8 +57,10 @@ def write_waivers(path: Path, wanted: Sequence[Waiver]) -> bool:
         if after == text:
             return False
         replace_text(path, after)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot write waivers to {str(path)!r}: {error}; expected a sightline.toml") from None
+    except OSError as error:
+        raise InputError(
+            f"cannot write waivers to {str(path)!r}: {error.strerror}; expected a sightline.toml"
+        ) from None
     return True
 
 

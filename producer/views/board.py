@@ -6,7 +6,6 @@ events. Times are Redis ms. ``cli/top_board.py`` lays it out.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from producer.client.client import Client
+from producer.client.event_stream import fields_of
 from producer.client.gpu_view import GpuView, read_gpu
 from producer.client.queue_view import BatchInfo, QueueInfo
 from producer.contract import Lane, decode_payload
@@ -219,11 +219,8 @@ def models_of(sums: Mapping[str, int]) -> tuple[ModelUse, ...]:
 
 
 def _event(row: tuple[bytes, Mapping[bytes, bytes]]) -> dict[str, Any] | None:
-    try:
-        event: object = json.loads(row[1].get(b"event", b""))
-    except ValueError:
-        return None
-    return {**event, "at_ms": int(row[0].partition(b"-")[0])} if isinstance(event, dict) else None
+    event = fields_of(row[1].get(b"event", b""))
+    return None if event is None else {**event, "at_ms": int(row[0].partition(b"-")[0])}
 
 
 async def _jobs(client: Client, now_ms: int) -> tuple[list[RunningJob], Counter[str]]:

@@ -95,8 +95,8 @@ class Accounts:
             if seen == self._seen:
                 return
             lines = read_text(self._path).splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot read --auth {str(self._path)!r}: {error}") from None
+        except OSError as error:
+            raise InputError(f"cannot read --auth {str(self._path)!r}: {error.strerror}") from None
         self._accounts = {one.name: one for one in map(_account, filter(str.strip, lines))}
         self._seen = seen
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,6 +9,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from producer.client.event_stream import event_of
 from producer.client.queue_view import BatchInfo, unknown
 from producer.contract import Event
 from producer.contract.payloads import PAGES
@@ -45,7 +45,8 @@ async def batch(desk: Desk, request: Request) -> Shown:
         return await _search_of(desk, name)
     with redis_errors(desk.client.settings, None):
         found = await desk.client.redis.xrevrange(desk.client.keys.events, count=READ_BACK)
-    events = [event for event in map(_event, found) if event and event.batch == name]
+    read = (event_of(row_id.decode(), fields.get(b"event", b"")) for row_id, fields in found)
+    events = [event for event in read if event and event.batch == name]
     facts["rows"] = rows_of(events)[:ROWS]
     facts["formats"] = tuple(FORMATS)
     facts["last_id"] = found[0][0].decode() if found else "0-0"
@@ -100,13 +101,6 @@ def rows_of(events: Sequence[Event]) -> list[Row]:
         count = barriers if isinstance(barriers, int) else None
         found.setdefault(event.job_id, Row(event.job_id, str(more.get("url") or ""), outcome, count, event.at_ms))
     return list(found.values())
-
-
-def _event(row: Any) -> Event | None:
-    try:
-        return Event.model_validate({**json.loads(row[1][b"event"]), "id": row[0].decode()})
-    except (ValueError, TypeError, KeyError):
-        return None
 
 
 async def stream(desk: Desk, request: Request) -> Response:

@@ -17,6 +17,7 @@ from typing import IO, Final
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from producer.errors import ServiceError
 from producer.reports.formats import FORMATS, load_report
@@ -43,8 +44,7 @@ async def report(desk: Desk, request: Request) -> Response:
     media = f"{kind}; charset=utf-8"
     if request.method == "HEAD":
         return Response(media_type=media, headers=headers)
-    made = await _begin(desk, name, form)
-    return StreamingResponse(made.chunks(), media_type=media, headers=headers)
+    return _Sent(await _begin(desk, name, form), media, headers)
 
 
 @dataclass(slots=True)
@@ -57,25 +57,40 @@ class _Made:
     first: asyncio.Task[bytes]
 
     async def chunks(self) -> AsyncGenerator[bytes]:
-        """Yield the report; ends the process if the client disconnects."""
-        try:
-            chunk = await self.first
-            while chunk:
-                yield chunk
-                chunk = await self._read()
-        finally:
-            await self.end()
+        """Yield the report."""
+        chunk = await self.first
+        while chunk:
+            yield chunk
+            chunk = await self._read()
 
     async def _read(self) -> bytes:
         return await self.process.stdout.read(CHUNK) if self.process.stdout else b""
 
-    async def end(self) -> None:
-        """End the process, unless it has ended, and let the next report begin."""
+    def end(self) -> None:
+        """End the process, unless it has ended, and let the next report begin. Does not wait, since it may not."""
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
-        await self.process.wait()
+        self.first.cancel()
         self.said.close()
         self.slots.release()
+
+
+class _Sent(StreamingResponse):
+    """A response that ends its report's process however it ends itself.
+
+    If the client has disconnected, the stream may never begin, and cannot wait when it ends.
+    """
+
+    def __init__(self, made: _Made, media: str, headers: dict[str, str]) -> None:
+        super().__init__(made.chunks(), media_type=media, headers=headers)
+        self._made = made
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the report."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._made.end()
 
 
 async def _begin(desk: Desk, name: str, form: str) -> _Made:
@@ -101,8 +116,7 @@ async def _begin(desk: Desk, name: str, form: str) -> _Made:
     try:
         await asyncio.wait([made.first], timeout=FIRST_S)
     except BaseException:
-        made.first.cancel()
-        await made.end()
+        made.end()
         raise
     if made.first.done() and not made.first.result():
         raise ServiceError(await _why(made))
@@ -114,7 +128,7 @@ async def _why(made: _Made) -> str:
     await made.process.wait()
     made.said.seek(0)
     why = one_line(made.said.read(4_000).decode("utf-8", "replace"), limit=1_000)
-    await made.end()
+    made.end()
     return why or "the report could not be written: 'sightline result' says why"
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from producer.client.client import Client
-from producer.client.event_stream import newest_id
+from producer.client.event_stream import event_of, newest_id
 from producer.contract import Event
 from producer.errors import SightlineError
 from producer.redis.connection import redis_errors
@@ -98,7 +98,7 @@ class Live:
     async def _after(self, name: str, since: str) -> list[Event]:
         """Return the events after ``since``, of the newest ``_CHUNK`` of all batches."""
         rows = await self._client.redis.xrevrange(self._client.keys.events, min=f"({since}", count=_CHUNK)
-        found = (_event(row_id.decode(), fields.get(b"event", b"")) for row_id, fields in reversed(rows))
+        found = (event_of(row_id.decode(), fields.get(b"event", b"")) for row_id, fields in reversed(rows))
         return [event for event in found if event and (not name or event.batch == name)]
 
     def _ensure_reading(self, last_id: str) -> None:
@@ -164,10 +164,3 @@ def message(name: str, parts: dict[str, str], *, event_id: str | None = None) ->
     """Return one server-sent event: its data is JSON on one line."""
     head = f"id: {event_id}\n" if event_id else ""
     return f"{head}event: {name}\ndata: {json.dumps(parts)}\n\n".encode()
-
-
-def _event(event_id: str, line: bytes) -> Event | None:
-    try:
-        return Event.model_validate({**json.loads(line), "id": event_id})
-    except (ValueError, TypeError):
-        return None

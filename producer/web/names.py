@@ -9,4 +9,4 @@ from producer.contract import check_job_id
 
 def batch_asked(request: Request) -> str:
     """Return the batch in the address; raises ``InvalidJob`` for an invalid name."""
-    return check_job_id(str(request.path_params["batch"]))
+    return check_job_id(str(request.path_params["batch"]), what="batch")

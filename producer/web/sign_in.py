@@ -33,14 +33,15 @@ class SignIn:
         form = form_of(request)
         name, onward = form.get("name", "").strip()[:64], own_path(form.get("next", ""))
         whose = (f"name:{name}", f"from:{request.client.host if request.client else ''}")
-        now_s = time.time()
-        if self._tries.is_over(*whose, now_s=now_s):
-            why = "Too many failed attempts: wait five minutes."
-            return Shown("sign_in.html.jinja", "Sign in", {"next": onward, "why": why}, ("why",), 429)
-        async with self._one:
+        async with self._one:  # attempts made at the same time count one after the other
+            now_s = time.time()
+            if self._tries.is_over(*whose, now_s=now_s):
+                why = "Too many failed attempts: wait five minutes."
+                return Shown("sign_in.html.jinja", "Sign in", {"next": onward, "why": why}, ("why",), 429)
             account = await asyncio.to_thread(self._accounts.signed_in, name, form.get("password", ""))
+            if account is None:
+                self._tries.failed(*whose, now_s=now_s)
         if account is None:
-            self._tries.failed(*whose, now_s=now_s)
             facts = {"next": onward, "why": "The name or password is wrong."}
             return Shown("sign_in.html.jinja", "Sign in", facts, ("why",), 401)
         return _onward(desk, request, onward, _sessions(request).begin(account.name, account.role, now_s=now_s))

@@ -52,7 +52,7 @@ async def scan(desk: Desk, request: Request) -> Elsewhere:
     targets, sitemaps = targets_of(given), sitemaps_of(given)
     name = given.get("batch", "").strip() or f"web-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
     if sitemaps:
-        search = {**_search(given, targets, sitemaps), "batch": check_job_id(name)}
+        search = {**_search(given, targets, sitemaps), "batch": check_job_id(name, what="batch")}
         await desk.client.submit(FIND_PAGES, search, job_id=f"{name}{PAGES}")
     else:
         plan = ScanPlan(targets.urls, fields_of(given), name, with_login=targets.with_login)

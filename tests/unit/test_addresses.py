@@ -114,7 +114,18 @@ def test_the_short_cut_for_plain_addresses_spells_as_the_parser_does(url: str):
 
 @pytest.mark.parametrize(
     "given",
-    ["/relative", "nonsense", "ftp://a.example/", "http://exa mple.org/", "http://", "http://a\x00b/", "http://a/b\nc"],
+    [
+        *(
+            "/relative",
+            "nonsense",
+            "ftp://a.example/",
+            "http://exa mple.org/",
+            "http://",
+            "http://a\x00b/",
+            "http://a/b\nc",
+        ),
+        *("http://a..example/", "http://.example/", f"http://{'a' * 64}.example/"),
+    ],
 )
 def test_an_invalid_address_is_refused_with_the_reason(given: str):
     with pytest.raises(ValueError, match=r"scheme|host|control"):

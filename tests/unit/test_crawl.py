@@ -112,6 +112,8 @@ def test_a_crawl_whose_start_has_no_links_says_why(site: SmallSite) -> None:
         read_targets([], None, ScanOptions(crawl=(site.url,)))
     with pytest.raises(PageUnreachable, match="404"):
         read_targets([], None, ScanOptions(crawl=(f"{site.url}/gone",), ignore_robots=True))
+    with pytest.raises(PageUnreachable, match=r"/robots\.txt' could not be loaded: Connection refused, so its pages"):
+        read_targets([], None, ScanOptions(crawl=("http://127.0.0.1:1/",)))
 
 
 def test_a_page_that_never_ends_takes_no_memory() -> None:

@@ -124,9 +124,13 @@ def test_an_address_over_sentinel_names_sentinels_and_service_and_shows_no_passw
         ("redis+sentinel://s1,,s2/main", "expected an address such as"),
         ("redis+cluster://s1/main", "expected an address such as"),
         ("redis://h1,h2/0", "expected an address such as"),
+        ("redis://a..b:6379", "'a..b' is not a host name: expected 1 to 63 characters between dots"),
+        (f"redis://{'a' * 64}.example", "is not a host name"),
+        ("redis+sentinel://s1,.s2/main", "'.s2' is not a host name"),
+        ("rediss://h?ssl_ca_certs=/missing.pem", r"ssl_ca_certs=/missing.pem: the file cannot be read \(No such file"),
     ],
 )
-def test_an_invalid_address_over_sentinel_is_refused(url: str, expected: str) -> None:
+def test_an_invalid_address_is_refused(url: str, expected: str) -> None:
     with pytest.raises(SettingsError, match=expected):
         ClientSettings.from_env({"REDIS_URL": url})
 

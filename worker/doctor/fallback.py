@@ -65,5 +65,5 @@ def _names(body: bytes) -> frozenset[str] | None:
     try:
         listed: Any = json.loads(body)["data"]
         return frozenset(str(cast("dict[str, Any]", item)["id"]) for item in listed)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError):
         return None

@@ -119,8 +119,8 @@ def fallback_key(settings: WorkerSettings) -> str:
     if file:
         try:
             key = read_text(file).strip()
-        except (OSError, UnicodeDecodeError) as error:
-            msg = f"FALLBACK_API_KEY_FILE is {file!r}, which cannot be read: {type(error).__name__}"
+        except OSError as error:
+            msg = f"FALLBACK_API_KEY_FILE is {file!r}, which cannot be read: {error.strerror}"
             raise SettingsError(msg) from None
         if not key:
             msg = f"FALLBACK_API_KEY_FILE is {file!r}, which is empty: expected the key"

@@ -140,8 +140,8 @@ def secret_of(name: str, value: SecretStr, file: str) -> str:
     if file:
         try:
             text = read_text(file).strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{name}_FILE is {file!r}, which cannot be read: {type(error).__name__}") from None
+        except OSError as error:
+            raise SettingsError(f"{name}_FILE is {file!r}, which cannot be read: {error.strerror}") from None
         if not text:
             raise SettingsError(f"{name}_FILE is {file!r}, which is empty")
     return text

@@ -16,7 +16,6 @@ from typing import Any, Final, Protocol, cast
 
 import redis
 import structlog
-from redis.exceptions import RedisError
 
 from producer.contract import Lane
 from producer.keys import GROUP, Keys
@@ -121,9 +120,9 @@ class LeaseKeeper(Renewals):
                 client.ping()
                 self._renew(client)
                 self.answered(asked_at)
-            except (RedisError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  such as one of a credential provider: leases must not end in silence
                 pause_s = self.failed()
-                log.warning("lease.renewal_failed", error=str(error))
+                log.warning("lease.renewal_failed", error=str(error) or type(error).__name__)
                 if client is not None:
                     client.close()
                 client = None

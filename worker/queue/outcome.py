@@ -253,8 +253,7 @@ def backoff_s(attempt: int, *, random: Callable[[], float]) -> float:
 
     ``random`` returns numbers in [0, 1). Source: "Exponential Backoff And Jitter", AWS Architecture Blog.
     """
-    ceiling: float = BACKOFF_BASE_S * 2.0 ** min(attempt - 1, 30)
-    return random() * min(BACKOFF_CAP_S, ceiling)
+    return random() * min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2.0 ** min(attempt - 1, 30))
 
 
 def is_transient(error: BaseException) -> bool:
@@ -269,7 +268,6 @@ def decide(error: BaseException, *, attempt: int, tries: int, random: Callable[[
     Repetition does not cure a bug: any error that is neither transient nor a ``Retry`` ends the job. Waiting for a
     conversation, a host, or room in a full Redis costs no attempt.
     """
-    asked_ms: int | None = getattr(error, "defer_score", None)
     wants_retry = hasattr(error, "defer_score")
     if isinstance(error, Decided):
         return error.outcome
@@ -283,13 +281,17 @@ def decide(error: BaseException, *, attempt: int, tries: int, random: Callable[[
     if attempt >= tries:
         return Dead(ErrorInfo(type=info.type, message=f"attempt {attempt} of {tries} failed: {info.message}"), error)
     if wants_retry:
-        return Retried((asked_ms or 0) / 1000, info, cause=error)
+        return Retried((getattr(error, "defer_score", 0) or 0) / 1000, info, cause=error)
     return Retried(backoff_s(attempt, random=random), info, cause=error)
 
 
 def describe(error: BaseException) -> ErrorInfo:
-    """Return the error's class name and message, one line, at most 2,000 characters."""
-    message = " ".join(str(error).split())[:2000].encode("utf-8", "replace").decode()
+    """Return the error's class name and message, one line, at most 2,000 characters. Never raises."""
+    try:
+        text = str(error)
+    except Exception as failure:  # noqa: BLE001  the user's code: a job must end even if its error has no message
+        text = f"its message cannot be read: __str__ raised {type(failure).__name__}"
+    message = " ".join(text.split())[:2000].encode("utf-8", "replace").decode()
     return ErrorInfo(type=type(error).__name__, message=message or type(error).__name__)
 
 

@@ -60,7 +60,10 @@ async def resolve_host(host: str, port: int) -> Sequence[str]:
     As in browsers, a name under ``localhost`` is this machine, whatever the resolver says.
     """
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo("localhost" if is_localhost(host) else host, port, proto=6)
+    try:
+        found = await loop.getaddrinfo("localhost" if is_localhost(host) else host, port, proto=6)
+    except UnicodeError:  # Python's, for a part of over 63 characters, or of none
+        raise OSError("no name can be like this") from None
     return list(dict.fromkeys(str(item[4][0]) for item in found))
 
 

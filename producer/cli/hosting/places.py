@@ -98,7 +98,7 @@ def _pull_request(variables: Mapping[str, str]) -> str:
     if path := variables.get("GITHUB_EVENT_PATH"):
         try:
             event = json.loads(read_text(Path(path)))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             event = {}
     about = cast("dict[str, Any]", event).get("pull_request") if isinstance(event, dict) else None
     number = cast("dict[str, Any]", about).get("number") if isinstance(about, dict) else None

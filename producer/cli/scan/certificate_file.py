@@ -12,14 +12,14 @@ def read_certificates(_context: click.Context, _option: click.Parameter, file: s
     if file is None:
         return None
     from producer.contract.certificates import check_certificates
-    from producer.text_file import read_text
+    from producer.text_file import NotText, read_text
 
     try:
         return check_certificates(read_text(file))
-    except OSError as error:
-        raise InputError(f"--ca: cannot read {file!r}: {error.strerror}; expected a file with certificates") from None
-    except UnicodeDecodeError:
+    except NotText:
         hint = f"openssl x509 -inform der -in {file} -out ca.pem"
         raise InputError(f"--ca {file!r} is not text: expected PEM; convert a DER file with {hint!r}") from None
+    except OSError as error:
+        raise InputError(f"--ca: cannot read {file!r}: {error.strerror}; expected a file with certificates") from None
     except ValueError as error:
         raise InputError(f"--ca {file!r}: {error}") from None

@@ -8,7 +8,7 @@ from producer.cli.scan.login_files import check_one_site
 from producer.cli.scan.options import ScanOptions
 from producer.cli.scan.sitemap_targets import left_out_text, login_for, note_gaps, search_of, tell, trusted_by
 from producer.cli.scan.target_list import Targets
-from producer.errors import InputError, SightlineError
+from producer.errors import InputError, PageUnreachable, SightlineError
 from producer.reports.plain_text import counted, one_line
 from producer.sitemaps.crawl import Bounds, Crawled
 from producer.sitemaps.download import Downloads
@@ -43,12 +43,13 @@ def add_crawls(
         start, found = part.address, part.found
         urls.update(found.pages)
         targets.remarks.append(f"{one_line(start, limit=300)}: {_summary(found, search.bounds)}")
-        targets.remarks += [f"{one_line(why)}, so its pages are not scanned" for why in part.robots.problems.values()]
+        unreadable = [f"{one_line(why)}, so its pages are not scanned" for why in part.robots.problems.values()]
+        targets.remarks += unreadable
         if not wanted.ignore_robots:
             note_gaps(found.pages, part.robots, targets)
         if not found.pages:
             nothing = InputError(f"--crawl {start!r} found nothing to scan: {_summary(found, search.bounds)}")
-            errors.append(next(iter(found.problems.values()), nothing))
+            errors += [*found.problems.values(), *map(PageUnreachable, unreadable), nothing][:1]
     return errors
 
 

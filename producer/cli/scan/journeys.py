@@ -191,8 +191,6 @@ def _list_in(file: str, where: str) -> list[Any]:
         text = read_text(file)
     except OSError as error:
         raise InputError(f"{where} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{where} is not a text file in UTF-8") from None
     try:
         if file.lower().endswith(".toml"):
             import tomllib

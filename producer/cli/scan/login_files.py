@@ -65,10 +65,10 @@ def read_headers(file: str) -> dict[str, str]:
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
-        name, colon, value = line.partition(":")
+        (name, colon, value), where = line.partition(":"), f"{file!r}, line {number}"
         if not colon:
-            raise InputError(f"{file!r}, line {number}: expected 'Name: value'")
-        headers[_header_name(name.strip(), f"{file!r}, line {number}")] = value.strip()
+            raise InputError(f"{where}: expected 'Name: value'")
+        headers[_header_name(name.strip(), where)] = _header_value(value.strip(), where)
     if not headers:
         raise InputError(f"{file!r} has no headers: expected lines of 'Name: value', or a JSON object")
     return headers
@@ -132,15 +132,19 @@ def _headers_of_json(text: str, where: str) -> dict[str, str]:
     headers = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
     if not headers or not all(isinstance(item, str) for item in headers.values()):
         raise InputError(f'{where}: expected a JSON object of headers, such as {{"Authorization": "…"}}')
-    if not all(item.isprintable() for item in headers.values()):
-        raise InputError(f"{where}: a header's value contains a line break or another control character")
-    return {_header_name(name, where): str(item).strip() for name, item in headers.items()}
+    return {_header_name(name, where): _header_value(item, where) for name, item in headers.items()}
 
 
 def _header_name(name: str, where: str) -> str:
     if not name or not set(name.lower()) <= _TOKEN:
         raise InputError(f"{where}: the text before the colon is not a header name")
     return name
+
+
+def _header_value(value: str, where: str) -> str:
+    if not value.isprintable():
+        raise InputError(f"{where}: a header's value contains a line break or another control character")
+    return value.strip()
 
 
 def _json(text: str, where: str) -> object:
@@ -155,5 +159,3 @@ def _read(file: str) -> str:
         return read_text(file)
     except OSError as error:
         raise InputError(f"cannot read {file!r}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{file!r} is not a text file in UTF-8") from None

@@ -114,8 +114,9 @@ def _plan(
         what = f"{several} were given" if several > 1 else f"{jobs} states of it were requested"
         msg = f"--id {options.job_id!r} is for one page: {what}; name them with --batch"
         raise click.UsageError(msg)
-    if options.job_id:
-        check_own_job_id(options.job_id)
+    for name, option in (("--id", options.job_id), ("--batch", options.batch)):
+        if option is not None:
+            check_own_job_id(option, what=name)
     # A batch without a name gets the time, for readability, and six digits, to avoid collisions with other runs.
     name = f"scan-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
     batch = options.batch or ("" if jobs == 1 else name)

@@ -21,8 +21,6 @@ def read_variable(name: str, environ: Mapping[str, str], where: str) -> str:
         value = read_text(file).strip("\r\n")
     except OSError as error:
         raise InputError(f"{name}_FILE: cannot read {file!r}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{name}_FILE: {file!r} is not a text file in UTF-8") from None
     if not value:
         raise InputError(f"{name}_FILE: {file!r} is empty: expected the value of ${{{name}}}")
     return value

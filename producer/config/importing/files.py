@@ -37,8 +37,6 @@ def _content(file: Path) -> dict[str, Any]:
         text = read_text(file)
     except OSError as error:
         raise InputError(f"cannot read {str(file)!r}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{str(file)!r} is not a text file in UTF-8") from None
     content = _yaml(text, file) if file.suffix in _YAML else _json(text, file)
     if not isinstance(content, dict):
         raise InputError(f"{str(file)!r} is not a table of options")

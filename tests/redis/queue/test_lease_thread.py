@@ -122,6 +122,33 @@ async def test_an_outage_reports_no_held_lease_and_renewal_goes_on_after_it(
     assert await idle_ms(redis, keys, delivery.entry) < STALE_MS
 
 
+async def test_an_error_that_is_not_redis_ends_no_renewal(
+    client: Client,
+    stream: JobStream,
+    redis: Redis,
+    keys: Keys,
+    watched: Watched,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    await client.submit("add", {})
+    delivery = await start_one(stream)
+    await make_stale(redis, keys, delivery.entry)
+    failures = Signal("a failed connection")
+
+    def fail() -> blocking_redis.Redis:
+        failures.raise_once()
+        raise ValueError("the token service is down")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(watched.keeper, "_connect", fail)
+        watched.keeper.hold(delivery)
+        watched.keeper.start()
+        await failures.times(2)
+    await watched.rounds.times(1)
+
+    assert await idle_ms(redis, keys, delivery.entry) < STALE_MS
+
+
 async def test_a_connection_lost_between_two_rounds_reports_no_held_lease(
     client: Client, stream: JobStream, redis: Redis, keys: Keys, watched: Watched
 ):

@@ -86,6 +86,20 @@ async def test_a_lost_connection_fails_its_calls_and_the_next_ones_go_through(pi
     assert replies == [b"3", b"4"]
 
 
+async def test_an_error_of_opening_that_is_not_redis_fails_its_calls_too(
+    pipe: ScriptPipe, monkeypatch: pytest.MonkeyPatch
+):
+    async def fail() -> None:
+        raise ValueError("the token service is down")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(pipe._pool, "get_connection", fail)
+        with pytest.raises(RedisConnectionError, match="the token service is down"):
+            await asyncio.wait_for(pipe.call(ECHO, (), (1,)), 20)
+
+    assert await asyncio.wait_for(pipe.call(ECHO, (), (2,)), 20) == b"2"
+
+
 async def test_closing_fails_what_still_waits(redis: Redis):
     pipe = ScriptPipe(connections_of(redis))
     await pipe.call(ECHO, (), (1,))

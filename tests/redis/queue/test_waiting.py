@@ -20,6 +20,8 @@ from tests.support.queue import running_worker, until
 
 WAIT_S = 60
 MANY = 3_000
+TOO_DEEP = "[" * 200_000
+"""JSON that Python's decoder refuses with a RecursionError."""
 
 
 async def double(_: object, n: int) -> int:
@@ -151,12 +153,43 @@ async def test_a_waiter_for_a_job_that_redis_has_lost_is_notified_and_no_other(
 
 
 async def test_a_reader_of_events_goes_on_over_what_others_wrote_by_hand(client: Client, keys: Keys) -> None:
-    for line in ("[1]", "7", "no JSON", '{"at_ms": "soon"}', '{"event": "job.queued", "job_id": "j"}'):
+    for line in ("[1]", "7", "no JSON", TOO_DEEP, '{"at_ms": "soon"}', '{"event": "job.queued", "job_id": "j"}'):
         await client.redis.xadd(keys.events, {"event": line})
 
     events = [event async for event in client.events(since="0", follow_new=False)]
 
     assert [(event.event, event.job_id) for event in events] == [("job.queued", "j")]
+
+
+async def test_an_event_that_cannot_be_decoded_ends_no_wait(client: Client, keys: Keys) -> None:
+    job_id = (await client.submit("double", {"n": 1})).job_id
+    waiting = asyncio.create_task(client.wait(job_id, timeout_s=WAIT_S))
+    await until(lambda: client._waiters._has_position is not None, what="a client that reads")
+    await client._waiters._ensure_reading()
+
+    await client.redis.xadd(keys.events, {"event": TOO_DEEP})
+    await client.cancel(job_id)
+
+    assert (await asyncio.wait_for(waiting, WAIT_S)).state is JobState.CANCELLED
+
+
+@pytest.mark.usefixtures("checks_often")
+async def test_a_waiter_gets_whatever_error_ends_the_reader(
+    client: Client, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = (await client.submit("double", {"n": 1})).job_id
+    waiters = client._waiters
+    look = waiters._check
+
+    async def written_by_hand_meanwhile(job_ids: Iterable[str]) -> Iterable[str]:
+        if asyncio.current_task() is waiters._reader:  # after the caller's own look
+            await redis.execute_command("HSET", keys.job(job_id), "state", "resting")
+        return await look(job_ids)
+
+    monkeypatch.setattr(waiters, "_check", written_by_hand_meanwhile)
+
+    with pytest.raises(ValueError, match="resting"):
+        await asyncio.wait_for(client.wait(job_id), WAIT_S)
 
 
 @pytest.mark.usefixtures("checks_often")

@@ -213,6 +213,15 @@ async def test_guessing_a_password_is_slowed_and_reveals_nothing(signed: Browser
     assert await sign_in(signed, "anna") == 429
 
 
+async def test_attempts_made_at_the_same_time_are_counted(signed: Browser) -> None:
+    token = await signed.token("/sign-in")
+    fields = {"token": token, "name": "anna", "password": "wrong"}
+
+    answers = await asyncio.gather(*(signed.http.post("/sign-in", data=fields) for _ in range(2 * TRIES)))
+
+    assert sorted(answer.status_code for answer in answers) == [401] * TRIES + [429] * TRIES
+
+
 async def test_no_forwarded_header_is_trusted_by_default(client: Client, file: str) -> None:
     accounts = Accounts(file)
     app = app_over(client, WebSettings(auth=file), accounts=accounts)

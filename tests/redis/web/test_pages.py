@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import json
 from datetime import UTC, datetime, timedelta
@@ -18,9 +19,9 @@ from producer.stored.waivers import Waivers
 from producer.web.desk import REPORTS
 from producer.web.settings import WebSettings
 from tests.support.component_scans import Site, component
-from tests.support.queue import settings_for
+from tests.support.queue import settings_for, until
 from tests.support.scans import finding, scan_result
-from tests.support.web_pages import WORST, Browser, app_over, browser, desk_over, record_shop
+from tests.support.web_pages import WORST, Browser, app_over, at_port, browser, desk_over, record_shop
 from worker.memory.history.history import History
 
 ALL = ("/", "/queue", "/usage", "/compare", "/ask", "/search", "/scan")
@@ -232,6 +233,37 @@ async def test_a_report_waits_for_others_and_is_refused_before_redis_is_blamed(
     assert "reports are being written now" in refused.text
 
 
+@pytest.mark.parametrize("line", ["[" * 200_000, "[1]", "no JSON", '{"event": 7}'])
+async def test_an_event_written_by_hand_breaks_no_page(client: Client, line: str) -> None:
+    some = browser(app_over(client))
+    await some.send("/scan", urls="https://a.example/", batch="web")
+    await client.redis.xadd(client.keys.events, {"event": line})
+
+    pages = [await some.get(path) for path in ("/batches/web", "/queue", "/")]
+
+    assert [page.status_code for page in pages] == [200, 200, 200]
+
+
+async def test_a_report_whose_reader_leaves_lets_the_next_one_begin(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = "import time; time.sleep({}); print('x' * 100_000, flush=True); time.sleep(600)"
+    monkeypatch.setattr("producer.web.download.FIRST_S", 0.1)
+    app = app_over(client)
+    await browser(app).send("/scan", urls="https://a.example/", batch="web")
+    reports = desk_over(app).reports
+
+    async with at_port(app) as port:
+        for late_s, read in ((600, 0), (0, 1)):  # before its first byte, and after
+            monkeypatch.setattr("producer.web.download._PROGRAM", begin.format(late_s))
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /batches/web/report/csv HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await until(lambda: reports._value < REPORTS, what="a report that has begun")
+            await reader.read(read)
+            writer.close()
+            await until(lambda: reports._value == REPORTS, what="a free slot", timeout_s=20)
+
+
 async def test_a_sitemap_is_read_by_a_worker_and_its_batch_shows_the_progress(client: Client) -> None:
     some = browser(app_over(client))
 
@@ -271,7 +303,7 @@ async def test_a_schedule_keeps_its_time_zone_sitemaps_and_gate(client: Client) 
         ("/scan", {"sitemaps": "nonsense"}, "has no scheme"),
         ("/scan", {"sitemaps": "https://u:p@a.example/"}, "--header-file"),
         ("/scan", {"sitemaps": "https://a.example/", "max_pages": "0"}, "expected 1 to 10,000"),
-        ("/scan", {"sitemaps": "https://a.example/", "batch": "a b"}, "job id"),
+        ("/scan", {"sitemaps": "https://a.example/", "batch": "a b"}, "batch 'a b'"),
         ("/scan", {"urls": "https://a.example/", "standard": "wcag3"}, "expected one of"),
         (
             "/schedules",

@@ -25,6 +25,14 @@ def test_headers_are_lines_or_json(file: Path, text: str) -> None:
     assert read_headers(str(file)) == {"Authorization": "Bearer a:b", "X": "1"}
 
 
+@pytest.mark.parametrize("text", ['{"X": "a\\nb: c"}', "X: a\x01b\n", "Y: 1\nX: a\x7f\n"])
+def test_a_header_that_none_can_be_is_refused(file: Path, text: str) -> None:
+    file.write_text(text)
+
+    with pytest.raises(InputError, match="a header's value contains a line break or another control character"):
+        read_headers(str(file))
+
+
 @pytest.mark.parametrize("text", ['[{"name": "a", "value": "b"}]', '{"cookies": [{"name": "a", "value": "b"}]}'])
 def test_cookies_are_a_list_or_in_an_object(file: Path, text: str) -> None:
     file.write_text(text)

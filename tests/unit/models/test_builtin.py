@@ -48,6 +48,12 @@ async def test_the_builtin_model_says_what_it_is_instead_of_answering_a_question
     assert "built-in" in reply.text
 
 
+async def test_a_question_of_brackets_is_a_question_like_any_other():
+    reply = await BuiltinChat().chat([Message("user", "[" * 4_000)])
+
+    assert "built-in model" in reply.text
+
+
 async def test_the_builtin_model_refuses_json_for_a_task_it_does_not_know():
     messages = [Message("user", json.dumps({"task": "poem"}))]
 

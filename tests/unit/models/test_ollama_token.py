@@ -43,7 +43,7 @@ async def test_a_token_is_sent_and_one_that_expired_is_replaced_without_a_restar
         settings = WorkerSettings.from_env({"OLLAMA_BASE_URL": url, "OLLAMA_TOKEN_FILE": str(file)})
         client = OllamaClient(settings.ollama_hosts[0])
         try:
-            with pytest.raises(ModelUnreachable, match="cannot be read: FileNotFoundError"):
+            with pytest.raises(ModelUnreachable, match="cannot be read: No such file or directory"):
                 await client.version()
             file.write_text("t0ken1")
             with pytest.raises(ModelUnreachable, match=r"refuses the login \(401\): No; renew the token") as refused:

@@ -84,6 +84,21 @@ def test_an_error_is_described_in_one_bounded_line():
     assert len(info.message) == 2_000
 
 
+class Unreadable(Exception):
+    def __str__(self) -> str:
+        return f"{self.__dict__['missing']}"
+
+
+def test_an_error_whose_message_cannot_be_read_is_described_by_its_class():
+    outcome = decide(Unreadable(), attempt=1, tries=3, random=always(0.5))
+
+    assert isinstance(outcome, Dead)
+    assert (outcome.error.type, outcome.error.message) == (
+        "Unreadable",
+        "its message cannot be read: __str__ raised KeyError",
+    )
+
+
 def test_the_three_ways_to_encode_a_result_agree_on_its_head():
     plain = json.loads(encode_value("j", "k", "7"))
     commit = json.loads(Commit(FunctionResult(value=7)).encoded_result("j", "k"))

@@ -11,7 +11,7 @@ import pytest
 from producer.contract import Impact
 from producer.contract.addresses import relative_uri
 from producer.reports import sarif
-from producer.reports.page import Page, page_of
+from producer.reports.page import Page, page_of, refused_page
 from tests.unit.reports import sample_pages as sample
 
 
@@ -31,6 +31,20 @@ def test_each_finding_is_one_result_with_its_fingerprint() -> None:
         "sightlineFinding/v1": "fp-image-alt",
         "primaryLocationLineHash": "fp-image-alt",
     }
+
+
+def test_an_address_of_a_page_makes_no_link_in_a_message() -> None:
+    link = "[sign in](https://evil.example/)"
+    found = page_of(sample.scan_result(f"/?q={link}", sample.finding()))
+    failed = refused_page(f"https://shop.example/?q={link}", f"see {link}")
+
+    run = run_of([found, failed])
+
+    messages = [run["results"][0]["message"]["text"]]
+    messages += [told["message"]["text"] for told in run["invocations"][0]["toolExecutionNotifications"]]
+    assert len(messages) == 2
+    assert all("[sign in\\](https://evil.example/)" in text for text in messages)
+    assert not any("in](" in text for text in messages)
 
 
 def test_a_result_points_at_its_rule() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _socket
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -303,3 +305,13 @@ def test_faults_are_found_by_a_pages_address(url: str, origin: tuple[str, int]) 
 
 async def test_the_systems_resolver_knows_this_machine() -> None:
     assert "127.0.0.1" in await resolve_host("localhost", 80)
+
+
+@pytest.mark.parametrize("host", ["a..example", f"{'a' * 64}.example"])
+async def test_a_host_that_no_name_can_be_like_does_not_resolve(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", _socket.getaddrinfo)  # not the suite's, which refuses it first
+    async with ScanProxy(OPEN, max_bytes=10**6) as proxy:
+        answer = await ask(proxy, f"CONNECT {host}:443 HTTP/1.1\r\n\r\n".encode())
+
+        assert answer.startswith(b"HTTP/1.1 502 ")
+        assert "does not resolve" in proxy.faults[host, 443].reason

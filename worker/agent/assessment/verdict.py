@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from producer.contract import Assessment, AssessmentSource, Node, Usage
@@ -26,7 +26,3 @@ class Verdict:
     failure: ModelError | None = None
     saved: int = 0
     named: tuple[tuple[str, Node], ...] = ()
-
-    def costing(self, usage: Usage) -> Verdict:
-        """Return the verdict with the cost of all its calls."""
-        return replace(self, usage=usage)

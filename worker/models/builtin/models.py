@@ -124,7 +124,7 @@ def _task(messages: Sequence[Message]) -> JsonObject | None:
     first = next((message.content for message in messages if message.role == "user"), "")
     try:
         task: object = json.loads(first)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(task, dict):
         return None

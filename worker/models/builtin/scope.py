@@ -40,7 +40,6 @@ _ON: Final = re.compile(
     re.IGNORECASE,
 )
 _ENDING: Final = re.compile(r"\b(yesterday|today|(?:last|this) \w+)[\s?!.]*$", re.IGNORECASE)
-_PREPOSITIONS: Final = "on|in|of|at|for|since|after|before|from"
 _WORDS: Final = re.compile(
     r"(?<!number )(?<!count )(?<!amount )\b(?:on|in|of|at|for) (?:the |our |my |a |your )?"
     r"((?:(?!\b(?:on|in|of|at|for|since|after|before|from)\b)[^?!])+?)"

@@ -155,7 +155,7 @@ def _call(chunk: ToolCallChunk, who: str) -> ToolCall:
     """Return the call with its arguments parsed strictly: the library would complete truncated JSON."""
     try:
         arguments: object = json.loads(chunk["args"] or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         arguments = None
     if not isinstance(arguments, dict) or not chunk["name"]:
         msg = f"{who} called a tool without a name, or with arguments that are not a JSON object"

@@ -89,8 +89,8 @@ def read_token(file: str) -> str:
     """Return the token in ``file``; raises ``ModelUnreachable`` if there is none: it may appear in a moment."""
     try:
         token = read_text(file).strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelUnreachable(f"OLLAMA_TOKEN_FILE is {file!r}, which cannot be read: {type(error).__name__}") from None
+    except OSError as error:
+        raise ModelUnreachable(f"OLLAMA_TOKEN_FILE is {file!r}, which cannot be read: {error.strerror}") from None
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise ModelUnreachable(f"OLLAMA_TOKEN_FILE is {file!r}, which holds no token: expected one word")
     return token
@@ -111,16 +111,14 @@ async def responses_closed() -> AsyncGenerator[None]:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """A host's facts about a model; 0, '' and empty if it does not say.
+    """A host's facts about a model; 0 and empty if it does not say.
 
-    ``capabilities`` are Ollama's words (``completion``, ``tools``, ``embedding``, …), ``tokenizer`` the kind of its
-    tokenizer (``bert``, ``gpt2``, …).
+    ``capabilities`` are Ollama's words (``completion``, ``tools``, ``embedding``, …).
     """
 
     context: int = 0
     dims: int = 0
     capabilities: frozenset[str] = frozenset()
-    tokenizer: str = ""
 
     def context_of(self, wanted: int) -> int:
         """Return the context to load the model with: ``wanted``, but no more than it has, if that is known."""
@@ -167,7 +165,6 @@ class OllamaClient:
             context if isinstance(context, int) else 0,
             dims if isinstance(dims, int) else 0,
             frozenset(map(str, cast("list[object]", able))) if isinstance(able, list) else frozenset(),
-            str(info.get("tokenizer.ggml.model") or ""),
         )
 
     async def _ask(self, method: str, path: str, *, model: str = "", json: Any = None) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from worker.scan.live.check import Hand
 
 CLICKS: Final = frozenset({"click", "mousedown", "mouseup", "pointerdown", "pointerup", "touchstart", "dblclick"})
 KEYS: Final = frozenset({"keydown", "keypress", "keyup"})
-POINTS: Final = frozenset({"mouseenter", "mouseover", "pointerenter", "pointerover", "mousemove"})
 WINDOW: Final = "window"
 _LIMIT_S: Final = 1.0
 
