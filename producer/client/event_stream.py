@@ -132,7 +132,10 @@ async def outlasting(call: Callable[[], Awaitable[T]], *, until: float) -> T:
 
 
 @contextlib.asynccontextmanager
-async def _owed_until(latest: float | None) -> AsyncGenerator[None]:
+async def _owed_after(deadline: float | None) -> AsyncGenerator[None]:
+    """Allow the body ``GRACE_S``, and at least until the deadline; raise ``NoReply`` after that."""
+    now = asyncio.get_running_loop().time()
+    latest = None if deadline is None else max(deadline, now) + GRACE_S
     try:
         async with asyncio.timeout_at(latest):
             yield
@@ -170,22 +173,22 @@ class Waiters:
         """Yield each of ``job_ids`` once, when it has ended.
 
         One reader and one queue serve all jobs: a batch of 100,000 takes some 300 bytes per job. Raises
-        ``TimeoutError`` after yielding the jobs known to have ended. Checking the jobs gets ``GRACE_S`` more, so that a
-        timeout of 0 still yields ended jobs; ``NoReply`` means that even this time was too short.
+        ``TimeoutError`` after yielding the jobs known to have ended. Each check of ``CHECKED_AT_ONCE`` jobs gets
+        ``GRACE_S`` more, so that a timeout of 0 still yields all ended jobs, also of a large batch on a slow machine;
+        ``NoReply`` means that even this time was too short.
         """
         deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
-        latest = None if deadline is None else deadline + GRACE_S
         left = dict.fromkeys(job_ids)
         heard = Heard()
         for job_id in left:
             self._waiting.setdefault(job_id, []).append(heard)
         try:
-            async with _owed_until(latest):
+            async with _owed_after(deadline):
                 await self._ensure_reading()
             unchecked = iter(list(left))
             while left:
                 if chunk := list(islice(unchecked, CHECKED_AT_ONCE)):
-                    async with _owed_until(latest):
+                    async with _owed_after(deadline):
                         await self._check_for(heard, chunk)
                     if heard.empty():
                         continue

@@ -60,7 +60,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     groups = [group for group in all_groups if not group.state or "new" in group.state]
     blocks = _fitting((_component(group, names) for group in groups[:COMPONENTS]), left - sum(map(len, rows)))
     left -= sum(map(len, [*rows, *blocks]))
-    old = _known([group for group in all_groups if group not in groups], chars=left // 2)
+    old = _known([group for group in all_groups if group.state and "new" not in group.state], chars=left // 2)
     left -= len(old)
     known = reviews(listed)
     folded = "".join(_review(about, found, names, chars=left // len(known)) for about, found in known)

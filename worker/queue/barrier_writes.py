@@ -6,8 +6,9 @@ never increments. ``outcome.py`` has the other writes.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
+
+from pydantic_core import to_json
 
 from producer.redis.scripts import Arg
 
@@ -106,7 +107,7 @@ def barrier_args(write: PageWrite | TallyWrite | NewsWrite | WindowWrite) -> lis
         if write.unchanged:
             return ["PAGE", 3, 0, write.terms, write.unchanged]
         place = (write.group, write.group_tag, write.run, int(write.is_first), write.host, write.host_tag)
-        rows = json.dumps([one.row for one in write.barriers], ensure_ascii=False, separators=(",", ":"))
+        rows = to_json([one.row for one in write.barriers])
         seen = (write.seen_ms, write.began_ms)
         return ["PAGE", 12, len(write.barriers), write.terms, "", *seen, *place, rows]
     if isinstance(write, TallyWrite):

@@ -184,9 +184,9 @@ class Commit:
     writes: tuple[Write, ...] = ()
     event: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
-    def encoded_result(self, job_id: str, kind: str) -> str:
+    def encoded_result(self, job_id: str, kind: str) -> bytes:
         """Return the result's JSON as stored."""
-        return self.result.of_job(job_id=job_id, kind=kind, state=JobState.SUCCEEDED).model_dump_json()
+        return self.result.of_job(job_id=job_id, kind=kind, state=JobState.SUCCEEDED).encoded()
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,7 @@ class JobStream:
         return await self._end(delivery, JobState.CANCELLED, result, None, result_ttl_s)
 
     async def _end(
-        self, delivery: Delivery, state: JobState, result: str, commit: Commit | None, result_ttl_s: int | None
+        self, delivery: Delivery, state: JobState, result: str | bytes, commit: Commit | None, result_ttl_s: int | None
     ) -> Standing:
         keys = [*self._held_keys(delivery), self.keys.result(delivery.job_id), self.keys.secret(delivery.job_id)]
         ttl_s = self._result_ttl_s if result_ttl_s is None else result_ttl_s

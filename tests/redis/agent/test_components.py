@@ -81,6 +81,28 @@ async def test_an_unchanged_scan_indexes_its_record_once_and_no_component(site: 
     assert [await last_indexed(site, name) for name in indexes] == [before[0] + 1, before[1]]
 
 
+async def test_a_further_page_writes_only_the_counts_of_known_components_and_a_new_name(site: Site) -> None:
+    await site.scan(LOGO, CARD, path="/a", group="shop")
+    before = await last_indexed(site, site.keys.barriers_index)
+    renamed = CARD.revised(nodes=tuple(node.model_copy(update={"component": "Main › card"}) for node in CARD.nodes))
+    for issue in (LOGO_ID, CARD_ID):
+        await site.redis.execute_command("HSET", site.keys.barrier(issue), "rule", "kept", "host_name", "kept")
+    written = await last_indexed(site, site.keys.barriers_index) - before
+
+    await site.scan(LOGO, renamed, path="/b", group="shop")
+
+    card, same = (await site.history.barriers.get_many([CARD_ID, LOGO_ID])).values()
+    assert (same.name, same.host, same.pages, same.elements, same.groups) == (
+        "Header › 1090",
+        "kept",
+        2,
+        2,
+        {"shop": 2},
+    )
+    assert (card.name, card.host, card.pages, card.elements) == ("Main › card", "shop.example", 2, 4)
+    assert await last_indexed(site, site.keys.barriers_index) == before + written + 2
+
+
 async def last_indexed(site: Site, index: str) -> int:
     """The number that RediSearch gave to the hash indexed last; it numbers a hash again each time."""
     info = cast("list[Any]", await site.redis.execute_command("FT.INFO", index))

@@ -47,6 +47,25 @@ async def test_thousands_of_jobs_are_awaited_over_a_handful_of_connections(
     assert most - len(before) < 20  # the worker's own among them
 
 
+async def test_a_timeout_of_0_yields_all_ended_jobs_however_slowly_they_are_checked(
+    redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(producer.client.event_stream, "CHECKED_AT_ONCE", 1)
+    monkeypatch.setattr(producer.client.event_stream, "GRACE_S", 0.1)
+
+    async def checked(job_ids: Iterable[str]) -> Iterable[str]:
+        await asyncio.sleep(0.05)
+        return job_ids
+
+    waiters = producer.client.event_stream.Waiters(redis, keys.events, check=checked)
+    try:
+        ended = [job_id async for job_id in waiters.ends("abcd", timeout_s=0)]
+    finally:
+        await waiters.close()
+
+    assert ended == ["a", "b", "c", "d"]
+
+
 async def test_a_result_that_has_expired_is_an_error_of_its_own(client: Client, keys: Keys, redis: Redis) -> None:
     ids = [job.job_id async for job in client.submit_many("double", ({"n": n} for n in range(2)))]
     for job_id in ids:

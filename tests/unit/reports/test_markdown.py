@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from producer.reports.components import ComponentBarrier
 from producer.reports.markdown import code, text
 from producer.reports.marks import Marks
 from producer.reports.page import page_of, refused_page
@@ -62,6 +63,15 @@ def test_thousands_of_pages_and_rules_fit_into_a_comment() -> None:
     assert len(made) < COMMENT_CHARS
     assert "and 950 more pages" in made
     assert "and 2,960 more rules" in made
+
+
+def test_no_component_barrier_is_compared_with_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compared(one: object, other: object) -> bool:
+        pytest.fail(f"{one} was compared with {other}: thousands of them take minutes")
+
+    monkeypatch.setattr(ComponentBarrier, "__eq__", compared)
+
+    assert "image-alt" in sample.render("markdown", [*sample.every_kind(), *sample.marked()])
 
 
 def test_long_texts_of_pages_fit_too_and_truncation_is_reported() -> None:

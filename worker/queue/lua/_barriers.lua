@@ -13,36 +13,54 @@ local function decoded(text)
   return is_json and type(value) == 'table' and value or {}
 end
 
+-- Reads what one row of the page changes: its number of elements now and before, and its component's hash; nil if it
+-- changes nothing, or nil and an error.
+local function changed_row(page, key, row)
+  local count, old = row[2], tonumber(page.own.c[row[1]]) or 0
+  if row[3] == 1 then count = math.max(count, old) end
+  if count == old then
+    if count == 0 then return end
+    local is_there = (page.own.g or '') == page.group and redis.pcall('HEXISTS', key, 'since_ms')
+    if is_there == 1 then return end
+  end
+  local kept = redis.pcall('HMGET', key, 'since_ms', 'pages', 'elements', 'first_ms', 'groups', 'group_tags', 'told_ms',
+    'run', 'returned_ms', 'name', 'impact')
+  if kept.err then return nil, wrong_type(key, 'hash') or kept end
+  return { row = row, key = key, count = count, old = old, kept = kept }
+end
+
 -- Reads a page and its component barriers, or returns nil and an error or 'changed'. `w` and `at` are the positions of
 -- the write's first key and argument. A state has c: issue_id → elements, g and t: the group and its tag.
 local function open_page(w, at)
   local key, unchanged = KEYS[w], ARGV[at + UNCHANGED]
   local wrong = wrong_type(key, 'hash')
   if wrong then return nil, wrong end
-  local page = { appeared = 0, mended = 0, news = {}, rows = {} }
+  local page = { appeared = 0, mended = 0, news = {}, changes = {} }
   if unchanged ~= '' then
     if redis.call('HGET', key, ARGV[at + TERMS]) ~= unchanged then return nil, 'changed' end
     return page
   end
 
-  page.rows, page.kept = cjson.decode(ARGV[at + ROWS]), {}
-  for i = 1, #page.rows do
-    local kept = redis.pcall('HMGET', KEYS[w + i], 'since_ms', 'pages', 'elements', 'first_ms', 'groups', 'group_tags', 'told_ms',
-      'run', 'returned_ms')
-    if kept.err then return nil, wrong_type(KEYS[w + i], 'hash') or kept end
-    page.kept[i] = kept
-  end
-  page.states = {}
+  page.states, page.is_single = {}, true
+  page.key, page.terms, page.run = key, ARGV[at + TERMS], ARGV[at + RUN]
   local flat = redis.call('HGETALL', key)
   for i = 1, #flat, 2 do
     local state = decoded(flat[i + 1])
-    if type(state.c) == 'table' then page.states[flat[i]] = state end
+    if type(state.c) == 'table' then
+      page.states[flat[i]] = state
+      page.is_single = page.is_single and flat[i] == page.terms
+    end
   end
-  page.key, page.terms, page.run = key, ARGV[at + TERMS], ARGV[at + RUN]
   page.seen, page.began = tonumber(ARGV[at + SEEN]), tonumber(ARGV[at + BEGAN])
   page.group, page.tag, page.is_first = ARGV[at + GROUP], ARGV[at + GROUP_TAG], ARGV[at + IS_FIRST] == '1'
   page.own = page.states[page.terms] or { c = {} }
   page.states[page.terms] = page.own
+
+  for i, row in ipairs(cjson.decode(ARGV[at + ROWS])) do
+    local one, obstacle = changed_row(page, KEYS[w + i], row)
+    if obstacle then return nil, obstacle end
+    page.changes[#page.changes + 1] = one
+  end
   return page
 end
 
@@ -56,16 +74,20 @@ local function close_page(page)
   end
 end
 
+local NONE = {}
+
 -- The largest number of elements that a page has of a component under any terms, and its groups there: name → tag.
-local function held_by(page, id, own_group, own_tag)
-  local most, groups = 0, {}
+-- `count`, `group` and `tag` are those under its own terms.
+local function held_by(page, id, count, group, tag)
+  if not group or group == '' then group = nil end
+  if page.is_single then return count, count > 0 and group and { [group] = tag } or NONE end
+  local most, groups = count, {}
+  if count > 0 and group then groups[group] = tag end
   for _, state in pairs(page.states) do
-    local count = tonumber(state.c[id]) or 0
-    if count > 0 then
-      most = math.max(most, count)
-      local group, tag = state.g, state.t
-      if state == page.own then group, tag = own_group, own_tag end
-      if group and group ~= '' then groups[group] = tag end
+    local others = state ~= page.own and tonumber(state.c[id]) or 0
+    if others > 0 then
+      most = math.max(most, others)
+      if state.g and state.g ~= '' then groups[state.g] = state.t end
     end
   end
   return most, groups
@@ -105,31 +127,26 @@ local function change(row)
     cjson.encode(row[6]), impact)
 end
 
--- Sets one row of the page in its component's hash, with a single HSET: each one indexes the hash again.
-local function count_barrier(page, key, row, kept, at)
-  local id, count, known, is_grave = row[1], row[2], row[4], row[5] == 1
-  local own, seen = page.own, page.seen
-  local old = tonumber(own.c[id]) or 0
-  if row[3] == 1 then count = math.max(count, old) end
-  if count == 0 and old == 0 then return end
+-- Sets one changed row of the page in its component's hash, with a single HSET: each one indexes the hash again.
+local function count_barrier(page, one, at)
+  local row, key, count, old, kept = one.row, one.key, one.count, one.old, one.kept
+  local id, known, own, seen = row[1], row[4], page.own, page.seen
   local since, held, told, run = tonumber(kept[1]), tonumber(kept[2]) or 0, tonumber(kept[7]), kept[8]
-  local is_there = since ~= nil
-  if is_there and count == old and (own.g or '') == page.group then return end
+  local first, is_there = tonumber(kept[4]), since ~= nil
 
-  page.is_changed = true
-  local was, before = held_by(page, id, own.g, own.t)
+  local was, before = held_by(page, id, old, own.g, own.t)
   own.c[id] = count > 0 and count or nil
-  local is, after = held_by(page, id, page.group, page.tag)
+  local is, after = held_by(page, id, count, page.group, page.tag)
   if not is_there then
     if is == 0 then return end
-    was, before = 0, {}
+    was, before = 0, NONE
   end
   local pages = math.max(0, held + (is > 0 and 1 or 0) - (was > 0 and 1 or 0))
-  local fields, gone = {}, {}
+  local fields, gone = { 'pages', pages, 'elements', math.max(0, (tonumber(kept[3]) or 0) + is - was) }, {}
   local function set(field, value)
     if value ~= '' then fields[#fields + 1], fields[#fields + 2] = field, value end
   end
-  if row[6] then
+  if row[6] and (not is_there or kept[10] ~= row[9] or (kept[11] or '') ~= row[8]) then
     local kind, site = string.match(id, '^([^-]*)%-?(.*)$')
     set('kind', kind)
     set('site', site)
@@ -139,6 +156,7 @@ local function count_barrier(page, key, row, kept, at)
     set('impact', row[8])
     set('name', row[9])
   end
+  local since_before = since
   if not is_there or (held == 0 and is > 0) then
     since, run = seen, page.run
     if is_there then
@@ -152,11 +170,13 @@ local function count_barrier(page, key, row, kept, at)
   elseif known > 0 and known < since and not kept[9] then
     since = known -- its first page after an update of Sightline had no history; this one has
   end
+  if since ~= since_before then set('since_ms', ms(since)) end
+  if not first or since < first then set('first_ms', ms(math.min(first or since, since))) end
   if pages == 0 and held > 0 then
     set('mended_ms', ms(seen))
     page.mended = page.mended + 1
   end
-  if is_grave and is_news(page, since, run, told, is) then
+  if row[5] == 1 and is_news(page, since, run, told, is) then
     set('told_ms', ms(seen))
     page.news[#page.news + 1] = change(row)
   end
@@ -165,13 +185,12 @@ local function count_barrier(page, key, row, kept, at)
     set('groups', groups)
     if tags ~= '' then set('group_tags', tags) elseif kept[6] then gone[#gone + 1] = 'group_tags' end
   end
-  redis.call('HSET', key, 'pages', pages, 'elements', math.max(0, (tonumber(kept[3]) or 0) + is - was),
-    'first_ms', ms(math.min(tonumber(kept[4]) or since, since)), 'since_ms', ms(since), unpack(fields))
+  redis.call('HSET', key, unpack(fields))
   if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
 end
 
--- Counts all rows of a page that open_page has read at the same `w` and `at`.
-local function count_page(page, w, at)
-  for i, row in ipairs(page.rows) do count_barrier(page, KEYS[w + i], row, page.kept[i], at) end
-  if page.is_changed then close_page(page) end
+-- Counts the changed rows of a page that open_page has read at the same argument.
+local function count_page(page, at)
+  for _, one in ipairs(page.changes) do count_barrier(page, one, at) end
+  if #page.changes > 0 then close_page(page) end
 end

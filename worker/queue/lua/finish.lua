@@ -74,7 +74,7 @@ local function obstacle(k, a, first_write)
     if command == 'PAGE' then
       page, wrong = open_page(w, at + 2)
       w = w + ARGV[at + 2]
-    elseif command ~= 'TALLY' or page.kept then -- an unchanged page is not tallied
+    elseif command ~= 'TALLY' or page.own then -- an unchanged page is not tallied
       wrong = wrong_type(KEYS[w], TYPES[command] or 'hash') or (command == 'ENTRY' and no_room(KEYS[w]))
         or (COUNTS[command] and no_number(KEYS[w], counters(command, at, count)))
     end
@@ -143,7 +143,7 @@ local function write(k, a, first_write, page)
     elseif command == 'WINDOW' then
       widen(KEYS[w], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
     elseif command == 'PAGE' then
-      count_page(page, w, at + 2)
+      count_page(page, at + 2)
       w = w + ARGV[at + 2]
     elseif command == 'TALLY' then
       if page.appeared > 0 then redis.call('HINCRBY', KEYS[w], ARGV[at + 2], page.appeared) end
