@@ -104,17 +104,13 @@ def _markdown(found: Comparison, out: TextIO) -> None:
 
 
 def _html(found: Comparison, out: TextIO) -> None:
-    from jinja2 import Environment, FunctionLoader, StrictUndefined  # noqa: PLC0415  as above
-    from markupsafe import Markup  # noqa: PLC0415
+    from markupsafe import Markup  # noqa: PLC0415  as above
 
-    from producer.reports.html import asset, policy_hash  # noqa: PLC0415
+    from producer.reports.html import asset, environment, policy_hash  # noqa: PLC0415
 
     style = asset("report.css")
-    environment = Environment(
-        loader=FunctionLoader(asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     known = {"one_line": one_line, "counted": counted, "max_pages": MAX_PAGES["html"]}
-    page = environment.get_template("comparison.html.jinja", globals=known)
+    page = environment().get_template("comparison.html.jinja", globals=known)
     facts = {"title": "What changed", "found": found, "headings": HEADINGS}
     out.write(page.render(**facts, style=Markup(style), style_hash=policy_hash(style)) + "\n")  # noqa: S704  our own file
 

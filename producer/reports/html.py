@@ -11,6 +11,7 @@ import base64
 import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import date
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final, TextIO
 
@@ -61,13 +62,18 @@ _PICTURES: Final = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"), (b
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     """Write the file in pieces; holds all pages in memory, but not the text."""
     listed = worst_first(pages)
-    environment = Environment(
-        loader=FunctionLoader(asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    stream = environment.get_template("report.html.jinja", globals=FUNCTIONS).stream(**_facts(listed, context))
+    stream = environment().get_template("report.html.jinja", globals=FUNCTIONS).stream(**_facts(listed, context))
     stream.enable_buffering(50)
     out.writelines(stream)
     out.write("\n")
+
+
+@cache
+def environment() -> Environment:
+    """Return the environment of the templates; each is compiled once per process."""
+    return Environment(
+        loader=FunctionLoader(asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
 
 
 def _facts(listed: Sequence[Page], context: ReportContext) -> dict[str, Any]:

@@ -91,6 +91,12 @@ class Templates:
         return f"{self._prefix}/shots/{page.job_id}/{fingerprint}" if fingerprint in page.pictures else ""
 
 
+@cache
+def templates_at(prefix: str) -> Templates:
+    """Return the templates for pages below ``prefix``."""
+    return Templates(prefix)
+
+
 def source(name: str) -> str:
     """Return the text of a template: of this package, else of the reports."""
     own = files(__package__ or "") / "assets" / name

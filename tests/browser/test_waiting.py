@@ -52,7 +52,8 @@ async def test_a_page_that_says_that_it_leaves_is_followed(engine: ScanEngine, s
 
     followed = await scan(engine, site.add("/moved", moved.format("/pages/guilty.html")))
     failed = await scan(engine, site.add("/moved-to-nothing", moved.format("/no-such-page")))
-    stays = await scan(engine, site.add("/clock", moved.format("/clock?again")))
+    clock = moved.format("/clock?again").replace('"1;', '"5;')  # not while it is audited on a busy machine
+    stays = await scan(engine, site.add("/clock", clock))
 
     assert followed.final_url == site.url("/pages/guilty.html")
     assert failed.status == "unreachable"

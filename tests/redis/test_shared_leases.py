@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -14,10 +15,10 @@ import worker.limits.conversation_hold
 import worker.limits.host_gate
 from producer.keys import Keys
 from producer.redis.scripts import Script, run_script
-from tests.support.gpu import ONE
+from tests.support.gpu import ONE, USUAL
 from tests.support.signals import Signal
 from worker.gpu.pool import GpuPool
-from worker.gpu.scripts import PoolScripts, Timing
+from worker.gpu.scripts import PoolScripts
 from worker.limits.conversation_hold import RENEW, Threads
 from worker.limits.host_gate import ENTER, HostGate
 
@@ -157,7 +158,7 @@ class Tended:
 
 @asynccontextmanager
 async def opened(redis: Redis, keys: Keys) -> AsyncGenerator[GpuPool]:
-    pool = GpuPool(redis, keys, ONE, worker="w1", timing=Timing(lease_s=LEASE_S, renew_s=RENEW_S * 10))
+    pool = GpuPool(redis, keys, ONE, worker="w1", timing=replace(USUAL, renew_s=RENEW_S))
     await pool.open()
     try:
         yield pool

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -18,12 +19,16 @@ from worker.gpu.pool import GpuPool
 from worker.gpu.scripts import Ask, Timing
 from worker.gpu.slot import Slot
 
-QUICK = Timing(lease_s=1.0, renew_s=0.2, margin_s=0.3, confirm_s=0.3, grace_s=0.3, probe_s=0.1, probe_down_s=0.05)
-"""Like the usual times, but short, so that tests do not wait for seconds."""
-PROBED_OFTEN = Timing(renew_s=1.0, grace_s=0.2, probe_s=0.2, probe_down_s=0.05)
-"""The usual leases, but hosts are checked often, and a waiter learns quickly that all are down."""
 DEADLINE_S = 60.0
 """Time limit of a wait; not a promise of the product."""
+USUAL = Timing(lease_s=DEADLINE_S, reply_s=DEADLINE_S)
+"""The usual times, but on a busy machine no lease ends and no call to Redis fails."""
+PROBED_OFTEN = replace(USUAL, renew_s=0.2, grace_s=0.2, probe_s=0.2, probe_down_s=0.05)
+"""Hosts are checked often, and a waiter learns quickly that all are down."""
+QUICK = replace(PROBED_OFTEN, confirm_s=0.6, grace_s=0.3, probe_s=0.1)
+"""A grant that nobody confirms passes on quickly."""
+RARELY = replace(USUAL, lease_s=1800.0, renew_s=600.0)
+"""No heartbeat comes during a test."""
 GPU1, GPU2 = "http://gpu1:1", "http://gpu2:1"
 ONE: tuple[Host, ...] = parse_hosts("http://gpu1:1")
 TWO: tuple[Host, ...] = parse_hosts("http://gpu1:1,http://gpu2:1")

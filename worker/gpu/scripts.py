@@ -48,7 +48,8 @@ class Timing:
 
     ``margin_s``: how long before a lease's end a holder that could not renew cancels its call, so that it is closed in
     time. ``grace_s``: how long a call waits while all its hosts are down. ``stale_s``: a host that no worker has named
-    for this long is removed. ``kept_s``: how long the keys outlive the last worker.
+    for this long is removed. ``kept_s``: how long the keys outlive the last worker. ``reply_s``: how long a call
+    waits for Redis' reply.
     """
 
     lease_s: float = 6.0
@@ -60,6 +61,7 @@ class Timing:
     probe_down_s: float = 1.0
     stale_s: float = 30.0
     kept_s: float = 60.0
+    reply_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +184,8 @@ class PoolScripts:
         await self._pipe.close()
 
     async def _run(self, script: Script, args: Sequence[Arg], *, keys: Sequence[str] = ()) -> Any:
-        """Run a script; raises ``TimeoutError``, an ``OSError``, after a renewal interval without a reply."""
-        limit_s = self.timing.renew_s
+        """Run a script; raises ``TimeoutError``, an ``OSError``, after ``reply_s`` without a reply."""
+        limit_s = self.timing.reply_s
         try:
             async with asyncio.timeout(limit_s):
                 return await self._pipe.call(script, keys or self._pool_keys, args)

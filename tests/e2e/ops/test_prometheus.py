@@ -65,8 +65,7 @@ async def test_each_panel_has_data_under_load_and_two_alerts_are_provoked(
             without = await wait_for_data(prometheus, queries)
 
             assert not without
-            assert workers_seen(prometheus) == 2
-            assert "SightlineNoWorkers" not in prometheus.firing()
+            await until(lambda: is_well(prometheus, workers=2), what="both workers scraped, and no alert of no workers")
             await until(lambda: "SightlineDeadLetters" in prometheus.firing(), what="the alert of dead letters")
             load.cancel()
             first, *others = workers
@@ -138,8 +137,9 @@ async def wait_for_data(prometheus: Prometheus, queries: dict[str, str]) -> list
     return sorted(waiting)
 
 
-def workers_seen(prometheus: Prometheus) -> float:
-    return prometheus.query("count(sightline_worker_info)")[0][1]
+def is_well(prometheus: Prometheus, *, workers: int) -> bool:
+    seen = prometheus.query("count(sightline_worker_info)")
+    return [count for _, count in seen] == [workers] and "SightlineNoWorkers" not in prometheus.firing()
 
 
 def test_each_alert_fires_when_it_should_and_says_what_it_should() -> None:

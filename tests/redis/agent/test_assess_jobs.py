@@ -19,7 +19,7 @@ from producer.keys import Keys
 from producer.views.usage_view import read_usage
 from tests.redis.agent.scanning import BARRIERS, HOME, FailingEmbedder, graph, jobs
 from tests.support.explaining import TEMPLATES, ShopEngine, explains
-from tests.support.gpu import QUICK, until
+from tests.support.gpu import PROBED_OFTEN, USUAL, until
 from tests.support.ollama_protocol import CHAT
 from tests.support.ollama_server import Fault, OllamaServer
 from tests.support.queue import DEADLINE_S, events_of, job_fields, running_worker
@@ -27,7 +27,6 @@ from tests.support.scans import FixedEngine, finding, scan_result
 from worker.agent.assessment import job as assess_job
 from worker.agent.assessment.job import AssessJobs
 from worker.agent.assessment.site_order import SiteOrders
-from worker.gpu.scripts import Timing
 from worker.memory.history.history import History
 from worker.memory.vectors.embeddings import Embeddings
 from worker.models.routing import open_models
@@ -66,7 +65,7 @@ async def working(redis: Redis, keys: Keys, redis_url: str, history: History, ol
             ollama_base_url=ollama.url,
         )
         async with AsyncExitStack() as stack:
-            timing = options.pop("timing", QUICK)
+            timing = options.pop("timing", PROBED_OFTEN)
             models = await stack.enter_async_context(open_models(settings, redis, keys, timing=timing))
             orders = SiteOrders(models.chat, history, redis, keys) if options.pop("orders", False) else None
             assessments = AssessJobs(models.chat, redis, keys, options.pop("areas", 0), orders=orders)
@@ -292,8 +291,7 @@ async def test_a_night_asks_once_for_each_component_barrier_and_explains_every_p
     pages, ollama.answer_of = 60, explains
     ids = [f"p{number}" for number in range(pages)]
     urls = [f"https://shop.example/{TEMPLATES[number % 4]}/{number}" for number in range(pages)]
-    # With the usual times: a slot lost on a busy machine is a call that is made again, and this counts calls.
-    async with ollama, working(cast("Any", ShopEngine()), max_jobs=16, orders=True, areas=2, timing=Timing()):
+    async with ollama, working(cast("Any", ShopEngine()), max_jobs=16, orders=True, areas=2, timing=USUAL):
         async for _ in client.submit_many("scan", [{"url": url} for url in urls], job_ids=ids):
             pass
         async for _ in client.as_completed(ids, timeout_s=DEADLINE_S):

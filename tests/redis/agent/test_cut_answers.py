@@ -9,12 +9,12 @@ from redis.asyncio import Redis
 
 from producer.keys import Keys
 from tests.support.explaining import explains
+from tests.support.gpu import USUAL
 from tests.support.ollama_server import Fault, OllamaServer
 from tests.support.scans import finding, scan_result
 from worker.agent.assessment.barriers import barriers_of
 from worker.agent.assessment.explain import Explanation, explain_page
 from worker.agent.assessment.shared_answers import OwnAnswers
-from worker.gpu.scripts import Timing
 from worker.models.protocols import ChatModel
 from worker.models.routing import open_models
 from worker.settings import WorkerSettings
@@ -33,7 +33,7 @@ async def ollama() -> AsyncGenerator[OllamaServer]:
 @pytest.fixture
 async def chat(ollama: OllamaServer, redis: Redis, keys: Keys) -> AsyncGenerator[ChatModel]:
     settings = WorkerSettings(ollama_base_url=ollama.url, embedding_model="builtin")
-    async with open_models(settings, redis, keys, timing=Timing()) as models:
+    async with open_models(settings, redis, keys, timing=USUAL) as models:
         yield models.chat
 
 

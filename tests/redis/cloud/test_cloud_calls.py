@@ -122,7 +122,8 @@ async def test_a_failed_call_is_reported_counted_and_shows_no_key(
     said: str,
 ):
     cloud.faults.extend([fault] * 2)
-    models = await open_worker(chat_timeout_s=1.0, chat_stall_s=0.5)
+    is_slow = fault.name in {"silence", "stall"}
+    models = await open_worker(chat_timeout_s=0.5 if is_slow else 60.0, chat_stall_s=0.25 if is_slow else 60.0)
 
     with capture_logs() as logs, pytest.raises(error) as caught:
         await cloud_of(models).chat(ASK)

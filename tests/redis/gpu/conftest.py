@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.keys import Keys
-from tests.support.gpu import ONE, PROBED_OFTEN
+from tests.support.gpu import ONE, PROBED_OFTEN, USUAL
 from tests.support.ollama_models import Open, OpenPool
 from tests.support.ollama_server import OllamaServer
 from worker.gpu.hosts import Host
@@ -31,10 +31,10 @@ async def open_pool(redis_url: str, keys: Keys) -> AsyncGenerator[OpenPool]:
     async with AsyncExitStack() as stack:
 
         async def open_one(
-            worker: str, *, hosts: tuple[Host, ...] = ONE, url: str = redis_url, **options: Any
+            worker: str, *, hosts: tuple[Host, ...] = ONE, url: str = redis_url, timing: Timing = USUAL, **options: Any
         ) -> GpuPool:
             client = await stack.enter_async_context(Redis.from_url(url, protocol=2))
-            pool = GpuPool(client, keys, hosts, worker=worker, **options)
+            pool = GpuPool(client, keys, hosts, worker=worker, timing=timing, **options)
             await pool.open()
             stack.push_async_callback(pool.close)
             return pool

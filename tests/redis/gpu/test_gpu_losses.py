@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -15,6 +16,8 @@ from tests.support.gpu import (
     DEADLINE_S,
     GPU1,
     QUICK,
+    RARELY,
+    USUAL,
     ask,
     expire,
     hold,
@@ -26,12 +29,11 @@ from tests.support.gpu import (
     waiting,
 )
 from tests.support.ollama_models import OpenPool
-from worker.gpu.scripts import Timing
 from worker.gpu.slot import Slot
 
 
 async def test_a_held_slot_is_renewed_for_as_long_as_it_is_held(open_pool: OpenPool, redis: Redis, keys: Keys):
-    pool = await open_pool("w1", timing=Timing(renew_s=0.05, lease_s=600.0))
+    pool = await open_pool("w1", timing=replace(USUAL, renew_s=0.05, lease_s=600.0))
 
     async with pool.acquire("chat") as slot:
         for _ in range(3):
@@ -48,7 +50,7 @@ async def test_a_held_slot_is_renewed_for_as_long_as_it_is_held(open_pool: OpenP
 async def test_a_call_whose_slot_was_given_away_is_ended_and_its_answer_void(
     open_pool: OpenPool, redis: Redis, keys: Keys
 ):
-    pool, other = await open_pool("w1", timing=Timing(renew_s=0.1)), await open_pool("w2")
+    pool, other = await open_pool("w1", timing=replace(USUAL, renew_s=0.1)), await open_pool("w2")
     ended = asyncio.Event()
 
     async def endless() -> None:
@@ -131,10 +133,10 @@ async def test_a_grant_that_its_worker_does_not_take_goes_to_the_next(open_pool:
 
 
 async def test_a_grant_that_no_heartbeat_confirms_is_given_up_in_time(
-    open_pool: OpenPool, monkeypatch: pytest.MonkeyPatch
+    open_pool: OpenPool, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ):
-    pool = await open_pool("w1", timing=Timing(renew_s=600.0))
-    loop = asyncio.get_running_loop()
+    pool = await open_pool("w1", timing=RARELY)
+    ends: list[tuple[float, float]] = []
 
     async def silent(*_: object, **__: object) -> None:
         msg = "Redis does not answer"
@@ -142,17 +144,20 @@ async def test_a_grant_that_no_heartbeat_confirms_is_given_up_in_time(
 
     async def call() -> None:
         async with pool.acquire("chat") as slot:
+            left_s = await lease_ms(redis, keys, slot.token) / 1000
+            ends.append((slot._ends_at, asyncio.get_running_loop().time() + left_s))
+            assert left_s <= pool.timing.confirm_s
             await slot.run(asyncio.Event().wait())
 
     async with pool.acquire("chat"):
         calling = asyncio.create_task(call())
         await waiting(pool, 1)
         monkeypatch.setattr(pool._scripts, "tend", silent)
-    began = loop.time()
     with pytest.raises(SlotLost, match="could not be renewed"):
         await calling
 
-    assert loop.time() - began < pool.timing.confirm_s
+    ((own_end, end_in_redis),) = ends
+    assert own_end < end_in_redis
 
 
 async def _has_left(redis: Redis, keys: Keys, token: str, ms: int) -> bool:

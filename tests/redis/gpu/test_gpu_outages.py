@@ -12,12 +12,11 @@ from structlog.testing import capture_logs
 
 from producer.errors import ModelUnreachable, SlotLost
 from producer.keys import Keys
-from tests.support.gpu import DEADLINE_S, GPU1, GPU2, QUICK, TWO, hold, set_host, until, view_of, waiting
+from tests.support.gpu import DEADLINE_S, GPU1, GPU2, QUICK, RARELY, TWO, USUAL, hold, set_host, until, view_of, waiting
 from tests.support.ollama_models import OpenPool
 from tests.support.redis_server import StartServer
 from worker.gpu.health import HostReport
 from worker.gpu.hosts import Host
-from worker.gpu.scripts import Timing
 
 
 class Probe:
@@ -85,7 +84,7 @@ async def test_a_suspected_host_is_checked_at_once(open_pool: OpenPool, redis: R
         is_checked.set()
         return HostReport()
 
-    pool = await open_pool("w1", hosts=TWO, probe=probe, timing=Timing(renew_s=600.0, lease_s=1800.0))
+    pool = await open_pool("w1", hosts=TWO, probe=probe, timing=RARELY)
     await set_host(redis, keys, GPU2, probe_ms=1)
     checked.clear()
     is_checked.clear()
@@ -124,7 +123,7 @@ async def test_an_outage_of_redis_ends_calls_in_time_and_waiters_wait_on(
 
 
 async def test_a_waiter_that_redis_has_forgotten_asks_again(open_pool: OpenPool):
-    pool = await open_pool("w1", timing=Timing(renew_s=0.05))
+    pool = await open_pool("w1", timing=replace(USUAL, renew_s=0.05))
 
     async with pool.acquire("chat"):
         waiter = asyncio.create_task(hold(pool))
@@ -136,7 +135,7 @@ async def test_a_waiter_that_redis_has_forgotten_asks_again(open_pool: OpenPool)
 
 
 async def test_a_pool_that_lost_its_subscription_is_granted_slots_again(open_pool: OpenPool, redis: Redis):
-    pool = await open_pool("w1", timing=Timing(renew_s=600.0, lease_s=1800.0))
+    pool = await open_pool("w1", timing=RARELY)
     client = cast("Any", redis)
 
     async with pool.acquire("chat"):

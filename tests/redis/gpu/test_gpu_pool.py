@@ -16,6 +16,7 @@ from tests.support.gpu import (
     DEADLINE_S,
     GPU1,
     GPU2,
+    RARELY,
     TWO,
     hold,
     hold_for_ever,
@@ -26,7 +27,6 @@ from tests.support.gpu import (
 )
 from tests.support.ollama_models import OpenPool
 from worker.gpu.pool import GpuPool
-from worker.gpu.scripts import Timing
 
 # ---------------------------------------------------------------------------------------------- hand-over
 
@@ -51,7 +51,7 @@ async def test_one_slot_serves_many_workers_one_after_another(open_pool: OpenPoo
 
 
 async def test_a_waiter_is_woken_by_a_message_and_not_by_looking(open_pool: OpenPool, redis: Redis):
-    pool = await open_pool("w1", timing=Timing(renew_s=600.0, lease_s=1800.0))
+    pool = await open_pool("w1", timing=RARELY)
     async with pool.acquire("chat"):
         waiter = asyncio.create_task(hold(pool))
         await waiting(pool, 1)
@@ -166,8 +166,7 @@ async def test_a_pool_closes_though_a_heartbeat_was_just_asked_for(open_pool: Op
 
 
 async def test_closing_a_pool_lets_the_next_worker_in_at_once(open_pool: OpenPool):
-    rarely = Timing(renew_s=600.0, lease_s=1800.0)
-    leaving, staying = await open_pool("w1", timing=rarely), await open_pool("w2", timing=rarely)
+    leaving, staying = await open_pool("w1", timing=RARELY), await open_pool("w2", timing=RARELY)
     held = asyncio.create_task(hold_for_ever(leaving))
     await until(lambda: _has_holders(staying, 1))
     waiter = asyncio.create_task(hold(staying))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,15 +12,12 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from producer.keys import Keys
-from tests.support.gpu import DEADLINE_S, QUICK, hold, hold_for_ever, holders, waiting
+from tests.support.gpu import DEADLINE_S, QUICK, RARELY, hold, hold_for_ever, holders, waiting
 from tests.support.ollama_models import OpenPool
 from tests.support.queue import until
 from worker.gpu.pool import GpuPool
-from worker.gpu.scripts import RedisClock, Timing
+from worker.gpu.scripts import RedisClock
 from worker.gpu.wakes import WakeListener
-
-RARELY = Timing(renew_s=600.0, lease_s=1800.0, confirm_s=QUICK.confirm_s)
-"""No heartbeat tells a waiter its grant."""
 
 
 async def test_a_message_that_is_not_text_does_not_end_the_listener(redis: Redis, keys: Keys):
@@ -55,7 +53,7 @@ async def test_a_listener_stops_although_redis_py_drops_its_cancellation(
 
 
 async def test_a_call_begins_on_its_grant_s_message_alone(open_pool: OpenPool, monkeypatch: pytest.MonkeyPatch):
-    pool = await open_pool("w1", timing=Timing(renew_s=600.0, lease_s=1800.0, confirm_s=600.0))
+    pool = await open_pool("w1", timing=replace(RARELY, confirm_s=600.0))
     async with pool.acquire("chat"):
         waiter = asyncio.create_task(hold(pool))
         await waiting(pool, 1)
@@ -68,7 +66,8 @@ async def test_a_call_begins_on_its_grant_s_message_alone(open_pool: OpenPool, m
 
 
 async def test_a_grant_that_is_heard_after_it_has_passed_on_is_not_taken(open_pool: OpenPool, redis: Redis, keys: Keys):
-    frozen, other = await open_pool("w1", timing=RARELY), await open_pool("w2", timing=QUICK)
+    silent = replace(RARELY, confirm_s=QUICK.confirm_s)  # no heartbeat tells a waiter its grant
+    frozen, other = await open_pool("w1", timing=silent), await open_pool("w2", timing=QUICK)
     unheard = _unheard(frozen)
     async with other.acquire("chat"):
         late = asyncio.create_task(hold(frozen))
