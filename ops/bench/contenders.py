@@ -89,6 +89,9 @@ class Contender:
         try:
             yield process
         finally:
+            if command != "work":  # its children are in sessions of their own, which kill() does not reach
+                process.terminate()
+                process.wait(timeout=30)
             kill(process)
 
     def _environment(self, url: str) -> dict[str, str]:
