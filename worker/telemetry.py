@@ -6,6 +6,8 @@ event                     when, with which fields
 worker.started            after start-up: name, lanes, max_jobs, functions
 metrics.served            the metrics endpoint is ready: host, port
 worker.stopping           a signal arrived: signal, running
+process.started           a process of ``sightline worker --processes`` runs: number, pid
+process.died              … and ended by itself: number, exit_code, restarted_in_s
 worker.stopped            everything is requeued or done: counts
 worker.heartbeat_left     Redis was unreachable at the end, so the worker is shown for 30 s more: name, error
 job.finished              a delivery ended: job_id, kind, lane, attempt, outcome, standing, waited_ms, run_ms, error,

@@ -6,7 +6,7 @@ from typing import Any
 
 from arq.connections import RedisSettings, create_pool
 from arq.worker import Worker, func
-from measure import AT_ONCE, hold, main, note_mark, note_started, one_by_one
+from measure import AT_ONCE, hold, main, note_mark, note_started, one_by_one, take_nap
 
 
 async def _noop(ctx: dict[Any, Any], n: int) -> int:
@@ -17,6 +17,11 @@ async def _noop(ctx: dict[Any, Any], n: int) -> int:
 async def _mark(ctx: dict[Any, Any], sent_at: float) -> None:
     del ctx
     await note_mark(sent_at)
+
+
+async def _nap(ctx: dict[Any, Any]) -> None:
+    del ctx
+    await take_nap()
 
 
 async def _held(ctx: dict[Any, Any], whose: str) -> None:
@@ -30,7 +35,8 @@ class _Arq:
             del ctx
             await note_started(url)
 
-        functions = [func(_noop, name="noop"), func(_mark, name="mark"), func(_held, name="hold")]
+        functions = [func(_noop, name="noop"), func(_mark, name="mark"), func(_nap, name="nap")]
+        functions.append(func(_held, name="hold"))
         settings = RedisSettings.from_dsn(url)
         Worker(functions, redis_settings=settings, max_jobs=AT_ONCE, on_startup=started).run()
 

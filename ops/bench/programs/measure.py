@@ -1,4 +1,4 @@
-"""The measurements shared by all contenders' programs: ``python X_program.py COMMAND URL [COUNT]``.
+"""The measurements shared by all contenders' programs: ``python X_program.py COMMAND URL COUNT POLL_S``.
 
 Runs in the contender's own environment, so it needs the standard library and redis-py only. Times are
 ``time.monotonic``, one clock for all processes of a machine. Workers record their observations in Redis lists named
@@ -12,7 +12,8 @@ import json
 import random
 import sys
 import time
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol, cast
 
 from redis.asyncio import Redis
 
@@ -21,12 +22,18 @@ AT_ONCE: Final = 32
 WARM_UP: Final = 100
 """Jobs before those of ``submit``: one library connects when it is opened, another with its first job."""
 GAP_S: Final = (0.01, 0.02)
-SLOW_GAP_S: Final = (0.01, 0.51)
-"""Random pause before each job of ``pickup``, so that the worker is idle; longer for a library that polls every half
-second, so that jobs arrive at any point of its interval."""
+"""Random pause before each job of ``pickup``, so that the worker is idle. POLL_S, the interval of a library that polls,
+is added to the longest, so that jobs arrive at any point of it."""
+NAP_S: Final = 0.1
+NAPS_PER_S: Final = 160
+"""Jobs of ``NAP_S`` that arrive at random during ``pickup_loaded``: half of ``AT_ONCE`` are busy on average."""
+SETTLES_S: Final = 1.0
 STARTED, MARKS, HOLDS = "bench:started", "bench:marks", "bench:holds:"
 
 _redis: list[Redis] = []
+
+
+Enqueue = Callable[..., Awaitable[None]]
 
 
 class Program(Protocol):
@@ -53,6 +60,18 @@ class Program(Protocol):
         ...
 
 
+class Lanes(Program, Protocol):
+    """A library with more than one lane."""
+
+    async def enqueue_first(self, kind: str, **arguments: Any) -> None:
+        """Enqueue one job in the lane that precedes."""
+        ...
+
+    async def enqueue_batch(self, count: int) -> None:
+        """Enqueue ``count`` no-op jobs in a lane that others precede."""
+        ...
+
+
 # ---------------------------------------------------------------------------------------------- in the worker
 
 
@@ -65,6 +84,11 @@ async def note_started(url: str) -> None:
 async def note_mark(sent_at: float) -> None:
     """Record how long ago the job was sent; called first by each job."""
     await note(MARKS, time.monotonic() - sent_at)
+
+
+async def take_nap() -> None:
+    """Occupy one of the worker's ``AT_ONCE`` slots."""
+    await asyncio.sleep(NAP_S)
 
 
 async def hold(whose: str) -> None:
@@ -98,16 +122,39 @@ async def submit_many(program: Program, count: int) -> float:
     return time.monotonic() - began
 
 
-async def pickup(program: Program, count: int, url: str, *, gap_s: tuple[float, float]) -> list[float]:
-    """Return the ms from enqueueing to the job's first line, for each of ``count`` jobs sent to an idle worker."""
+async def pickup(enqueue: Enqueue, count: int, url: str, *, gap_s: tuple[float, float]) -> list[float]:
+    """Return the ms from enqueueing to the job's first line, for each of ``count`` jobs sent one by one."""
     waits: list[float] = []
     async with Redis.from_url(url) as redis:
         for _ in range(count):
             await asyncio.sleep(random.uniform(*gap_s))  # noqa: S311  a pause, not a secret
-            await program.enqueue("mark", sent_at=time.monotonic())
+            await enqueue("mark", sent_at=time.monotonic())
             _, row = await redis.blpop([MARKS], timeout=30)  # pyright: ignore[reportGeneralTypeIssues]  # typed as sync
             waits.append(float(row) * 1000)
     return waits
+
+
+async def pickup_loaded(program: Program, count: int, url: str, *, gap_s: tuple[float, float]) -> list[float]:
+    """Return what ``pickup`` returns, while half of the worker's slots are busy."""
+
+    async def load() -> None:
+        while True:
+            await asyncio.sleep(random.expovariate(NAPS_PER_S))
+            await program.enqueue("nap")
+
+    loading = asyncio.create_task(load())
+    try:
+        await asyncio.sleep(SETTLES_S)
+        return await pickup(program.enqueue, count, url, gap_s=gap_s)
+    finally:
+        loading.cancel()
+        await asyncio.gather(loading, return_exceptions=True)
+
+
+async def naps(program: Program, count: int) -> None:
+    """Enqueue ``count`` jobs of ``NAP_S``."""
+    for _ in range(count):
+        await program.enqueue("nap")
 
 
 async def one_by_one(program: Program, count: int) -> None:
@@ -121,8 +168,9 @@ async def one_by_one(program: Program, count: int) -> None:
     await asyncio.gather(*(some() for _ in range(AT_ONCE)))
 
 
-async def produce(program: Program, command: str, url: str, count: int) -> Any:
+async def produce(program: Program, command: str, url: str, count: int, *, poll_s: float) -> Any:
     """Take one measurement and return it."""
+    gap_s = (GAP_S[0], GAP_S[1] + poll_s)
     await program.open(url)
     try:
         match command:
@@ -130,10 +178,16 @@ async def produce(program: Program, command: str, url: str, count: int) -> Any:
                 return await submit(program, count)
             case "submit_many":
                 return await submit_many(program, count)
+            case "naps":
+                return await naps(program, count)
+            case "backlog":
+                return await cast("Lanes", program).enqueue_batch(count)
+            case "pickup_first":
+                return await pickup(cast("Lanes", program).enqueue_first, count, url, gap_s=gap_s)
             case "pickup":
-                return await pickup(program, count, url, gap_s=GAP_S)
-            case "pickup_slowly":
-                return await pickup(program, count, url, gap_s=SLOW_GAP_S)
+                return await pickup(program.enqueue, count, url, gap_s=gap_s)
+            case "pickup_loaded":
+                return await pickup_loaded(program, count, url, gap_s=gap_s)
             case _:
                 return await program.enqueue("hold", whose=type(program).__name__.lower().strip("_"))
     finally:
@@ -145,5 +199,6 @@ def main(program: Program) -> None:
     command, url, *rest = sys.argv[1:]
     if command == "work":
         program.work(url)
-    else:
-        print(json.dumps(asyncio.run(produce(program, command, url, int(rest[0]) if rest else 1))))
+        return
+    count, poll_s = int(rest[0]), float(rest[1])
+    print(json.dumps(asyncio.run(produce(program, command, url, count, poll_s=poll_s))))

@@ -1,4 +1,4 @@
-"""Runs SAQ in a separate environment, with its defaults except for the number of concurrent jobs."""
+"""Runs SAQ in a separate environment, with its defaults except for concurrent jobs and tries."""
 # pyright: reportMissingImports=false
 # SAQ is not among the project's dependencies.
 
@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from measure import AT_ONCE, hold, main, note_mark, note_started, one_by_one
+from measure import AT_ONCE, hold, main, note_mark, note_started, one_by_one, take_nap
 from saq import Queue, Worker
 
 
@@ -17,6 +17,10 @@ async def _noop(_: dict[str, Any], *, n: int) -> int:
 
 async def _mark(_: dict[str, Any], *, sent_at: float) -> None:
     await note_mark(sent_at)
+
+
+async def _nap(_: dict[str, Any]) -> None:
+    await take_nap()
 
 
 async def _held(_: dict[str, Any], *, whose: str) -> None:
@@ -31,7 +35,7 @@ class _Saq:
         async def run() -> None:
             queue = Queue.from_url(url)
             await queue.connect()
-            functions = [("noop", _noop), ("mark", _mark), ("hold", _held)]
+            functions = [("noop", _noop), ("mark", _mark), ("nap", _nap), ("hold", _held)]
             await Worker(queue, functions, concurrency=AT_ONCE, startup=started).start()
 
         asyncio.run(run())
@@ -42,8 +46,7 @@ class _Saq:
 
     async def enqueue(self, kind: str, **arguments: Any) -> None:
         # By default SAQ tries a job only once, so a job whose worker died would never run again.
-        options = {"retries": 2} if kind == "hold" else {}
-        await self.queue.enqueue(kind, **arguments, **options)
+        await self.queue.enqueue(kind, **arguments, retries=3)
 
     async def enqueue_many(self, count: int) -> None:
         await one_by_one(self, count)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
-from measure import AT_ONCE, hold, main, note_mark, note_started
+from measure import AT_ONCE, hold, main, note_mark, note_started, take_nap
 
 from producer.client.client import Client
 from producer.settings import ClientSettings
+from worker.cli.processes import ChildCommand, keep_processes
 from worker.queue.arq_pool import StreamPool
 from worker.queue.worker import StreamWorker, func
 from worker.telemetry import configure_logging
@@ -25,9 +27,17 @@ async def _mark(ctx: dict[Any, Any], sent_at: float) -> None:
     await note_mark(sent_at)
 
 
+async def _nap(ctx: dict[Any, Any]) -> None:
+    del ctx
+    await take_nap()
+
+
 async def _held(ctx: dict[Any, Any], whose: str) -> None:
     del ctx
     await hold(whose)
+
+
+FUNCTIONS: dict[str, Any] = {"noop": _noop, "mark": _mark, "nap": _nap, "hold": _held}
 
 
 class _Sightline:
@@ -38,7 +48,7 @@ class _Sightline:
 
         configure_logging(level="warning", form="json")
         StreamWorker(
-            [func(_noop, name="noop"), func(_mark, name="mark"), func(_held, name="hold")],
+            [func(function, name=kind) for kind, function in FUNCTIONS.items()],
             environment=ENVIRONMENT,
             redis_pool=StreamPool.from_url(url),
             max_jobs=AT_ONCE,
@@ -55,9 +65,24 @@ class _Sightline:
         async for _ in self.client.submit_many("noop", ({"n": n} for n in range(count))):
             pass
 
+    async def enqueue_first(self, kind: str, **arguments: Any) -> None:
+        await self.client.submit(kind, arguments, lane="interactive")
+
+    async def enqueue_batch(self, count: int) -> None:
+        async for _ in self.client.submit_many("noop", ({"n": n} for n in range(count)), lane="batch"):
+            pass
+
     async def close(self) -> None:
         await self.client.close()
 
 
+def work_cores(url: str, count: int) -> int:
+    """Run a worker process per core, as ``sightline worker --processes`` does."""
+    one = [sys.executable, __file__, "work", url, "1", "0"]
+    return keep_processes([ChildCommand(one) for _ in range(count)])
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "work_cores":
+        sys.exit(work_cores(sys.argv[2], int(sys.argv[3])))
     main(_Sightline())

@@ -1,0 +1,112 @@
+"""``sightline worker --processes``: restarts what dies, passes a signal on once, leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.scan_worker import ROOT
+
+CHILD = """
+import os, signal, sys, time
+folder, number = sys.argv[1:]
+open(f"{folder}/{number}.{os.getpid()}", "w").close()
+def note(signum, _):
+    with open(f"{folder}/signals.{os.getpid()}", "a") as file:
+        file.write("x")
+signal.signal(signal.SIGTERM, note)
+while not os.path.exists(f"{folder}/signals.{os.getpid()}"):
+    time.sleep(0.01)
+time.sleep(0.05)
+sys.exit(int(open(f"{folder}/code").read()))
+"""
+KEEP = f"""
+import sys
+from worker.cli.processes import ChildCommand, keep_processes
+from worker.telemetry import configure_logging
+configure_logging(level="info", form="json")
+one = [sys.executable, "-c", {CHILD!r}, sys.argv[1]]
+sys.exit(keep_processes([ChildCommand([*one, str(n)]) for n in (1, 2)]))
+"""
+
+
+@pytest.fixture
+def keep(tmp_path: Path):
+    """Start two children that note their signals, and yield the process that keeps them."""
+    (tmp_path / "code").write_text("0")
+    process = subprocess.Popen(
+        [sys.executable, "-c", KEEP, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_signal_reaches_each_child_once_and_its_code_is_returned(keep: subprocess.Popen[bytes], tmp_path: Path):
+    _until(lambda: len(_pids(tmp_path)) == 2)
+    (tmp_path / "code").write_text("7")
+
+    keep.send_signal(signal.SIGTERM)
+    said, _ = keep.communicate(timeout=20)
+
+    assert keep.returncode == 7
+    assert [file.read_text() for file in tmp_path.glob("signals.*")] == ["x", "x"]
+    assert said.count(b"process.started") == 2
+    assert not any(_lives(pid) for pid in _pids(tmp_path))
+
+
+def test_a_killed_child_is_restarted_and_named(keep: subprocess.Popen[bytes], tmp_path: Path):
+    _until(lambda: len(_pids(tmp_path)) == 2)
+
+    os.kill(_pids(tmp_path)[0], signal.SIGKILL)
+    _until(lambda: len(_pids(tmp_path)) == 3)
+    keep.send_signal(signal.SIGINT)
+    said, _ = keep.communicate(timeout=20)
+
+    assert keep.returncode == 0
+    assert b'"exit_code": -9' in said
+    assert b'"restarted_in_s": 0.5' in said
+
+
+def test_children_do_not_outlive_a_killed_parent(keep: subprocess.Popen[bytes], tmp_path: Path):
+    _until(lambda: len(_pids(tmp_path)) == 2)
+
+    keep.kill()
+
+    _until(lambda: not any(_lives(pid) for pid in _pids(tmp_path)))
+    assert len(list(tmp_path.glob("signals.*"))) == 2
+
+
+def test_a_wrong_setting_ends_all_with_its_code():
+    command = [sys.executable, "-m", "producer.cli.main", "worker", "nowhere.Settings", "--processes", "2"]
+
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
+
+    assert done.returncode == 64
+    assert "nowhere" in done.stderr
+    assert "process.died" not in done.stdout + done.stderr
+
+
+def _pids(folder: Path) -> list[int]:
+    return [int(file.suffix[1:]) for file in folder.glob("[12].*")]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def _until(holds: Callable[[], bool], *, deadline_s: float = 20) -> None:
+    until = time.monotonic() + deadline_s
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.02)
