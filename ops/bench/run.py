@@ -1,7 +1,7 @@
 """Measures queue, scans, GPU pool, memories and command line beside their peers: ``python ops/bench/run.py [row …]``.
 
-Rows: pickup drain cores submit backlog recovery job_bytes memory switched gpu scans start pages reports grouping
-history cache growth finished commits.
+Rows: pickup drain cores submit backlog recovery job_bytes memory switched gpu scans scan-growth start pages reports
+grouping history cache growth finished commits web.
 
 All contenders use one embedded Redis, which nothing else uses. The tables are printed; ``--write`` also writes them to
 RESULTS.md, and a plot of the rows with peers to results.svg. The exit code is 1 if a target is missed. Takes about
@@ -11,6 +11,8 @@ twenty minutes.
 from __future__ import annotations
 
 import argparse
+import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from redis import Redis
+from redis.exceptions import RedisError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -31,6 +34,7 @@ from report import RESULTS, machine, markdown
 from report_rows import REPORT_ROWS
 from rows import Bench, Row
 from scan import scans
+from scan_growth import scan_growth
 from speed_rows import SPEED_ROWS
 from upkeep_rows import UPKEEP_ROWS
 from web_rows import WEB_ROWS
@@ -38,7 +42,8 @@ from web_rows import WEB_ROWS
 from worker.own_redis.server import EmbeddedRedis
 
 QUEUE_ROWS = {**SPEED_ROWS, **UPKEEP_ROWS}
-ROWS = {**QUEUE_ROWS, "gpu": gpu, "scans": scans, **CLI_ROWS, **REPORT_ROWS, **MEMORY_ROWS, **GROWTH_ROWS, **WEB_ROWS}
+SCAN_ROWS = {"scans": scans, "scan-growth": scan_growth}
+ROWS = {**QUEUE_ROWS, "gpu": gpu, **SCAN_ROWS, **CLI_ROWS, **REPORT_ROWS, **MEMORY_ROWS, **GROWTH_ROWS, **WEB_ROWS}
 
 
 def main() -> int:
@@ -49,6 +54,7 @@ def main() -> int:
     parser.add_argument("--fsync", choices=["always", "everysec", "no"], default="everysec")
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name} and {PLOT.name}")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the contenders' workers end with this program
     if unknown := set(options.rows) - set(ROWS):
         parser.error(f"no row {', '.join(sorted(unknown))}: expected some of {', '.join(ROWS)}")
     names = options.rows or list(ROWS)
@@ -77,8 +83,14 @@ def measure(
         about = machine(cast("dict[str, Any]", redis.info("server")), fsync=fsync, rounds=rounds)
         for name in names:
             began = time.monotonic()
-            rows += ROWS[name](bench)
+            try:
+                found = ROWS[name](bench)
+            except (TimeoutError, OSError, RedisError, subprocess.SubprocessError) as error:
+                found = [Row(name, "", targets=[(f"not measured: {error}", False)])]
+            rows += found
             print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+            for row in found:
+                print(f"  {row.title} ({row.unit}): {row.values}", file=sys.stderr, flush=True)
     return rows, about
 
 
