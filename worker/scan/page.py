@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from producer.contract import Viewport
-from worker.scan.cdp import CallTimedOut, JsonObject, Session
+from worker.scan.cdp import CallFailed, CallTimedOut, JsonObject, Session
 from worker.scan.chromium import Chromium
 from worker.scan.frozen import Frozen
 from worker.scan.held import Held
@@ -23,8 +23,8 @@ from worker.scan.journey.fence import Fence
 from worker.scan.losses import describe_exception
 from worker.scan.watch import MAX_URL_CHARS, Watch
 from worker.scan.workers import START, Workers
+from worker.scan.worlds import WORLD, Worlds
 
-WORLD: Final = "sightline"
 _CHECK_EVERY_S: Final = 0.25
 _OPEN_LIMIT_S: Final = 10.0
 _SHOWN: Final = [{"type": "iframe"}, {"type": "worker"}]
@@ -60,6 +60,7 @@ class Page:
         self.workers = Workers(browser.connection, self._changed.set)
         self._held = Held()
         self._frozen = Frozen()
+        self._worlds = Worlds()
         self.session = browser.session("")
         self.watch = Watch(frame_id="")
 
@@ -188,10 +189,7 @@ class Page:
 
     async def world(self, session: Session, frame_id: str, *, timeout_s: float) -> int:
         """Return the context id of the isolated world in the frame, created on first use."""
-        made = await session.call(
-            "Page.createIsolatedWorld", {"frameId": frame_id, "worldName": WORLD}, timeout_s=timeout_s
-        )
-        return int(made["executionContextId"])
+        return await self._worlds.get(session, frame_id, timeout_s=timeout_s)
 
     async def give_script(self, session: Session, source: str, *, timeout_s: float) -> None:
         """Run a script in the isolated world of the session's documents, and of later ones that have scripts."""
@@ -212,17 +210,12 @@ class Page:
 
         Raises ``ScriptFailed`` when it throws, ``CallTimedOut`` when the page is too busy to answer.
         """
-        answer = await session.call(
-            "Runtime.evaluate",
-            {
-                "expression": expression,
-                "contextId": world,
-                "awaitPromise": True,
-                "returnByValue": by_value,
-                "timeout": timeout_s * 1000,
-            },
-            timeout_s=timeout_s,
-        )
+        call = {"expression": expression, "contextId": world, "awaitPromise": True, "returnByValue": by_value}
+        try:
+            answer = await session.call("Runtime.evaluate", {**call, "timeout": timeout_s * 1000}, timeout_s=timeout_s)
+        except CallFailed:
+            self._worlds.forget(session, world)
+            raise
         if "exceptionDetails" in answer:
             raise ScriptFailed(describe_exception(answer["exceptionDetails"]))
         return answer["result"].get("value" if by_value else "objectId")
@@ -250,6 +243,7 @@ class Page:
     def _see_frame_of(self, session: Session, name: str, method: str, params: JsonObject) -> None:
         """Process one event of a session; ``name`` is empty for the page's own."""
         self.watch.see(method, params, now_s=time.monotonic(), session=name)
+        self._worlds.see(session.session_id, method, params)
         if method == "Target.attachedToTarget":
             self._attach(params, parent=session.session_id)
         elif method == "Target.detachedFromTarget":
