@@ -54,7 +54,7 @@ def main() -> int:
     parser.add_argument("--fsync", choices=["always", "everysec", "no"], default="everysec")
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name} and {PLOT.name}")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the contenders' workers end with this program
+    signal.signal(signal.SIGTERM, _stop)
     if unknown := set(options.rows) - set(ROWS):
         parser.error(f"no row {', '.join(sorted(unknown))}: expected some of {', '.join(ROWS)}")
     names = options.rows or list(ROWS)
@@ -67,6 +67,11 @@ def main() -> int:
         RESULTS.write_text(page)
         PLOT.write_text(svg(bars(rows)))
     return 0 if all(met for row in rows for _, met in row.targets) else 1
+
+
+def _stop(*_: object) -> None:
+    """End, and with this program the contenders' workers."""
+    sys.exit(143)
 
 
 def measure(
