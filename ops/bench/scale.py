@@ -1,9 +1,10 @@
 """Fits a model of Redis' load, checks it, and extrapolates it: ``python ops/bench/scale.py``; about five minutes.
 
-Model: Redis' CPU seconds per second = base + feeder + workers * idle + jobs/s * (job + watchers * watcher). ``base`` is an
-empty Redis, ``feeder`` the producer that keeps jobs waiting, ``job`` includes its submission. All are fitted to 1 and 8
-workers, and the model is then compared with 2 and 32 workers, for no-op jobs and jobs of 200 ms. A page's cost is measured with real scans. The output is Markdown, as in
-``docs/scaling.md``. Redis' CPU time is its own, so other programs on the machine disturb it little.
+Model: Redis' CPU seconds per second = base + feeder + workers * idle + jobs/s * (job + watchers * watcher). ``base`` is
+an empty Redis, ``feeder`` the producer that keeps jobs waiting, ``job`` includes its submission. All are fitted to 1
+and 8 workers, and the model is then compared with 2 and 32 workers, for no-op jobs and jobs of 200 ms. A page's cost is
+measured with real scans. The output is Markdown, as in ``docs/scaling.md``. Redis' CPU time is its own, so other
+programs on the machine disturb it little.
 """
 
 from __future__ import annotations

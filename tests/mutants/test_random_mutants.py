@@ -192,7 +192,7 @@ def test_a_mutant_is_judged_by_the_tests_that_reach_it_here_or_in_a_program_they
     reaches = record(tmp_path, ["tests/test_noticed.py", claims])
 
     program = "tests/test_noticed.py::test_in_a_program"
-    harmless = change_of(text, path, "return random() * min(BACKOFF_CAP_S, ceiling)", "random()", "1.0 * random()")
+    harmless = change_of(text, path, "return random() * min(BACKOFF_CAP_S, BACK", "random()", "1.0 * random()")
     elsewhere = change_of(text, path, "return ErrorInfo(type=type(error).__name__", "return", "return 1 / 0,")
     by_nobody = change_of(text, path, "return bool(getattr(error", "return", "return 1 / 0,")
     judged = [judge(tmp_path, change, reaches[:2]) for change in (harmless, elsewhere, by_nobody)]

@@ -71,4 +71,4 @@ def test_the_program_starts_beside_a_worker_py(tmp_path: Path):
     (tmp_path / "worker.py").write_text("raise SystemExit('this is not yours')\n")
     (tmp_path / "producer.py").write_text("raise SystemExit('nor this')\n")
 
-    assert "Run one worker until SIGTERM" in run(tmp_path, "-m", "sightline", "worker", "--help")
+    assert "Run one worker, or several processes, until SIGTERM" in run(tmp_path, "-m", "sightline", "worker", "--help")

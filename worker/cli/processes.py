@@ -42,7 +42,8 @@ def keep_processes(commands: Sequence[ChildCommand], *, burst: bool = False) -> 
 
     A child that ends by itself is restarted, after a pause that doubles while it dies young. With ``burst`` a child
     that ends with 0 is done. A child that ends with the code of ``InputError``, such as a setting that cannot be used,
-    ends all: restarting cannot help. Returns the first code that is not 0 of those ends that were not restarted.
+    ends all, as restarting cannot help: that code is returned. Otherwise it is the first code that is not 0 of those
+    ends that were not restarted; a child that SIGTERM ended before it could handle one counts as 0.
     """
     children = [_Child(number, command) for number, command in enumerate(commands, start=1)]
     stopping: list[int] = []
@@ -67,7 +68,9 @@ def keep_processes(commands: Sequence[ChildCommand], *, burst: bool = False) -> 
         codes = [child.wait() for child in children]
         for one, handler in before.items():
             signal.signal(one, handler)
-    return next((code for code in codes if code), 0)
+    if InputError.exit_code in codes:
+        return InputError.exit_code
+    return next((code for code in codes if code not in {0, -signal.SIGTERM}), 0)
 
 
 class _Child:

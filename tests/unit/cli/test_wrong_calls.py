@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import worker.telemetry
 from producer.cli.main import run
 from producer.redis import connection
 
@@ -104,8 +105,10 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_call_is_one_line_and_exits_64(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The log would go to pytest's stream of this test, and later tests would write to it.
+    monkeypatch.setattr(worker.telemetry, "configure_logging", _nothing)
     code = run(arguments)
 
     answer = capsys.readouterr()
@@ -206,3 +209,7 @@ def test_a_group_without_a_command_shows_its_help_as_a_wrong_call(
     assert code == 64
     assert answer.err.startswith("Usage: sightline")
     assert "\n  " in answer.err, "as laid out for people, not as one line"
+
+
+def _nothing(**_: object) -> None:
+    pass
