@@ -240,7 +240,7 @@ class Waiters:
                 check_at = 0.0  # an event may be trimmed or lost by then
 
     def _fail(self, has_position: asyncio.Future[None], reader: asyncio.Task[None]) -> None:
-        """Pass the error that ended the reader, if any, to all waiters: they would wait for ever."""
+        """Pass the error that ended the reader, if any, to all waiters: no event would wake them."""
         error = None if reader.cancelled() else reader.exception()
         if not isinstance(error, Exception):
             return

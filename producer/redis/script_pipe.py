@@ -166,7 +166,7 @@ class ScriptPipe:
     async def _flush_when_open(self) -> None:
         try:
             await self._opened()
-        except Exception as error:  # noqa: BLE001  such as one of a credential provider: no call may wait for ever
+        except Exception as error:  # noqa: BLE001  such as one of a credential provider: each call must end
             self._fail_unsent(error)
         finally:
             self._flushing = None
