@@ -64,18 +64,17 @@ class Lanes:
         last, so that another worker continues after a kill. Returns the lanes without a group and the numbers of jobs
         queued again. Safe to call concurrently.
         """
-        made: dict[Lane, int] = {}
-        for lane, key in self._lane_keys.items():
-            if await self._has_group(key):
-                continue
+        missing = [lane for lane, key in self._lane_keys.items() if not await self._has_group(key)]
+        for lane in missing:
             await self._redis.delete(self._keys.waiting(lane))  # a new group reads all entries again
-            made[lane] = (await self._restore_entries(lane))[b"queued"]
+        answers = await self._restore_entries(missing) if missing else {}
+        for lane in missing:
             try:
-                await self._redis.xgroup_create(key, GROUP, id="0", mkstream=True)
+                await self._redis.xgroup_create(self._lane_keys[lane], GROUP, id="0", mkstream=True)
             except ResponseError as error:
                 if not str(error).startswith("BUSYGROUP"):
                     raise
-        return made
+        return {lane: answers[lane][b"queued"] for lane in missing}
 
     async def restore_groups(self) -> None:
         """Recreate deleted groups and the entries of deleted streams; never raises Redis errors."""
@@ -216,7 +215,7 @@ class Lanes:
             skipped, *found = await self._pipe.call(LOOK, about, (GROUP, LOOK_EVERY_MS, SEARCH_EVERY_MS))
             restored += skipped
             if found:
-                answers = await self._restore_entries(lane)
+                answers = (await self._restore_entries([lane]))[lane]
                 restored += answers[b"queued"]
                 if not answers[b"held"]:  # otherwise search again: their worker may have been killed
                     await self._pipe.call(SETTLE_SEARCH, about[2:], found)
@@ -227,30 +226,31 @@ class Lanes:
         calls = [self._pipe.call(REAP, (key,), (GROUP, idle_ms, "")) for key in self._lane_keys.values()]
         return sum([await call for call in calls])
 
-    async def _restore_entries(self, lane: Lane) -> Counter[bytes]:
-        """Requeue the jobs of ``lane`` without an entry, scanning all job hashes.
+    async def _restore_entries(self, lanes: Sequence[Lane]) -> dict[Lane, Counter[bytes]]:
+        """Requeue the jobs of ``lanes`` without an entry, scanning all job hashes once.
 
-        Returns the counts of restore_entry.lua's replies.
+        Returns the counts of restore_entry.lua's replies of each lane.
         """
-        total, cursor = Counter[bytes](), 0
+        totals, cursor = {lane: Counter[bytes]() for lane in lanes}, 0
         prefix = self._keys.job("")
         while True:
             cursor, found = await self._redis.scan(cursor, match=f"{prefix}*", count=WALK_AT_ONCE)
             names = (raw.decode("utf-8", "replace").removeprefix(prefix) for raw in cast("list[bytes]", found))
-            total += await self._restore(lane, [name for name in names if JOB_ID.fullmatch(name)])
+            jobs = [name for name in names if JOB_ID.fullmatch(name)]
+            for start in range(0, len(jobs), RESTORED_AT_ONCE):
+                for lane, answer in await self._restore(lanes, jobs[start : start + RESTORED_AT_ONCE]):
+                    totals[lane][answer] += 1
             if not cursor:
-                return total
+                return totals
 
-    async def _restore(self, lane: Lane, jobs: Sequence[str]) -> Counter[bytes]:
-        answers: list[bytes] = []
-        for start in range(0, len(jobs), RESTORED_AT_ONCE):
-            chunk = jobs[start : start + RESTORED_AT_ONCE]
-            named = (self._lane_keys[lane], *map(self._keys.job, chunk))
-            answers += await self._pipe.call(RESTORE_ENTRY, named, (GROUP, lane, *chunk))
+    async def _restore(self, lanes: Sequence[Lane], jobs: Sequence[str]) -> list[tuple[Lane, bytes]]:
+        """Return the lane and reply of each job of one of ``lanes`` that waits or runs."""
+        named = (*(self._lane_keys[lane] for lane in lanes), *map(self._keys.job, jobs))
+        answers = await self._pipe.call(RESTORE_ENTRY, named, (GROUP, len(lanes), *lanes, *jobs))
         for job_id, answer in zip(jobs, answers, strict=True):
-            if answer == b"queued":
+            if answer and answer[1] == b"queued":
                 log.warning("job.requeued", job_id=job_id, why="entry lost")
-        return Counter(answers)
+        return [(lanes[answer[0] - 1], answer[1]) for answer in answers if answer]
 
     async def depth(self, *, but: Collection[str] = ()) -> tuple[int, int]:
         """Return the numbers of entries in the lanes, waiting or running, and of scheduled jobs.

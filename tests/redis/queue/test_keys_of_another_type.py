@@ -50,7 +50,7 @@ ARGS: Final[dict[str, tuple[str | int, ...]]] = {
     ),
     "promote": ("j1", "batch"),
     "clock_back": ("j1",),
-    "restore_entry": ("workers", "batch", "j1"),
+    "restore_entry": ("workers", "1", "batch", "j1"),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 import pytest
@@ -54,9 +54,9 @@ def count_searches(stream: JobStream, monkeypatch: pytest.MonkeyPatch) -> list[L
     searched: list[Lane] = []
     search = stream.lanes._restore_entries
 
-    async def counted(lane: Lane) -> Counter[bytes]:
-        searched.append(lane)
-        return await search(lane)
+    async def counted(found: Sequence[Lane]) -> dict[Lane, Counter[bytes]]:
+        searched.extend(found)
+        return await search(found)
 
     monkeypatch.setattr(stream.lanes, "_restore_entries", counted)
     return searched

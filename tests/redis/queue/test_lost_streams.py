@@ -11,6 +11,7 @@ from redis.exceptions import ResponseError
 
 from producer.client.client import Client
 from producer.contract import FunctionResult, JobState, Lane
+from producer.contract.terms import SUBMITTED
 from producer.keys import GROUP, Keys
 from tests.support.queue import add, open_stream, running_worker, start_one, submitted
 from worker.queue.delivery import Delivery
@@ -32,6 +33,25 @@ async def test_jobs_of_a_deleted_stream_are_queued_again(client: Client, stream:
 
     assert made == {Lane.BATCH: 1}
     assert (await start_one(stream)).job_id == waiting
+
+
+async def test_the_jobs_are_walked_once_for_all_lanes(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    jobs = {lane: await submitted(client, lane=lane) for lane in SUBMITTED}
+    await redis.delete(*map(keys.lane, Lane))
+    scan, walks = redis.scan, list[int]()
+
+    async def counted(cursor: int, **options: Any) -> Any:
+        walks.append(cursor)
+        return await scan(cursor, **options)
+
+    monkeypatch.setattr(stream.lanes._redis, "scan", counted)
+    made = await stream.lanes.ensure_groups()
+
+    assert made == {Lane.INTERACTIVE: 1, Lane.BATCH: 1, Lane.ASSESS: 0}
+    assert walks.count(0) == 1
+    assert {(await start_one(stream)).job_id for _ in jobs} == set(jobs.values())
 
 
 async def test_keys_that_are_no_jobs_hide_no_job_of_a_deleted_stream(

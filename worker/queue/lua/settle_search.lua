@@ -6,5 +6,5 @@
 
 if redis.call('HGET', KEYS[1], 'searched_ms') ~= ARGV[2] then return 'other' end
 redis.call('HINCRBY', KEYS[1], 'deleted', ARGV[1])
-redis.call('HSET', KEYS[1], 'searched_ms', ARGV[2] - 1) -- a repeat after a lost reply counts nothing
+redis.call('HSET', KEYS[1], 'searched_ms', ARGV[2] - 0.5) -- no search's token: a repeat after a lost reply counts nothing
 return 'settled'
