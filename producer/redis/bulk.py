@@ -16,9 +16,9 @@ from typing import Any, Final
 from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import Arg, Script
 
-MOST_AT_ONCE: Final = 16
-"""Parts per call. A call blocks Redis for about half a millisecond; while Redis works on one half of a worker's jobs,
-the worker works on the other."""
+MOST_AT_ONCE: Final = 8
+"""Parts per call. A call blocks Redis for a quarter of a millisecond; while Redis works on some of a worker's jobs, the
+worker works on others."""
 MOST_BYTES: Final = 1_000_000
 
 Decode = Callable[[Any], Any]

@@ -144,6 +144,8 @@ class redis_errors:  # noqa: N801  read as a function; a class because a generat
         """Nothing to prepare."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            return
         if isinstance(error, ReplyLost | RedisTimeoutError) and (isinstance(error, ReplyLost) or _is_silence(error)):
             where = self._settings.public_redis_url
             if self._doubt is None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import redis as blocking_redis
 
 from producer.keys import Keys
-from worker.queue.delivery import Entry, Started
+from worker.queue.delivery import Entry
 from worker.queue.executor import Executor
 from worker.queue.leases import LeaseKeeper
 from worker.queue.loop import Loop
@@ -26,8 +26,8 @@ class Begun(Executor):
         super().__init__(stream, leases, functions)
         self.entries: list[Entry] = []
 
-    def begin(self, entry: Entry, start: Started | None, *, has_slot: bool) -> None:
-        assert (start, has_slot) == (None, True)
+    def begin(self, entry: Entry, *, has_slot: bool) -> None:
+        assert has_slot
         self.holders[entry.lane].add(entry)
         self.entries.append(entry)
 

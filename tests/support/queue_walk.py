@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypedDict, TypeVar
 
 from hypothesis.stateful import RuleBasedStateMachine
 from redis.asyncio import Redis
@@ -24,7 +24,7 @@ from tests.support.queue import BOOM
 from tests.support.queue_model import WORKERS_TRIES, ModelDelivery, ModelEntry, ModelJob, QueueModel
 from tests.support.queue_picture import Picture, expected_by, found_in
 from worker.queue.delivery import Delivery, Entry, NotStarted, id_number
-from worker.queue.lane_reader import START_READ, Claimed
+from worker.queue.lane_reader import START_READ
 from worker.queue.outcome import Commit, CounterWrite
 from worker.queue.stream import JobStream
 
@@ -48,6 +48,14 @@ class World:
     redis: Redis
     pipe: ScriptPipe
     numbers: Iterator[int] = field(default_factory=count)
+
+
+class Wants(TypedDict):
+    """Arguments of a claim."""
+
+    slots: int
+    for_batch: int
+    turns: int
 
 
 @dataclass(slots=True, eq=False)
@@ -122,25 +130,38 @@ class QueueWalk(RuleBasedStateMachine):
         assert [(entry.id, entry.job_id) for entry in entries] == [(entry.id, entry.job_id) for entry in expected]
         consumer.entries.extend(zip(entries, expected, strict=True))
 
-    def claim_now(self, consumer: Consumer, wants: dict[str, int]) -> None:
+    def claim_now(self, consumer: Consumer, wants: Wants) -> None:
         entries = self.run(consumer.stream.claim(**wants))
         for entry in entries:
             consumer.newest[entry.lane] = max(consumer.newest[entry.lane], entry.id, key=id_number)
         self.now_held(consumer, entries, self.model.claim(consumer.stream.consumer, **wants))
 
+    def claim_starting(self, consumer: Consumer, wants: Wants) -> None:
+        """Claim as a worker does: what a read would start is started by the claim."""
+        entries = self.run(consumer.stream.claim(**wants, tries=[WORKERS_TRIES]))
+        claimed = self.model.claim(consumer.stream.consumer, **wants)
+        assert [entry.id for entry in entries] == [entry.id for entry in claimed]
+        for entry, expected in zip(entries, claimed, strict=True):
+            consumer.newest[entry.lane] = max(consumer.newest[entry.lane], entry.id, key=id_number)
+            assert (entry.start is not None) is self.model.starts_when_read(expected)
+            if entry.start is None:
+                consumer.entries.append((entry, expected))
+            else:
+                assert self._now_started(consumer, expected, entry.start)
+
     def read_now(self, consumer: Consumer, lane: Lane) -> None:
         """Read the next entry and start it, as a blocking reader does, or only hold it if a read cannot start it."""
         found = self.run(self._read(consumer, lane))
         new = self.model.read(consumer.stream.consumer, lane)
-        assert {entry.id for entry in new} <= {entry.id for entry, _ in found}
-        for entry, answer in found:
+        assert {entry.id for entry in new} <= {entry.id for entry in found}
+        for entry in found:
             expected = next(one for one in self.model.lanes[lane] if one.id == entry.id)
             consumer.newest[lane] = entry.id
-            assert expected not in new or (answer is not None) is self.model.starts_when_read(expected)
-            if answer is None:
+            assert expected not in new or (entry.start is not None) is self.model.starts_when_read(expected)
+            if entry.start is None:
                 consumer.entries.append((entry, expected))
             else:
-                assert self._now_started(consumer, expected, answer)
+                assert self._now_started(consumer, expected, entry.start)
 
     def start_held(self, consumer: Consumer, entry: Entry, expected: ModelEntry) -> bool:
         """Start a held entry; return False if it did not start."""
@@ -165,9 +186,9 @@ class QueueWalk(RuleBasedStateMachine):
     async def _start(self, stream: JobStream, entry: Entry) -> Delivery | NotStarted:
         return await stream.start(entry, tries=WORKERS_TRIES)
 
-    async def _read(self, consumer: Consumer, lane: Lane) -> list[Claimed]:
+    async def _read(self, consumer: Consumer, lane: Lane) -> list[Entry]:
         key = self.keys.lane(lane)
-        args = (GROUP, consumer.stream.consumer, lane, self.keys.job(""), consumer.newest[lane], WORKERS_TRIES)
+        args = (GROUP, consumer.stream.consumer, self.keys.job(""), consumer.newest[lane], WORKERS_TRIES)
         reply: Any = await self.world.redis.xreadgroup(GROUP, consumer.stream.consumer, {key: ">"}, count=1)
         answer = await run_script(self.world.redis, START_READ, [key], args)
         flat = [

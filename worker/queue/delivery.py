@@ -18,7 +18,8 @@ from producer.errors import InvalidJob
 
 VERSION: Final = re.compile(rb"[1-9][0-9]{0,3}")
 
-RawEntry = tuple[bytes, Sequence[bytes] | None]
+RawEntry = Sequence[Any]
+"""An entry's id, its fields and values or None, and start.lua's reply if the entry was started."""
 
 
 @dataclass(slots=True, eq=False)
@@ -30,6 +31,8 @@ class Entry:
     job_id: str
     kind: str
     fields: Mapping[bytes, bytes]
+    start: Started | None = None
+    """The reply of its start, if the script that claimed it has started it."""
 
     @property
     def own_id(self) -> str:
@@ -45,15 +48,18 @@ def id_number(entry_id: str) -> tuple[int, int]:
 
 def entries_of(lane: Lane, rows: Sequence[RawEntry]) -> list[Entry]:
     """Return the entries of a raw reply, without rows that were deleted in the meantime and so have no fields."""
-    return [_entry(lane, entry_id.decode(), flat or ()) for entry_id, flat in rows]
+    return [_entry(lane, *row) for row in rows]
 
 
-def _entry(lane: Lane, entry_id: str, flat: Sequence[bytes]) -> Entry:
+def _entry(lane: Lane, raw_id: bytes, flat: Sequence[bytes] | None, reply: Sequence[Any] | None = None) -> Entry:
+    entry_id, flat = raw_id.decode(), flat or ()
     fields = dict(zip(flat[::2], flat[1::2], strict=False))
     given = fields.get(b"id", b"").decode("utf-8", "replace")
     kind = fields.get(b"kind", b"").decode("utf-8", "replace")
     job_id = given if JOB_ID.fullmatch(given) else f"{lane}-{entry_id}"
-    return Entry(entry_id, lane, job_id, kind, fields)
+    entry = Entry(entry_id, lane, job_id, kind, fields)
+    entry.start = started(entry, reply) if reply else None
+    return entry
 
 
 def check_entry(entry: Entry) -> None:
@@ -123,6 +129,8 @@ class Delivery:
 
     def pause_in(self, controls: Collection[str], *others: str) -> str:
         """Return the field in ``controls`` of the job's batch or lane, or of ``others``; '' if there is none."""
+        if not controls:
+            return ""
         named = (f"batch:{self.batch}", f"lane:{self.lane}", *others)
         return next((field for field in named if field in controls), "")
 

@@ -72,14 +72,14 @@ class Executor:
 
     # ------------------------------------------------------------------------------------------ one entry
 
-    def begin(self, entry: Entry, start: Started | None, *, has_slot: bool) -> None:
+    def begin(self, entry: Entry, *, has_slot: bool) -> None:
         """Start a claimed entry in a slot of its lane; without a slot it is requeued.
 
-        The start is sent before the task begins, unless ``start`` is already the reply of one.
+        The start is sent before the task begins, unless the script that claimed the entry has started it.
         """
         if has_slot:
             self.holders[entry.lane].add(entry)
-        sent = self._send_start(entry) if start is None else start
+        sent = entry.start or self._send_start(entry)
         task = asyncio.create_task(self._deliver(entry, sent))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -143,7 +143,9 @@ class Executor:
         self._leases.hold(delivery)
         try:
             ctx = {"check_paused": partial(self.controls.check, delivery), **self.functions.ctx_of(delivery)}
-            outcome = await self.functions.settled(delivery, await self._perform(delivery, ctx))
+            outcome = await self._perform(delivery, ctx)
+            if isinstance(outcome, Dead | Cancelled):
+                outcome = await self.functions.settled(delivery, outcome)
             if self.functions.options.after_job_end is None:  # the job runs no further code, so the next one may start
                 self._release_slot(entry)
             standing, outcome = await self._commit(entry, delivery, outcome)

@@ -22,7 +22,7 @@ from producer.contract import Lane
 from producer.keys import GROUP, Keys
 from producer.redis.raw_connection import RawConnection, settle
 from producer.redis.scripts import Arg, load_script
-from worker.queue.delivery import Entry, Started, entries_of, started
+from worker.queue.delivery import Entry, entries_of, started
 
 BLOCK_MS: Final = 5_000
 """Longest blocking read; even an idle consumer contacts Redis at least this often."""
@@ -30,9 +30,7 @@ START_READ: Final = load_script("worker.queue", "start_read")
 ANSWER_S: Final = 10.0
 """Additional wait for the reply before the connection is abandoned, because a half-open socket never delivers one."""
 
-Claimed = tuple[Entry, Started | None]
-"""A claimed entry and the reply of its start, None if it has not been started."""
-Arrived = Callable[[list[Claimed]], None]
+Arrived = Callable[[list[Entry]], None]
 
 
 class LaneReader:
@@ -43,7 +41,7 @@ class LaneReader:
         self._pool = cast("ConnectionPool", redis.connection_pool)
         self._lane = lane
         self._key = keys.lane(lane)
-        self._args: tuple[Arg, ...] = (GROUP, consumer, lane, keys.job(""))
+        self._args: tuple[Arg, ...] = (GROUP, consumer, keys.job(""))
         self._is_known = False
         self._arrived = arrived
         words: Any = ("XREADGROUP", "GROUP", GROUP, consumer, "COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS", self._key, ">")
@@ -101,7 +99,7 @@ class LaneReader:
             raise
         return connection
 
-    def _decoded(self, reply: Any, start: Sequence[Any]) -> list[Claimed]:
+    def _decoded(self, reply: Any, start: Sequence[Any]) -> list[Entry]:
         """Return the entries of both replies; ``start`` has the started entry and start.lua's reply.
 
         A started entry that is missing in ``reply`` was claimed by an earlier read whose reply was lost.
@@ -109,11 +107,11 @@ class LaneReader:
         lanes = list(reply.items()) if isinstance(reply, Mapping) else reply  # RESP3 returns a map
         entries = entries_of(self._lane, lanes[0][1]) if lanes else []
         if not start:
-            return [(entry, None) for entry in entries]
+            return entries
         entry_id, job_id, kind, about = start
         entry = Entry(entry_id.decode(), self._lane, job_id.decode(), kind.decode("utf-8", "replace"), {})
-        others: list[Claimed] = [(other, None) for other in entries if other.id != entry.id]
-        return [*others, (entry, started(entry, about))]
+        entry.start = started(entry, about)
+        return [*(other for other in entries if other.id != entry.id), entry]
 
     def _take(self, reply: Any, start: Any, done: asyncio.Future[bool]) -> None:
         if done.done():  # nobody waits any more: the entries stay pending and are reclaimed
@@ -123,9 +121,9 @@ class LaneReader:
             settle(done, start if isinstance(start, RedisConnectionError) else reply)
             return
         try:
-            if claimed := self._decoded(reply, () if isinstance(start, Exception) else start):
-                self._arrived(claimed)
+            if entries := self._decoded(reply, () if isinstance(start, Exception) else start):
+                self._arrived(entries)
         except Exception as error:  # noqa: BLE001  the reader's task raises it; here it would only be logged
             settle(done, error)
         else:
-            settle(done, bool(claimed))
+            settle(done, bool(entries))

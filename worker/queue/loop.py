@@ -20,9 +20,8 @@ from redis.exceptions import OutOfMemoryError, RedisError
 from producer.contract import Lane
 from producer.contract.terms import SUBMITTED
 from producer.redis.backoff import Backoff
-from worker.queue.delivery import id_number
+from worker.queue.delivery import Entry, id_number
 from worker.queue.executor import Executor
-from worker.queue.lane_reader import Claimed
 from worker.queue.leases import LeaseKeeper
 from worker.queue.stream import JobStream
 
@@ -54,7 +53,7 @@ class Slots:
     @property
     def free(self) -> int:
         """The number of entries that could be claimed now."""
-        return self.max_jobs - sum(len(self.holders[lane]) for lane in SUBMITTED)
+        return self.max_jobs - len(self.holders[Lane.INTERACTIVE]) - len(self.holders[Lane.BATCH])
 
     @property
     def for_batch(self) -> int:
@@ -201,7 +200,7 @@ class Loop:
                 if entries:
                     job_ids = [entry.job_id for entry in entries]
                     log.warning("jobs.reclaimed", lane=lane, count=len(entries), job_ids=job_ids[:20])
-                    self._begin([(entry, None) for entry in entries])
+                    self._begin(entries)
 
     async def _claim(self) -> None:
         """Claim new entries for the free slots from lanes without a pending read, which would start them itself.
@@ -217,7 +216,11 @@ class Loop:
             return
         turns = self._slots.batch_turns(slots)
         entries = await self._stream.claim(
-            slots=slots, for_interactive=for_interactive, for_batch=for_batch, turns=turns
+            slots=slots,
+            for_interactive=for_interactive,
+            for_batch=for_batch,
+            turns=turns,
+            tries=self._executor.functions.tries(),
         )
         batch = sum(entry.lane is Lane.BATCH for entry in entries)
         interactive = len(entries) - batch
@@ -225,7 +228,7 @@ class Loop:
         for lane in {entry.lane for entry in entries}:  # turns are not in the order of ids
             ids = (entry.id for entry in entries if entry.lane is lane)
             self._newest[lane] = max(self._newest[lane], *ids, key=id_number)
-        self._begin([(entry, None) for entry in entries])
+        self._begin(entries)
         if for_batch and batch < min(for_batch, slots - interactive):
             self._drained[Lane.BATCH].set()
         if for_interactive and len(entries) < slots:
@@ -245,12 +248,12 @@ class Loop:
             slots = min(slots, options.max_burst_jobs - self.claimed)
         return min(slots, options.queue_read_limit)
 
-    def _begin(self, claimed: Iterable[Claimed]) -> None:
+    def _begin(self, entries: Iterable[Entry]) -> None:
         """Pass entries to the executor, which requeues those without a slot."""
-        for entry, start in claimed:
+        for entry in entries:
             self.claimed += 1
             has_slot = not self.is_stopping and self._slots.for_lane(entry.lane) > 0
-            self._executor.begin(entry, start, has_slot=has_slot)
+            self._executor.begin(entry, has_slot=has_slot)
         self._stream.send_starts()
 
     async def _read_lane(self, lane: Lane) -> None:
@@ -280,12 +283,12 @@ class Loop:
         finally:
             self._reading.discard(lane)
 
-    def _arrived(self, claimed: list[Claimed]) -> None:
+    def _arrived(self, entries: list[Entry]) -> None:
         """Start the entry that a blocking read returned; everything else can wait."""
-        newest, _ = claimed[-1]
+        newest = entries[-1]
         lane = newest.lane
         self._newest[lane] = newest.id
-        self._begin(claimed)
+        self._begin(entries)
         self._drained[lane].clear()
         if lane in SUBMITTED:
             self._slots.note_claim(interactive=int(lane is Lane.INTERACTIVE), batch=int(lane is Lane.BATCH))

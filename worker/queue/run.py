@@ -242,13 +242,13 @@ class JobFunctions:
             log.warning("job.no_function", job_id=delivery.job_id, kind=delivery.kind, wait_s=wait_s)
         return Dead(error) if is_dead else Retried(wait_s, error, attempt_returned=True, needs_function=True)
 
-    async def settled(self, delivery: Delivery, outcome: Outcome) -> Outcome:
-        """Return ``outcome``, or for a dead or cancelled job the commit of its kind's ``settle``.
+    async def settled(self, delivery: Delivery, outcome: Dead | Cancelled) -> Outcome:
+        """Return the commit of the kind's ``settle`` for a dead or cancelled job; ``outcome`` for a kind without one.
 
         Thus an assessment always ends in its scan's result. Redis errors of ``settle`` are raised.
         """
         settle: Settle | None = getattr(self.options, "settle", {}).get(delivery.kind)
-        if settle is None or not isinstance(outcome, Dead | Cancelled):
+        if settle is None:
             return outcome
         reason = outcome.error.message if isinstance(outcome, Dead) else "cancelled"
         commit = await settle(delivery.payload, reason)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any, Final, Literal
 
 import structlog
@@ -78,14 +78,17 @@ class JobStream:
 
     # ------------------------------------------------------------------------------------------ taking jobs
 
-    async def claim(self, *, slots: int, for_batch: int, turns: int, for_interactive: int | None = None) -> list[Entry]:
+    async def claim(
+        self, *, slots: int, for_batch: int, turns: int, for_interactive: int | None = None, tries: Sequence[Arg] = ()
+    ) -> list[Entry]:
         """Claim up to ``slots`` entries without waiting; interactive ones first, except for batch's ``turns``.
 
-        ``for_interactive`` and ``for_batch`` are the slots that the lane may use; 0 skips it.
+        ``for_interactive`` and ``for_batch`` are the slots that the lane may use; 0 skips it. With ``tries`` (the
+        default number, followed by kind and tries of each function with its own), plain jobs are started as well.
         """
         of_lanes = (slots if for_interactive is None else for_interactive, for_batch)
         interactive, batch = await self.pipe.call(
-            SCRIPTS["claim"], self._claim_keys, (*self._who, slots, *of_lanes, turns, *self._prefixes)
+            SCRIPTS["claim"], self._claim_keys, (*self._who, slots, *of_lanes, turns, *self._prefixes, *tries)
         )
         return entries_of(Lane.INTERACTIVE, interactive) + entries_of(Lane.BATCH, batch)
 
@@ -149,9 +152,9 @@ class JobStream:
 
     # ------------------------------------------------------------------------------------------ ending deliveries
 
-    async def finish(
+    def finish(
         self, delivery: Delivery, *, commit: Commit | None, value_json: str = "null", result_ttl_s: int | None = None
-    ) -> Standing:
+    ) -> Coroutine[Any, Any, Standing]:
         """Commit a success: result, writes, acknowledgement, state, counter and event in one step.
 
         ``result_ttl_s``: 0 keeps the result permanently, -1 not at all, None is the worker's default.
@@ -160,9 +163,9 @@ class JobStream:
             result = encode_value(delivery.job_id, delivery.kind, value_json)
         else:
             result = commit.encoded_result(delivery.job_id, delivery.kind)
-        return await self._end(delivery, JobState.SUCCEEDED, result, commit, result_ttl_s)
+        return self._end(delivery, JobState.SUCCEEDED, result, commit, result_ttl_s)
 
-    async def finish_cancelled(self, delivery: Delivery, *, result_ttl_s: int | None = None) -> Standing:
+    def finish_cancelled(self, delivery: Delivery, *, result_ttl_s: int | None = None) -> Coroutine[Any, Any, Standing]:
         """Commit a cancellation of a running job."""
         result = encode_failure(
             delivery.job_id,
@@ -170,7 +173,7 @@ class JobStream:
             JobState.CANCELLED,
             ErrorInfo(type="JobCancelled", message="cancelled on request"),
         )
-        return await self._end(delivery, JobState.CANCELLED, result, None, result_ttl_s)
+        return self._end(delivery, JobState.CANCELLED, result, None, result_ttl_s)
 
     async def _end(
         self, delivery: Delivery, state: JobState, result: str | bytes, commit: Commit | None, result_ttl_s: int | None
@@ -182,23 +185,25 @@ class JobStream:
         if delivery.batch:
             keys.append(self.keys.batch(delivery.batch))
         writes = commit.writes if commit else ()
-        reply = await self._committed(delivery, keys, args, writes)
+        reply = await self._committed(delivery, keys, args, writes, size=len(result))
         if reply == b"changed":  # another scan of the page has changed its component barriers meanwhile
-            reply = await self._committed(delivery, keys, args, [with_barriers(write) for write in writes])
+            whole = [with_barriers(write) for write in writes]
+            reply = await self._committed(delivery, keys, args, whole, size=len(result))
         return reply.decode()
 
-    async def _committed(
-        self, delivery: Delivery, keys: Sequence[str], args: Sequence[Arg], writes: Iterable[Write]
-    ) -> Any:
+    def _committed(
+        self, delivery: Delivery, keys: Sequence[str], args: Sequence[Arg], writes: Iterable[Write], *, size: int
+    ) -> asyncio.Future[Any]:
         keys, args = list(keys), list(args)
         for write in writes:
+            written = write_args(write)
             keys.extend(write_keys(write))
-            args.extend(write_args(write))
+            args.extend(written)
+            size += sum(len(arg) for arg in written if isinstance(arg, str | bytes))
         if len(delivery.payload) + len(delivery.args) > KEPT_PAYLOAD_BYTES:
             keys.append(self.keys.job(delivery.job_id))
             args.extend(("FORGET", 0))
-        size = sum(len(arg) for arg in args if isinstance(arg, str | bytes))
-        return await self._finishes.call(keys, (len(keys), len(args) + 2, *args), size=size)
+        return self._finishes.call(keys, (len(keys), len(args) + 2, *args), size=size)
 
     async def bury(
         self, delivery: Delivery, error: ErrorInfo, *, result_ttl_s: int | None = None
@@ -299,11 +304,11 @@ class JobStream:
     def _event_head(self, name: str, delivery: Delivery, state: JobState, extra: Mapping[str, Any]) -> str:
         """Return the event's JSON without its closing brace: Lua adds the time. Avoids json.dumps on a hot path."""
         about = (
-            f'"v":1,"event":"{name}","job_id":"{delivery.job_id}","kind":{json.dumps(delivery.kind)},'
+            f'"v":1,"event":"{name}","job_id":"{delivery.job_id}","kind":{_quoted(delivery.kind)},'
             f'"lane":"{delivery.lane}","state":"{state}","attempt":{delivery.attempt},"worker":{self._worker_json}'
         )
         if delivery.batch:
-            about += f',"batch":{json.dumps(delivery.batch)}'
+            about += f',"batch":{_quoted(delivery.batch)}'
         if extra:
             more = {name: value for name, value in extra.items() if f'"{name}":' not in about}
             about = f"{about},{json.dumps(more, separators=(',', ':'))[1:-1]}" if more else about
@@ -312,5 +317,11 @@ class JobStream:
 
 def encode_value(job_id: str, kind: str, value_json: str) -> str:
     """Return the JSON of a ``FunctionResult`` around an encoded value; the hot path of plain functions."""
-    about = f'"job_id": {json.dumps(job_id)}, "kind": {json.dumps(kind)}, "state": "succeeded", "error": null'
+    about = f'"job_id": "{job_id}", "kind": {_quoted(kind)}, "state": "succeeded", "error": null'
     return f'{{"v": 1, {about}, "value": {value_json}}}'
+
+
+@lru_cache(maxsize=128)
+def _quoted(name: str) -> str:
+    """Return the JSON of a kind's or batch's name, which many jobs share."""
+    return json.dumps(name)

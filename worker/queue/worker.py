@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import secrets
 import signal
@@ -104,6 +105,8 @@ class StreamWorker(Worker):
                 await self.on_startup(self.ctx)
             log.info("worker.started", name=self.name, max_jobs=self.max_jobs, functions=sorted(self.functions))
             self.has_started.set()
+            if not gc.get_freeze_count():
+                gc.freeze()  # what was imported is never garbage; searching it for cycles took 10 % of a drain
             await self._work()
         finally:
             await self._wind_down()

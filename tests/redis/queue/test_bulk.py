@@ -71,9 +71,9 @@ async def gathered(*acts: Any) -> list[Any]:
 
 
 async def test_calls_of_one_tick_are_one_call_and_each_gets_its_own_answer(pipe: CountingPipe, bulk: BulkScript):
-    first = await asyncio.gather(*(bulk.call((), (n,)) for n in range(10)))
+    first = await asyncio.gather(*(bulk.call((), (n,)) for n in range(MOST_AT_ONCE)))
 
-    assert first == [f"p{n}".encode() for n in range(10)]
+    assert first == [f"p{n}".encode() for n in range(MOST_AT_ONCE)]
     assert pipe.calls == 1
 
 

@@ -52,7 +52,7 @@ class Watch:
             self.read.discard(reader._key)
             take(reader, *replies)
 
-        async def watched_claim(stream: JobStream, **wants: int) -> list[Entry]:
+        async def watched_claim(stream: JobStream, **wants: Any) -> list[Entry]:
             lanes = {Lane.INTERACTIVE: wants["for_interactive"], Lane.BATCH: wants["for_batch"]}
             asked = {keys.lane(lane) for lane, places in lanes.items() if places}
             self.claims += 1

@@ -16,8 +16,7 @@ from producer.contract import JobState, Lane
 from producer.keys import GROUP, Keys
 from producer.redis.scripts import Arg
 from tests.support.queue import DEADLINE_S, job_fields, open_stream, pending, until
-from worker.queue.delivery import Delivery
-from worker.queue.lane_reader import Claimed
+from worker.queue.delivery import Delivery, Entry
 from worker.queue.stream import JobStream
 
 
@@ -26,7 +25,7 @@ class ReadLane:
 
     def __init__(self, redis: Redis, stream: JobStream) -> None:
         self.reader = stream.reader(Lane.BATCH, arrived=self._take)
-        self.found: list[Claimed] = []
+        self.found: list[Entry] = []
         self._redis = redis
 
     async def read(self, *, newest: str = "0-0") -> bool:
@@ -41,15 +40,15 @@ class ReadLane:
 
     @property
     def job_ids(self) -> list[str]:
-        return [entry.job_id for entry, _ in self.found]
+        return [entry.job_id for entry in self.found]
 
     @property
     def deliveries(self) -> list[Delivery]:
         """What of it is started."""
-        return [start for _, start in self.found if isinstance(start, Delivery)]
+        return [entry.start for entry in self.found if isinstance(entry.start, Delivery)]
 
-    def _take(self, claimed: list[Claimed]) -> None:
-        self.found += claimed
+    def _take(self, entries: list[Entry]) -> None:
+        self.found += entries
 
     async def _is_blocked(self) -> bool:
         clients = await self._redis.client_list()
@@ -162,7 +161,7 @@ async def test_a_script_that_redis_has_forgotten_costs_one_start_its_head_start(
         await client.submit("add", {})
         await lane.read()
 
-    assert [answer is not None for _, answer in lane.found] == [True, False, True]
+    assert [entry.start is not None for entry in lane.found] == [True, False, True]
 
 
 # ---------------------------------------------------------------------------------------------- start_read.lua
@@ -189,7 +188,7 @@ async def test_the_last_attempt_is_left_to_a_worker_that_is_awake(
     job = await client.submit(kind, {}, tries=tries)
     await lane.read()
 
-    entry, answer = lane.found[0]
+    entry, answer = lane.found[0], lane.found[0].start
     assert (entry.job_id, answer) == (job.job_id, None)
     assert (await job_fields(redis, keys, job.job_id))["attempt"] == "0"
     assert isinstance(await stream.start(entry, tries=1), Delivery)
@@ -212,7 +211,7 @@ async def test_an_entry_that_is_no_plain_job_is_not_started(redis: Redis, keys: 
         await lane.read()
 
     assert lane.job_ids[:3] == [cancelled, overwritten, gone]
-    assert [answer for _, answer in lane.found] == [None] * 7
+    assert [entry.start for entry in lane.found] == [None] * 7
     assert await redis.get(keys.job(overwritten)) == b"in the way"
     assert await redis.exists(keys.job(gone)) == 0
     assert await client.job(copied) == before

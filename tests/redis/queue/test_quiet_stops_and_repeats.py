@@ -17,8 +17,7 @@ from producer.keys import Keys
 from producer.redis.backoff import Backoff
 from tests.support.queue import add, job_fields, running_worker, submitted, until
 from tests.support.queue_loop import Begun, running_loop
-from worker.queue.delivery import Delivery
-from worker.queue.lane_reader import Claimed
+from worker.queue.delivery import Delivery, Entry
 from worker.queue.stream import JobStream
 
 WAIT_S = 60
@@ -130,7 +129,7 @@ async def test_workers_without_a_name_are_told_apart(redis_url: str, keys: Keys)
 async def test_the_first_read_after_a_restart_starts_what_it_brings_though_scripts_are_forgotten(
     client: Client, stream: JobStream, redis: Redis
 ):
-    found: list[Claimed] = []
+    found: list[Entry] = []
     reader = stream.reader(Lane.BATCH, arrived=found.extend)
     await submitted(client)
     await reader.read(newest="0-0", tries=[3])
@@ -138,10 +137,10 @@ async def test_the_first_read_after_a_restart_starts_what_it_brings_though_scrip
     await reader.close()
     await redis.script_flush()
     await submitted(client)
-    await reader.read(newest=found[0][0].id, tries=[3])
+    await reader.read(newest=found[0].id, tries=[3])
     await reader.close()
 
-    assert [isinstance(start, Delivery) for _, start in found] == [True, True]
+    assert [isinstance(entry.start, Delivery) for entry in found] == [True, True]
 
 
 async def test_a_reader_that_does_not_wait_unblocks_nobody(stream: JobStream, redis: Redis):

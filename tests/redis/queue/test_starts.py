@@ -41,6 +41,45 @@ async def test_claim_takes_no_batch_entry_without_a_batch_slot(client: Client, s
     assert await stream.claim(slots=1, for_batch=0, turns=0) == []
 
 
+async def test_a_claim_starts_plain_jobs_with_the_tries_of_their_kind(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    plain = await submitted(client)
+    last_attempt = (await client.submit("once", {})).job_id
+    with_own_tries = (await client.submit("once", {}, tries=2)).job_id
+    by_hand = await redis.xadd(keys.lane("batch"), {"kind": "add", "payload": "{}"})
+
+    entries = await stream.claim(slots=4, for_batch=4, turns=0, tries=[3, "once", 1])
+
+    assert [entry.job_id for entry in entries] == [plain, last_attempt, with_own_tries, f"batch-{by_hand.decode()}"]
+    starts = [entry.start for entry in entries]
+    assert [isinstance(start, Delivery) for start in starts] == [True, False, True, False]
+    fields = [await job_fields(redis, keys, entry.job_id) for entry in entries]
+    assert [(one.get("state"), one.get("attempt"), one.get("fence")) for one in fields] == [
+        ("running", "1", "1"),
+        ("queued", "0", "0"),
+        ("running", "1", "1"),
+        (None, None, None),
+    ]
+    started = starts[0]
+    assert isinstance(started, Delivery)
+    assert await stream.finish(started, commit=None) == "committed"
+
+
+async def test_a_claim_with_a_lost_reply_costs_plain_jobs_an_attempt_and_no_job(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    job_id = await submitted(client)
+    await stream.claim(slots=1, for_batch=1, turns=0, tries=[3])  # and nobody gets the reply
+
+    async with open_stream(redis, keys, consumer="w2") as other:
+        _, (entry,) = await other.reclaim(Lane.BATCH, cursor="0-0", count=1, min_idle_ms=0)
+        delivery = await other.start(entry, tries=3)
+
+    assert isinstance(delivery, Delivery)
+    assert (delivery.job_id, delivery.attempt, delivery.fence) == (job_id, 2, 2)
+
+
 async def test_start_counts_the_attempt_and_raises_the_fence(
     client: Client, stream: JobStream, redis: Redis, keys: Keys
 ):

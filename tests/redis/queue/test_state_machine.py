@@ -163,6 +163,10 @@ class QueueMachine(QueueWalk):
         self.claim(who, 1, 1, 0)
         self.start_held(self.consumers[who], *self.consumers[who].entries[-1])
 
+    @rule(who=WHO, slots=st.integers(1, 4), for_batch=st.integers(0, 4), turns=st.integers(0, 2))
+    def claim_starting_at_once(self, who: int, slots: int, for_batch: int, turns: int) -> None:
+        self.claim_starting(self.consumers[who], {"slots": slots, "for_batch": for_batch, "turns": turns})
+
     @precondition(lambda self: self.has_waiting)
     @rule(who=WHO, state=OUTCOMES)
     def run_one(self, who: int, state: JobState) -> None:

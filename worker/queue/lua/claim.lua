@@ -6,10 +6,16 @@
 -- ARGV  1 group  2 consumer  3 free slots  4 how many of them interactive may use  5 how many batch  6 turns due to
 --       batch
 --       7 prefix of job hashes' keys  8 prefix of batch hashes' keys
--- Returns {interactive entries, batch entries}, each {{id, {field, value, …}}, …}
+--       then, to start the plain jobs among them (_start.lua): tries of a function, for each function with its own
+--       tries: kind, tries
+-- Returns {interactive entries, batch entries}, each {{id, {field, value, …}, start.lua's reply if it was started}, …}
 -- waiting: entry id → turn, of entries that the group has passed without delivering them to a worker.
 -- turns: now, the turn served last; last, the latest turn of a job without a batch; batched, set while an unread entry
 -- may belong to a batch: without it, nothing needs ordering. A batch's turn is in its own hash.
+--@include _common.lua
+--@include _lane.lua
+--@include _delivery.lua
+--@include _start.lua
 
 local TAKEN_IN = 4000 -- entries ordered in one call, in some 10 ms; each entry once
 local NEVER_GIVEN = '9007199254740991' -- min-idle ms: XCLAIM … FORCE then returns only entries that are not pending
@@ -108,4 +114,9 @@ local batch = take(of_batch, math.min(tonumber(ARGV[6]), for_batch))
 local interactive = take(of_interactive, math.min(places - #batch, for_interactive))
 local more = take(of_batch, math.min(places - #batch - #interactive, for_batch - #batch))
 for _, entry in ipairs(more) do batch[#batch + 1] = entry end
+for _, rows in ipairs(ARGV[9] and { interactive, batch } or {}) do
+  for _, row in ipairs(rows) do
+    row[3] = row[2] and start_plain(ARGV[2], ARGV[7], row[1], row[2], 9)
+  end
+end
 return { interactive, batch }
