@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, Final, cast
 
 import structlog
+from redis.exceptions import RedisError
 
 from producer.contract import MAX_RESULT_BYTES, ErrorInfo, JsonObject, decode_payload
 from producer.contract.terms import SUBMITTED
@@ -251,7 +252,13 @@ class JobFunctions:
         if settle is None:
             return outcome
         reason = outcome.error.message if isinstance(outcome, Dead) else "cancelled"
-        commit = await settle(delivery.payload, reason)
+        try:
+            commit = await settle(delivery.payload, reason)
+        except (RedisError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001  as for a hook; the job would be reclaimed and fail here again
+            log.error("hook.failed", hook="settle", error=describe(error).message)
+            return outcome
         return outcome if commit is None else Succeeded(commit)
 
     def result_ttl_s(self, kind: str) -> int | None:
