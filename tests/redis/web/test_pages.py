@@ -207,6 +207,30 @@ async def test_the_queue_says_how_each_of_the_newest_batches_ended(client: Clien
     await redis.hset(keys.batch("then"), mapping=done)  # pyright: ignore[reportGeneralTypeIssues, reportUnknownMemberType]
     await redis.zadd(keys.batches, {"then": 1})
 
+@pytest.mark.parametrize(
+    ("counts", "chip", "scanned"),
+    [
+        ({"succeeded": 3, "pages:unreachable": 3}, "3 not scanned", 0),
+        ({"succeeded": 3, "pages:scanned": 1, "pages:partial": 2}, "2 not complete", 1),
+        ({"succeeded": 1, "pages:scanned": 1, "cancelled": 2}, "2 not complete", 1),
+        ({"succeeded": 3, "pages:scanned": 3}, "ended", 3),
+    ],
+)
+async def test_only_a_batch_whose_pages_were_all_scanned_is_shown_as_a_pass(
+    client: Client, redis: Redis, keys: Keys, counts: dict[str, int], chip: str, scanned: int
+) -> None:
+    done = {"total": 3, "done": 3, "sealed": 1, "created_ms": 1, "finished_ms": 1_795_000_000_000, **counts}
+    await redis.hset(keys.batch("then"), mapping=done)  # pyright: ignore[reportGeneralTypeIssues, reportUnknownMemberType, reportArgumentType]
+    await redis.zadd(keys.batches, {"then": 1})
+    some = browser(app_over(client))
+
+    listed, shown = (await some.get("/queue")).text, (await some.get("/batches/then")).text
+
+    assert f">{chip}</span>" in listed
+    assert f"<dt>scanned</dt><dd>{scanned}</dd>" in shown
+    assert ('class="verdict good"' in shown) is (chip == "ended")
+
+
     shown = (await some.get("/queue")).text
 
     assert (await some.json("/queue"))["batches"][0]["batch_id"] == "now"
