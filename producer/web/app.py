@@ -114,6 +114,7 @@ def make_app(
     async def life(_: Starlette) -> AsyncGenerator[None]:
         desk.templates.compile()
         yield
+        await asyncio.gather(*desk.submissions, return_exceptions=True)
         await live.close()
 
     errors: dict[Any, Any] = {SightlineError: _failed, HTTPException: _refused, TimeoutError: _failed}
@@ -125,12 +126,12 @@ def make_app(
     return Edge(guarded, prefix=settings.prefix, log=log)
 
 
-def _signing(accounts: Accounts | None) -> list[Route]:
 def _no_role(name: str, proof: str) -> str:
     del name, proof
     return ""
 
 
+def _signing(accounts: Accounts | None) -> list[Route]:
     if accounts is None:
         return []
     views = SignIn(accounts)
