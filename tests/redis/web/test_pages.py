@@ -275,6 +275,24 @@ async def test_a_report_whose_reader_leaves_lets_the_next_one_begin(
     monkeypatch.setattr("producer.web.download.FIRST_S", 0.1)
     app = app_over(client)
     await browser(app).send("/scan", urls="https://a.example/", batch="web")
+async def test_a_report_that_breaks_off_is_no_shorter_report(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    half = "import os; print('x' * 100_000, flush=True); os._exit({})"
+    app = app_over(client)
+    await browser(app).send("/scan", urls="https://a.example/", batch="web")
+
+    async def ends(code: int) -> bool:
+        """Return whether a client is told that it has the whole report of a process that ends with ``code``."""
+        monkeypatch.setattr("producer.web.download._PROGRAM", half.format(code))
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /batches/web/report/csv HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        return answer.endswith(b"\r\n0\r\n\r\n")
+
+    async with at_port(app) as port:
+        assert [await ends(code) for code in (1, 70, 74)] == [True, False, False]
+
+
     reports = desk_over(app).reports
 
     async with at_port(app) as port:
