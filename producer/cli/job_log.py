@@ -5,6 +5,7 @@ It goes to stderr, so that a report on stdout stays intact. Nothing is written i
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -36,7 +37,7 @@ def write_job_log(to_stdout: Collection[str], pages: Sequence[Page], context: Re
     found, problems = failures(pages, context), unread(pages)
     lines = log_lines(found)
     if to_stdout and "table" not in to_stdout:  # nor are they in the totals below
-        lines += log_lines(problems)
+        lines += log_lines(problems, "page")
     for line in lines:
         click.echo(f"sightline: {harmless(line)}", err=True)
     if system == "github":
@@ -45,7 +46,12 @@ def write_job_log(to_stdout: Collection[str], pages: Sequence[Page], context: Re
     if not to_stdout:
         from producer.reports.table import write_sums  # imports Rich: only if it is shown
 
-        write_sums(pages, context, sys.stderr)
+        if not system:
+            write_sums(pages, context, sys.stderr)
+            return
+        drawn = io.StringIO()
+        write_sums(pages, context, drawn)
+        click.echo(harmless(drawn.getvalue()), nl=False, err=True)
 
 
 def say_nothing_was_tested(queued: str) -> None:

@@ -116,6 +116,13 @@ class LazyGroup(click.Group):
             msg = f"No such command {args[0]!r}: did you mean {meant!r}?"
             raise click.UsageError(msg, ctx) from None
 
+    def make_context(self, info_name: str | None, args: list[str], *given: Any, **extra: Any) -> click.Context:
+        """Parse the call, which prints the program's own help; a closed pipe bypasses click, as in ``invoke``."""
+        try:
+            return super().make_context(info_name, args, *given, **extra)
+        except BrokenPipeError:
+            raise _ReaderGone from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a closed pipe bypasses click, which would exit with 1, the code for findings."""
         try:

@@ -6,6 +6,7 @@ A file is written under a temporary name and renamed when complete, so that half
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -13,14 +14,15 @@ import tempfile
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from secrets import token_hex
+from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
 from producer.cli.ci import ci_system, harmless
 from producer.cli.connect import environment
 from producer.cli.job_log import with_sources, write_job_log
-from producer.errors import InputError
+from producer.errors import InputError, os_reason
 from producer.reports.formats import FORMATS, Report, ReportContext, load_report
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 _BY_SUFFIX = {Path(file_name).suffix: name for name, file_name in reversed(FORMATS.items())}
 """If two formats share a suffix, the first wins: ``.json`` is ``json``."""
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +152,19 @@ def encoding_of(format_name: str) -> str:
 
 @contextlib.contextmanager
 def replacing(path: Path, *, encoding: str = "utf-8") -> Generator[TextIO]:
-    """Open a temporary file beside ``path`` and rename it when complete; raises ``InputError``."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part") if _is_replaceable(path) else path
+    """Open a temporary file beside ``path`` and rename it when complete.
+
+    Raises ``InputError``, but ``OSError`` if the disk is full or broken: that is no wrong call.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}-{token_hex(4)}.part") if _is_replaceable(path) else path
     try:
         with part.open("w", encoding=encoding, newline="") as out:
             yield out
         if part != path:
             part.replace(path)
     except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise OSError(error.errno, os_reason(error), str(path)) from None
         raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
     finally:
         if part != path:

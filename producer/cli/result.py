@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from time import monotonic
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
@@ -17,6 +18,7 @@ from producer.cli.terminal import folded, is_for_people
 from producer.contract import check_job_id
 from producer.errors import UnknownJob, WaitTimeout
 from producer.reports.jsonl import line_of
+from producer.reports.plain_text import counted
 
 if TYPE_CHECKING:
     from producer.cli.outputs import Output
@@ -25,8 +27,12 @@ if TYPE_CHECKING:
     from producer.cli.scan.gate import Gate
     from producer.cli.scan.options import ScanOptions
     from producer.client.client import Client
+    from producer.client.queue_view import BatchInfo
     from producer.contract import Result, ScanResult
     from producer.reports.page import Page
+
+_OPEN_AGAIN_S: Final = 1.0
+"""Seconds between looks at an open batch."""
 
 
 class _Asked(NamedTuple):
@@ -113,7 +119,7 @@ def result(
     except KeyboardInterrupt:
         raise click.Abort(f"stopped waiting; the job continues: sightline result {job_id} --wait") from None
     except UnknownJob as error:
-        return _batch_result(job_id, error, outputs, asked)
+        return _batch_result(job_id, error, outputs, asked, waits=waits)
     from producer.cli.ask import plain_answer, raise_for_end
 
     if is_line:
@@ -183,9 +189,22 @@ def _report(outputs: Sequence[Output], asked: _Asked, extras: Extras) -> int:
     return exit_code(summarise(pages, fail_on=fail_on), timed_out=False)
 
 
-def _batch_result(batch_id: str, error: UnknownJob, outputs: Sequence[Output], asked: _Asked) -> int:
-    """Report the pages of the batch; raises ``UnknownJob`` if it or its jobs are unknown or expired."""
-    urls = with_client(lambda client: _urls(client, batch_id, error))
+def _batch_result(batch_id: str, error: UnknownJob, outputs: Sequence[Output], asked: _Asked, *, waits: bool) -> int:
+    try:
+        return _report_of_batch(batch_id, error, outputs, asked, waits=waits)
+    except KeyboardInterrupt:
+        raise click.Abort(f"stopped waiting; the jobs continue: sightline result {batch_id} --wait") from None
+
+
+def _report_of_batch(batch_id: str, error: UnknownJob, outputs: Sequence[Output], asked: _Asked, *, waits: bool) -> int:
+    """Report the pages of the batch; raises ``UnknownJob`` if it or its jobs are unknown or expired.
+
+    A batch that is open, or that has lost jobs, is no pass even if all known pages are: ``_Lost``.
+    """
+    began = monotonic()
+    urls, lost = with_client(lambda client: _urls(client, batch_id, error, asked, waits=waits))
+    if asked.timeout_s is not None:
+        asked = asked._replace(timeout_s=max(0.0, asked.timeout_s + began - monotonic()))
     from producer.cli.outputs import Output
     from producer.cli.scan.baseline import Baseline
     from producer.cli.scan.submit import Queued, ScanPlan
@@ -196,16 +215,57 @@ def _batch_result(batch_id: str, error: UnknownJob, outputs: Sequence[Output], a
     queued = Queued(batch_id, is_complete=True, urls=urls)
     plan = ScanPlan(pages, {}, batch_id)
     outputs = tuple(outputs) or (Output("jsonl", None),)
-    try:
-        return Waiting(plan, Targets(pages), queued, outputs, asked.options(), asked.gate(), Baseline()).run(
-            with_client
-        )
-    except KeyboardInterrupt:
-        raise click.Abort(f"stopped waiting; the jobs continue: sightline result {batch_id} --wait") from None
+    waiting = Waiting(plan, Targets(pages), queued, outputs, asked.options(), asked.gate(), Baseline())
+    waiting.timed_out, waiting.expired = lost.is_open, lost.number > 0
+    code = waiting.run(with_client)
+    for line in lost.lines:
+        click.echo(f"sightline: {line}", err=True)
+    return code
 
 
-async def _urls(client: Client, batch_id: str, error: UnknownJob) -> dict[str, str]:
-    """Return the address of each of the batch's jobs; empty if the payload has none."""
+class _Lost(NamedTuple):
+    """The jobs missing in a batch's report: those to come while it ``is_open``, and the ``number`` no longer kept."""
+
+    batch_id: str
+    is_open: bool
+    number: int
+
+    @property
+    def lines(self) -> list[str]:
+        """What is missing, in words."""
+        lines: list[str] = []
+        if self.is_open:
+            lines.append(
+                f"batch {self.batch_id!r} is open: its submitter may still add pages, so this is not its result; "
+                f"if the submitter is gone: sightline batch close {self.batch_id}"
+            )
+        if self.number:
+            jobs = counted(self.number, "job")
+            lines.append(
+                f"{jobs} of batch {self.batch_id!r} {'is' if self.number == 1 else 'are'} missing here: ended more "
+                f"than 7 days ago, or replayed since"
+            )
+        return lines
+
+
+async def _closed(client: Client, batch: BatchInfo, timeout_s: float | None) -> BatchInfo:
+    """Wait until the batch is closed, up to ``timeout_s``; return it."""
+    import asyncio
+
+    until = None if timeout_s is None else monotonic() + timeout_s
+    while not batch.sealed and (until is None or monotonic() < until):
+        await asyncio.sleep(_OPEN_AGAIN_S)
+        batch = await client.batch(batch.batch_id)
+    return batch
+
+
+async def _urls(
+    client: Client, batch_id: str, error: UnknownJob, asked: _Asked, *, waits: bool
+) -> tuple[dict[str, str], _Lost]:
+    """Return the address of each of the batch's jobs, '' if the payload has none, and what is missing.
+
+    Waits until an open batch is closed, if waiting is requested.
+    """
     from producer.client.queue_view import jobs_of_batch, urls_of_jobs
     from producer.redis.connection import redis_errors
 
@@ -213,9 +273,12 @@ async def _urls(client: Client, batch_id: str, error: UnknownJob) -> dict[str, s
         batch = await client.batch(batch_id)
     except UnknownJob:
         raise UnknownJob(str(error).replace("no job ", "no job or batch ", 1)) from None
+    if waits and not batch.sealed:
+        click.echo(f"sightline: {_Lost(batch_id, is_open=True, number=0).lines[0]}", err=True)
+        batch = await _closed(client, batch, asked.timeout_s)
     with redis_errors(client.settings, None):
         jobs = await jobs_of_batch(client.redis, client.keys, batch_id)
         urls = await urls_of_jobs(client.redis, client.keys, jobs)
     if not urls:
         raise UnknownJob(f"batch {batch_id!r} had {batch.total} jobs, which are no longer kept")
-    return urls
+    return urls, _Lost(batch_id, is_open=not batch.sealed, number=max(0, batch.total - len(urls)))

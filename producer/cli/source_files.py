@@ -33,7 +33,8 @@ def read_sources(folder: Path) -> Sources | None:
     if not root:
         return None
     listed = _git(Path(root), "ls-files", "-z").split("\0")
-    named = [name for name in listed if Path(name).suffix.lower() in _SUFFIXES]
+    # A report has no way to name a file whose name is not text.
+    named = [name for name in listed if Path(name).suffix.lower() in _SUFFIXES and name.isprintable()]
     texts: dict[str, str] = {}
     left = _MAX_BYTES
     for name in named[:_MAX_FILES]:

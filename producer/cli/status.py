@@ -31,7 +31,8 @@ NO_ANSWER: Final = 3
 @click.option(
     "--check",
     is_flag=True,
-    help="Exit 2 if a page of the batch was not scanned or a job failed, 3 if the batch has not ended.",
+    help="Exit 2 if a page of the batch was not scanned completely, or a job failed or was cancelled; 3 if the batch "
+    "has not ended.",
 )
 @json_option()
 def status(name: str | None, *, check: bool, as_json: bool) -> int:
@@ -57,7 +58,7 @@ def _checked(batch: BatchInfo) -> int:
     """Return the exit code for a batch: as for ``sightline scan``, without findings."""
     if not batch.finished_ms:
         return NO_ANSWER
-    return NOT_SCANNED if batch.missed or batch.dead else 0
+    return NOT_SCANNED if batch.not_passed else 0
 
 
 def _lines(found: JobInfo | BatchInfo | QueueInfo, gpu: GpuView | None) -> Iterable[str]:

@@ -70,7 +70,7 @@ def ended(batches: Sequence[BatchInfo], now_ms: int, width: int) -> list[Text]:
         counts += f", {batch.cancelled:,} cancelled" if batch.cancelled else ""
         room = max(8, width - line.cell_len - len(counts) - 2)
         line.append(f"{middle_cut(one_line(batch.batch_id), room)}  ")
-        lines.append(line.append(counts, style="red" if batch.missed else "dim"))
+        lines.append(line.append(counts, style="red" if batch.not_passed else "dim"))
     return lines
 
 

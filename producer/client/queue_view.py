@@ -83,6 +83,11 @@ class BatchInfo:
         """The number of its pages that were not scanned: they could not be read, or their job failed."""
         return self.pages.missed + (self.dead if self.pages.total else 0)
 
+    @property
+    def not_passed(self) -> int:
+        """The number of its jobs that are no pass: pages scanned in part or not at all, failed and cancelled jobs."""
+        return self.pages.partial + self.pages.missed + self.dead + self.cancelled
+
     @classmethod
     def of(cls, batch_id: str, fields: Mapping[bytes, bytes]) -> BatchInfo:
         """Decode the hash."""

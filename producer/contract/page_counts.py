@@ -34,5 +34,5 @@ class PageCounts:
 
     @property
     def missed(self) -> int:
-        """The number of pages that were not scanned completely."""
+        """The number of pages that could not be read at all."""
         return self.unreachable + self.blocked

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TextIO, TypeAlias
 
 from producer.reports.comparison import Change, Comparison, ComponentChange
+from producer.reports.csv import cell
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted, middle_cut, one_line
 
@@ -23,7 +24,6 @@ MAX_COMPONENTS: Final = 200
 COLUMNS: Final = (
     "change", "impact", "rule", "component", "issue_id", "page", "on_page", "pages_before", "pages_after", "groups",
 )  # fmt: skip
-_FORMULA: Final = ("=", "+", "-", "@")
 
 Writer: TypeAlias = "Callable[[Comparison, TextIO], None]"
 
@@ -68,7 +68,7 @@ def _csv(found: Comparison, out: TextIO) -> None:
                 one.change, one.impact.value if one.impact else "", one.rule, one.name, one.issue_id, url, word,
                 one.pages_before, one.pages_after, ", ".join(one.groups),
             )  # fmt: skip
-            rows.writerow([_cell(str(cell)) for cell in cells])
+            rows.writerow([cell(str(value)) for value in cells])
 
 
 def _markdown(found: Comparison, out: TextIO) -> None:
@@ -119,11 +119,6 @@ def _pages(one: ComponentChange) -> Sequence[tuple[str, str]]:
     """Return the pages on which the component changed, each with the change."""
     named = (("new on", one.gained), ("gone from", one.lost), ("uncertain on", one.uncertain))
     return [(word, url) for word, urls in named for url in urls]
-
-
-def _cell(text: str) -> str:
-    fit = one_line(text)
-    return f"'{fit}" if fit.startswith(_FORMULA) else fit
 
 
 WRITERS: Final[dict[str, Writer]] = {

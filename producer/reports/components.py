@@ -62,14 +62,23 @@ class ComponentBarrier(RuleGroup):
         return counts
 
     @property
+    def counts(self) -> bool:
+        """Whether any of its elements counts for the gate: it is neither known nor waived everywhere."""
+        return any(page.marks.counted(finding) is not None for page, finding in self.places)
+
+    @property
     def state(self) -> str:
-        """``new``, ``known``, ``known, new on 3 pages``, ``waived``, or '' without a comparison."""
+        """``new``, ``known``, ``known, new on 3 pages``, ``waived``, or '' without a comparison.
+
+        ``waived, not on 3 pages`` if it was compared with nothing, and a waiver covers only some elements or pages.
+        """
         marks = self.marks
         if "known" not in marks and "waived" not in marks:
             return "new" if marks else ""
         word = "known" if "known" in marks else "waived"
-        fresh = sum(any(mark == "new" for _, mark, _ in page.marks.each(finding)) for page, finding in self.places)
-        return f"{word}, new on {fresh:,} {'page' if fresh == 1 else 'pages'}" if fresh else word
+        rest = "new" if "new" in marks else "not"
+        open_on = {page.url for page, finding in self.places if page.marks.counted(finding) is not None}
+        return f"{word}, {rest} on {len(open_on):,} {'page' if len(open_on) == 1 else 'pages'}" if open_on else word
 
     @property
     def fix(self) -> tuple[TriedFix, Page] | None:
@@ -208,5 +217,5 @@ def _parts(finding: Finding) -> Iterable[tuple[str, Finding]]:
 
 
 def _order(one: ComponentBarrier) -> tuple[bool, int, int, int, str, str]:
-    is_old = not one.state.startswith("new") and bool(one.state)
+    is_old = one.state.startswith("known") or one.state == "waived"
     return (is_old, -one.impact.rank, -one.page_count, -one.node_count, one.rule, one.name)

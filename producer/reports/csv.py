@@ -47,7 +47,8 @@ COLUMNS: Final = (
     "tried_fix",
     "state",
 )
-_FORMULA: Final = ("=", "+", "-", "@")
+_FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What formulas begin with, also in their full-width forms: https://owasp.org/www-community/attacks/CSV_Injection"""
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:  # noqa: ARG001  fits ``Report``
@@ -56,7 +57,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:  
     rows.writerow(COLUMNS)
     for page in pages:
         for row in _rows(page):
-            rows.writerow([_cell(row.get(column, "")) for column in COLUMNS])
+            rows.writerow([cell(row.get(column, "")) for column in COLUMNS])
 
 
 def _rows(page: Page) -> Iterator[dict[str, str]]:
@@ -114,6 +115,7 @@ def _proposed(proposal: ReviewProposal | None) -> dict[str, str]:
     return {"proposal": verdict_word(proposal), "proposed_by": proposal.source, "proposal_why": why}
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Return ``text`` on one line, as no formula."""
     fit = one_line(text)
     return f"'{fit}" if fit.startswith(_FORMULA) else fit

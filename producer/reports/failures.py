@@ -51,11 +51,11 @@ def unread(pages: Iterable[Page]) -> list[Failure]:
     ]
 
 
-def log_lines(found: Sequence[Failure]) -> list[str]:
-    """Return a line for each failure, up to a log's limit."""
+def log_lines(found: Sequence[Failure], of: str = "component barrier") -> list[str]:
+    """Return a line for each failure, up to a log's limit; ``of`` is what each is a failure of."""
     lines = [f"failed: {failure.text}" for failure in found[:MAX_LINES]]
-    more = len(found) - len(lines)
-    return [*lines, f"failed: {counted(more, 'more component barrier')}; all are in the reports"] if more else lines
+    more = counted(len(found) - len(lines), f"more {of}")
+    return [*lines, f"failed: {more}; all are in the reports"] if len(found) > len(lines) else lines
 
 
 def github_annotations(found: Sequence[Failure]) -> list[str]:

@@ -88,6 +88,7 @@ def _facts(listed: Sequence[Page], context: ReportContext) -> dict[str, Any]:
     return {
         "pages": listed,
         "components": views.all,
+        "counted_components": sum(view.barrier.counts for view in views.all),
         "page_groups": views.page_groups(listed),
         "references": views.references,
         "site": one_line(sites.pop()) if len(sites) == 1 else "",

@@ -57,10 +57,10 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     shown = _news_first([page for page in listed if page.outcome != "passed"])
     rows = _fitting((_row(page, names) for page in shown[:PAGES]), left // 2)
     all_groups = by_component(listed)
-    groups = [group for group in all_groups if not group.state or "new" in group.state]
+    groups = [group for group in all_groups if group.counts]
     blocks = _fitting((_component(group, names) for group in groups[:COMPONENTS]), left - sum(map(len, rows)))
     left -= sum(map(len, [*rows, *blocks]))
-    old = _known([group for group in all_groups if group.state and "new" not in group.state], chars=left // 2)
+    old = _known([group for group in all_groups if not group.counts], chars=left // 2)
     left -= len(old)
     known = reviews(listed)
     folded = "".join(_review(about, found, names, chars=left // len(known)) for about, found in known)

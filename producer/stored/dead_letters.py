@@ -86,8 +86,12 @@ class DeadLetters:
     async def replay(self, letter: DeadLetter) -> str:
         """Queue the letter's job again and remove the letter; returns the job's id.
 
-        Raises ``UnknownJob`` for a letter that is gone, ``InvalidJob`` if a job with that id is active again.
+        Raises ``UnknownJob`` for a letter that is gone, ``InvalidJob`` if a job with that id is active again, or if the
+        letter is of no job: it would be refused again, and lose its fields.
         """
+        if not letter.kind:
+            msg = f"dead letter {letter.entry!r} is of no job, since its entry names no kind: see 'sightline dead show'"
+            raise InvalidJob(msg)
         keys = self._client.keys
         lane = letter.lane if letter.lane in set(Lane) else Lane.BATCH
         named = (self._key, keys.job(letter.job_id), keys.lane(lane), keys.result(letter.job_id))

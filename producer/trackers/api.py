@@ -63,10 +63,19 @@ class Api:
     headers: Mapping[str, str] = field(repr=False)
     pause: Callable[[float], None] = time.sleep
 
-    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, once: bool = False) -> Reply:
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        once: bool = False,
+        is_done: Callable[[], bool] | None = None,
+    ) -> Reply:
         """Return the reply; tries a busy host ``TRIES`` times. Raises ``ApiFault``.
 
         ``once``: repeated only if the host says that it is busy, since otherwise the request may have taken effect.
+        ``is_done`` says whether it has, before it is repeated; the reply of a request that has is empty.
         """
         url = path if path.startswith(f"{self.base}/") else f"{self.base}/{path}"
         for left in reversed(range(TRIES)):
@@ -83,13 +92,18 @@ class Api:
                 if once or not left:
                     raise ApiFault(f"{method} {_shown(url)}: {_reason(error)}") from None
             self.pause(wait_s)
+            if is_done is not None and is_done():
+                return Reply(None)
         raise AssertionError("the last attempt returns or raises")
 
     def listed(self, path: str, *, whole: bool = False) -> Iterator[dict[str, Any]]:
         """Yield a list's objects, page after page. Raises ``ApiFault``; if ``whole``, also for an incomplete list."""
         for _ in range(MAX_PAGES):
             reply = self.call("GET", path)
-            yield from (one for one in reply.value if isinstance(one, dict)) if isinstance(reply.value, list) else ()
+            if isinstance(reply.value, list):
+                yield from (one for one in reply.value if isinstance(one, dict))
+            elif whole:
+                raise ApiFault(f"GET {_shown(path)}: the reply is not a list")
             path = reply.next_url
             if not path:
                 return

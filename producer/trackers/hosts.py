@@ -17,6 +17,10 @@ from producer.trackers.tracker import Issue
 
 WRITE_GAP_S: Final = 1.0
 """Seconds between writes, as GitHub asks for; faster writes run into its secondary limits."""
+_GITEA: Final = "/api/v1"
+"""How the API's address of Gitea and Forgejo ends. They take labels of a new issue by number, GitHub takes names."""
+_COLOUR: Final = "#1d76db"
+"""The colour of a label that Gitea does not have yet: it needs one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +40,12 @@ class GitHubIssues:
         """Return all issues with the label, without pull requests, which GitHub also lists."""
         path = f"{self._path}?labels={quote(self.label, safe='')}&state=all&per_page=100"
         listed = self.api.listed(path, whole=True)
-        return [self.issue_of(one) for one in listed if "pull_request" not in one]
+        return [self.issue_of(one) for one in listed if one.get("pull_request") is None]  # Gitea: null for an issue
 
     def create(self, title: str, body: str) -> Issue:
         """Open an issue. Raises ``ApiFault`` also if the label was dropped, as for accounts that may not set labels."""
-        asked = {"title": title, "body": body, "labels": [self.label]}
+        labels = [self._label_number() if self.api.base.endswith(_GITEA) else self.label]
+        asked = {"title": title, "body": body, "labels": labels}
         issue = _created(self, lambda: self.api.call("POST", self._path, asked, once=True), body)
         self.api.pause(WRITE_GAP_S)
         return issue
@@ -59,6 +64,17 @@ class GitHubIssues:
     @property
     def _path(self) -> str:
         return f"repos/{self.repository}/issues"
+
+    def _label_number(self) -> int:
+        """Return the number of the label, which is created if the repository has none: Gitea ignores unknown ones."""
+        path = f"repos/{self.repository}/labels"
+        for one in self.api.listed(path, whole=True):
+            if _is_named(str(one.get("name")), self.label):
+                return int(one["id"])
+        made = self.api.call("POST", path, {"name": self.label, "color": _COLOUR}, once=True).value
+        if not isinstance(made, dict):
+            raise ApiFault(f"{self.name}: the reply to a new label is not a label")
+        return int(cast("dict[str, Any]", made)["id"])
 
     @staticmethod
     def issue_of(one: Mapping[str, Any]) -> Issue:
@@ -142,12 +158,17 @@ def _created(tracker: GitHubIssues | GitLabIssues, post: Callable[[], Reply], bo
     if not isinstance(value, dict):
         raise ApiFault(f"{tracker.name}: the reply to a new issue is not an issue")
     issue = tracker.issue_of(cast("dict[str, Any]", value))
-    if tracker.label not in issue.labels:
+    if not any(_is_named(label, tracker.label) for label in issue.labels):
         raise ApiFault(
             f"{tracker.name}: issue {issue.number} was opened without the label {tracker.label!r}, by which it would "
             f"be found again: let the token's account set labels, give issue {issue.number} the label, then sync again"
         )
     return issue
+
+
+def _is_named(label: str, wanted: str) -> bool:
+    """Return whether they are one label: hosts give a new issue an existing label that differs in case only."""
+    return label.casefold() == wanted.casefold()
 
 
 def _time_ms(text: object) -> int:

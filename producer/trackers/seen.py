@@ -83,12 +83,17 @@ def read_report(text: str, name: str) -> Seen:
         read: Any = json.loads(text)
         at_ms = int(datetime.fromisoformat(read["generated_at"]).timestamp() * 1000)
         pages = [page_of(ScanResult.model_validate(one)) for one in read["pages"] if one.get("error") is None]
-        marked = {str(one["issue_id"]): cast("dict[str, int]", one["marks"]) for one in read["component_barriers"]}
+        waived = {str(one["issue_id"]) for one in read["component_barriers"] if _is_waived(one)}
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, ValidationError) as error:
         kind = "it is not JSON" if isinstance(error, json.JSONDecodeError) else f"{type(error).__name__} in it"
         raise InputError(f"cannot use {name!r}: {kind}; {_EXPECTED}") from None
-    waived = {one for one, marks in marked.items() if marks and set(marks) == {"waived"}}
     return seen_in(pages, at_ms=at_ms, waived=waived)
+
+
+def _is_waived(entry: Mapping[str, Any]) -> bool:
+    """Return whether all elements of a report's component barrier are waived; unmarked ones count."""
+    marks = cast("dict[str, int]", entry["marks"])
+    return set(marks) == {"waived"} and marks["waived"] >= entry["elements"]
 
 
 def seen_in(pages: Sequence[Page], *, at_ms: int, waived: Iterable[str] = ()) -> Seen:

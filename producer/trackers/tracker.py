@@ -29,7 +29,8 @@ class Issue:
     @property
     def waived_by(self) -> str:
         """The label that waives it, '' for none."""
-        return next((label for label in WAIVES if label in self.labels), "")
+        named = {label.casefold() for label in self.labels}
+        return next((label for label in WAIVES if label in named), "")
 
 
 class Tracker(Protocol):

@@ -65,5 +65,6 @@ def write_waivers(path: Path, wanted: Sequence[Waiver]) -> bool:
 
 
 def _table(waiver: Waiver, name: str) -> str:
-    # JSON's strings are valid TOML except for DEL, which no reason contains: it is one printable line.
-    return f"[[{name}]]\nfingerprint = {json.dumps(waiver.fingerprint)}\nreason = {json.dumps(waiver.reason)}\n"
+    # JSON's strings are valid TOML except for DEL, which no reason contains, and for the halves of an emoji as escapes.
+    reason = json.dumps(waiver.reason, ensure_ascii=False)
+    return f"[[{name}]]\nfingerprint = {json.dumps(waiver.fingerprint)}\nreason = {reason}\n"

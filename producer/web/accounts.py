@@ -1,7 +1,8 @@
 """The password file of ``--auth``, a line per account: ``name:role:scrypt:salt:hash``. Limits failed sign-ins.
 
-The file is read again when it changes: a removed account is refused at its next request. No message to a visitor
-contains its path. Passwords are hashed with scrypt (RFC 7914; N 2^15, r 8, p 1: some 32 MB and 0.1 s per attempt).
+The file is read again when it changes: a removed account, or a session of an earlier password, is refused at its next
+request. No message to a visitor has its path. Passwords are hashed with scrypt (RFC 7914; N 2^15, r 8, p 1: some 32 MB
+and 0.1 s per attempt).
 """
 
 from __future__ import annotations
@@ -46,6 +47,11 @@ class Account:
         return hmac.compare_digest(_hashed(password, self.salt), self.digest)
 
     @property
+    def proof(self) -> str:
+        """A digest that changes with the password: a session of an earlier one is refused."""
+        return sha256(b"sightline session\n" + self.salt + self.digest).hexdigest()[:32]
+
+    @property
     def line(self) -> str:
         """The account's line in the file."""
         return f"{self.name}:{self.role}:scrypt:{self.salt.hex()}:{self.digest.hex()}"
@@ -74,12 +80,12 @@ class Accounts:
         self._read()
         return sha256(b"sightline web\n" + "\n".join(one.line for one in self._accounts.values()).encode()).digest()
 
-    def role_of(self, name: str) -> str:
-        """Return an account's role now; '' for an unknown one."""
+    def role_of(self, name: str, proof: str) -> str:
+        """Return an account's role now; '' for an unknown one, and for the ``proof`` of an earlier password."""
         with contextlib.suppress(InputError):  # being written: keep the last accounts read
             self._read()
         found = self._accounts.get(name)
-        return found.role if found else ""
+        return found.role if found and hmac.compare_digest(found.proof, proof) else ""
 
     def signed_in(self, name: str, password: str) -> Account | None:
         """Return the account; None for a wrong name or password, which takes as long as a right one."""

@@ -54,6 +54,8 @@ class Desk:
     templates: Templates
     live: Live
     reports: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REPORTS))
+    submissions: set[asyncio.Task[None]] = field(default_factory=set["asyncio.Task[None]"])
+    """Submissions that have outlasted their request."""
 
     def link(self, path: str, **query: object) -> str:
         """Return the address of a page of this application, under the path prefix."""

@@ -30,6 +30,8 @@ CHUNK: Final = 64 * 1024
 WAIT_S: Final = 3.0
 FIRST_S: Final = 15.0
 """Wait for the first byte or a failure, which is then shown as a page; a slower report is sent once it starts."""
+_WHOLE: Final = range(5)
+"""Exit codes of ``result`` that come with a whole report: 0 to 4, by what it says of the pages."""
 _PROGRAM: Final = "from producer.cli.main import main; main()"
 _TYPES: Final = {"html": "text/html", "json": "application/json", "csv": "text/csv", "junit": "application/xml"}
 
@@ -57,11 +59,13 @@ class _Made:
     first: asyncio.Task[bytes]
 
     async def chunks(self) -> AsyncGenerator[bytes]:
-        """Yield the report."""
+        """Yield the report; raises ``ServiceError`` if its process broke off, so that no part looks like the whole."""
         chunk = await self.first
         while chunk:
             yield chunk
             chunk = await self._read()
+        if (code := await self.process.wait()) not in _WHOLE:
+            raise ServiceError(f"the report broke off: its process ended with {code}")
 
     async def _read(self) -> bytes:
         return await self.process.stdout.read(CHUNK) if self.process.stdout else b""

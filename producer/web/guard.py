@@ -26,23 +26,24 @@ MAX_FORM_BYTES: Final = 4_000_000
 MAX_FIELDS: Final = 100
 FREE: Final = ("/assets/", "/health", "/sign-in")
 """Paths that need no sign-in."""
+_SHARED: Final = ("/assets/", "/health")
+"""Paths with the same response for everybody: they begin no session."""
 _CHANGES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _NEVER_A_PAGE: Final = 421
 """The status for a Host that is not this machine: whoever sent it must not get a page of this application."""
 Form = dict[str, str]
+RoleOf = Callable[[str, str], str]
 Say = Callable[[Request, int, str], Response]
 """Returns the page that refuses a request with this status and reason."""
 
 
 class Guard:
-    """Wraps the application; ``role_of`` returns the role that a signed-in name has now, '' for none.
+    """Wraps the application; ``role_of`` returns the role of a name and proof (``Session.proof``) now, '' for none.
 
     Browsers get a refusal as a page made by ``say``, programs as a line of text.
     """
 
-    def __init__(
-        self, app: ASGIApp, *, settings: WebSettings, sessions: Sessions, role_of: Callable[[str], str], say: Say
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, settings: WebSettings, sessions: Sessions, role_of: RoleOf, say: Say) -> None:
         self._app = app
         self._say = say
         self._settings = settings
@@ -63,7 +64,8 @@ class Guard:
             status, why = refused
             is_page = "text/html" in request.headers.get("accept", "") and status != _NEVER_A_PAGE
             refused = self._say(request, status, why) if is_page else PlainTextResponse(f"{why}\n", status)
-        sending = self._with_cookie(request, session, send) if is_new else send
+        is_shared = request.scope["path"].startswith(_SHARED)  # a cache may give its response to other visitors
+        sending = self._with_cookie(request, session, send) if is_new and not is_shared else send
         await (refused or self._app)(scope, receive, sending)
 
     async def _refusal(self, request: Request, session: Session, visitor: Visitor) -> Response | tuple[int, str] | None:
@@ -104,8 +106,8 @@ class Guard:
             name = request.headers.get(settings.proxy_header, "").strip() if settings.is_proxy(address) else ""
             role = ("operator" if name in settings.operators else "reader") if name else ""
             return Visitor(name, role, token)  # pyright: ignore[reportArgumentType]  '' until signed in
-        # The file decides, not the cookie: the account may have been removed or have another role now.
-        role = self._role_of(session.name) if session.role else ""
+        # The file decides, not the cookie: the account may have been removed, or have another role or password now.
+        role = self._role_of(session.name, session.proof) if session.role else ""
         return Visitor(session.name, role, token)  # pyright: ignore[reportArgumentType]  the same
 
     def _to_sign_in(self, request: Request) -> Response | tuple[int, str]:
@@ -123,7 +125,7 @@ class Guard:
         if came is not None:
             return came in {"same-origin", "none"}
         origin = request.headers.get("origin")
-        return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+        return origin is None or origin.partition("://")[2] == request.headers.get("host")
 
     def _with_cookie(self, request: Request, session: Session, send: Send) -> Send:
         async def sending(message: Message) -> None:

@@ -67,7 +67,7 @@ class Live:
         topic = self._topics.setdefault(name, Topic(name))
         queue: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING)
         topic.listeners.add(queue)
-        if topic.task is None:
+        if topic.task is None or topic.task.done():
             topic.task = asyncio.create_task(self._send(topic), name=f"live-{name}")
         try:
             yield b"retry: 1000\n\n"
@@ -76,6 +76,8 @@ class Live:
                 try:
                     yield await asyncio.wait_for(queue.get(), ALIVE_S)
                 except TimeoutError:
+                    if topic.task.done():
+                        topic.task.result()  # raises what ended it: the log has it, and the browser connects again
                     yield b": alive\n\n"
         finally:
             topic.listeners.discard(queue)

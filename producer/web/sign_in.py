@@ -44,7 +44,8 @@ class SignIn:
         if account is None:
             facts = {"next": onward, "why": "The name or password is wrong."}
             return Shown("sign_in.html.jinja", "Sign in", facts, ("why",), 401)
-        return _onward(desk, request, onward, _sessions(request).begin(account.name, account.role, now_s=now_s))
+        session = _sessions(request).begin(account.name, account.role, now_s=now_s, proof=account.proof)
+        return _onward(desk, request, onward, session)
 
     @staticmethod
     async def sign_out(desk: Desk, request: Request) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from producer.contract import Impact
 from producer.contract.addresses import site_of
+from producer.contract.waiver import Waiver
 from producer.errors import InputError, UnknownJob
 from producer.redis.connection import redis_errors
 from producer.reports.html_trend import trend_of
@@ -22,8 +23,8 @@ from producer.web.past import Barrier, Wanted
 
 BARRIERS: Final = 100
 COUNTED: Final = 2_000
-"""Maximum number of component barriers of a site that totals and groups are computed from; the page says if there are
-more."""
+"""Maximum number of component barriers of a site that totals and groups are computed from; the page and its JSON
+(``is_part``) say if there are more."""
 PAGES: Final = 25
 
 
@@ -51,13 +52,15 @@ async def site(desk: Desk, request: Request) -> Shown:
         raise UnknownJob(f"no scan of {name!r} is recorded: try 'sightline scan https://{name}/'")
     open_by_impact = {impact: sum(one.impact is impact for one in counted) for impact in WORST_FIRST}
     wanted = Wanted(name, asked["group"] or None, asked["rule"] or None, asked["impact"] or None)
-    listed = await _listed(desk, wanted, counted)
+    is_part = len(everything) >= COUNTED
+    listed = await _listed(desk, wanted, waived, counted, is_part=is_part)
     facts = {
         "site": name,
         "asked": asked,
         "open": open_by_impact,
         "total": len(counted),
-        "is_part": len(everything) >= COUNTED,
+        "is_part": is_part,
+        "most": COUNTED,
         "waived": [one for one in everything if one.issue_id in waived],
         "bar": bar_of(open_by_impact),
         "trend": trend_of(name, days),
@@ -67,14 +70,15 @@ async def site(desk: Desk, request: Request) -> Shown:
         "left_out": max(0, len(listed) - BARRIERS),
         "pages": await desk.history.worst_pages(name, group=asked["group"] or None, limit=PAGES),
     }
-    keys = ("site", "asked", "total", "open", "groups", "barriers", "left_out", "pages")
+    keys = ("site", "asked", "total", "is_part", "open", "groups", "barriers", "left_out", "pages")
     return Shown("site.html.jinja", name, facts, keys)
 
 
-async def _listed(desk: Desk, wanted: Wanted, counted: list[Barrier]) -> list[Barrier]:
+async def _listed(
+    desk: Desk, wanted: Wanted, waived: Mapping[str, Waiver], counted: list[Barrier], *, is_part: bool
+) -> list[Barrier]:
     """Return the matching component barriers, worst first."""
-    if len(counted) >= COUNTED:  # there may be more than were read: query with the filters
-        waived = await waivers_in_force(desk.client)
+    if is_part:  # there are more than were read: query with the filters
         return list(await worst_barriers(desk, wanted, waived, limit=BARRIERS + 1))
     fit = (
         one

@@ -5,9 +5,11 @@ A sitemap is read by a worker, within the guard of pages: ``sightline web`` conn
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 
@@ -16,20 +18,22 @@ from producer.cli.scan.report_options import FAIL_ON
 from producer.cli.scan.submit import Queued, ScanPlan
 from producer.cli.scan.submit import submit as submit_plan
 from producer.cli.scan.target_list import Targets
-from producer.cli.scan.targets import read_targets
 from producer.cli.schedule_search import search_for
 from producer.contract import JsonObject, check_job_id
 from producer.contract.payloads import FIND_PAGES, PAGES
 from producer.errors import InputError
+from producer.reports.plain_text import middle_cut, one_line
 from producer.stored.due_times import check_cron, zone_of
 from producer.stored.schedules import Schedule, Schedules
-from producer.web.desk import Desk, Elsewhere, Shown
+from producer.web.desk import PATIENCE_S, Desk, Elsewhere, Shown
 from producer.web.guard import Form, form_of
 
 MAX_ADDRESSES: Final = 10_000
 """Maximum number of addresses in a form; longer lists need the CLI."""
 MAX_SITEMAPS: Final = 100
 MAX_PAGES: Final = 10_000
+SUBMIT_S: Final = PATIENCE_S / 2
+"""Part of a request's time for submitting; a slower submission continues after its response."""
 ZONES: Final = ("UTC", "Europe/Berlin", "Europe/London", "America/New_York", "America/Los_Angeles", "Asia/Tokyo")
 """Suggested in the form; any name of the IANA database is accepted."""
 
@@ -56,7 +60,7 @@ async def scan(desk: Desk, request: Request) -> Elsewhere:
         await desk.client.submit(FIND_PAGES, search, job_id=f"{name}{PAGES}")
     else:
         plan = ScanPlan(targets.urls, fields_of(given), name, with_login=targets.with_login)
-        await submit_plan(desk.client, plan, on_job=_unheard, queued=Queued(name))
+        await _within_a_request(desk, submit_plan(desk.client, plan, on_job=_unheard, queued=Queued(name)))
     return Elsewhere(f"/batches/{name}")
 
 
@@ -149,13 +153,31 @@ def _lines(given: Form, name: str) -> list[str]:
 
 
 def _checked(urls: list[str]) -> Targets:
-    if not urls:
-        return Targets()
-    targets = read_targets(urls, None)
-    if refused := list(targets.refused):
-        more = f"; and {len(refused) - 1} more" if len(refused) > 1 else ""
-        raise InputError(f"{refused[0].problem}{more}: nothing was submitted")
+    """Return the addresses; unlike the CLI's check, this looks at no file of this machine that a line may name."""
+    targets, found, problems = Targets(), dict[str, None](), list[str]()
+    for text in urls:
+        try:
+            found[targets.address(text)] = None
+        except ValueError as error:
+            problems.append(middle_cut(one_line(str(error)), 600))
+    if problems:
+        more = f"; and {len(problems) - 1} more" if len(problems) > 1 else ""
+        raise InputError(f"{problems[0]}{more}: nothing was submitted")
+    targets.urls = tuple(found)
     return targets
+
+
+async def _within_a_request(desk: Desk, submission: Coroutine[Any, Any, None]) -> None:
+    """Wait for ``submission`` for a part of the request's time; after that it continues, and the batch's page shows it.
+
+    A submission that ended with its request would leave half a batch, which never finishes.
+    """
+    task = asyncio.create_task(submission)
+    desk.submissions.add(task)
+    task.add_done_callback(desk.submissions.discard)
+    done, _ = await asyncio.wait([task], timeout=SUBMIT_S)
+    if done:
+        task.result()
 
 
 def _unheard(job_id: str, url: str, is_new: bool) -> None:

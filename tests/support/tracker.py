@@ -22,7 +22,10 @@ class TrackerStub:
     """``issues`` as the API shows them. ``refuse`` may answer instead of the host; with ``after``, once the request
     took effect.
 
-    ``may_label``: whether the token's account may set labels; if not, both hosts drop them silently.
+    ``may_label``: whether the token's account may set labels; if not, both hosts drop them silently. ``recase`` is
+    what became of a label's case when it was first made. ``is_gitea``: as Gitea and Forgejo answer, whose API is under
+    /api/v1: a new issue's labels are numbers of ``labels``, and an issue's ``pull_request`` is null.
+    https://docs.gitea.com/api/
     """
 
     def __init__(self, kind: Literal["github", "gitlab"]) -> None:
@@ -31,6 +34,9 @@ class TrackerStub:
         self.refuse: Callable[[str], Answer | None] = lambda _method: None
         self.after = False
         self.may_label = True
+        self.recase: Callable[[str], str] = str
+        self.is_gitea = False
+        self.labels = ["bug"]
         self.asked: list[tuple[str, str]] = []
         self.per_page = 2
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
@@ -68,15 +74,18 @@ class TrackerStub:
         """Open an issue."""
         number = len(self.issues) + 1
         given = asked.get("labels") or []
-        names = given.split(",") if isinstance(given, str) else given
+        names: list[Any] = given.split(",") if isinstance(given, str) else given
+        if self.is_gitea:
+            names = [self.labels[number - 1] for number in names]
         one = {
             "number" if self.kind == "github" else "iid": number,
             "title": asked["title"],
             self.text: asked[self.text],
             "state": "open" if self.kind == "github" else "opened",
-            "labels": [self.shown(name) for name in names] if self.may_label else [],
+            "labels": [self.shown(self.recase(name)) for name in names] if self.may_label else [],
             "html_url" if self.kind == "github" else "web_url": f"{self.url}/shop/web/issues/{number}",
             "closed_at": None,
+            **({"pull_request": None} if self.is_gitea else {}),
         }
         self.issues.append(one)
         return one
@@ -99,9 +108,12 @@ class _Handler(BaseHTTPRequestHandler):
         stub, parts = self._stub, urlsplit(self.path)
         if self._is_refused():
             return
+        if parts.path.endswith("/labels"):
+            self._reply(200, [{"id": number, "name": name} for number, name in enumerate(stub.labels, 1)])
+            return
         query = parse_qs(parts.query)
         assert query["state"] == ["all"]
-        label = stub.shown(query["labels"][0])
+        label = stub.shown(stub.recase(query["labels"][0]))
         listed = [one for one in stub.issues if label in one["labels"]]
         page = int(query.get("page", ["1"])[0])
         end = page * stub.per_page
@@ -111,6 +123,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         asked = self._read()
+        if self.path.endswith("/labels"):
+            self._stub.labels.append(asked["name"])
+            self._reply(201, {"id": len(self._stub.labels), "name": asked["name"]})
+            return
         if self._stub.after:
             self._stub.add(asked)
         if not self._is_refused():

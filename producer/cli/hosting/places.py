@@ -37,7 +37,7 @@ class Place(Protocol):
         ...
 
     def create(self, text: str) -> None:
-        """Add a comment."""
+        """Add a comment, which begins with its marker, once: also if the host's first reply is unclear."""
         ...
 
     def update(self, comment_id: str, text: str) -> None:
@@ -139,7 +139,8 @@ class GitHub:
 
     def create(self, text: str) -> None:
         """Add a comment."""
-        self.api.call("POST", f"repos/{self.repository}/issues/{self.number}/comments", {"body": text})
+        path = f"repos/{self.repository}/issues/{self.number}/comments"
+        self.api.call("POST", path, {"body": text}, is_done=lambda: _has_ours(self, text))
 
     def update(self, comment_id: str, text: str) -> None:
         """Replace a comment's text."""
@@ -188,7 +189,7 @@ class GitLab:
 
     def create(self, text: str) -> None:
         """Add a note."""
-        self.api.call("POST", self._notes, {"body": text})
+        self.api.call("POST", self._notes, {"body": text}, is_done=lambda: _has_ours(self, text))
 
     def update(self, comment_id: str, text: str) -> None:
         """Replace a note's text."""
@@ -197,6 +198,10 @@ class GitLab:
     def delete(self, comment_id: str) -> None:
         """Remove a note."""
         self.api.call("DELETE", f"{self._notes}/{comment_id}")
+
+
+def _has_ours(place: Place, text: str) -> bool:
+    return bool(place.ours(text.partition("\n")[0]))
 
 
 def _begins(body: object, marker: str) -> bool:

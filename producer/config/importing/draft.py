@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from producer.config.toml_text import string_text, table_text
+from producer.reports.plain_text import one_line
 
 _MISSING: Final = object()
 JsonMap = dict[str, Any]
@@ -26,7 +27,7 @@ class NotCarried:
     @property
     def text(self) -> str:
         """The option and the reason on one line."""
-        return f"{self.option}: {self.why}"
+        return one_line(f"{self.option}: {self.why}")
 
 
 @dataclass(slots=True)
@@ -48,7 +49,7 @@ class Draft:
 
     def text(self, came_from: str) -> str:
         """Return the file."""
-        parts = [f"# Made of {came_from} by 'sightline config import'. Keys: docs/config.md\n"]
+        parts = [f"# Made of {one_line(came_from)} by 'sightline config import'. Keys: docs/config.md\n"]
         if self.left:
             parts.append("# Not carried over:\n" + "".join(f"# - {one.text}\n" for one in self.left))
         if self.start:

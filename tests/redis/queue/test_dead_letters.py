@@ -102,3 +102,18 @@ async def test_garbage_is_listed_with_its_fields(client: Client, stream: JobStre
     letter = await anext(DeadLetters(client).newest_first())
 
     assert letter.raw == {"colour�": "blue"}
+
+
+async def test_garbage_is_not_replayed_and_keeps_its_fields(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    await redis.xadd(keys.lane("batch"), {b"colour": b"blue"})
+    await stream.reject(await claim_one(stream), BOOM)
+    letters = DeadLetters(client)
+    letter = await anext(letters.newest_first())
+
+    with pytest.raises(InvalidJob, match="is of no job"):
+        await letters.replay(letter)
+
+    assert (await letters.find(letter.entry)).raw == {"colour": "blue"}
+    assert await redis.xlen(keys.lane("batch")) == 0

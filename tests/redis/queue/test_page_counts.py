@@ -82,6 +82,21 @@ async def test_status_checks_a_batch_by_its_exit_code(
     assert checked.returncode == 2
 
 
+async def test_a_batch_that_was_cancelled_or_scanned_in_part_is_no_pass(redis: Redis, keys: Keys, call: Call):
+    fields: dict[str, dict[str, int]] = {
+        "cancelled": {"succeeded": 2, "pages:scanned": 2, "cancelled": 1},
+        "partial": {"succeeded": 3, "pages:scanned": 2, "pages:partial": 1},
+        "passed": {"succeeded": 3, "pages:scanned": 3},
+    }
+    for name, counts in fields.items():
+        ended = {"total": 3, "done": 3, "sealed": 1, "finished_ms": 2, **counts}
+        await redis.execute_command("HSET", keys.batch(name), *(text for pair in ended.items() for text in pair))
+
+    codes = {name: call("status", name, "--check").returncode for name in fields}
+
+    assert codes == {"cancelled": 2, "partial": 2, "passed": 0}
+
+
 async def test_the_board_shows_a_batch_that_has_ended_and_pages_that_were_not_scanned(
     stream: JobStream, client: Client, redis: Redis, keys: Keys
 ):

@@ -102,9 +102,10 @@ async def test_a_form_needs_the_token_of_its_own_session(client: Client) -> None
     ]
     right = {"urls": "https://a.example/", "token": await one.token()}
     answers.append(await one.http.post("/scan", data=right, headers={"Sec-Fetch-Site": "cross-site"}))
-    answers.append(await one.http.post("/scan", data=right, headers={"Origin": "https://evil.example"}))
+    origins = ("https://evil.example", "http://[", "null")
+    answers += [await one.http.post("/scan", data=right, headers={"Origin": origin}) for origin in origins]
 
-    assert [answer.status_code for answer in answers] == [403] * 5
+    assert [answer.status_code for answer in answers] == [403] * 7
     assert (await client.queue()).lanes["batch"].queued == 0
 
 
@@ -154,6 +155,29 @@ async def test_an_operator_may_until_the_account_goes(signed: Browser, client: C
     assert (await client.batch("one")).total == 1
 
 
+async def test_a_session_ends_when_its_password_is_changed(signed: Browser, file: str) -> None:
+    assert await sign_in(signed, "anna") == 303
+    assert (await signed.get("/scan")).status_code == 200
+
+    remove_account(file, "anna")
+    add_account(file, "anna", "operator", f"{PASSWORD} of today")
+
+    assert (await signed.get("/scan")).status_code == 303
+    assert await sign_in(signed, "anna", f"{PASSWORD} of today") == 303
+    assert (await signed.get("/scan")).status_code == 200
+
+
+async def test_what_a_cache_may_keep_for_all_visitors_has_no_visitors_cookie(client: Client) -> None:
+    app = app_over(client)
+    page = (await browser(app).get("/scan")).text
+    shared = ["/health", *re.findall(r'(?:href|src)="(/assets/[^"]+)"', page)]
+
+    answers = [await browser(app).get(path) for path in shared]
+
+    assert len(shared) > 1
+    assert [(answer.status_code, "set-cookie" in answer.headers) for answer in answers] == [(200, False)] * len(shared)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_a_password_file_may_have_a_byte_order_mark(file: str, encoding: str) -> None:
     text = Path(file).read_text()
@@ -172,12 +196,15 @@ async def test_a_forged_or_old_session_is_none(client: Client, file: str) -> Non
     app = app_over(client, WebSettings(auth=file), accounts=accounts)
     ours, theirs = Sessions(accounts.key), Sessions(b"guess" * 8)
     now_s = int(time.time())
-    right = ours.sign(Session("a" * 32, "anna", "operator", now_s + 60))
-    reader = ours.sign(Session("a" * 32, "rolf", "reader", now_s + 60))
+    proofs = {name: getattr(accounts.signed_in(name, PASSWORD), "proof", "") for name in ("anna", "rolf")}
+    right = ours.sign(Session("a" * 32, "anna", "operator", now_s + 60, proofs["anna"]))
+    reader = ours.sign(Session("a" * 32, "rolf", "reader", now_s + 60, proofs["rolf"]))
     forged = [
-        theirs.sign(Session("a" * 32, "anna", "operator", now_s + 60)),
-        ours.sign(Session("a" * 32, "anna", "operator", now_s - 1)),
-        ours.sign(Session("a" * 32, "mallory", "operator", now_s + 60)),
+        theirs.sign(Session("a" * 32, "anna", "operator", now_s + 60, proofs["anna"])),
+        ours.sign(Session("a" * 32, "anna", "operator", now_s - 1, proofs["anna"])),
+        ours.sign(Session("a" * 32, "anna", "operator", now_s + 60, proofs["rolf"])),
+        ours.sign(Session("a" * 32, "anna", "operator", now_s + 60)),
+        ours.sign(Session("a" * 32, "mallory", "operator", now_s + 60, proofs["anna"])),
         right[:-1] + ("0" if right[-1] != "0" else "1"),
         reader.replace(".reader.", ".operator."),
         "....",

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import pytest
 from redis.asyncio import Redis
 
 from producer.client.client import Client
@@ -181,6 +182,39 @@ async def test_events_that_could_not_be_rendered_are_in_the_next_message(client:
     await live.close()
 
     assert (failures, rendered[-1]) == ([], ["first"])
+
+
+async def test_a_page_whose_updates_have_ended_is_not_told_that_they_go_on(
+    client: Client, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producer.web.live.ALIVE_S", 0.05)
+    is_broken = True
+
+    async def render(name: str, events: Any) -> dict[str, str]:
+        if events and is_broken:
+            raise ValueError("a fault of ours")
+        return {"name": name}
+
+    live = Live(client, render)
+    stream, later = live.stream("one"), live.stream("one")
+    await began(stream)
+    line = json.dumps({"event": "job.succeeded", "at_ms": 1, "batch": "one"})
+    await redis.xadd(client.keys.events, {"event": line})
+
+    async def to_the_end() -> None:
+        async for _ in stream:
+            pass
+
+    with pytest.raises(ValueError, match="a fault of ours"):
+        await asyncio.wait_for(to_the_end(), 5)
+    is_broken = False
+    await began(later)
+    await redis.xadd(client.keys.events, {"event": line})
+    async with asyncio.timeout(5):
+        while not (await anext(later)).startswith(b"id: "):
+            pass
+    await later.aclose()
+    await live.close()
 
 
 async def test_a_slow_client_is_sent_the_newest_and_holds_nobody_up(client: Client) -> None:

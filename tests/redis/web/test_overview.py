@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from redis.asyncio import Redis
 
 from producer.client.client import Client
@@ -11,7 +12,7 @@ from producer.contract.waiver import Waiver
 from producer.keys import Keys
 from producer.stored.waivers import Waivers
 from tests.support.component_scans import Site, component, issue_id
-from tests.support.web_pages import app_over, browser
+from tests.support.web_pages import WORST, app_over, browser, record_shop
 from worker.memory.history.history import History
 
 
@@ -51,3 +52,18 @@ async def test_waived_barriers_do_not_take_the_places_of_those_to_fix_first(
         left,
     )
     assert (overview["total"], overview["waived"]) == (5, 15)
+
+
+async def test_a_site_with_more_barriers_than_are_counted_says_so_and_filters_over_all(
+    redis: Redis, keys: Keys, history: History, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await record_shop(redis, keys, history)
+    await Waivers(client).add(Waiver(WORST, "a new shop"))
+    monkeypatch.setattr("producer.web.site.COUNTED", 1)
+    some = browser(app_over(client))
+
+    whole, narrowed = await some.json("/sites/shop.example"), await some.json("/sites/shop.example?rule=link-name")
+
+    assert whole["is_part"] is True
+    assert [one["rule"] for one in narrowed["barriers"]] == ["link-name"]
+    assert "Only the 1 component barrier" in (await some.get("/sites/shop.example")).text

@@ -174,6 +174,13 @@ async def test_a_redis_that_is_away_is_a_page_and_so_is_its_return(redis_url: st
     assert "Redis does not answer" in gone.text
 
 
+async def test_a_page_about_a_redis_that_is_away_links_to_itself_under_the_prefix(keys: Keys) -> None:
+    async with Client(settings_for("redis://127.0.0.1:9", keys)) as away:
+        gone = await browser(app_over(away, WebSettings(prefix="/a"))).get("/a/queue")
+
+    assert '<a href="/a/queue">Reload this page</a>' in gone.text
+
+
 async def test_a_batch_is_reported_in_every_format(shop: Browser, redis: Redis, keys: Keys) -> None:
     await shop.send("/scan", urls="https://shop.example/cart", batch="web")
     kept = json.loads(await redis.get(keys.result("job-1")) or b"")
@@ -198,6 +205,30 @@ async def test_a_report_that_cannot_be_made_says_why_and_lets_the_next_begin(
 
     assert {answer.status_code for answer in answers} == {503}
     assert "which are no longer kept" in answers[2].text
+
+
+@pytest.mark.parametrize(
+    ("counts", "chip", "scanned"),
+    [
+        ({"succeeded": 3, "pages:unreachable": 3}, "3 not scanned", 0),
+        ({"succeeded": 3, "pages:scanned": 1, "pages:partial": 2}, "2 not complete", 1),
+        ({"succeeded": 1, "pages:scanned": 1, "cancelled": 2}, "2 not complete", 1),
+        ({"succeeded": 3, "pages:scanned": 3}, "ended", 3),
+    ],
+)
+async def test_only_a_batch_whose_pages_were_all_scanned_is_shown_as_a_pass(
+    client: Client, redis: Redis, keys: Keys, counts: dict[str, int], chip: str, scanned: int
+) -> None:
+    done = {"total": 3, "done": 3, "sealed": 1, "created_ms": 1, "finished_ms": 1_795_000_000_000, **counts}
+    await redis.hset(keys.batch("then"), mapping=done)  # pyright: ignore[reportGeneralTypeIssues, reportUnknownMemberType, reportArgumentType]
+    await redis.zadd(keys.batches, {"then": 1})
+    some = browser(app_over(client))
+
+    listed, shown = (await some.get("/queue")).text, (await some.get("/batches/then")).text
+
+    assert f">{chip}</span>" in listed
+    assert f"<dt>scanned</dt><dd>{scanned}</dd>" in shown
+    assert ('class="verdict good"' in shown) is (chip == "ended")
 
 
 async def test_the_queue_says_how_each_of_the_newest_batches_ended(client: Client, redis: Redis, keys: Keys) -> None:
@@ -242,6 +273,24 @@ async def test_an_event_written_by_hand_breaks_no_page(client: Client, line: str
     pages = [await some.get(path) for path in ("/batches/web", "/queue", "/")]
 
     assert [page.status_code for page in pages] == [200, 200, 200]
+
+
+async def test_a_report_that_breaks_off_is_no_shorter_report(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    half = "import os; print('x' * 100_000, flush=True); os._exit({})"
+    app = app_over(client)
+    await browser(app).send("/scan", urls="https://a.example/", batch="web")
+
+    async def ends(code: int) -> bool:
+        """Return whether a client is told that it has the whole report of a process that ends with ``code``."""
+        monkeypatch.setattr("producer.web.download._PROGRAM", half.format(code))
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /batches/web/report/csv HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        return answer.endswith(b"\r\n0\r\n\r\n")
+
+    async with at_port(app) as port:
+        assert [await ends(code) for code in (1, 70, 74)] == [True, False, False]
 
 
 async def test_a_report_whose_reader_leaves_lets_the_next_one_begin(
@@ -294,6 +343,16 @@ async def test_a_schedule_keeps_its_time_zone_sitemaps_and_gate(client: Client) 
     )
     assert kept.payloads[0]["sitemaps"] == ["https://a.example/sitemap.xml"]
     assert "Europe/Berlin · pages found at each run · gate critical, strict" in shown
+
+
+@pytest.mark.parametrize(("gate", "shown"), [({"fail_on": "minor"}, "minor"), ({"strict": "1"}, "serious, strict")])
+async def test_a_schedule_may_have_a_half_of_a_gate(client: Client, gate: dict[str, str], shown: str) -> None:
+    some = browser(app_over(client))
+
+    await some.send("/schedules", name="n", cron="0 3 * * *", urls="https://a.example/", **gate)
+    page = await some.get("/queue")
+
+    assert (page.status_code, f"gate {shown}<" in page.text or f"gate {shown} " in page.text) == (200, True)
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,29 @@ def test_github_gets_an_annotation_for_each_failure_and_for_no_other_finding(
     assert "##[" not in out + err
 
 
+def test_the_totals_of_a_job_whose_reports_are_files_have_no_command_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(connect.os, "environ", {**os.environ, "TF_BUILD": "True"})
+    commands = refused_page("https://shop.example/x", "##[error]x ##vso[task.complete]")
+
+    _, err = written([Output("json", tmp_path / "a.json")], [commands], capsys)
+
+    assert "task.complete" in err
+    assert "##[" not in err
+    assert "##vso" not in err
+
+
+@pytest.mark.usefixtures("in_ci")
+def test_pages_that_a_log_leaves_out_are_counted_as_pages(capsys: pytest.CaptureFixture[str]) -> None:
+    refused = [refused_page(f"https://shop.example/{number}", "gone") for number in range(60)]
+
+    _, err = written([Output("json", None)], refused, capsys)
+
+    assert "more pages; all are in the reports" in err
+    assert "component barrier" not in err
+
+
 @pytest.mark.usefixtures("in_ci")
 def test_a_job_that_only_queues_says_that_nothing_was_tested(capsys: pytest.CaptureFixture[str]) -> None:
     say_nothing_was_tested("nightly")

@@ -149,6 +149,22 @@ def test_a_busy_host_is_asked_again(host: HostingStub, job: Job, no_pauses: list
     assert (code, [one["body"] for one in host.comments], no_pauses) == (0, [REPORT], [1.0, 2.0])
 
 
+def test_a_comment_that_was_added_though_the_host_answered_502_is_not_added_twice(host: HostingStub, job: Job) -> None:
+    left: list[Refusal] = [(502, {})]
+
+    def refuse(method: str, _: str) -> Refusal | None:
+        if method != "POST" or not left:
+            return None
+        host.add(REPORT, login=BOT, kind="Bot")
+        return left.pop()
+
+    host.refuse = refuse
+
+    assert job.comment(host) == 0
+    assert [one["body"] for one in host.comments] == [REPORT]
+    assert not job.summary.exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

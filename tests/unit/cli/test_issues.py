@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import re
+import tomllib
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from producer.contract import Finding
 from producer.contract.waiver import Waiver
 from producer.errors import InputError
 from producer.reports.formats import ReportContext, load_report
+from producer.reports.marks import Marks
 from producer.reports.page import Page, page_of
 from producer.trackers import api
 from producer.trackers.body import hidden_of
@@ -149,6 +151,55 @@ def test_an_issue_is_opened_updated_closed_and_reopened(run: Run, host: TrackerS
     assert len(host.issues) == 2
 
 
+def test_a_barrier_that_is_waived_on_one_of_its_pages_has_an_issue_and_one_that_is_waived_has_none(
+    run: Run, github: TrackerStub
+) -> None:
+    def waived(one: Page, *names: str) -> Page:
+        return replace(one, marks=Marks(waivers={name: Waiver(name, "a new shop") for name in names}))
+
+    run.report(waived(page("/", LABEL, CARDS), "label-n0", CARD), waived(page("/a", LABEL, CARDS), CARD))
+    run.sync(*asked_of(run, github), "--apply")
+
+    assert [marked(one["body"]) for one in github.issues] == [HEADER]
+
+
+def test_gitea_takes_labels_by_number_and_says_null_about_pull_requests(run: Run, github: TrackerStub) -> None:
+    github.is_gitea = True
+    options = (*asked_of(run, github), "--apply")
+    run.variables["GITHUB_API_URL"] += "/api/v1"
+    run.report(page("/", LABEL, CARDS))
+
+    assert run.sync(*options) == 0
+    assert run.sync(*options) == 0
+    assert len(github.issues) == 2, "the issues were not found again"
+    assert github.labels == ["bug", "sightline"]
+
+
+def test_labels_that_differ_in_case_only_are_one_label_as_on_the_hosts(run: Run, host: TrackerStub) -> None:
+    host.recase = str.title
+    options = (*asked_of(run, host), "--apply")
+    run.report(page("/", LABEL))
+
+    assert run.sync(*options) == 0
+    host.label(1, "Sightline", "WontFix")
+    settings = run.folder / "sightline.toml"
+    run.sync(*options, "--waivers", str(settings))
+
+    assert len(host.issues) == 1
+    assert HEADER in settings.read_text()
+
+
+def test_a_reply_that_is_no_list_is_no_empty_list_of_issues(
+    run: Run, github: TrackerStub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    github.refuse = lambda method: (200, {}) if method == "GET" else None
+    run.report(page("/", LABEL))
+
+    assert run.sync(*asked_of(run, github), "--apply") == 3
+    assert github.issues == []
+    assert "the reply is not a list" in capsys.readouterr().err
+
+
 def test_a_title_and_text_written_by_people_stay(run: Run, host: TrackerStub) -> None:
     options = (*asked_of(run, host), "--apply")
     run.report(page("/", LABEL))
@@ -269,6 +320,14 @@ def test_labels_make_waivers_in_the_settings_file_and_take_them_back(run: Run, h
     host.label(number, "sightline")
     run.sync(*options)
     assert settings.read_text().strip() == theirs.strip()
+
+
+def test_a_reason_with_an_emoji_is_toml(tmp_path: Path) -> None:
+    file = tmp_path / "sightline.toml"
+
+    write_waivers(file, [Waiver(CARD, 'the "new" shop \N{PARTY POPPER} café')])
+
+    assert tomllib.loads(file.read_text())["waiver"][0]["reason"] == 'the "new" shop \N{PARTY POPPER} café'
 
 
 def test_waivers_of_pyproject_are_its_tables_and_a_block_without_an_end_costs_nobody_s_lines(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from producer.cli.outputs import Output, plan_outputs, write_reports
+from producer.cli.outputs import Output, plan_outputs, replacing, write_reports
 from producer.errors import InputError
 from producer.reports.formats import ReportContext
 from producer.reports.page import Page, refused_page
@@ -105,11 +105,25 @@ class _Breaking(list[Page]):
 def test_a_report_that_fails_half_way_leaves_the_old_one() -> None:
     Path("a.json").write_text("the old one")
 
-    with pytest.raises(InputError, match=r"cannot write 'a\.json': No space left on device"):
+    with pytest.raises(OSError, match=r"No space left on device: 'a\.json'"):
         write_reports([Output("json", Path("a.json"))], _Breaking(), CONTEXT)
 
     assert Path("a.json").read_text() == "the old one"
     assert list(Path().iterdir()) == [Path("a.json")]
+
+
+def test_of_two_programs_that_write_one_report_each_writes_a_whole_one() -> None:
+    """Their process ids may be equal: in containers that share a folder."""
+    with replacing(Path("a.txt")) as first:
+        first.write("the first")
+        first.flush()
+        with replacing(Path("a.txt")) as second:
+            second.write("2")
+        assert Path("a.txt").read_text() == "2"
+        first.write(" whole")
+
+    assert Path("a.txt").read_text() == "the first whole"
+    assert list(Path().iterdir()) == [Path("a.txt")]
 
 
 def test_a_device_is_written_to_and_not_replaced(folder: Path) -> None:

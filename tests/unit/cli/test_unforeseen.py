@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,13 @@ import pytest
 
 from producer import errors
 from producer.cli import main, status
+from producer.cli.outputs import Output, write_reports
 from producer.cli.scan import gate
+from producer.reports.formats import ReportContext
+from producer.reports.page import refused_page
 
 PROGRAM = (sys.executable, "-m", "producer.cli.main")
+CONTEXT = ReportContext(datetime(2026, 11, 23, tzinfo=UTC))
 PAGE = Path(__file__).parents[3] / "docs/ci.md"
 
 
@@ -84,6 +89,30 @@ def test_a_closed_stdout_has_a_code_and_a_line_of_its_own() -> None:
     done = run_program(preexec_fn=lambda: os.close(1))
 
     assert (done.returncode, done.stderr) == (74, "sightline: cannot write to stdout: Bad file descriptor\n")
+
+
+def test_a_reader_that_leaves_before_the_programs_own_help_does_not_make_it_exit_1() -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    try:
+        done = run_program(stdout=theirs)
+    finally:
+        os.close(theirs)
+
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_report_for_which_there_is_no_room_is_no_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
+    def act(*_: object) -> None:
+        write_reports([Output("json", Path("/dev/full"))], [refused_page("nonsense", "x" * 100_000)], CONTEXT)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(status, "with_client", act)
+        code = main.run(["status"])
+
+    assert code == main.EXIT_NOT_WRITTEN
+    assert capsys.readouterr().err.startswith("sightline: '/dev/full': No space left on device (producer/cli/outputs")
 
 
 def test_the_documentation_has_every_exit_code_and_no_other() -> None:

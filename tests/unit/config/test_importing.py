@@ -250,3 +250,13 @@ def test_an_existing_file_is_not_overwritten(tmp_path: Path, monkeypatch: pytest
 
 def test_selectors_are_cut_at_commas_between_them() -> None:
     assert selectors("a, b[x='1,2'], :is(c, d) e ,") == ["a", "b[x='1,2']", ":is(c, d) e"]
+
+
+def test_a_key_that_is_several_lines_adds_no_line_to_the_settings_file(tmp_path: Path) -> None:
+    file = tmp_path / ".pa11yci"
+    file.write_text(json.dumps({"defaults": {"odd\nstart = 'rm -rf /'\n": 1}, "urls": ["https://a.example/"]}))
+
+    made = draft_of(file).text("a\nb = 1")
+
+    assert "start =" not in [line[:7] for line in made.splitlines()]
+    assert not any(line.startswith("b = 1") for line in made.splitlines())

@@ -12,6 +12,7 @@ from junitparser import JUnitXml
 
 from ops.bench.many_results import PLANTED, results
 from producer.contract import Impact
+from producer.contract.waiver import Waiver
 from producer.reports.component_dates import ComponentDates
 from producer.reports.components import by_component
 from producer.reports.formats import ReportContext, load_report
@@ -48,6 +49,35 @@ def test_new_components_come_before_known_ones_and_a_known_one_on_a_new_page_is_
 
     assert (first.issue_id, first.state) == (CARD, "new")
     assert (second.issue_id, second.state) == (HEADER, "known, new on 1 page")
+
+
+def waived_in_part(count: int = 3) -> list[Page]:
+    """A header on all pages, waived on the first."""
+    waiver = Waiver("label-n0", "a new header")
+    listed = [page_of(sample.scan_result(f"/{n}.html", finding("label", HEADER))) for n in range(count)]
+    return [replace(listed[0], marks=Marks(waivers={"label-n0": waiver})), *listed[1:]]
+
+
+def test_a_component_that_is_waived_on_one_of_its_pages_is_a_barrier_in_every_format() -> None:
+    [group] = by_component(waived_in_part())
+    html = sample.render("html", waived_in_part())
+
+    assert group.state == "waived, not on 2 pages"
+    assert [entry["fingerprint"] for entry in json.loads(sample.render("gitlab", waived_in_part()))] == [HEADER]
+    assert "<dt>component barrier</dt><dd>1</dd>" in html
+    assert "<dt>waived</dt><dd>0</dd>" in html
+    assert "Known or waived" not in sample.render("markdown", waived_in_part())
+
+
+def test_a_known_component_on_a_new_page_is_counted_as_new_in_html_as_in_the_gate() -> None:
+    known = [
+        compared(page, ["label-n0", "image-alt-n0", "image-alt-n1"] if n else []) for n, page in enumerate(pages(4))
+    ]
+
+    html = sample.render("html", known)
+
+    assert "<dt>new component barrier</dt><dd>1</dd>" in html
+    assert "<dt>known or waived</dt><dd>1</dd>" in html
 
 
 def test_every_format_counts_in_the_same_words() -> None:

@@ -48,7 +48,22 @@ def test_a_row_tells_the_title_and_the_group_of_its_page() -> None:
     assert (row["title"], row["group"]) == ("Cart", "shop")
 
 
-@pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\n=1", "  =1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=cmd|' /C calc'!A0",
+        "+1+1",
+        "-2+3",
+        "@SUM(A1)",
+        "\t=1",
+        "\n=1",
+        "  =1",
+        "\uff1d1+1",
+        "\uff0b1",
+        "\uff0d1",
+        "\uff20A1",
+    ],
+)
 def test_a_cell_never_begins_as_a_formula(text: str) -> None:
     page = page_of(sample.scan_result("/x", sample.finding(snippet=text)))
 

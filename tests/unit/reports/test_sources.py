@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -80,6 +81,18 @@ def test_files_are_those_that_git_keeps(tmp_path: Path) -> None:
 
 def test_outside_of_a_repository_there_are_no_files(tmp_path: Path) -> None:
     assert read_sources(tmp_path) is None
+
+
+def test_a_file_whose_name_is_no_text_is_named_nowhere(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    for name in (b"caf\xe9.html", b"a\nb.html", b"fine.html"):
+        (tmp_path / os.fsdecode(name)).write_text("<img src=a.png>")
+    subprocess.run(["git", "-C", str(tmp_path), "add", "-A"], check=True)
+
+    found = read_sources(tmp_path)
+
+    assert found is not None
+    assert list(found.texts) == ["fine.html"]
 
 
 def context(**changes: object) -> ReportContext:

@@ -1,0 +1,91 @@
+"""``sightline result`` of a batch is a pass only if the batch is whole: closed, and with all its jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from redis.asyncio import Redis
+
+from producer.client.client import Client
+from producer.contract import ScanResult
+from producer.keys import Keys
+from tests.support.command_line import Call, StartProgram
+from tests.support.queue import running_worker, until
+from worker.queue.outcome import Commit
+from worker.queue.worker import func
+
+URL = "https://shop.example/"
+WAIT_S = 60
+
+
+async def scan(ctx: dict[Any, Any], **payload: Any) -> Commit:
+    """What a scan without findings leaves."""
+    del ctx
+    return Commit(result=ScanResult(url=payload["url"], status="scanned"), event={"url": payload["url"]})
+
+
+async def scanned(client: Client, redis_url: str, keys: Keys, *urls: str) -> None:
+    """An open batch ``b``, of whose pages all have been scanned."""
+    for url in urls:
+        await client.submit("scan", {"url": url}, batch="b")
+    async with running_worker(redis_url, keys, [func(scan, name="scan")]):
+        await until(lambda: _done(client, len(urls)), what="the pages to be scanned")
+
+
+async def _done(client: Client, number: int) -> bool:
+    return (await client.batch("b")).done == number
+
+
+async def test_an_open_batch_is_no_pass(client: Client, redis_url: str, keys: Keys, call: Call) -> None:
+    await scanned(client, redis_url, keys, URL)
+
+    early = call("result", "b", "--format", "json")
+    await client.seal_batch("b")
+    late = call("result", "b", "--format", "json")
+
+    assert (early.returncode, len(json.loads(early.stdout)["pages"])) == (3, 1), early.stderr
+    assert "sightline: batch 'b' is open: its submitter may still add pages" in early.stderr
+    assert (late.returncode, late.stderr.count("is open")) == (0, 0), late.stderr
+
+
+async def test_waiting_for_an_open_batch_is_waiting_for_all_its_pages(
+    client: Client, redis_url: str, keys: Keys, program: StartProgram, call: Call
+) -> None:
+    await scanned(client, redis_url, keys, URL)
+    waiting = program("result", "b", "--wait", "--format", "json")
+    assert waiting.stderr is not None
+    said = await asyncio.to_thread(waiting.stderr.readline)
+
+    await client.submit("scan", {"url": f"{URL}late"}, batch="b")
+    await client.seal_batch("b")
+    async with running_worker(redis_url, keys, [func(scan, name="scan")]):
+        out, rest = await asyncio.to_thread(waiting.communicate, timeout=WAIT_S)
+    given_up = call("result", "b", "--wait", "--timeout", "0.2", "--format", "json")
+
+    assert "is open" in said
+    assert (waiting.returncode, len(json.loads(out)["pages"])) == (0, 2), rest
+    assert given_up.returncode == 0
+
+
+async def test_a_batch_that_stays_open_is_waited_for_as_long_as_asked(
+    client: Client, redis_url: str, keys: Keys, call: Call
+) -> None:
+    await scanned(client, redis_url, keys, URL)
+
+    assert call("result", "b", "--wait", "--timeout", "0.2", "--format", "json").returncode == 3
+
+
+async def test_a_batch_that_has_lost_jobs_is_no_pass(
+    client: Client, redis: Redis, redis_url: str, keys: Keys, call: Call
+) -> None:
+    await scanned(client, redis_url, keys, URL, f"{URL}2")
+    await client.seal_batch("b")
+    [first, _] = [name async for name in redis.scan_iter(keys.job("*"))]
+    await redis.delete(first)
+
+    rest = call("result", "b", "--format", "json")
+
+    assert (rest.returncode, len(json.loads(rest.stdout)["pages"])) == (4, 1)
+    assert "sightline: 1 job of batch 'b' is missing here" in rest.stderr
