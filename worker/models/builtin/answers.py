@@ -96,7 +96,7 @@ def answer(messages: Sequence[Message]) -> Next:
 
 def read_input(messages: Sequence[Message]) -> ModelInput:
     """Return the question, the tools' answers to it, and the scans cited before, those of the latest answer first."""
-    at = max((place for place, message in enumerate(messages) if message.role == "user"), default=-1)
+    at = max((place for place, message in enumerate(messages) if message.is_question), default=-1)
     question = messages[at].content if at >= 0 else ""
     told = tuple(_document(message.content) for message in messages[at + 1 :] if message.role == "tool")
     answers = (message.content for message in reversed(messages[: max(at, 0)]) if message.role == "assistant")
