@@ -112,7 +112,7 @@ class LookUp:
         if not args.component:
             return None
         wanted = ListComponents(site=args.site, words=args.component)
-        found = await find_components(self._history, wanted, site_filter(args.site, asker))
+        found = (await find_components(self._history, wanted, site_filter(args.site, asker))).barriers
         if not found:
             raise InvalidJob(
                 f"no component barrier is called {args.component[:100]!r}: list_components has their names"

@@ -44,6 +44,7 @@ _CHANGES: Final = re.compile(
     r"(?<![\w-])(?:chang\w*|new|worse|better|fixed|mended|different|regress\w*|improv\w*)(?![\w-])", re.IGNORECASE
 )
 _GROUPS: Final = re.compile(r"\b(?:groups|templates|sections)\b", re.IGNORECASE)
+_WHICH_GROUP: Final = re.compile(r"\b(?:which|what|worst) (groups?|templates?|sections?)\b", re.IGNORECASE)
 _FILLER_WORDS: Final = """
 a about accessibility all an and any anything are as at barrier barriers batch batches be became become been
 begin best better between big biggest bring brings broke broken by can change changed changes compare compared
@@ -169,6 +170,8 @@ def _worst(question: str, heard: ModelInput) -> Next | None:
     ordinal = next((name for name in ORDINALS[1:] if re.search(rf"\b{name}\b", low)), "")
     if not is_worst and not (ordinal and heard.cited):
         return None
+    if group := _WHICH_GROUP.search(question):
+        return _unread(group[1])  # no tool sums the barriers of groups, and a page is no answer
     scope = scope_of(question)
     if left := _left(scope):
         return _unread(left)

@@ -143,7 +143,8 @@ def nothing(about: str) -> str:
 
 
 def _where(one: JsonObject) -> str:
-    return f"{counted(number_of(one, 'pages'), 'page')} with {counted(number_of(one, 'elements'), 'element')}"
+    inside = f", {number_of(one, 'pages_in_group'):,} of them in the group," if "pages_in_group" in one else ""
+    return f"{counted(number_of(one, 'pages'), 'page')}{inside} with {counted(number_of(one, 'elements'), 'element')}"
 
 
 def _since(one: JsonObject) -> str:
