@@ -150,6 +150,22 @@ async def test_pages_are_found_by_meaning(desk: Desk):
     assert {one["url"] for one in found["scans"]} == {f"{SHOP}/", f"{SHOP}/cart"}
 
 
+async def test_what_was_fixed_since_is_not_found_by_meaning_unless_every_state_is_asked_for(desk: Desk):
+    await shop(desk)
+    for number in range(5):
+        gone = scan_result(finding("label", f"g{number}"), url=f"{SHOP}/gone", title="Gone", scan_id=f"gone-{number}")
+        await desk.record(gone, at_ms=NOW_MS - DAY_MS + number)
+    await desk.record(scan_result(url=f"{SHOP}/gone", title="Gone", scan_id="gone-now"), at_ms=NOW_MS)
+
+    found = await told(desk, "search_scans", text="label", limit=20)
+    every = await told(desk, "search_scans", text="label", limit=20, every=True)
+    then = await told(desk, "search_scans", text="label", limit=20, until="2025-11-16T10:00")
+
+    assert {one["scan"] for one in found["scans"]} == {"home-1", "cart-2", "blog-1", "gone-now"}
+    assert {"gone-now", "cart-2"}.isdisjoint(one["scan"] for one in every["scans"])
+    assert {one["scan"] for one in then["scans"]} == {"home-1", "cart-1"}
+
+
 async def test_a_question_about_one_site_reaches_no_other(desk: Desk):
     await shop(desk)
     limited = asker(site="shop.example")

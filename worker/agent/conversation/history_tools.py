@@ -7,7 +7,7 @@ quotations from pages. Nothing is written, and the content of pages decides noth
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
@@ -38,7 +38,8 @@ MAX_URL: Final = 300
 MAX_BRIEF_RULES: Final = 8
 """Maximum size of a scan that is one of several."""
 MAX_EXAMPLES: Final = 3
-NEIGHBOURS: Final = 40
+NEIGHBOURS: Final = 200
+"""Records found by meaning, of which only the newest of each page are shown: earlier ones are alike."""
 READ: Final = ("scanned", "partial")
 """Statuses of pages that were scanned, completely or in part."""
 
@@ -177,8 +178,12 @@ class LookUp:
         return found[0]
 
     async def _by_meaning(self, args: SearchScans, asker: Asker) -> ToolResult:
-        near = await self._history.search(args.text, await self.filter(args, asker), limit=NEIGHBOURS)
-        records = {one.record.page: one.record for one in reversed(near)}
+        wanted = await self.filter(args, asker)
+        near = await self._history.search(args.text, wanted, limit=NEIGHBOURS)
+        found = [one.record for one in near]
+        if not args.every:
+            found = await self._newest(found, wanted)
+        records = {record.page: record for record in reversed(found)}
         listed = list(reversed(records.values()))
         return _listing([brief(one) for one in listed[: args.limit]], more=len(listed) > args.limit)
 
