@@ -81,7 +81,7 @@ class Next:
 
 
 def answer(messages: Sequence[Message]) -> Next:
-    """Return the next step of the conversation. The last user message is the question."""
+    """Return the next step of the conversation. The last message of the user is the question."""
     heard = read_input(messages)
     question = re.sub(
         r"\b(what|where|which)['\u2019]s\b", r"\1 is", " ".join(heard.question.split()), flags=re.IGNORECASE
