@@ -174,7 +174,7 @@ async def two_states(desk: Desk, night: int, *, wide: str, phone: str) -> None:
     for state, found in states.items():
         page = scan_result(found, url=f"{SHOP}/cart", title="Cart", scan_id=f"{state or 'wide'}-{night}")
         at_ms = NOW_MS - (10 - night) * DAY_MS
-        await desk.record(page.revised(page_state=state), terms=f"terms of {state}", at_ms=at_ms)
+        await desk.record(page.model_copy(update={"page_state": state}), terms=f"terms of {state}", at_ms=at_ms)
 
 
 async def test_barriers_of_a_page_s_other_state_are_counted(desk: Desk):
@@ -209,7 +209,7 @@ async def test_an_element_that_another_state_had_is_not_new_nor_one_that_another
             found = [finding("label", *nodes)] if nodes else []
             page = scan_result(*found, url=f"{SHOP}/cart", scan_id=f"{state or 'wide'}-{night}")
             at_ms = NOW_MS - (10 - night) * DAY_MS
-            await desk.record(page.revised(page_state=state), terms=f"terms of {state}", at_ms=at_ms)
+            await desk.record(page.model_copy(update={"page_state": state}), terms=f"terms of {state}", at_ms=at_ms)
 
     told_of = await told(desk, "compare_scans", since="5 days ago")
 
@@ -222,7 +222,7 @@ async def test_a_page_scanned_before_with_other_settings_or_in_part_is_not_calle
     await desk.record(page, terms="wcag21", at_ms=NOW_MS - 9 * DAY_MS)
     await desk.record(part, terms="wcag22", at_ms=NOW_MS - 9 * DAY_MS)
     for one in (page, part):
-        again = one.revised(scan_id=f"{one.scan_id}-2", status="scanned")
+        again = one.model_copy(update={"scan_id": f"{one.scan_id}-2", "status": "scanned"})
         await desk.record(again, terms="wcag22", at_ms=NOW_MS - DAY_MS)
 
     found = await told(desk, "compare_scans", since="3 days ago")
