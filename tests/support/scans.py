@@ -106,13 +106,14 @@ async def write_scan(
     result: ScanResult,
     *,
     page: str = "p1",
+    terms: str = "",
     at_ms: int = 1,
     seen_ms: int = 0,
     text: Embedded | None = None,
 ) -> str:
     """Write a scan's document as finish.lua does; return its id."""
     text = text or embedded(search_text(result))
-    fields = document(result, page=page, at_ms=at_ms, seen_ms=seen_ms or at_ms, embedded=text)
+    fields = document(result, page=page, terms=terms, at_ms=at_ms, seen_ms=seen_ms or at_ms, embedded=text)
     await redis.execute_command("HSET", keys.scan(result.scan_id), *chain.from_iterable(fields.items()))
     return result.scan_id
 

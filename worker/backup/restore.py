@@ -25,10 +25,15 @@ from worker.backup.replication_source import Offer
 
 CALL_BACK_WITHIN_S: Final = 20.0
 STANDSTILL_S: Final = 120.0
+"""Time without progress. A large history takes much longer in all, since its vectors are indexed as it loads."""
+SILENCE_S: Final = 1_800.0
+"""Time in which a Redis that indexes vectors may answer no one; one that has ended refuses the connection."""
 AWAY_S: Final = 5.0
 """A Redis that cannot parse a snapshot exits."""
 POLL_S: Final = 0.05
 NEEDED_MODULES: Final = frozenset({"search", "ReJSON"})
+STEPS: Final = ("master_sync_read_bytes", "loading_loaded_bytes", "current_save_keys_processed")
+"""Fields of INFO that grow while Redis receives a snapshot, loads it, and writes its append-only file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +78,18 @@ def restore(redis: Redis, offer: Offer, *, address: str) -> Restored:
             what=f"Redis did not connect to {address}:{offer.port}: run restore where it can (in Compose: docker "
             f"compose run --rm worker sightline restore DIR), or name this machine as Redis sees it with --address",
         )
-        _until(lambda: _is_loaded(redis, offer), within_s=STANDSTILL_S, what="Redis stopped loading: see its log")
-    _until(lambda: _is_on_disk(redis), within_s=STANDSTILL_S, what="the append-only file is not written: see its log")
+        _until(
+            lambda: _is_loaded(redis, offer),
+            within_s=STANDSTILL_S,
+            what="Redis stopped loading: see its log",
+            progress=partial(_progress, redis),
+        )
+    _until(
+        lambda: _is_on_disk(redis),
+        within_s=STANDSTILL_S,
+        what="the append-only file is not written: see its log",
+        progress=partial(_progress, redis),
+    )
     indexes = indexes_of(redis)
     for name in indexes:
         _await_index(redis, name)
@@ -165,17 +180,30 @@ def _indexed(redis: Redis, name: str) -> float:
     return float(about.get(b"percent_indexed", 1))
 
 
-def _until(is_so: Callable[[], bool], *, within_s: float, what: str) -> None:
-    end = heard = time.monotonic()
-    while time.monotonic() < end + within_s:
+def _progress(redis: Redis) -> list[object]:
+    about = {**_info(redis, "replication"), **_info(redis, "persistence")}
+    return [about.get(name) for name in STEPS]
+
+
+def _until(
+    is_so: Callable[[], bool], *, within_s: float, what: str, progress: Callable[[], object] = lambda: None
+) -> None:
+    """Wait until ``is_so``; raises ``ServiceError`` after ``within_s`` without a change of ``progress``."""
+    heard = moved = time.monotonic()
+    seen: object = None
+    while time.monotonic() < moved + within_s:
         try:
             if is_so():
                 return
+            now = progress()
             heard = time.monotonic()
+            if now != seen:
+                seen, moved = now, heard
         except BusyLoadingError:
             heard = time.monotonic()
         except RedisTimeoutError:  # Redis indexes vectors while it loads, and answers no one meanwhile
-            if time.monotonic() > heard + within_s:
+            moved = time.monotonic()
+            if moved > heard + SILENCE_S:
                 break
         except (RedisError, OSError):
             if time.monotonic() > heard + AWAY_S:

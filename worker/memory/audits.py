@@ -34,7 +34,7 @@ class Audits:
         self._keys = keys
 
     async def find(self, job_id: str, request: str) -> Audit | None:
-        """Return the job's audit, unless it is of another request: an id may be reused for another page."""
+        """Return the job's audit, unless it is of another request or submission: an id may be reused or replayed."""
         text = await self._redis.get(self._keys.audit(job_id))
         if text is None:
             return None

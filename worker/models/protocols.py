@@ -53,7 +53,8 @@ class Message:
     """One message of a conversation with a chat model.
 
     An ``assistant`` message may carry the calls it asked for; a ``tool`` message answers the call ``call_id`` of the
-    tool ``tool``. A ``user`` message may carry ``images``, JPEGs, for a model that ``sees``.
+    tool ``tool``. A ``user`` message may carry ``images``, JPEGs, for a model that ``sees``; one that is not
+    ``by_user`` is a demand of Sightline, such as for an answer in words, and no question.
     """
 
     role: Literal["system", "user", "assistant", "tool"]
@@ -62,6 +63,12 @@ class Message:
     call_id: str = ""
     tool: str = ""
     images: tuple[bytes, ...] = ()
+    by_user: bool = True
+
+    @property
+    def is_question(self) -> bool:
+        """Whether a user asks it."""
+        return self.role == "user" and self.by_user
 
 
 @dataclass(frozen=True, slots=True)

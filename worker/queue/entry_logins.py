@@ -16,8 +16,10 @@ from producer.contract import WIRE_VERSION, decode_payload
 from producer.errors import InvalidJob, JobTooLarge, RedisUnsuitable
 from producer.keys import GROUP, Keys
 from producer.redis.script_pipe import ScriptPipe
+from producer.redis.scripts import load_script, run_script
 from worker.queue.delivery import Entry, NotStarted, decode_args
 
+DROP: Final = load_script("worker.queue", "drop_entry")
 NO_LIMIT: Final = 1 << 53
 """No limit, since the job is in the lane already."""
 
@@ -50,10 +52,7 @@ async def resubmit(entry: Entry, redis: Redis, pipe: ScriptPipe, keys: Keys) -> 
             return None
     except RedisUnsuitable as error:
         raise ResponseError(str(error)) from None
-    async with redis.pipeline() as drop:
-        drop.xack(keys.lane(entry.lane), GROUP, entry.id)
-        drop.xdel(keys.lane(entry.lane), entry.id)
-        await drop.execute()
+    await run_script(redis, DROP, [keys.lane(entry.lane)], [GROUP, entry.id])
     return NotStarted("resubmitted")
 
 

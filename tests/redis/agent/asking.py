@@ -120,12 +120,13 @@ class Desk:
         request = QueryRequest(question=question, **fields)
         return await graph.run(job, request, QueryContext(submitted_ms=submitted_ms))
 
-    async def record(self, result: ScanResult, *, at_ms: int = 0, seen_ms: int = 0) -> str:
+    async def record(self, result: ScanResult, *, terms: str = "", at_ms: int = 0, seen_ms: int = 0) -> str:
         """Write a scan to the history as finish.lua does, and raise its site's generation."""
         at_ms = at_ms or await self.history.now_ms()
         (embedded,), _ = await Embeddings(self.redis, self.keys, self.embedder).documents([search_text(result)])
         page = page_id(result.url) if result.url else "html-1"
-        await write_scan(self.redis, self.keys, result, page=page, at_ms=at_ms, seen_ms=seen_ms, text=embedded)
+        times = {"at_ms": at_ms, "seen_ms": seen_ms}
+        await write_scan(self.redis, self.keys, result, page=page, terms=terms, text=embedded, **times)
         for site in ("", "shop.example"):
             await self.redis.execute_command("HINCRBY", self.keys.site(site), "generation", 1)
         return result.scan_id

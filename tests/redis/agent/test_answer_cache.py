@@ -52,6 +52,7 @@ class OneMeaning(BuiltinEmbedder):
         ({"question": WORST}, {"question": WORST, "site": "shop.example"}),
         ({"question": "What changed since 2026-11-01?"}, {"question": "What changed since 2026-11-02?"}),
         ({"question": "Which pages are new?"}, {"question": "Which pages are old?"}),
+        ({"question": "How bad is the checkout group?"}, {"question": "How bad is the product group?"}),
     ],
 )
 async def test_an_answer_is_not_given_to_another_question_however_near(

@@ -51,6 +51,25 @@ async def test_component_barriers_are_listed_the_worst_first_with_the_scan_that_
 
 
 @pytest.mark.usefixtures("shop")
+async def test_a_site_s_component_barriers_are_found_beside_thousands_of_another_site_s(desk: Desk):
+    async with desk.redis.pipeline(transaction=False) as pipe:
+        for number in range(1_500):
+            about = {"name": f"Main › card {number}", "rule": "label", "impact": "minor", "pages": 50, "elements": 50}
+            site = {"kind": "c", "host": "blog.example", "host_name": "blog.example", "since_ms": T1, "first_ms": T1}
+            pipe.hset(desk.keys.barrier(f"c-{number:020}"), mapping={**about, **site})
+        await pipe.execute()
+
+    first = await desk.ask(None, "Which component should we fix first?", job="q1")
+    here = await told(desk, "list_components", site="shop.example")
+    named = await told(desk, "list_components", words="header")
+
+    assert f"Fix first: “{HEADER}”" in first.answer
+    assert "1,502 component barriers in all" in first.answer
+    assert (here["component_barriers"], named["component_barriers"]) == (2, 1)
+    assert "only_looked_at" not in here
+
+
+@pytest.mark.usefixtures("shop")
 async def test_barriers_of_a_component_are_counted_alone(desk: Desk):
     footer = await told(desk, "search_scans", component="footer", url="/1")
     all_pages = await told(desk, "search_scans", component=issue("c"))
@@ -71,6 +90,19 @@ async def test_two_batches_are_compared_by_name_and_of_one_page_if_asked(desk: D
     ]
     assert found["groups"][0]["new_components"] == [HEADER]
     assert (page["pages"], page["components"][0]["where"]) == (1, "on 1 page")
+
+
+async def test_the_component_to_fix_first_in_a_group_is_on_most_of_its_pages(desk: Desk, shop: Shop):
+    about = {"rule": "label", "since_ms": T1, "elements": 50}
+    for name, pages, groups in (("d", 50, '{"blog": 49, "till": 1}'), ("e", 4, '{"till": 4}')):
+        tags = {"group_tags": "blog,till" if "blog" in groups else "till"}
+        await shop.named(name, f"Form › {name}", **about, pages=pages, groups=groups, **tags)
+
+    answer = await desk.ask(None, "Which component should we fix first in the till group?")
+
+    assert "Fix first: “Form › e”" in answer.answer
+    assert "on 4 pages, 4 of them in the group, with 50 elements" in answer.answer
+    assert "“Form › d”" in answer.answer
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,20 @@ async def test_a_scan_that_failed_reads_the_page_at_the_next_attempt(keys: Keys,
     assert result.counts.total == 2
 
 
+async def test_a_replayed_scan_loads_its_page_again_although_a_killed_worker_left_the_audit(
+    keys: Keys, history: History
+):
+    engine = FixedEngine([BARRIERS, scan_result()])
+    scans = jobs(keys, graph(engine, history, keys))
+    await scans.run({"job_id": "job-1", "score": 1_000}, {"url": HOME})
+
+    again = await scans.run({"job_id": "job-1", "score": 1_000}, {"url": HOME})
+    replayed = await scans.run({"job_id": "job-1", "score": 2_000}, {"url": HOME})
+
+    assert engine.calls == 2
+    assert [getattr(one.result, "findings", None) for one in (again, replayed)] == [BARRIERS.findings, ()]
+
+
 async def test_an_id_used_again_for_another_page_is_a_new_scan(keys: Keys, history: History):
     engine = FixedEngine([BARRIERS, scan_result()])
     scans = graph(engine, history, keys)

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from producer.contract import Impact, JsonObject, Node
 from producer.errors import ModelError, QueueFull
 from tests.redis.agent.asking import DAY_MS, NOW_MS, SHOP, Desk, asker, call, open_desk, run, told
+from tests.support.recorded_shop import T1, Shop, component
 from tests.support.scans import finding, scan_result
 from worker.agent.conversation.history_tools import MAX_CHARS
 from worker.agent.conversation.tool_args import ARGS, TOOLS
+from worker.memory.dates import time_of
 from worker.models.builtin.models import BuiltinEmbedder
 from worker.models.protocols import EmbedReply
 
@@ -150,6 +152,88 @@ async def test_pages_are_found_by_meaning(desk: Desk):
     assert {one["url"] for one in found["scans"]} == {f"{SHOP}/", f"{SHOP}/cart"}
 
 
+async def test_what_was_fixed_since_is_not_found_by_meaning_unless_every_state_is_asked_for(desk: Desk):
+    await shop(desk)
+    for number in range(5):
+        gone = scan_result(finding("label", f"g{number}"), url=f"{SHOP}/gone", title="Gone", scan_id=f"gone-{number}")
+        await desk.record(gone, at_ms=NOW_MS - DAY_MS + number)
+    await desk.record(scan_result(url=f"{SHOP}/gone", title="Gone", scan_id="gone-now"), at_ms=NOW_MS)
+
+    found = await told(desk, "search_scans", text="label", limit=20)
+    every = await told(desk, "search_scans", text="label", limit=20, every=True)
+    then = await told(desk, "search_scans", text="label", limit=20, until="2025-11-16T10:00")
+
+    assert {one["scan"] for one in found["scans"]} == {"home-1", "cart-2", "blog-1", "gone-now"}
+    assert {"gone-now", "cart-2"}.isdisjoint(one["scan"] for one in every["scans"])
+    assert {one["scan"] for one in then["scans"]} == {"home-1", "cart-1"}
+
+
+async def two_states(desk: Desk, night: int, *, wide: str, phone: str) -> None:
+    """Record the cart on a wide screen and on a phone, each letter an element that fails."""
+    states = {"": finding("label", *wide), "phone": finding("target-size", *phone)}
+    for state, found in states.items():
+        page = scan_result(found, url=f"{SHOP}/cart", title="Cart", scan_id=f"{state or 'wide'}-{night}")
+        at_ms = NOW_MS - (10 - night) * DAY_MS
+        await desk.record(page.model_copy(update={"page_state": state}), terms=f"terms of {state}", at_ms=at_ms)
+
+
+async def test_barriers_of_a_page_s_other_state_are_counted(desk: Desk):
+    await two_states(desk, 1, wide="abc", phone="de")
+
+    found = await told(desk, "search_scans", url="/cart", rule="target-size")
+    pages = await told(desk, "search_scans", rule="label")
+    answer = await desk.ask(None, "How many target-size barriers are on /cart?")
+
+    assert (found["pages"], found["barriers_of_all_pages"]["total"]) == (1, 2)
+    assert [(one["scan"], one["state"]) for one in found["scans"]] == [("phone-1", "phone")]
+    assert (pages["pages"], pages["barriers_of_all_pages"]["total"]) == (1, 3)
+    assert answer.answer.startswith("2 elements with target-size barriers on")
+    assert answer.sources == ("phone-1",)
+
+
+async def test_changes_of_all_states_of_a_page_are_counted_once(desk: Desk):
+    await two_states(desk, 1, wide="ab", phone="dx")
+    await two_states(desk, 9, wide="abc", phone="d")
+
+    found = await told(desk, "compare_scans", since="3 days ago")
+
+    assert (found["pages"], found["new_barriers"], found["fixed_barriers"]) == (1, 1, 1)
+    assert [(one["new"], one["fixed"]) for one in found["changed"]] == [
+        ({"total": 1, "label": 1}, {"total": 1, "target-size": 1})
+    ]
+
+
+async def test_an_element_that_another_state_had_is_not_new_nor_one_that_another_keeps_fixed(desk: Desk):
+    for night, wide, phone in ((1, "a", "b"), (9, "ab", "")):
+        for state, nodes in (("", wide), ("phone", phone)):
+            found = [finding("label", *nodes)] if nodes else []
+            page = scan_result(*found, url=f"{SHOP}/cart", scan_id=f"{state or 'wide'}-{night}")
+            at_ms = NOW_MS - (10 - night) * DAY_MS
+            await desk.record(page.model_copy(update={"page_state": state}), terms=f"terms of {state}", at_ms=at_ms)
+
+    told_of = await told(desk, "compare_scans", since="5 days ago")
+
+    assert (told_of["new_barriers"], told_of["fixed_barriers"], told_of["pages_unchanged"]) == (0, 0, 1)
+
+
+async def test_a_page_scanned_before_with_other_settings_or_in_part_is_not_called_new(desk: Desk):
+    page = scan_result(finding("label", "a"), url=f"{SHOP}/cart", scan_id="old")
+    part = scan_result(finding("label", "a"), url=f"{SHOP}/", scan_id="part", status="partial")
+    await desk.record(page, terms="wcag21", at_ms=NOW_MS - 9 * DAY_MS)
+    await desk.record(part, terms="wcag22", at_ms=NOW_MS - 9 * DAY_MS)
+    for one in (page, part):
+        again = one.model_copy(update={"scan_id": f"{one.scan_id}-2", "status": "scanned"})
+        await desk.record(again, terms="wcag22", at_ms=NOW_MS - DAY_MS)
+
+    found = await told(desk, "compare_scans", since="3 days ago")
+    answer = await desk.ask(None, f"What changed since {time_of(NOW_MS - 3 * DAY_MS)[:10]}?")
+
+    assert (found["pages"], found["first_scanned_since"], found["first_scanned"]) == (2, 0, [])
+    assert found["pages_scanned_otherwise"] == 2
+    assert answer.answer.startswith("Nothing can be compared since 2025-11-21")
+    assert "no page was scanned before completely and with the same rules, parts and width" in answer.answer
+
+
 async def test_a_question_about_one_site_reaches_no_other(desk: Desk):
     await shop(desk)
     limited = asker(site="shop.example")
@@ -242,6 +326,29 @@ async def test_a_document_stays_small_and_counts_what_it_left_out(desk: Desk, to
     assert len(answer.text) <= MAX_CHARS + 50
     assert 0 < len(listed) < 20
     assert document["left_out"] == 40 - len(listed)
+
+
+async def test_a_comparison_of_many_groups_and_components_stays_small_and_says_so(desk: Desk):
+    shop = Shop(desk.redis, desk.keys, desk.history)
+    for number in range(40):
+        old, new, group = f"{number:04x}a", f"{number:04x}b", f"template {number} {'x' * 100}"
+        for name, pages in ((old, 0), (new, 1)):
+            await shop.named(name, f"Main › {name} {'y' * 140}", pages=pages, elements=pages)
+        await shop.scan(f"/{number}", component(old), at=T1, group=group)
+        await shop.scan(f"/{number}", component(new), at=NOW_MS, group=group)
+    await shop.period("nightly-1", T1, T1)
+    await shop.period("nightly-2", NOW_MS, NOW_MS)
+
+    answer = await desk.toolbox().run(call("compare_scans", before="nightly-1", after="nightly-2"), asker())
+    said = await desk.ask(None, "What changed between nightly-1 and nightly-2?")
+
+    document = json.loads(answer.text)
+    assert len(answer.text) <= MAX_CHARS
+    assert (document["changed"], document["left_out"]) == ([], 40)
+    assert document["component_barriers"]["new"] == 40
+    assert set(answer.scans) == {one["scan"] for name in ("groups", "components") for one in document[name]}
+    assert document["shortened"] == ["groups"]
+    assert "Not everything that changed is listed" in said.answer
 
 
 async def test_a_tool_that_fails_is_an_answer_and_a_note_and_no_error(desk: Desk):

@@ -306,6 +306,25 @@ def test_a_snapshot_that_crashes_redis_is_reported_and_its_data_folder_stays_emp
         assert client.dbsize() == 0
 
 
+def test_a_restore_takes_as_long_as_redis_makes_progress(
+    redis_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restore, "STANDSTILL_S", 1.0)
+    server = redis_server()
+    with Redis.from_url(server.url) as client:
+        client.mset({f"key {number}": f"{number} {'x' * 2_000}" for number in range(300)})
+    run(server, "backup", str(tmp_path / "b"))
+    # 10 ms per key, as with a vector to index: three times as long as Redis may stand still.
+    slow = redis_server(config={"key-load-delay": "10000", "loading-process-events-interval-bytes": "1024"})
+
+    restored = run(slow, "restore", str(tmp_path / "b"))
+
+    assert restored.returncode == 0, restored.stderr
+    with Redis.from_url(slow.url) as client:
+        assert client.dbsize() == 300
+        assert client.info("replication")["role"] == "master"  # pyright: ignore[reportIndexIssue]  # a blocking client
+
+
 def test_a_redis_that_cannot_call_back_is_a_primary_again_with_its_old_settings(
     filled: EmbeddedRedis, redis_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,7 @@ from tests.support.gpu import (
     set_host,
 )
 from worker.gpu.hosts import parse_hosts
-from worker.gpu.scripts import PoolScripts
+from worker.gpu.scripts import PoolScripts, Timing
 
 # ---------------------------------------------------------------------------------------------- gpu_check
 
@@ -55,6 +55,20 @@ async def test_asking_again_confirms_a_grant_too(scripts: PoolScripts, redis: Re
 
         assert (answer.verdict, answer.left_s) == ("granted", 6.0)
         assert await lease_ms(redis, keys, "b") > 5000
+
+
+async def test_a_worker_with_shorter_leases_shortens_no_other_s(scripts: PoolScripts, redis: Redis, keys: Keys):
+    longer = PoolScripts(redis, keys, Timing(lease_s=60.0))
+    async with listening(redis, keys):
+        for token in ("a", "b"):
+            await longer.acquire(ask(token))
+
+        await scripts.acquire(ask("c"))
+        await scripts.tend(ONE, [], ["c"])
+
+        assert await lease_ms(redis, keys, "a") > 50_000
+        waits_ms = cast("float", await redis.zscore(keys.gpu_waiters, "b")) - (await redis.time())[0] * 1000
+        assert waits_ms > 50_000
 
 
 async def test_a_grant_that_nobody_confirms_passes_on(scripts: PoolScripts, redis: Redis, keys: Keys):

@@ -11,7 +11,9 @@ from structlog.testing import capture_logs
 from producer.errors import ModelError
 from tests.support.queue import until
 from tests.support.two_models import NEW, OLD, Environment
+from worker.memory.vectors import backfill as backfilling
 from worker.memory.vectors.backfill import AGAIN_S, backfill_in_turn, keep_backfilled
+from worker.memory.vectors.documents import Documents
 from worker.memory.vectors.embeddings import Embedded
 from worker.models.builtin.models import BuiltinEmbedder
 
@@ -53,6 +55,38 @@ async def test_a_failing_model_ends_no_worker(place: Environment):
         await until(lambda: place.other.calls > 1, what="a second try")
         place.other.down = -1
         await until(partial(place.is_whole, NEW), what="the missing vector")
+
+
+async def test_an_error_that_nobody_foresaw_is_logged_and_ends_no_later_round(
+    place: Environment, monkeypatch: pytest.MonkeyPatch
+):
+    await place.scan("lost", Embedded("a lost text", {}))
+    failures = [ValueError("no such address")]
+
+    async def fails_once(_: object) -> int:
+        if failures:
+            raise failures.pop()
+        return 0
+
+    monkeypatch.setattr(backfilling, "respell_in_turn", fails_once)
+    with capture_logs() as logs:
+        async with keep_backfilled(place.embeddings, every_s=0.02):
+            await until(partial(place.is_whole, OLD), what="the missing vector")
+
+    assert [entry["error"] for entry in logs if entry["event"] == "backfill.failed"] == ["ValueError: no such address"]
+
+
+async def test_documents_that_cannot_be_written_are_embedded_once_a_round(
+    place: Environment, monkeypatch: pytest.MonkeyPatch
+):
+    await place.scan("lost", Embedded("a lost text", {}))
+
+    async def lacking(*_: object, **__: object) -> list[tuple[str, str]]:
+        return [(place.keys.scan("lost"), "another text")]
+
+    monkeypatch.setattr(Documents, "lacking", lacking)
+
+    assert await asyncio.wait_for(backfill_in_turn(place.embeddings, every_s=0.001), 10) == 0
 
 
 async def test_a_text_that_the_model_refuses_is_marked_and_stops_no_other(place: Environment):

@@ -15,6 +15,7 @@ from producer.contract import ErrorInfo, JobState, Lane
 from producer.keys import GROUP, Keys
 from tests.support.queue import add, job_fields, open_stream, running_worker, start_one, submitted, until
 from worker.queue import lanes, upkeep
+from worker.queue.delivery import NotStarted
 from worker.queue.stream import JobStream
 
 LOSSES: dict[str, Callable[[Any, str], Awaitable[object]]] = {
@@ -109,6 +110,23 @@ async def test_jobs_that_end_run_or_are_cancelled_start_no_search(
 
     assert await stream.lanes.restore_lost() == 0
     assert searches == []
+
+
+async def test_an_entry_submitted_again_without_its_login_starts_no_search(
+    stream: JobStream, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    look_at_any_time(monkeypatch)
+    searches = count_searches(stream, monkeypatch)
+    payload = '{"url": "https://ann:t0ken@shop.example/"}'
+    await redis.xadd(keys.lane("batch"), {"kind": "scan", "payload": payload})
+    [entry] = await stream.claim(slots=1, for_batch=1, turns=0)
+
+    started = await stream.start(entry, tries=3)
+
+    assert started == NotStarted("resubmitted")
+    assert await stream.lanes.restore_lost() == 0
+    assert searches == []
+    assert await redis.xlen(keys.lane("batch")) == 1
 
 
 async def test_one_of_a_fleet_searches_and_once(

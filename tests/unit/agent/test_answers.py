@@ -38,12 +38,27 @@ def test_an_endless_answer_is_cut_and_marked_as_cut():
 
 @pytest.mark.parametrize(
     "text",
-    ["", " \n ", '{"name": "search_scans", "arguments": {}}', '```json\n{"tool": "recall"}\n```'],
+    [
+        "",
+        " \n ",
+        '{"name": "search_scans", "arguments": {}}',
+        '```json\n{"tool": "recall"}\n```',
+        '{"arguments": {}, "name": "search_scans"}',
+        '[{"name": "search_scans", "arguments": {}}]',
+        '{"function": {"name": "get_scan", "arguments": "{}"}}',
+        '{"name": "search_scans", "arguments": {"site": "shop.exa',
+        '<tool_call>\n{"name": "search_scans", "arguments": {}}\n</tool_call>',
+        '<|tool_call|>[{"name": "recall"}]',
+        '[TOOL_CALLS] [{"name": "recall"}]',
+    ],
 )
 def test_empty_text_and_a_tool_call_written_as_text_are_no_answers(text: str):
     assert is_unusable(text)
 
 
-@pytest.mark.parametrize("text", ["No.", '{"worst": "cart"}', "[]", "{" * 100_000, '{"name": "Home"}'])
+@pytest.mark.parametrize(
+    "text",
+    ["No.", '{"worst": "cart"}', "[]", "{" * 100_000, "[ " * 50_000, '{"name": "Home"}', "search_scans"],
+)
 def test_any_other_text_is_an_answer(text: str):
     assert not is_unusable(text)

@@ -195,6 +195,14 @@ def test_the_worst_page_is_named_with_its_numbers_and_its_scan():
     assert "Then come \u201cHome\u201d (https://shop.example/home) with 1 [scan home]" in said
 
 
+@pytest.mark.parametrize("question", ["Which template is the worst?", "What is the worst group of shop.example?"])
+def test_a_page_is_no_answer_to_which_group_is_the_worst(question: str):
+    step = answer(asked(question))
+
+    assert step.call is None
+    assert step.text.startswith("The builtin model does not understand")
+
+
 def test_a_follow_up_refers_to_the_page_named_before():
     before = "The worst barriers are on Cart [scan cart]. Then come Home [scan home]."
 

@@ -82,6 +82,20 @@ async def test_a_question_that_no_rule_understands_is_searched_for_by_meaning() 
     assert reply.calls == (ToolCall("search_scans", {"text": question[0].content, "limit": 5}, "looked-up"),)
 
 
+async def test_a_demand_for_an_answer_is_not_taken_for_the_question() -> None:
+    chat = Says()
+    looked_up = [
+        Message("assistant", "", (ToolCall("search_scans", {}, "1"),)),
+        Message("tool", '{"pages": []}', call_id="1", tool="search_scans"),
+    ]
+    demand = [Message("assistant", "{"), Message("user", "That is no answer.", by_user=False)]
+
+    reply = await able(chat, "completion").chat([*ASKED, *looked_up, *demand], tools=[SEARCH])
+
+    assert (reply.text, reply.calls) == ("It is /cart.", ())
+    assert [message.content for message in chat.asked[-1][0]][-1] == "That is no answer."
+
+
 async def test_a_model_with_tools_is_handed_them() -> None:
     chat = Says()
 

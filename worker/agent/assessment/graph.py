@@ -80,7 +80,7 @@ class ScanGraph:
         Raises the engine's errors.
         """
         state = new_state(job_id, request.model_dump_json())
-        if known := await self._audits.find(job_id, state["request"]):
+        if known := await self._audits.find(job_id, _submission(state, context)):
             state["result"], state["shots"] = known
         return cast("ScanState", await self._graph.ainvoke(state, context=context))
 
@@ -99,7 +99,7 @@ class ScanGraph:
                 request, secrets=context.secrets, on_progress=context.on_progress, before_load=context.before_load
             )
         kept = Audit(trim(audit.result, AUDIT_BYTES).model_dump_json(), pack_shots(audit.shots))
-        await self._audits.keep(state["job_id"], state["request"], kept)
+        await self._audits.keep(state["job_id"], _submission(state, context), kept)
         return {"result": kept.result, "shots": kept.shots}
 
     async def recall(self, state: ScanState, runtime: Runtime[ScanContext]) -> Update:
@@ -245,6 +245,11 @@ class ScanGraph:
         rules = {finding.rule for finding in result.findings}
         shared = [rules & {finding.rule for finding in record.findings} for record in nearest.values()]
         return dict(Counter(rule for both in shared for rule in both))
+
+
+def _submission(state: ScanState, context: ScanContext) -> str:
+    """Return what identifies a submission: a replay loads the page, even if a killed worker left the scan's audit."""
+    return f"{context.submitted_ms} {state['request']}"
 
 
 def _first_node(state: ScanState) -> Literal["audit", "recall"]:

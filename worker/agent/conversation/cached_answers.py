@@ -1,9 +1,9 @@
 """The answer cache in a conversation: which answers may be reused, and for which question.
 
 An answer is valid for its site, model and prompt, the site's generation, the day, the conversation so far, and the
-deciding words of the question (``user_words.deciding_words``). Only complete answers are stored, with sources or
-without any look-up, and none that used memories or had side effects. If embedding fails, the question is answered
-without the cache.
+deciding words of the question (``user_words.deciding_words``): what differs is how it is asked. Only complete answers
+are stored, with sources or without any look-up, and none that used memories or had side effects. If embedding fails,
+the question is answered without the cache.
 """
 
 from __future__ import annotations

@@ -19,6 +19,13 @@ NO_SOURCE: Final = "the answer is not based on a scan"
 NO_SCAN_SAYS: Final = "No scan says this: "
 """Prefix of an answer without citations even after a look-up was made for it."""
 _CITED: Final = re.compile(r" ?\[scans? ([A-Za-z0-9][A-Za-z0-9_., -]{0,1000})\]", re.IGNORECASE)
+_CALL: Final = re.compile(
+    r"<\|?tool_calls?\|?>|\[TOOL_CALLS\]"
+    r"|[\[{\s]*[\"'](?:name|tool|function)[\"']\s*:\s*(?:{\s*[\"']name[\"']\s*:\s*)?"
+    rf"[\"'](?:{'|'.join(ARGS)})[\"']",
+    re.IGNORECASE,
+)
+"""The beginning of a call as models write it that know no other form."""
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
@@ -32,9 +39,9 @@ class Grounded:
 
 
 def is_unusable(text: str) -> bool:
-    """Return whether ``text`` cannot be shown as an answer: empty, or a tool call written as JSON."""
+    """Return whether ``text`` cannot be shown as an answer: empty, or a tool call written as text, even if cut."""
     bare = text.strip().removeprefix("```json").strip("` \n")
-    if not bare:
+    if not bare or _CALL.match(bare):
         return True
     try:
         value: object = json.loads(bare)

@@ -7,7 +7,7 @@ page first scanned within the period has not become worse and is listed separate
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
@@ -21,8 +21,8 @@ from worker.agent.conversation.user_words import Asker
 from worker.agent.prompts import clip
 from worker.memory.dates import time_of
 from worker.memory.history.comparison import compare_moments, states_at
-from worker.memory.history.history import History
-from worker.memory.history.pages import MAX_PAGES, PageState
+from worker.memory.history.history import History, ScanFilter
+from worker.memory.history.pages import BRIEF, MAX_PAGES, PageState
 from worker.memory.history.periods import Moment, moment_of
 from worker.memory.history.scan_record import ScanRecord, compare
 
@@ -36,21 +36,24 @@ MAX_NAMED: Final = 2
 """Maximum component barriers per group."""
 
 
+Barriers = frozenset[tuple[str, str]]
+"""Rule and fingerprint of failing elements."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A page at both times. ``new`` and ``fixed`` count barriers by rule."""
+    """A page at both times, in the state that changed most. ``new`` and ``fixed`` are elements of all its states."""
 
     before: ScanRecord
     after: ScanRecord
-    new: Counter[str]
-    fixed: Counter[str]
+    new: Barriers
+    fixed: Barriers
     uncertain: tuple[str, ...]
 
     @property
     def worse(self) -> tuple[int, int]:
         """Sort key: pages that got worse by most first."""
-        new, fixed = self.new.total(), self.fixed.total()
-        return (new - fixed, new)
+        return (len(self.new) - len(self.fixed), len(self.new))
 
     def document(self) -> JsonObject:
         """Return it as input for a model."""
@@ -59,8 +62,8 @@ class Change:
             "title": clip(self.after.title, 120),
             "before": self.before.scan_id,
             "scan": self.after.scan_id,
-            "new": {"total": self.new.total(), **dict(self.new.most_common(8))},
-            "fixed": {"total": self.fixed.total(), **dict(self.fixed.most_common(8))},
+            "new": _counted(self.new),
+            "fixed": _counted(self.fixed),
             "barriers_now": self.after.barriers.total,
         }
         return {**told, "uncertain": list(self.uncertain)} if self.uncertain else told
@@ -101,14 +104,9 @@ class Comparison:
     async def _two_times(self, earlier: str, later: str, args: CompareScans, asker: Asker) -> ToolResult:
         before, after = [await self._moment(name, asker) for name in (earlier, later)]
         wanted = replace(await self._look_up.filter(args, asker), status=None)
-        # Of a page in several widths, the last one scanned.
-        seen = await states_at(self._history, after, replace(wanted, status=READ))
-        newest = {state.url: state for state in sorted(seen.values(), key=lambda state: state.last_seen_ms)}
-        now = [state for state in reversed(newest.values()) if fits(state, args)]
-        then = await states_at(self._history, before, replace(wanted, status=READ[:1], group=None))
-        known = [(then[page.url, page.terms].scan_id, page) for page in now if (page.url, page.terms) in then]
-        moved = [(scan, page) for scan, page in known if scan != page.scan_id]
-        first = [page for page in now if (page.url, page.terms) not in then]
+        pages, known, is_part = await self._scans(before, after, wanted, args)
+        moved = [scans for scans in known.values() if any(old != new for old, new in scans)]
+        first = await self._first_scanned([page for url, page in pages.items() if url not in known], before, wanted)
         changes = await self._changes(moved[:MAX_COMPARED])
         changes.sort(key=lambda change: change.worse, reverse=True)
         real = [change for change in changes if change.new or change.fixed or change.uncertain]
@@ -117,23 +115,52 @@ class Comparison:
             "since": time_of(before.at_ms),
             "between": [before.side.text, after.side.text],
             **component_changes(compared),
-            "pages": len(now),
-            "pages_unchanged": len(now) - len(first) - len(moved) + len(changes) - len(real),
-            "new_barriers": sum(change.new.total() for change in changes),
-            "fixed_barriers": sum(change.fixed.total() for change in changes),
+            "pages": len(pages),
+            "pages_unchanged": len(known) - len(moved) + len(changes) - len(real),
+            "new_barriers": sum(len(change.new) for change in changes),
+            "fixed_barriers": sum(len(change.fixed) for change in changes),
             "first_scanned_since": len(first),
             "first_scanned": [_first(page) for page in first[:MAX_FIRST]],
             "groups": _groups(real, compared),
             "changed": [change.document() for change in real[: args.limit]],
         }
+        if others := len(pages) - len(known) - len(first):
+            document["pages_scanned_otherwise"] = others  # before: only in part, or with other rules or widths
         if len(moved) > MAX_COMPARED:
             document["pages_not_compared"] = len(moved) - MAX_COMPARED
-        if len(now) >= MAX_PAGES:
+        if is_part:
             document["more_pages_than"] = MAX_PAGES
-        told = fit(document, "changed", of=len(real))
+        told = fit(document, "changed", of=len(real), then=("first_scanned", "groups", "components"))
         named = [*cast("list[JsonObject]", document["groups"]), *cast("list[JsonObject]", document["components"])]
-        scans = (*told.scans, *(page.scan_id for page in first[:MAX_FIRST]), *(str(one["scan"]) for one in named))
+        named += cast("list[JsonObject]", document["first_scanned"])
+        scans = (*told.scans, *(str(one["scan"]) for one in named))
         return ToolResult(told.document, tuple(scan for scan in scans if scan))
+
+    async def _scans(
+        self, before: Moment, after: Moment, wanted: ScanFilter, args: CompareScans
+    ) -> tuple[Mapping[str, PageState], Mapping[str, Sequence[tuple[str, str]]], bool]:
+        """Return the later pages by address, and for those with an earlier complete scan the scans of each state.
+
+        The last value says whether there are more pages.
+        """
+        seen = await states_at(self._history, after, replace(wanted, status=READ))
+        # Of each state of a page, that with the settings used last.
+        newest = {(one.url, one.page_state): one for one in sorted(seen.values(), key=lambda one: one.last_seen_ms)}
+        now = [state for state in reversed(newest.values()) if fits(state, args)]
+        then = await states_at(self._history, before, replace(wanted, status=READ[:1], group=None))
+        known: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+        for state in now:
+            if (state.url, state.terms) in then:
+                known[state.url].append((then[state.url, state.terms].scan_id, state.scan_id))
+        return {state.url: state for state in now}, known, len(seen) >= MAX_PAGES
+
+    async def _first_scanned(self, pages: Sequence[PageState], before: Moment, wanted: ScanFilter) -> list[PageState]:
+        """Return those of ``pages`` that had no record before, in whatever state or with whatever settings."""
+        if not pages:
+            return []
+        then = await states_at(self._history, before, replace(wanted, status=None, group=None), picked=BRIEF)
+        known = {url for url, _ in then}
+        return [page for page in pages if page.url not in known]
 
     async def _moment(self, name: str, asker: Asker) -> Moment:
         try:
@@ -142,11 +169,15 @@ class Comparison:
         except InputError as error:
             raise InvalidJob(str(error)) from None
 
-    async def _changes(self, moved: list[tuple[str, PageState]]) -> list[Change]:
-        records = await self._history.get_many([one for before, after in moved for one in (before, after.scan_id)])
+    async def _changes(self, moved: Sequence[Sequence[tuple[str, str]]]) -> list[Change]:
+        records = await self._history.get_many([one for scans in moved for pair in scans for one in pair])
         known = {record.scan_id: record for record in records}
-        pairs = ((known.get(before), known.get(after.scan_id)) for before, after in moved)
-        return [changed(before, after) for before, after in pairs if before is not None and after is not None]
+        found: list[Change] = []
+        for scans in moved:
+            pairs = [(known[old], known[new]) for old, new in scans if old in known and new in known]
+            if pairs:
+                found.append(changed_page(pairs))
+        return found
 
 
 def component_changes(compared: Compared) -> JsonObject:
@@ -187,8 +218,8 @@ def _groups(changes: Sequence[Change], compared: Compared) -> list[JsonObject]:
         told.append(
             {
                 "group": clip(name, 120),
-                "new": sum(change.new.total() for change in listed),
-                "fixed": sum(change.fixed.total() for change in listed),
+                "new": sum(len(change.new) for change in listed),
+                "fixed": sum(len(change.fixed) for change in listed),
                 "new_components": [clip(one.name, 100) for one in components if one.gained][:MAX_NAMED],
                 "mended_components": [clip(one.name, 100) for one in components if one.lost][:MAX_NAMED],
                 "pages": len(listed),
@@ -198,19 +229,47 @@ def _groups(changes: Sequence[Change], compared: Compared) -> list[JsonObject]:
     return sorted((one for one in told if one["group"]), key=lambda one: one["fixed"] - one["new"])[:MAX_GROUPS]
 
 
+def changed_page(states: Sequence[tuple[ScanRecord, ScanRecord]]) -> Change:
+    """Return the difference of a page, given its states at both times.
+
+    What one state gained is not new if another had it, nor is what one lost fixed if another still has it.
+    """
+    changes = [changed(before, after) for before, after in states]
+    had, has = (_barriers(some) for some in zip(*states, strict=True))
+    if len(changes) == 1:
+        return changes[0]
+    new = frozenset[tuple[str, str]]().union(*(one.new for one in changes)) - had
+    fixed = frozenset[tuple[str, str]]().union(*(one.fixed for one in changes)) - has
+    uncertain = {rule for one in changes for rule in one.uncertain}
+    most = max(changes, key=lambda one: (len(one.new) + len(one.fixed), one.worse))
+    return replace(most, new=new, fixed=fixed, uncertain=tuple(sorted(uncertain)))
+
+
 def changed(before: ScanRecord, after: ScanRecord) -> Change:
     """Return the difference between two states of a page; if the earlier scan was incomplete, nothing counts as new."""
     told = compare(before, after.findings, is_whole=after.status == "scanned")
-    new, fixed = _by_rule(after, told.new), _by_rule(before, told.fixed)
+    new, fixed = _barriers([after], told.new), _barriers([before], told.fixed)
     if before.status == "scanned":
         return Change(before, after, new, fixed, told.uncertain)
-    return Change(before, after, Counter(), fixed, tuple(sorted({*told.uncertain, *new})))
+    uncertain = {*told.uncertain, *(rule for rule, _ in new)}
+    return Change(before, after, frozenset(), fixed, tuple(sorted(uncertain)))
 
 
-def _by_rule(record: ScanRecord, fingerprints: tuple[str, ...]) -> Counter[str]:
-    sought = set(fingerprints)
-    counts = Counter({one.rule: len(sought.intersection(one.nodes)) for one in record.findings})
-    return +counts
+def _barriers(records: Sequence[ScanRecord], among: Sequence[str] | None = None) -> Barriers:
+    """Return the failing elements of ``records``; ``among`` limits them to these fingerprints."""
+    sought = None if among is None else set(among)
+    return frozenset(
+        (one.rule, node)
+        for record in records
+        for one in record.findings
+        for node in one.nodes
+        if sought is None or node in sought
+    )
+
+
+def _counted(barriers: Barriers) -> JsonObject:
+    counts = Counter(rule for rule, _ in sorted(barriers))
+    return {"total": len(barriers), **dict(counts.most_common(8))}
 
 
 def _first(page: PageState) -> JsonObject:

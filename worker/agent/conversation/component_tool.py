@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Final
 
 from producer.contract import JsonObject
-from worker.agent.conversation.components import MAX_LOOKED_AT, find_components
+from worker.agent.conversation.components import find_components
 from worker.agent.conversation.history_tools import ToolResult, fit, site_filter
 from worker.agent.conversation.tool_args import ListComponents
 from worker.agent.conversation.user_words import Asker
 from worker.agent.prompts import clip
 from worker.memory.dates import parse_when, time_of
-from worker.memory.history.barriers import BarrierRecord
+from worker.memory.history.barriers import MAX_BARRIERS, BarrierRecord
 from worker.memory.history.history import History, ScanFilter
 
 MAX_GROUPS: Final = 5
@@ -30,16 +30,16 @@ class Components:
         """Return the matching component barriers. Raises ``ValueError`` for an invalid site or time."""
         since_ms = parse_when(args.since, now_ms=asker.now_ms) if args.since else None
         found = await find_components(self._history, args, site_filter(args.site, asker), since_ms=since_ms)
-        listed = [await self._entry(one) for one in found[: args.limit]]
-        document: JsonObject = {"component_barriers": len(found), "mended": args.mended, "components": listed}
+        listed = [await self._entry(one, args.group) for one in found.barriers[: args.limit]]
+        document: JsonObject = {"component_barriers": len(found.barriers), "mended": args.mended, "components": listed}
         if since_ms is not None:
             document["since"] = time_of(since_ms)
-        if len(found) >= MAX_LOOKED_AT:
-            document["more_than"] = MAX_LOOKED_AT
-        told = fit(document, "components", of=len(found))
+        if found.is_part:
+            document["only_looked_at"] = MAX_BARRIERS
+        told = fit(document, "components", of=len(found.barriers))
         return ToolResult(told.document, tuple(scan for scan in told.scans if scan))
 
-    async def _entry(self, one: BarrierRecord) -> JsonObject:
+    async def _entry(self, one: BarrierRecord, group: str) -> JsonObject:
         first = ScanFilter(component=one.issue_id, begun_by_ms=one.since_ms)
         scans = await self._history.find(first, limit=1) or await self._history.find(
             ScanFilter(component=one.issue_id), limit=1
@@ -56,6 +56,8 @@ class Components:
             "groups": [clip(name, 60) for name in one.groups if name][:MAX_GROUPS],
             "scan": scans[0].scan_id if scans else "",
         }
+        if group:
+            entry["pages_in_group"] = one.groups.get(group, 0)
         if one.returned_ms:
             entry["first_seen"] = time_of(one.first_ms)
         return entry | ({"mended_on": time_of(one.mended_ms)} if one.is_mended else {})

@@ -7,7 +7,7 @@ quotations from pages. Nothing is written, and the content of pages decides noth
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
@@ -38,7 +38,8 @@ MAX_URL: Final = 300
 MAX_BRIEF_RULES: Final = 8
 """Maximum size of a scan that is one of several."""
 MAX_EXAMPLES: Final = 3
-NEIGHBOURS: Final = 40
+NEIGHBOURS: Final = 200
+"""Records found by meaning, of which only the newest of each page are shown: earlier ones are alike."""
 READ: Final = ("scanned", "partial")
 """Statuses of pages that were scanned, completely or in part."""
 
@@ -79,16 +80,24 @@ class LookUp:
         pages = [page for page in looked_at if _has(page, args, components)]
         if args.order == "worst" and not args.rule:
             pages.sort(key=lambda page: page.harm, reverse=True)
-        records = await self._history.get_many([page.scan_id for page in pages[:MAX_READ]])
+        states = await self._states(pages[:MAX_READ])
+        records = [_shown(some, args, components) for some in states]
         if args.order == "worst" and (args.rule or components is not None):
             records.sort(key=lambda one: elements_of(one, args, components), reverse=True)
-        document = sums(pages, records, args, components)
+        document = sums(pages, states, args, components)
         document |= _times(args, asker) | {"pages_looked_at": len(looked_at)}
         document["scans"] = [brief(one, args.rule) for one in records[: args.limit]]
         if not pages:
             document["looked_at"] = [{"scan": page.scan_id, "url": clip(page.url, MAX_URL)} for page in looked_at[:3]]
         told = fit(document, "scans", of=len(pages))
         return ToolResult(told.document, (*told.scans, *(page.scan_id for page in looked_at[:3] if not pages)))
+
+    async def _states(self, pages: Sequence[PageState]) -> list[list[ScanRecord]]:
+        """Return the records of each page's states, its worst one first; no entry for a page whose record is gone."""
+        found = await self._history.get_many([scan for page in pages for scan in (page.scan_id, *page.others)])
+        known = {record.scan_id: record for record in found}
+        states = [[known[scan] for scan in (page.scan_id, *page.others) if scan in known] for page in pages]
+        return [some for some in states if some]
 
     async def pages(self, args: Pages, asker: Asker) -> list[PageState]:
         """Return the newest readable state of each matching page, most recently seen first.
@@ -112,7 +121,7 @@ class LookUp:
         if not args.component:
             return None
         wanted = ListComponents(site=args.site, words=args.component)
-        found = await find_components(self._history, wanted, site_filter(args.site, asker))
+        found = (await find_components(self._history, wanted, site_filter(args.site, asker))).barriers
         if not found:
             raise InvalidJob(
                 f"no component barrier is called {args.component[:100]!r}: list_components has their names"
@@ -177,10 +186,23 @@ class LookUp:
         return found[0]
 
     async def _by_meaning(self, args: SearchScans, asker: Asker) -> ToolResult:
-        near = await self._history.search(args.text, await self.filter(args, asker), limit=NEIGHBOURS)
-        records = {one.record.page: one.record for one in reversed(near)}
+        wanted = await self.filter(args, asker)
+        near = await self._history.search(args.text, wanted, limit=NEIGHBOURS)
+        found = [one.record for one in near]
+        if not args.every:
+            found = await self._newest(found, wanted)
+        records = {record.page: record for record in reversed(found)}
         listed = list(reversed(records.values()))
         return _listing([brief(one) for one in listed[: args.limit]], more=len(listed) > args.limit)
+
+    async def _newest(self, found: Sequence[ScanRecord], wanted: ScanFilter) -> list[ScanRecord]:
+        """Return the records that are their page's newest: what an earlier one had may be fixed."""
+        pages = tuple({record.page for record in found})
+        if not pages:
+            return []
+        newest = await self._history.newest_of_pages(replace(wanted, page=pages, rule=None, impact=None))
+        current = {state.scan_id for state in newest}
+        return [record for record in found if record.scan_id in current]
 
     async def _examples(self, scan_id: str, rule: str) -> list[JsonObject] | str:
         text = await self._result_of(scan_id)
@@ -215,14 +237,26 @@ def brief(record: ScanRecord, rule: str = "") -> JsonObject:
     }
 
 
-def fit(document: JsonObject, name: str, *, of: int, scans: tuple[str, ...] | None = None) -> ToolResult:
-    """Return ``document`` with as much of its list ``name`` as fits; ``left_out`` counts the rest of ``of`` entries."""
+def fit(
+    document: JsonObject, name: str, *, of: int, scans: tuple[str, ...] | None = None, then: Sequence[str] = ()
+) -> ToolResult:
+    """Return ``document`` with as much of its list ``name`` as fits; ``left_out`` counts the rest of ``of`` entries.
+
+    If it still does not fit, the lists ``then`` are shortened, the first one first, which ``shortened`` says.
+    """
     entries = cast("list[JsonObject]", document[name])
+    others = {one: cast("list[JsonObject]", document[one]) for one in then}
     while True:
         document["left_out"] = of - len(entries)
-        if len(json.dumps(document, ensure_ascii=False)) <= MAX_CHARS or not entries:
+        if len(json.dumps(document, ensure_ascii=False)) <= MAX_CHARS:
             break
-        entries.pop()
+        if entries:
+            entries.pop()
+        elif longer := next((one for one in then if others[one]), None):
+            others[longer].pop()
+            document["shortened"] = sorted({*cast("list[str]", document.get("shortened", [])), longer})
+        else:
+            break
     return ToolResult(document, tuple(str(one["scan"]) for one in entries) if scans is None else scans)
 
 
@@ -238,6 +272,13 @@ def fits(page: PageState, args: Pages) -> bool:
     """Return whether the page has the requested words in its address, title or group."""
     named = f"{page.url} {page.title} {page.group}".casefold()
     return all(word in named for word in args.words.casefold().split())
+
+
+def _shown(states: Sequence[ScanRecord], args: SearchScans, components: frozenset[str] | None) -> ScanRecord:
+    """Return the state of a page to show: that with the most of what is asked for, else its worst one."""
+    if not args.rule and args.impact is None and components is None:
+        return states[0]
+    return max(states, key=lambda one: elements_of(one, args, components))
 
 
 def _has(page: PageState, args: SearchScans, components: frozenset[str] | None) -> bool:

@@ -53,7 +53,7 @@ def prompt_of(
     shown = list(turns[-MAX_TURNS_SHOWN:])
     said = [one.message() for one in turn.said]
     if is_last:
-        said.append(Message("user", LAST_STEP))
+        said.append(Message("user", LAST_STEP, by_user=False))
     hidden = 0
     while True:
         messages = _messages(turn, shown, len(turns) - len(shown), said)

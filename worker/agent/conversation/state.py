@@ -37,7 +37,7 @@ class Kept(BaseModel):
 
 
 class Said(Kept):
-    """One message of a turn, after the question.
+    """One message of a turn, after the question: a user's is Sightline's demand for an answer.
 
     ``calls`` are an assistant's, as name, arguments and id; ``failed`` marks a failed tool call.
     """
@@ -52,7 +52,8 @@ class Said(Kept):
     def message(self) -> Message:
         """Return the message as input for a model."""
         calls = tuple(ToolCall(name, arguments, call_id) for name, arguments, call_id in self.calls)
-        return Message(cast("Any", self.role), self.content, calls=calls, call_id=self.call_id, tool=self.tool)
+        role, is_demand = cast("Any", self.role), self.role == "user"
+        return Message(role, self.content, calls=calls, call_id=self.call_id, tool=self.tool, by_user=not is_demand)
 
 
 class Turn(BaseModel):

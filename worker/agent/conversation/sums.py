@@ -27,12 +27,16 @@ def elements_of(record: ScanRecord, args: SearchScans, components: Collection[st
 
 def sums(
     pages: Sequence[PageState],
-    records: Sequence[ScanRecord],
+    states: Sequence[Sequence[ScanRecord]],
     args: SearchScans,
     components: Collection[str] | None = None,
 ) -> JsonObject:
-    """Return the barriers of ``pages`` with the requested rule and impact; ``records`` are the pages' records read."""
-    findings = [one for record in records for one in _asked(record, args, components)]
+    """Return the barriers of ``pages`` with the requested rule and impact; ``states`` are the pages' records read.
+
+    Of each rule a page counts the state with the most elements.
+    """
+    asked = [[one for record in some for one in _asked(record, args, components)] for some in states]
+    findings = [one for some in asked for one in _most(some)]
     elements, on_pages, barriers = Counter[str](), Counter[str](), Counter[str]()
     for one, number in findings:
         elements[one.rule] += number
@@ -55,17 +59,30 @@ def sums(
         },
     }
     named = {
-        issue_id for one, _ in findings for issue_id in one.components if components is None or issue_id in components
+        issue_id
+        for some in asked
+        for one, _ in some
+        for issue_id in one.components
+        if components is None or issue_id in components
     }
     if named:
         document["component_barriers"] = len(named)
     if len(elements) > MAX_RULES:
         document["rules_left_out"] = len(elements) - MAX_RULES
-    if len(pages) > len(records):
-        document["rules_are_summed_over_pages"] = len(records)
+    if len(pages) > len(states):
+        document["rules_are_summed_over_pages"] = len(states)
     if len(pages) >= MAX_PAGES:
         document["more_pages_than"] = MAX_PAGES
     return document
+
+
+def _most(findings: Sequence[tuple[RecordedFinding, int]]) -> Collection[tuple[RecordedFinding, int]]:
+    """Return the finding of each rule with the most elements."""
+    most: dict[str, tuple[RecordedFinding, int]] = {}
+    for one, number in findings:
+        if one.rule not in most or number > most[one.rule][1]:
+            most[one.rule] = (one, number)
+    return most.values()
 
 
 def _asked(

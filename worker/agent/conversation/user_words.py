@@ -15,20 +15,25 @@ from producer.contract import addresses, public_url
 from producer.contract.addresses import site_of
 
 MAX_REMEMBERED: Final = 1_000
-_DECIDING: Final = """
-no not never without only except but or and
-worst best worse better most least more less first second third last next previous oldest newest
-new fixed open old changed unchanged increased decreased up down
-critical serious moderate minor
-today yesterday tomorrow now day week month quarter year hour
-monday tuesday wednesday thursday friday saturday sunday
-january february march april may june july august september october november december
-one two three four five six seven eight nine ten all any every each
-header footer navigation menu main aside sidebar search form card logo image link button heading field
-label region list listitem bypass tabindex marquee blink component components mended
-"""
-DECIDING: Final = frozenset(_DECIDING.split())
-"""Words that change a question's meaning but hardly its vector."""
+_ASKING: Final = frozenset(
+    """
+    a an the i we you it they me us them my our your its their this that these those there here
+    am is are was were be been being do does did has have had having can could would will shall should might
+    what which about as at by for in into of on to with
+    explain tell describe show give say let know see look get got please just currently right also then so if
+    accessibility web website
+    """.split()  # noqa: SIM905  a line for each kind of word
+)
+"""Words that a question may have or lack without asking something else."""
+_ANYWHERE: Final = frozenset(
+    """
+    worst best worse better most least more less
+    how many much who whom whose when where why
+    page pages site sites group groups template templates section sections scan scans batch batches rule rules
+    element elements barrier barriers problem problems issue issues error errors violation violations
+    """.split()  # noqa: SIM905  as above
+)
+"""Words that change a question's meaning wherever they stand in it."""
 
 _URL: Final = re.compile(r"https?://[^\s<>\"'`]+", re.IGNORECASE)
 _BARE: Final = re.compile(r"(?<![\w@/.:-])(?:[a-z0-9-]+\.)+[a-z]{2,}(?::\d+)?(?:/[^\s<>\"'`]*)?", re.IGNORECASE)
@@ -104,11 +109,11 @@ def own_words(words: str, asker: Asker) -> str:
 
 
 def deciding_words(question: str) -> list[str]:
-    """Return the deciding words of ``question``: numbers, names, dates, addresses, opposites, parts.
+    """Return the deciding words of ``question``: all but those of asking.
 
-    Two questions that differ in one of them have nearly the same vector but different answers, and so do two that name
-    batches or dates in a different order.
+    Two questions that differ in one of them may have nearly the same vector but different answers: it may name a page,
+    a group or a time. So do two that name them in a different order.
     """
     words = [word.strip("([{" + _CLOSING) for word in question.casefold().split()]
-    named = dict.fromkeys(word for word in words if word and not word.isalpha() and word not in DECIDING)
-    return [*sorted(DECIDING.intersection(words)), *named]
+    named = dict.fromkeys(word for word in words if word and word not in _ANYWHERE | _ASKING)
+    return [*sorted(_ANYWHERE.intersection(words)), *named]

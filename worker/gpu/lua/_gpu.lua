@@ -3,7 +3,7 @@
 --   2 state hash      seq (arrivals), turns_chat and turns_embed (interactive grants in a row while batch waited),
 --                     hold_ms_chat and hold_ms_embed (smoothed time that a call holds a slot); sums by kind and
 --                     priority: grants_chat_batch …, wait_ms_chat_batch … (until granted), held_ms_chat_batch …
---   3 calls hash      token → JSON: kind, priority, worker, job, channel, hosts, seq, asked_ms;
+--   3 calls hash      token → JSON: kind, priority, worker, job, channel, hosts, seq, asked_ms, lease_ms (of its worker);
 --                     of a holder also host, slot, granted_ms, confirmed; gives_way: it may be asked to yield its slot;
 --                     asked: it was
 --   4 holders zset    token → end of its lease, Redis ms
@@ -93,11 +93,15 @@ local function confirm(token, call, now, lease_ms)
 end
 
 -- Drops every holder whose lease has ended and every waiter that was silent for too long. No lease ends later than a
--- full lease from now unless Redis's clock was set back: then it counts from now.
+-- full lease of its worker from now unless Redis's clock was set back: then it counts from now. Workers of another
+-- release may have longer leases than this one.
 local function prune(now, lease_ms)
   for _, set in ipairs({ HOLDERS, WAITERS }) do
-    for _, token in ipairs(redis.call('ZRANGEBYSCORE', set, '(' .. ms(now + lease_ms), '+inf')) do
-      redis.call('ZADD', set, ms(now + lease_ms), token)
+    local late = redis.call('ZRANGEBYSCORE', set, '(' .. ms(now + lease_ms), '+inf', 'WITHSCORES')
+    for i = 1, #late, 2 do
+      local call = read_call(late[i])
+      local last = now + (call and call.lease_ms or lease_ms)
+      if tonumber(late[i + 1]) > last then redis.call('ZADD', set, ms(last), late[i]) end
     end
     for _, token in ipairs(redis.call('ZRANGEBYSCORE', set, '-inf', ms(now))) do forget(token, now) end
   end

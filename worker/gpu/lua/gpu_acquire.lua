@@ -28,7 +28,7 @@ if is_new then
   local seq = tonumber(ARGV[8])
   if seq == 0 then seq = redis.call('HINCRBY', STATE, 'seq', 1) end
   call = { kind = ARGV[2], priority = ARGV[3], worker = ARGV[4], job = ARGV[5], channel = ARGV[6], hosts = names,
-    seq = seq, asked_ms = now, gives_way = ARGV[12] == '1' or nil }
+    seq = seq, asked_ms = now, lease_ms = lease_ms, gives_way = ARGV[12] == '1' or nil }
   if nobody_serves(call, hosts, now, tonumber(ARGV[11])) then return { 'unserved', '', seq, ms(now) } end
   write_call(token, call)
   redis.call('ZADD', WAITERS, ms(now + lease_ms), token)

@@ -67,7 +67,8 @@ _NO_COUNTS: Final = Counts()
 class PageState:
     """A summary of a page's newest recorded state. ``rules`` and ``impacts`` are tags made by ``exact_tag``.
 
-    ``components`` are the ``issue_id`` of its component barriers, absent in records of earlier releases.
+    ``components`` are the ``issue_id`` of its component barriers, absent in records of earlier releases. ``others`` are
+    the records of the page's other states, after ``one_a_page``.
     """
 
     scan_id: str
@@ -84,6 +85,7 @@ class PageState:
     page: str = ""
     at_ms: int = 0
     status: str = ""
+    others: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -223,8 +225,10 @@ def one_a_page(found: Sequence[PageState]) -> list[PageState]:
 
 
 def _merged(states: Sequence[PageState]) -> PageState:
+    worst = max(states, key=lambda state: state.harm)
     return replace(
-        max(states, key=lambda state: state.harm),
+        worst,
+        others=tuple(state.scan_id for state in states if state is not worst),
         rules=frozenset[str]().union(*(state.rules for state in states)),
         impacts=frozenset[str]().union(*(state.impacts for state in states)),
         components=frozenset[str]().union(*(state.components for state in states)),

@@ -21,7 +21,6 @@ from typing import Final
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from producer.errors import (
     ModelBusy,
@@ -100,8 +99,9 @@ async def backfill(embeddings: Embeddings, documents: Documents, generation: Gen
     """Embed documents without a vector of ``generation``; yields the numbers of each batch.
 
     A text that the model refuses counts as done for this generation: its document gets the reason instead of a vector
-    and is not found by meaning. Safe to interrupt and to run concurrently. Raises ``ModelError`` if the model is
-    unreachable, and ``IndexMoved`` once the generation has been retired.
+    and is not found by meaning. Stops at a batch whose documents all changed meanwhile: the next pass finds them. Safe
+    to interrupt and to run concurrently. Raises ``ModelError`` if the model is unreachable, and ``IndexMoved`` once the
+    generation has been retired.
     """
     field, note_in = generation.field, note_field(generation.number)
     while True:
@@ -118,6 +118,8 @@ async def backfill(embeddings: Embeddings, documents: Documents, generation: Gen
             if is_written:
                 filled = filled.and_then(part.filled)
         yield filled
+        if not filled.written:  # the same documents would be embedded again at once, and for nothing
+            return
 
 
 async def _embedded(embeddings: Embeddings, generation: Generation, texts: Sequence[str]) -> list[Part]:
@@ -182,8 +184,8 @@ async def _keep_backfilling(embeddings: Embeddings, every_s: float) -> None:
             await respell_in_turn(embeddings)
             await delete_retired_in_turn(embeddings)
             await backfill_in_turn(embeddings, every_s=every_s)
-        except (SightlineError, RedisError, OSError) as error:
-            log.warning("backfill.failed", error=f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001  one bad document must not end all rounds, and silently
+            log.warning("backfill.failed", error=one_line(f"{type(error).__name__}: {error}", limit=MAX_REASON))
             await asyncio.sleep(min(every_s, AGAIN_S))
         else:
             await asyncio.sleep(every_s)

@@ -44,6 +44,7 @@ _CHANGES: Final = re.compile(
     r"(?<![\w-])(?:chang\w*|new|worse|better|fixed|mended|different|regress\w*|improv\w*)(?![\w-])", re.IGNORECASE
 )
 _GROUPS: Final = re.compile(r"\b(?:groups|templates|sections)\b", re.IGNORECASE)
+_WHICH_GROUP: Final = re.compile(r"\b(?:which|what|worst) (groups?|templates?|sections?)\b", re.IGNORECASE)
 _FILLER_WORDS: Final = """
 a about accessibility all an and any anything are as at barrier barriers batch batches be became become been
 begin best better between big biggest bring brings broke broken by can change changed changes compare compared
@@ -80,7 +81,7 @@ class Next:
 
 
 def answer(messages: Sequence[Message]) -> Next:
-    """Return the next step of the conversation. The last user message is the question."""
+    """Return the next step of the conversation. The last message of the user is the question."""
     heard = read_input(messages)
     question = re.sub(
         r"\b(what|where|which)['\u2019]s\b", r"\1 is", " ".join(heard.question.split()), flags=re.IGNORECASE
@@ -96,7 +97,7 @@ def answer(messages: Sequence[Message]) -> Next:
 
 def read_input(messages: Sequence[Message]) -> ModelInput:
     """Return the question, the tools' answers to it, and the scans cited before, those of the latest answer first."""
-    at = max((place for place, message in enumerate(messages) if message.role == "user"), default=-1)
+    at = max((place for place, message in enumerate(messages) if message.is_question), default=-1)
     question = messages[at].content if at >= 0 else ""
     told = tuple(_document(message.content) for message in messages[at + 1 :] if message.role == "tool")
     answers = (message.content for message in reversed(messages[: max(at, 0)]) if message.role == "assistant")
@@ -169,6 +170,8 @@ def _worst(question: str, heard: ModelInput) -> Next | None:
     ordinal = next((name for name in ORDINALS[1:] if re.search(rf"\b{name}\b", low)), "")
     if not is_worst and not (ordinal and heard.cited):
         return None
+    if group := _WHICH_GROUP.search(question):
+        return _unread(group[1])  # no tool sums the barriers of groups, and a page is no answer
     scope = scope_of(question)
     if left := _left(scope):
         return _unread(left)

@@ -11,7 +11,16 @@ from typing import Final, cast
 from producer.contract import JsonObject
 from producer.reports.plain_text import counted
 from worker.models.builtin.scope import MONTHS
-from worker.models.builtin.sentences import cite_one, component_sentences, named_component, number_of, objects
+from worker.models.builtin.sentences import (
+    FIRST_LATER,
+    cite_one,
+    component_sentences,
+    gaps,
+    named_component,
+    number_of,
+    objects,
+    pages_at_both,
+)
 
 _FIRST: Final = re.compile(
     r"\b(?:mend(?:ed)?|fix(?:ed)?|repair(?:ed)?|tackle|begin with|start with|do)\b.*\bfirst\b"
@@ -101,17 +110,20 @@ def mend_first(told: JsonObject, about: str) -> str:
         )
         said += f" Then: {following}."
     total = number_of(told, "component_barriers")
-    return f"{said} {counted(total, 'component barrier')} in all, the worst impact first, then the most pages."
+    said += f" {counted(total, 'component barrier')} in all, the worst impact first, then the most pages."
+    return " ".join([said, *gaps(told)])
 
 
 def since_when(told: JsonObject, about: str) -> str:
     """Say since when each component barrier of a name has existed, or when it was fixed."""
     listed = objects(told.get("components"))
     if not listed:
-        return f"No component barrier whose name contains {about!r} is recorded, and none was fixed."
+        none = f"No component barrier whose name contains {about!r} is recorded, and none was fixed."
+        return " ".join([none, *gaps(told)])
     said = [f"{named_component(one)}: {_since(one)} {cite_one(one)}." for one in listed]
     left = number_of(told, "left_out")
-    return " ".join([*said, *([f"{counted(left, 'further component barrier')} not listed."] if left else [])])
+    more = [f"{counted(left, 'further component barrier')} not listed."] if left else []
+    return " ".join([*said, *more, *gaps(told)])
 
 
 def between(told: JsonObject) -> str:
@@ -121,12 +133,12 @@ def between(told: JsonObject) -> str:
     when = f"Between {names[0]} and {names[-1]}"
     if not number_of(told, "pages"):
         return f"{when}: no page that fits the question was scanned."
-    if number_of(told, "pages") == number_of(told, "first_scanned_since") and not counts.get("mended"):
+    if not pages_at_both(told) and not counts.get("mended"):
         return f"{when} nothing can be compared: no page was scanned at both."
     said = [f"{when}: {told.get('verdict')}. {component_sums(counts)}."]
     said += component_sentences(told)
-    said += [f"Not compared: {line}." for line in cast("list[object]", told.get("not_compared") or [])]
-    return " ".join(said)
+    later = [line for line in cast("list[str]", told.get("not_compared") or []) if FIRST_LATER in line]
+    return " ".join([*said, *(f"Not compared: {line}." for line in later), *gaps(told)])
 
 
 def component_sums(counts: JsonObject) -> str:
@@ -143,7 +155,8 @@ def nothing(about: str) -> str:
 
 
 def _where(one: JsonObject) -> str:
-    return f"{counted(number_of(one, 'pages'), 'page')} with {counted(number_of(one, 'elements'), 'element')}"
+    inside = f", {number_of(one, 'pages_in_group'):,} of them in the group," if "pages_in_group" in one else ""
+    return f"{counted(number_of(one, 'pages'), 'page')}{inside} with {counted(number_of(one, 'elements'), 'element')}"
 
 
 def _since(one: JsonObject) -> str:

@@ -13,7 +13,7 @@ from producer.contract import IMPACTS, JsonObject
 from producer.contract.advice import all_advice
 from producer.reports.plain_text import counted
 from worker.models.builtin.scope import scope_of
-from worker.models.builtin.sentences import MAX_LISTED, cite, list_of, number_of, objects
+from worker.models.builtin.sentences import MAX_LISTED, cite, gaps, list_of, number_of, objects
 
 Subject = Literal["barriers", "pages", "rules", "components"]
 _ASKS: Final = re.compile(r"\b(?:how many|number of|count)\b", re.IGNORECASE)
@@ -134,7 +134,8 @@ def _more(told: JsonObject) -> str:
     left = number_of(told, "left_out")
     said = f" {counted(left, 'further page')} not listed." if left else ""
     summed = number_of(told, "rules_are_summed_over_pages")
-    return f"{said} Rules were summed over only {counted(summed, 'page')}." if summed else said
+    summed_over = [f" Rules were summed over only {counted(summed, 'page')}."] if summed else []
+    return "".join([said, *summed_over, *(f" {line}" for line in gaps(told))])
 
 
 def _named(form: str, text: str, taken: set[str]) -> re.Match[str] | None:

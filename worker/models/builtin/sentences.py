@@ -14,6 +14,8 @@ from producer.reports.plain_text import counted
 
 RANKS: Final = ("The worst", "The second worst", "The third worst", "The fourth worst", "The fifth worst")
 MAX_LISTED: Final = 5
+FIRST_LATER: Final = "first scanned later"
+"""Part of a remark (``producer/reports/comparison.py``) that most answers make in their own words."""
 
 
 def worst(told: JsonObject, rank: int, about: str = "") -> str:
@@ -33,7 +35,7 @@ def worst(told: JsonObject, rank: int, about: str = "") -> str:
     following = scans[rank + 1 : rank + 3]
     if following:
         said += f" Then come {list_of(following)}."
-    return f"{said} {looked} looked at."
+    return " ".join([f"{said} {looked} looked at.", *gaps(told)])
 
 
 def changes(told: JsonObject, since: str, about: str = "", *, is_assumed: bool) -> str:
@@ -47,10 +49,11 @@ def changes(told: JsonObject, since: str, about: str = "", *, is_assumed: bool) 
     if not looked:
         return none_of(about)
     new, fixed, later = (number_of(told, name) for name in ("new_barriers", "fixed_barriers", "first_scanned_since"))
-    compared = f"{looked - later} of {counted(looked, 'page')}" if later else counted(looked, "page")
+    both = pages_at_both(told)
+    compared = f"{both} of {counted(looked, 'page')}" if both < looked else counted(looked, "page")
     said = [f"{when[0].upper()}{when[1:]}: {counted(new, 'new failing element')}, {fixed} fixed, on {compared}."]
-    if later == looked:
-        said = [f"Nothing can be compared {when}: no page was scanned before."]
+    if not both:
+        said = [f"Nothing can be compared {when}: {_why_not(told)}."]
     else:
         said += component_sentences(told)
     for one in objects(told.get("changed")):
@@ -67,18 +70,51 @@ def changes(told: JsonObject, since: str, about: str = "", *, is_assumed: bool) 
         said.append(
             f"{counted(number_of(told, 'pages_not_compared'), 'page')} could not be compared: too many at once."
         )
-    return " ".join(said)
+    return " ".join([*said, *gaps(told)])
+
+
+def pages_at_both(told: JsonObject) -> int:
+    """Return the number of pages that could be compared."""
+    return (
+        number_of(told, "pages") - number_of(told, "first_scanned_since") - number_of(told, "pages_scanned_otherwise")
+    )
+
+
+def _why_not(told: JsonObject) -> str:
+    if not number_of(told, "pages_scanned_otherwise"):
+        return "no page was scanned before"
+    return "no page was scanned before completely and with the same rules, parts and width"
+
+
+def gaps(told: JsonObject) -> list[str]:
+    """Return a sentence for each reason why an answer does not cover all pages; new pages are named elsewhere."""
+    lines = [str(line) for line in cast("list[object]", told.get("not_compared") or [])]
+    said = [f"Not compared: {line}." for line in lines if FIRST_LATER not in line]
+    if otherwise := number_of(told, "pages_scanned_otherwise"):
+        pages = counted(otherwise, "page was", "pages were")
+        said.append(f"Not compared: {pages} scanned before only in part, or with other rules, parts or widths.")
+    if told.get("shortened"):
+        said.append("Not everything that changed is listed: ask about one site, group or page.")
+    if number_of(told, "more_pages_than"):
+        said.append(f"Only the {number_of(told, 'more_pages_than'):,} pages seen last were looked at: name a site.")
+    if number_of(told, "only_looked_at"):
+        said.append(f"Only {number_of(told, 'only_looked_at'):,} component barriers were looked at: name a site.")
+    return said
 
 
 def component_sentences(told: JsonObject) -> list[str]:
     """Return a sentence for each component barrier that changed: by name, with its pages and a scan."""
     words = {"new": "New", "mended": "Fixed", "moved": "On other pages", "uncertain": "Uncertain"}
-    return [
+    listed = objects(told.get("components"))
+    said = [
         f"{words.get(str(one.get('change')), 'Changed')}: "
         f"{named_component(one)}, {one.get('where')} {cite_one(one)}".rstrip()
         + "."
-        for one in objects(told.get("components"))
+        for one in listed
     ]
+    counts = cast("JsonObject", told.get("component_barriers") or {})
+    left = sum(number_of(counts, change) for change in words) - len(listed)
+    return [*said, f"{counted(left, 'further component barrier')} changed and not listed."] if left > 0 else said
 
 
 def cite_one(one: JsonObject) -> str:
@@ -101,12 +137,14 @@ def groups(told: JsonObject, since: str) -> str:
     first = number_of(told, "first_scanned_since")
     if first == number_of(told, "pages"):
         return f"Nothing can be compared {when}: {counted(first, 'page')} scanned, all for the first time."
+    if not pages_at_both(told):
+        return f"Nothing can be compared {when}: {_why_not(told)}."
     said = [f"Worse {when}: {parts[0]}." if parts[0] else f"No group got worse {when}."]
     if parts[1]:
         said.append(f"Better: {parts[1]}.")
     if first:
         said.append(f"Not compared because first scanned since then: {counted(first, 'page')}.")
-    return " ".join(said)
+    return " ".join([*said, *gaps(told)])
 
 
 def _is(group: JsonObject, *, is_worse: bool) -> bool:
@@ -153,7 +191,8 @@ def pages(told: JsonObject, name: str) -> str:
     fitting, failing = counted(number_of(told, "pages"), "page"), counted(total, "failing element")
     said = f"{fitting} fit {name!r}, with {failing}: {list_of(scans)}."
     left = number_of(told, "left_out")
-    return f"{said} {counted(left, 'further page')} not listed." if left else said
+    more = [f"{counted(left, 'further page')} not listed."] if left else []
+    return " ".join([said, *more, *gaps(told)])
 
 
 def no_page(name: str) -> str:
@@ -176,7 +215,8 @@ def none_of(about: str) -> str:
 
 def _named(page: JsonObject) -> str:
     title, url = str(page.get("title") or ""), str(page.get("url") or "a page without an address")
-    return f"\u201c{title}\u201d ({url})" if title else url
+    named = f"\u201c{title}\u201d ({url})" if title else url
+    return f"{named} in the state {page['state']!r}" if page.get("state") else named
 
 
 def _barriers(page: JsonObject) -> str:

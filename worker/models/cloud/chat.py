@@ -26,6 +26,7 @@ from producer.errors import AnswerIncomplete, AnswerTruncated, ModelError, Model
 from worker.models.chat_messages import sent, tool_offer
 from worker.models.cloud.errors import cloud_errors, words_without
 from worker.models.protocols import ChatReply, Message, Tool, ToolCall
+from worker.models.thoughts import without_thoughts
 from worker.models.usage import UsageLedger
 from worker.settings import WorkerSettings
 
@@ -120,11 +121,11 @@ class CloudChat:
 
     def _checked(self, whole: ChatGenerationChunk, cost: Usage) -> ChatReply:
         message = cast("AIMessageChunk", whole.message)
-        text, reason = whole.text, (whole.generation_info or {}).get("finish_reason")
+        text, reason = without_thoughts(whole.text), (whole.generation_info or {}).get("finish_reason")
         who = f"{self.name!r} at {self._host!r}"
         if reason == "length":
             msg = f"{who} used all of its {self._max_output} tokens: ask for less at a time, or raise CHAT_MAX_OUTPUT"
-            raise AnswerTruncated(msg)
+            raise AnswerTruncated(msg, text=text)
         if reason == "content_filter":
             msg = f"{who} withheld its answer (content filter)"
             raise ModelRefused(msg)

@@ -111,13 +111,13 @@ def _with_form(messages: Sequence[Message], schema: JsonObject) -> list[Message]
 
 def _told(messages: Sequence[Message]) -> bool:
     """Return whether something was looked up since the last question."""
-    last = max((place for place, message in enumerate(messages) if message.role == "user"), default=-1)
+    last = max((place for place, message in enumerate(messages) if message.is_question), default=-1)
     return any(message.role == "tool" for message in messages[last + 1 :])
 
 
 def _by_meaning(messages: Sequence[Message], tools: Sequence[Tool]) -> tuple[ToolCall, ...]:
     """Return a search for the subject of the question; none without such a tool."""
-    questions = [message.content for message in messages if message.role == "user"]
+    questions = [message.content for message in messages if message.is_question]
     if not questions or all(tool.name != "search_scans" for tool in tools):
         return ()
     return (ToolCall("search_scans", {"text": questions[-1][:400], "limit": 5}, "looked-up"),)

@@ -29,6 +29,7 @@ from worker.models.ollama.fleet import OllamaFleet
 from worker.models.ollama.http import OllamaClient, trusted
 from worker.models.protocols import ChatReply, Message, Tool, ToolCall, add_usage
 from worker.models.slot_calls import Done, GpuCalls, Spent
+from worker.models.thoughts import without_thoughts
 from worker.settings import WorkerSettings
 
 
@@ -126,7 +127,7 @@ class OllamaChat:
                     pieces.append(chunk.text)
                     calls += _calls_in(chunk)
                     last = chunk.generation_info or last
-        text = "".join(pieces)
+        text = without_thoughts("".join(pieces))
         if last.get("done_reason"):
             spent.prompt_tokens = int(last.get("prompt_eval_count") or 0)
             spent.output_tokens = int(last.get("eval_count") or 0)
