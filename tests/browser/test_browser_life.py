@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,9 +23,11 @@ from tests.support.processes_of import all_gone, descendants
 from tests.support.site import Site
 from worker.doctor.browser import started_browser_lines
 from worker.doctor.line import Level
-from worker.scan.cdp import BrowserGone
+from worker.scan.blank import BlankPage
+from worker.scan.cdp import BrowserGone, Connection, JsonObject
 from worker.scan.chromium import Chromium
 from worker.scan.engine import ScanEngine, ScanSettings
+from worker.scan.settings import Fonts
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = """
@@ -93,6 +96,22 @@ async def test_a_browser_that_dies_twice_is_worth_another_attempt_of_the_job(
     assert after.result.status == "scanned"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are listed from /proc")
+async def test_a_browser_that_dies_between_scans_leaves_no_profile(settings: ScanSettings, site: Site) -> None:
+    async with ScanEngine(settings) as engine:
+        await engine.audit(ScanRequest(url=site.url("/pages/clean.html")))
+        assert engine._browsers is not None
+        dead = engine._browsers.current
+        assert dead is not None
+        os.kill(dead.pid, signal.SIGKILL)
+        await asyncio.wait_for(dead.connection.closed.wait(), 60)
+
+        after = await engine.audit(ScanRequest(url=site.url("/pages/clean.html")))
+
+        assert after.result.status == "scanned"
+        assert not dead._profile.exists()
+
+
 async def test_a_browser_is_recycled_after_its_share_of_scans(settings: ScanSettings, site: Site) -> None:
     async with ScanEngine(dataclasses.replace(settings, recycle_after_scans=3)) as engine:
         pids: list[int] = []
@@ -152,6 +171,58 @@ async def test_a_cancelled_scan_leaves_no_page(settings: ScanSettings, site: Sit
         assert await open_contexts(engine) == between_scans
         again = await engine.audit(ScanRequest(url=site.url("/pages/clean.html")))
         assert again.result.status == "scanned"
+
+
+async def test_a_scan_that_is_cancelled_while_its_browser_starts_leaves_none(
+    settings: ScanSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others, asked = set(descendants()), asyncio.Event()
+
+    async def endless(_: BlankPage) -> Fonts:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr("worker.scan.warm.read_fonts", endless)
+    engine = ScanEngine(settings)
+    opening = asyncio.create_task(engine.open())
+    await asyncio.wait_for(asked.wait(), 60)
+    pids = [pid for pid in descendants() if pid not in others]
+
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+
+    assert pids
+    assert all_gone(pids, within_s=30)
+
+
+async def test_a_scan_that_is_cancelled_while_its_page_opens_leaves_no_context(
+    settings: ScanSettings, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ScanEngine(settings) as engine:
+        await engine.audit(ScanRequest(url=site.url("/pages/clean.html")))
+        between_scans = await open_contexts(engine)
+        asked, call = asyncio.Event(), Connection.call
+
+        async def called(connection: Connection, method: str, *given: Any, **more: Any) -> JsonObject:
+            if method in {"Target.createBrowserContext", "Browser.setDownloadBehavior"}:
+                asked.set()
+            return await call(connection, method, *given, **more)
+
+        monkeypatch.setattr(Connection, "call", called)
+        for ticks in range(8):
+            asked.clear()
+            task = asyncio.create_task(engine.audit(ScanRequest(url=site.url("/pages/clean.html"))))
+            await asyncio.wait_for(asked.wait(), 60)
+            for _ in range(ticks):
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        monkeypatch.undo()
+
+        assert await open_contexts(engine) == between_scans
 
 
 async def test_a_scan_takes_no_more_than_its_deadline_of_a_server_that_says_nothing(

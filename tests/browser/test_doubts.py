@@ -8,6 +8,8 @@ from producer.contract import DOUBTS, Doubt, ScanRequest, ScanResult
 from producer.contract.doubts import REMARKS
 from tests.support.doubtful import DOUBTFUL, Doubtful, serve_doubtful
 from tests.support.site import Site, reply
+from worker.scan.cdp import CallTimedOut
+from worker.scan.content import Content
 from worker.scan.engine import ScanEngine
 
 
@@ -128,3 +130,25 @@ fetch(`/gone/${i}`) }</script>"""
     assert len(result.doubts) < 6
     assert all(len(doubt.what) <= 300 for doubt in result.doubts)
     assert "more" in of_kind(result, "closed-shadow-root").what
+
+
+async def test_a_page_whose_content_cannot_be_read_after_the_rules_is_no_pass(
+    engine: ScanEngine, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def read(*_: object, **__: object) -> Content:
+        msg = "Runtime.evaluate was not answered within 5.0 s"
+        raise CallTimedOut(msg)
+
+    monkeypatch.setattr("worker.scan.visit.read_content", read)
+    result = await scan(engine, site.url("/pages/guilty.html"))
+
+    assert "could not be read after the rules had run" in of_kind(result, "audit-failed").what
+    assert (result.status, [finding.rule for finding in result.findings]) == ("partial", ["image-alt"])
+
+
+async def test_an_element_that_is_only_named_like_a_frame_hides_no_doubt(engine: ScanEngine, site: Site) -> None:
+    page = '<!doctype html><html lang=en><title>x</title><math><iframe src="/x">y</iframe></math><script></script>'
+
+    result = await scan(engine, site.add("/no-frame", page))
+
+    assert of_kind(result, "hidden-content")

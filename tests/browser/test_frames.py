@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
 from producer.contract import ScanRequest
 from tests.support.hostile import GUILTY
 from tests.support.scans import passes
-from tests.support.site import Site, reply
+from tests.support.site import Request, Site, reply
 from worker.own_redis.server import free_port
 from worker.scan.engine import ScanEngine
 
@@ -77,3 +81,71 @@ async def test_a_frame_that_forbids_embedding_is_not_missed(engine: ScanEngine, 
     audit = await engine.audit(ScanRequest(url=url))
 
     assert passes(audit.result)
+
+
+async def test_a_frame_that_cannot_be_loaded_counts_although_a_hidden_one_has_its_address(
+    engine: ScanEngine, site: Site
+) -> None:
+    dead = f"http://127.0.0.1:{free_port()}/"
+    hidden = f'<iframe title="hidden" style="display:none" src="{dead}"></iframe>'
+    url = site.add("/dead-twice", framed(dead).replace("</main>", f"{hidden}</main>"))
+
+    audit = await engine.audit(ScanRequest(url=url))
+
+    assert audit.result.status == "partial"
+    assert list(audit.result.unread_frames) == [dead]
+
+
+async def test_a_frame_that_is_loaded_at_the_second_attempt_is_not_missing(engine: ScanEngine, site: Site) -> None:
+    asked: list[str] = []
+
+    async def second(request: Request, writer: asyncio.StreamWriter) -> None:
+        asked.append(request.path)
+        if len(asked) == 1:
+            writer.transport.abort()
+        else:
+            await reply(GUILTY)(request, writer)
+
+    site.add("/at-second", second)
+    again = "<script>document.querySelector('iframe').addEventListener('load', (event) => {"
+    again += "event.target.src += ''; }, { once: true })</script>"
+    url = site.add("/tries-again", framed("/at-second") + again)
+
+    audit = await engine.audit(ScanRequest(url=url))
+
+    assert (audit.result.status, len(asked)) == ("scanned", 2)
+    assert audit.result.findings[0].nodes[0].selector == ("iframe", "img")
+
+
+FAR = '<!doctype html><html lang=en><title>Far</title><div style="height:9000px"></div>'
+LAZY = "<iframe loading=lazy title=far src=/pages/guilty.html></iframe>"
+SHADED = (
+    "<div id=host></div><script>host.attachShadow({mode: 'open'}).innerHTML ="
+    f"`<div style='height:9000px'></div>{LAZY}`</script>"
+)
+
+
+@pytest.mark.parametrize("where", ["in a frame", "in a shadow tree"])
+async def test_a_frame_that_never_loaded_is_named_wherever_it_is(engine: ScanEngine, site: Site, where: str) -> None:
+    site.add("/far", FAR + LAZY)
+    body = framed("/far") if where == "in a frame" else framed() + SHADED
+    url = site.add(f"/lazy-{where.replace(' ', '-')}", body)
+
+    result = (await engine.audit(ScanRequest(url=url, scroll=False))).result
+
+    assert (result.status, [doubt.kind for doubt in result.doubts]) == ("partial", ["lazy-frame"])
+    assert "/pages/guilty.html never loaded" in result.reason
+
+
+async def test_frames_within_frames_however_deep_harm_no_other_scan(engine: ScanEngine, site: Site) -> None:
+    nest = (
+        "<script>let d = document; for (let i = 0; i < 400; i++) { const f = d.createElement('iframe');"
+        "f.title = 'f'; (d.body ?? d.documentElement).append(f); d = f.contentDocument; }</script>"
+    )
+    url = site.add("/deep-400", framed() + nest)
+    beside = ScanRequest(url=site.url("/pages/late.html"))
+
+    deep, other = await asyncio.gather(engine.audit(ScanRequest(url=url, deadline_s=20)), engine.audit(beside))
+
+    assert deep.result.status in {"partial", "unreachable"}, deep.result.reason  # by how busy the machine is
+    assert other.result.status == "scanned"

@@ -132,6 +132,54 @@ async def test_a_link_to_a_page_that_answers_late_is_followed_before_the_audit(
     assert (result.status, result.title) == ("scanned", "Late")
 
 
+async def test_a_page_that_asks_before_it_is_left_is_left(engine: ScanEngine, shop: Shop, site: Site) -> None:
+    asks = "<script>addEventListener('beforeunload', (event) => event.preventDefault())</script>"
+    form = "<!doctype html><html lang=en><title>Form</title><main><label>Name <input></label></main>"
+    site.add("/asks-before", form + asks)
+
+    steps = ({"fill": "label=Name", "value": "x"}, {"press": "Tab"}, {"goto": "/shop/cart"})
+    result = await take(engine, shop, "/asks-before", *steps)
+
+    assert (result.status, result.title) == ("scanned", "Cart")
+    assert result.dialogs_dismissed == 0
+
+
+async def test_a_step_to_an_address_without_a_page_fails(engine: ScanEngine, shop: Shop, site: Site) -> None:
+    site.add("/no-content", reply("", status="204 No Content"))
+
+    result = await take(engine, shop, "/shop/cart", {"goto": "/no-content"})
+
+    assert result.status == "unreachable"
+    assert f"{site.url('/no-content')} has no page (ERR_ABORTED): the previous one is still shown" in result.reason
+
+
+async def test_a_kept_login_may_have_cookies_without_a_value_and_of_one_host(engine: ScanEngine, site: Site) -> None:
+    site.add("/with-cookies", "<!doctype html><html lang=en><title>x</title><main><h1>x</h1></main>")
+    shared = {"domain": "127.0.0.1", "path": "/", "expires": -1}
+    state = {
+        "cookies": [
+            {"name": "empty", "value": "", "secure": False, **shared},
+            {"name": "session", "value": "s1", "secure": False, **shared},
+            {"name": "__Host-token", "value": "t1", "secure": True, **shared, "domain": "shop.example"},
+        ]
+    }
+
+    audit = await engine.audit(ScanRequest(url=site.url("/with-cookies")), secrets=Secrets(storage_state=state))
+
+    assert audit.result.status == "scanned"
+    assert site.seen("/with-cookies")[0].headers["cookie"] == "empty=; session=s1"
+
+
+@pytest.mark.parametrize("headers", [{"Host": "staging.example"}, {"X Y": "1"}])
+async def test_headers_that_a_browser_does_not_send_are_named(
+    engine: ScanEngine, site: Site, headers: dict[str, str]
+) -> None:
+    audit = await engine.audit(ScanRequest(url=site.url("/pages/clean.html")), secrets=Secrets(headers=headers))
+
+    assert audit.result.status == "unreachable"
+    assert "the browser refuses to send one of the given headers" in audit.result.reason
+
+
 async def test_a_login_opens_the_page_and_its_secrets_are_nowhere(engine: ScanEngine, shop: Shop) -> None:
     logins = shop.logins
     request = ScanRequest.model_validate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from producer.contract import Finding, ScanRequest, ScanResult
 from producer.contract.live_shots import PATH_SHOT, shot_name
 from producer.contract.rules import LIVE_RULES
+from tests.support.gif import gif
 from tests.support.site import Site
 from tests.support.wav import wav
 from worker.scan.engine import Audit, ScanEngine
@@ -205,3 +207,20 @@ def test_each_rule_is_known_and_belongs_to_one_check() -> None:
     assert [
         check.name for check in CHECKS if f"| {check.needs} | {check.most_s:.0f} s | {check.proves} |" not in guide
     ] == []
+
+
+async def test_a_picture_whose_address_lacks_its_padding_is_read(engine: ScanEngine) -> None:
+    letters = base64.b64encode(gif(frames=2, repeats=0)).decode().rstrip("=")
+    picture = f'<img alt="A turning wheel" width=90 height=90 src="data:image/gif;base64,{letters}">'
+
+    result = await scan(engine, f"<main><h1>Wheel</h1>{picture}</main>")
+
+    assert set(live(result)) == {"live-motion"}
+    assert result.live is not None
+    assert result.live.left_out == {}
+
+
+async def test_advice_in_letters_that_only_look_like_keys_is_no_advice(engine: ScanEngine) -> None:
+    result = await scan(engine, f"{TRAP}<p>Press \u017fhift+a or e\u017fc to go on</p>")
+
+    assert "live-trap" in live(result)

@@ -133,6 +133,19 @@ DOUBTFUL: tuple[Doubtful, ...] = (
         f"<main aria-hidden=true>{GUILTY}</main><ul><li><a href=/a>One</a><li><a href=/b>Two</a></ul>"
         "<div id=d role=dialog aria-label=Hi><p>Hi</p></div>",
     ),
+    Doubtful(
+        "/inert-main",
+        "behind-modal",
+        "main",
+        f"<div><p>We use cookies</p><button>Good</button></div><main inert>{GUILTY}</main>",
+    ),
+    Doubtful(
+        "/inert-most",
+        "behind-modal",
+        "div#app",
+        f"<p>Hello</p><div id=app inert><h1>Guilty</h1><p>There is something here.</p>{_IMAGE}</div>",
+    ),
+    Doubtful("/hidden-main", "behind-modal", "main", f"<p>We use cookies</p><main aria-hidden=true>{GUILTY}</main>"),
     Doubtful("/part", "partial-document", "206", GUILTY, status="206 Partial Content"),
     Doubtful("/not-yet", "partial-document", "202", GUILTY, status="202 Accepted"),
     Doubtful("/xhtml", "parse-error", "", "<p>one", content_type="application/xhtml+xml"),

@@ -74,6 +74,17 @@ ORDINARY: Final[dict[str, str]] = {
         "<div role=dialog aria-modal=true aria-label=Letter><p>Our letter, once a month.</div>",
     ),
     "/slides": _page("Offers", f"{_NAV}<main><h1>Offers</h1>{_SLIDES}<ul>{_CARDS}</ul></main>{_CHOICE}"),
+    "/decorated": _page(
+        "Boats",
+        "<h1>Boats</h1><p>Three for hire.</p>"
+        + "<img src=/pixel.png aria-hidden=true alt='' width=40 height=40>" * 9
+        + "<div inert hidden><p>Menu</p><a href=/>Home</a></div>",
+    ),
+    "/written-frame": _page(
+        "Weather",
+        f"{_NAV}<main><h1>Weather</h1><p>Rain until noon.</p><iframe title=Map src='' height=90></iframe>"
+        "<iframe title=Now srcdoc='<html lang=en><title>Now</title><p>Rain</p>'></iframe></main>",
+    ),
     "/shop": _page("Axes | Shop", f"{_NAV}<main><h1>Axes</h1><ul>{_CARDS}</ul></main>"),
     "/form": _page(
         "Order",

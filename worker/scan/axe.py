@@ -188,6 +188,8 @@ class AxeRun:
         limit_s = max(_LEAST_S, min(self._deadline.left_s - self._reserve_s, self._frame_limit_s))
         frame_id = await self._frame_id(number, parent, limit_s)
         self._report.frame_ids.add(frame_id)
+        if (unread := self._page.watch.unread.get(frame_id)) is not None and unread.is_dead:
+            return ["null"]
         session = self._page.session_of(frame_id, parent.session)
         world = await self._page.world(session, frame_id, timeout_s=limit_s)
         if await self._page.evaluate(session, world, _IS_ERROR_PAGE, timeout_s=limit_s):

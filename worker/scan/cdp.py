@@ -95,7 +95,9 @@ class Connection:
         # Not awaited: its end has already ended every call, and our own cancellation must pass on.
         await asyncio.wait([self._pump])
         self._end()
-        self._writer.close()
+        # Not "close", which waits until all is written: a stopped browser reads nothing, and is killed only after this.
+        if not self._writer.is_closing():
+            self._writer.transport.abort()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 

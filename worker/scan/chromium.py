@@ -128,22 +128,13 @@ class Chromium:
         except OSError as error:
             msg = f"no temporary folder for its profile ({os_reason(error)}): free some space, or set TMPDIR"
             raise _NotStarted(program, msg, "") from None
-        words = await BrowserOutput.listen()
         try:
-            process = await asyncio.create_subprocess_exec(
-                *_PIPE_SHELL,
-                str(program),
-                *FLAGS,
-                *flags,
-                f"--user-data-dir={profile}",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=words.write_end,
-                start_new_session=True,
-                limit=MAX_MESSAGE_BYTES,
-            )
-        finally:
-            words.started()
+            process, words = await cls._run(program, (*flags, f"--user-data-dir={profile}"))
+        except BaseException as error:  # such as a cancellation: nothing else knows the folder
+            shutil.rmtree(profile, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise _NotStarted(program, os_reason(error), "") from None
+            raise
         assert process.stdin is not None  # noqa: S101  asked for above
         assert process.stdout is not None  # noqa: S101  asked for above
         connection = Connection(process.stdout, process.stdin)
@@ -160,6 +151,28 @@ class Chromium:
         browser.version = str(about["product"]).replace("HeadlessChrome/", "Chromium ").replace("Chrome/", "Chromium ")
         browser.user_agent = str(about["userAgent"])
         return browser
+
+    @staticmethod
+    async def _run(program: Path, flags: tuple[str, ...]) -> tuple[asyncio.subprocess.Process, BrowserOutput]:
+        """Return the browser's process, and its output."""
+        words = await BrowserOutput.listen()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *_PIPE_SHELL,
+                str(program),
+                *FLAGS,
+                *flags,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=words.write_end,
+                start_new_session=True,
+                limit=MAX_MESSAGE_BYTES,
+            )
+        except BaseException:
+            await words.close()
+            raise
+        words.started()
+        return process, words
 
     async def _prepare(self) -> None:
         """Intercept every new page and shared worker before its first line runs, and learn why a page crashed."""
@@ -195,7 +208,8 @@ class Chromium:
     async def new_context(self, handler: EventHandler, *, proxy_port: int) -> str:
         """Return the id of a new context whose traffic all goes through the proxy at ``proxy_port``.
 
-        ``handler`` receives the events of its targets: new pages and workers, crashes.
+        ``handler`` receives the events of its targets: new pages and workers, crashes. Not to be cancelled: the browser
+        would keep a context that nobody knows.
         """
         made = await self.connection.call(
             "Target.createBrowserContext",
@@ -207,9 +221,12 @@ class Chromium:
         )
         context_id = str(made["browserContextId"])
         self._listeners[context_id] = handler
-        await self.connection.call(
-            "Browser.setDownloadBehavior", {"behavior": "deny", "browserContextId": context_id, "eventsEnabled": False}
-        )
+        denied = {"behavior": "deny", "browserContextId": context_id, "eventsEnabled": False}
+        try:
+            await self.connection.call("Browser.setDownloadBehavior", denied)
+        except CallFailed:
+            await self.dispose(context_id)
+            raise
         return context_id
 
     async def dispose(self, context_id: str) -> None:

@@ -69,8 +69,10 @@ _NOUNS: Final = {
 _SAME: Final = GENERIC | {"select", "area"}
 """Class words omitted from a name because its noun already says the same."""
 _TAGS: Final = _REPEATED | {"table", "label"}
-_BUILD_HASH: Final = re.compile(r"(?<=\w)[-.](?=[\w-]*(?:\d|[a-z][A-Z]|[A-Z]{2}))[\w-]{8}(?=\.[a-z\d]+(?:\?|$))")
-"""Letters that a build adds to a file's name, such as ``logo-B_kAbanX.svg``."""
+_BUILD_HASH: Final = re.compile(
+    r"(?<=\w)[-.](?=[\w-]{8}\.)(?=[\w-]*(?:\d|[a-z][A-Z]|[A-Z]{2}))[\w-]{8}(?=\.[a-z\d]+(?:\?|$))"
+)
+"""Letters that a build adds to a file's name, such as ``logo-B_kAbanX.svg``; the first condition bounds the second."""
 _ICON: Final = re.compile(r"icon|glyph|(?:^|\s)(?:fa|bi|mdi)-", re.IGNORECASE)
 
 

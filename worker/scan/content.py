@@ -100,6 +100,8 @@ class Content:
     shadowed: tuple[ShadowedForm, ...] = ()
     hosts: int = 0
     modal: str = ""
+    inert: str = ""
+    """The element that makes the main part, or most of the page, inert or hidden without a dialog."""
     has_more_than_modal: bool = False
     parse_error: str = ""
     closed_roots: tuple[str, ...] = field(default=())
@@ -128,24 +130,28 @@ async def read_content(page: Page, request: ScanRequest, *, frames: Sequence[Wor
     fields["shadowed"] = tuple(ShadowedForm(**one) for one in fields["shadowed"])
     if fields["hosts"]:
         fields["closed_roots"] = await _closed_roots(page.session, world, limit_s)
-    for embedded, closed in await asyncio.gather(*(_read_frame(page, frame) for frame in frames[:_MAX_FRAMES])):
-        fields["embedded"] += embedded
-        fields["closed_roots"] = (*fields.get("closed_roots", ()), *closed)
+    for inside in await asyncio.gather(*(_read_frame(page, frame) for frame in frames[:_MAX_FRAMES])):
+        fields["frames"] += inside.frames
+        fields["embedded"] += inside.embedded
+        fields["closed_roots"] = (*fields.get("closed_roots", ()), *inside.closed_roots)
     return Content(**fields)
 
 
-async def _read_frame(page: Page, frame: World) -> tuple[tuple[Embedded, ...], tuple[str, ...]]:
-    """Return the embedded documents of one frame, and its elements with closed shadow roots."""
+async def _read_frame(page: Page, frame: World) -> Content:
+    """Return what no rule can read in one frame: embedded documents, closed shadow roots, frames that never loaded."""
     whole = literal({"include": [], "exclude": []})
     call = f"innerWidth > 1 && innerHeight > 1 ? {script('page_content').strip()}({whole}) : null"
     try:
         found = await page.evaluate(frame.session, frame.context, call, timeout_s=_FRAME_LIMIT_S)
         if not found:
-            return (), ()
-        embedded = tuple(Embedded(**one) for one in found["embedded"])
-        return embedded, await _closed_roots(frame.session, frame.context, _FRAME_LIMIT_S) if found["hosts"] else ()
+            return Content()
+        return Content(
+            frames=tuple(FrameElement(**inner) for inner in found["frames"] if inner["is_empty"]),
+            embedded=tuple(Embedded(**one) for one in found["embedded"]),
+            closed_roots=await _closed_roots(frame.session, frame.context, _FRAME_LIMIT_S) if found["hosts"] else (),
+        )
     except (CallFailed, ScriptFailed):
-        return (), ()
+        return Content()
 
 
 async def read_exceptions(page: Page, *, left_s: float) -> None:

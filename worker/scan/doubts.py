@@ -127,6 +127,9 @@ def _not_looked_into(content: Content, watch: Watch) -> Iterator[Doubt]:
     if content.modal and content.has_more_than_modal:
         what = f"only the modal dialog {content.modal!r} was scanned: rules ignore the rest while it is open"
         yield _doubt("behind-modal", what, where=content.modal)
+    elif content.inert:
+        what = f"the content of {content.inert!r} is inert or hidden from assistive technology: rules ignore it"
+        yield _doubt("behind-modal", what, where=content.inert)
     if content.parse_error:
         yield _doubt("parse-error", f"the document is XML with an error, and ends there: {content.parse_error}")
 

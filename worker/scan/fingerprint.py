@@ -47,7 +47,8 @@ _MEANINGLESS: Final = frozenset(
     {"html", "body", "div", "span", "center", "font", "b", "i", "em", "strong", "small", "p"}
 )
 _POSITION: Final = re.compile(r":nth-child\(\d+\)")
-_GENERATED: Final = re.compile(r"(?=[0-9a-z]*\d)(?=[0-9a-z]*[a-z])[0-9a-z]{8,}|[0-9a-f-]{32,}", re.IGNORECASE)
+_GENERATED: Final = re.compile(r"(?<![0-9a-z])(?=[a-z]*+\d)(?=\d*+[a-z])[0-9a-z]{8,}|[0-9a-f-]{32,}", re.IGNORECASE)
+"""Letters with digits among them, and long numbers; in linear time, whatever a page's addresses are."""
 _NUMBER: Final = re.compile(r"\d+")
 _SPACE: Final = re.compile(r"\s+")
 

@@ -34,6 +34,7 @@ _SETTLE_SHARE: Final = 0.2
 _STOP_LIMIT_S: Final = 2.0
 _URL_CHARS: Final = 200
 _START_EVERY_S: Final = 0.5
+_BAD_HEADERS: Final = "the browser refuses to send one of the given headers: it sets Host and Content-Length itself"
 _HANGS_UP: Final = frozenset({"ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET", "ERR_CONNECTION_CLOSED"})
 
 
@@ -83,7 +84,8 @@ class Load:
         try:
             self._judge(error)
         except Unread as end:
-            reason = "; ".join(filter(None, (end.reason, self.waited.start)))
+            headers = _BAD_HEADERS if self._page.has_bad_headers else ""
+            reason = "; ".join(filter(None, (end.reason, self.waited.start, headers)))
             raise Unread(end.status, reason, doubt=end.doubt, asks_to_sign_in=end.asks_to_sign_in) from None
 
     async def _go_to(self, url: str) -> str:
@@ -204,7 +206,7 @@ class Load:
             self.doubts.append(Doubt(kind="wait-for", what=f"{selector!r} did not appear within {limit_s:.1f} s"))
 
     async def _wait_until_still(self) -> Facts:
-        limit_s = self.settle_limit_s
+        limit_s, start_s = self.settle_limit_s, time.monotonic()
         is_cut_short, is_stopped = any(doubt.is_unseen for doubt in self.doubts), False
         while True:
             try:
@@ -231,6 +233,8 @@ class Load:
             except CallFailed:
                 # It navigated during the call; each navigation counts towards its limit.
                 self.end_if_lost()
+                if time.monotonic() - start_s > limit_s + self._leave_limit_s + _STOP_LIMIT_S:
+                    raise
                 await self._page.until(self.is_over, timeout_s=self._settings.quiet_ms / 1000)
 
     # ------------------------------------------------------------------------------------------ judging

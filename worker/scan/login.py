@@ -55,7 +55,9 @@ def headers_for(request: JsonObject, *, origin: str, headers: Mapping[str, str])
 
 def _cookie(cookie: Mapping[str, Any], url: str | None) -> JsonObject:
     """Return the cookie in CDP's form; one without a domain belongs to the page's domain."""
-    made: JsonObject = {name: cookie[name] for name in _COOKIE_FIELDS if cookie.get(name) not in {None, ""}}
+    made: JsonObject = {name: cookie[name] for name in _COOKIE_FIELDS if cookie.get(name) not in (None, "")}
+    if cookie.get("value") == "":
+        made["value"] = ""  # sites set cookies without a value, and so a kept login has them
     if made.get("expires") == -1:
         del made["expires"]
     if "domain" not in made and "url" not in made and url is not None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from producer.contract import Viewport
-from worker.scan.cdp import CallFailed, CallTimedOut, JsonObject, Session
+from worker.scan.cdp import BrowserGone, CallFailed, CallTimedOut, JsonObject, Session
 from worker.scan.chromium import Chromium
 from worker.scan.frozen import Frozen
 from worker.scan.held import Held
@@ -53,12 +53,14 @@ class Page:
         self._browser = browser
         setup = {"source": start_script, "worldName": WORLD}
         self._setup = (*_SETUP, ("Page.addScriptToEvaluateOnNewDocument", setup))
-        self._context_id = ""
+        self._context: asyncio.Task[str] | None = None
         self._attached: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
         self._frames: dict[str, Session] = {}
         self._changed = asyncio.Event()
         self.workers = Workers(browser.connection, self._changed.set)
         self._held = Held()
+        self.has_bad_headers = False
+        """Whether the browser refused to send headers of the request."""
         self._frozen = Frozen()
         self._worlds = Worlds()
         self.session = browser.session("")
@@ -83,17 +85,19 @@ class Page:
             msg = f"no page opened within {_OPEN_LIMIT_S:.0f} s"
             raise CallTimedOut(msg) from None
         except BaseException:
-            await page.close()
+            await asyncio.shield(page.close())
             raise
         return page
 
     async def _open(self, proxy_port: int, viewport: Viewport, user_agent: str) -> None:
-        self._context_id = await self._browser.new_context(self._see_target, proxy_port=proxy_port)
+        making = self._browser.new_context(self._see_target, proxy_port=proxy_port)
+        self._context = asyncio.create_task(making, name="new-context")
+        context_id = await asyncio.shield(self._context)
         await self._browser.connection.call(
             "Target.createTarget",
             {
                 "url": "about:blank",
-                "browserContextId": self._context_id,
+                "browserContextId": context_id,
                 "width": viewport.width,
                 "height": viewport.height,
             },
@@ -116,9 +120,10 @@ class Page:
         self._frozen.close()
         for name in (*(session.session_id for session in self.sessions), *self.workers):
             self._browser.connection.forget(name)
-        if self._context_id:
-            context_id, self._context_id = self._context_id, ""
-            await self._browser.dispose(context_id)
+        context, self._context = self._context, None
+        if context is not None:
+            with contextlib.suppress(CallFailed, BrowserGone):
+                await self._browser.dispose(await context)
 
     async def until(self, is_reached: Callable[[], bool], *, timeout_s: float) -> bool:
         """Wait until ``is_reached()``, checked after every event and four times a second; False at the limit."""
@@ -249,8 +254,10 @@ class Page:
         elif method == "Target.detachedFromTarget":
             self._detach(params)
         elif method == "Page.javascriptDialogOpening":
-            self.watch.dialogs += 1
-            session.post("Page.handleJavaScriptDialog", {"accept": False})
+            # A step that leaves a page leaves it, whatever was typed there; people would confirm that, too.
+            is_leaving = params.get("type") == "beforeunload"
+            self.watch.dialogs += not is_leaving
+            session.post("Page.handleJavaScriptDialog", {"accept": is_leaving})
         elif method == "Fetch.requestPaused" and self._frozen.is_on and params.get("resourceType") == "Document":
             self._frozen.thaw_first(self.sessions, lambda: self._go_on(session, params))
         elif method == "Fetch.requestPaused":
@@ -258,13 +265,24 @@ class Page:
         elif method == "Inspector.targetCrashed" and not name:
             self._crashed(self.watch.crash or "crashed")
         elif method == "Inspector.targetCrashed":
-            self.watch.unread_frames[name] = "its process died"
+            for frame_id in [frame_id for frame_id, owner in self._frames.items() if owner is session]:
+                self.watch.frame_died(frame_id)
             self._browser.connection.fail_session(name, "the frame's process died")
         self._changed.set()
 
     def _go_on(self, session: Session, params: JsonObject) -> None:
-        """Continue a held request, or fail it."""
-        session.post(*self._held.answer(params, frame_id=self.watch.frame_id))
+        """Continue a held request, or fail it; also one whose headers the browser refuses, which would wait forever."""
+        method, answer = self._held.answer(params, frame_id=self.watch.frame_id)
+        with contextlib.suppress(BrowserGone):
+            sent = self._browser.connection.post(method, answer, session_id=session.session_id)
+            if "headers" in answer:
+                sent.add_done_callback(lambda sent: self._fail_unsent(session, answer, sent))
+
+    def _fail_unsent(self, session: Session, answer: JsonObject, sent: asyncio.Future[JsonObject]) -> None:
+        error = None if sent.cancelled() else sent.exception()
+        if isinstance(error, CallFailed) and "header" in str(error).lower():
+            self.has_bad_headers = True
+            session.post("Fetch.failRequest", {"requestId": answer["requestId"], "errorReason": "Failed"})
 
     def _attach(self, params: JsonObject, *, parent: str) -> None:
         """Prepare a worker, or a frame in a separate process, and let it run."""

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
@@ -33,6 +36,11 @@ from worker.scan.relay import (
 INLINE_HOST: Final = "inline.invalid"
 """Reserved by RFC 2606, so that no name server resolves it."""
 RESOLVE_LIMIT_S: Final = 10.0
+_MOST_LOOKUPS: Final = 32
+"""Concurrent look-ups of one scan: as many connections as Chromium opens to a proxy."""
+_LOOKUPS: Final = ThreadPoolExecutor(4 * _MOST_LOOKUPS, thread_name_prefix="resolve")
+"""Threads for look-ups, which block them even after their time limit. In the loop's own few threads, a page whose names
+nobody resolves would let all other scans wait."""
 CONNECT_LIMIT_S: Final = 10.0
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -60,8 +68,10 @@ async def resolve_host(host: str, port: int) -> Sequence[str]:
     As in browsers, a name under ``localhost`` is this machine, whatever the resolver says.
     """
     loop = asyncio.get_running_loop()
+    name = "localhost" if is_localhost(host) else host
+    look_up = partial(socket.getaddrinfo, name, port, proto=socket.IPPROTO_TCP)
     try:
-        found = await loop.getaddrinfo("localhost" if is_localhost(host) else host, port, proto=6)
+        found = await loop.run_in_executor(_LOOKUPS, look_up)
     except UnicodeError:  # Python's, for a part of over 63 characters, or of none
         raise OSError("no name can be like this") from None
     return list(dict.fromkeys(str(item[4][0]) for item in found))
@@ -70,8 +80,7 @@ async def resolve_host(host: str, port: int) -> Sequence[str]:
 class ScanProxy:
     """The proxy of one scan; use it as an async context manager.
 
-    ``faults`` holds the last fault by host and port, ``refusals`` everything that the guard refused, once each. A
-    request with a fault gets no answer, so it fails in the browser.
+    ``faults`` holds the last fault by host and port. A request with a fault gets no answer, so it fails in the browser.
     """
 
     def __init__(
@@ -94,8 +103,9 @@ class ScanProxy:
         self._server: asyncio.Server | None = None
         self._exchanges: set[asyncio.Task[None]] = set()
         self._addresses: dict[tuple[str, int], asyncio.Task[Sequence[str]]] = {}
+        self._lookups = asyncio.Semaphore(_MOST_LOOKUPS)
         self.faults: dict[tuple[str, int], Fault] = {}
-        self.refusals: list[Refusal] = []
+        self._refused: dict[Refusal, None] = {}
         self.received_bytes = 0
 
     async def __aenter__(self) -> Self:
@@ -117,6 +127,11 @@ class ScanProxy:
         """Port of the listener on 127.0.0.1."""
         assert self._server is not None  # noqa: S101  set on entry
         return int(self._server.sockets[0].getsockname()[1])
+
+    @property
+    def refusals(self) -> list[Refusal]:
+        """Everything that the guard refused, once each."""
+        return list(self._refused)
 
     @property
     def is_over_budget(self) -> bool:
@@ -211,7 +226,7 @@ class ScanProxy:
             raise _Unavailable(Fault(f"the name {host!r} does not resolve: {error.strerror or error}")) from None
 
     async def _look_up(self, host: str, port: int) -> Sequence[str]:
-        async with asyncio.timeout(RESOLVE_LIMIT_S):
+        async with self._lookups, asyncio.timeout(RESOLVE_LIMIT_S):
             found = await self._resolve(host, port)
         if not found:
             msg = "no address"
@@ -220,8 +235,8 @@ class ScanProxy:
 
     def _record(self, request: Request, fault: Fault) -> None:
         self.faults[request.host, request.port] = fault
-        if fault.refusal is not None and fault.refusal not in self.refusals:
-            self.refusals.append(fault.refusal)
+        if fault.refusal is not None:
+            self._refused[fault.refusal] = None
 
 
 def origin_of(url: str) -> tuple[str, int]:
@@ -231,7 +246,7 @@ def origin_of(url: str) -> tuple[str, int]:
         port = parts.port
     except ValueError:  # such as one cut in the middle of its port
         return ("", 0)
-    return (parts.hostname or "", port or (443 if parts.scheme in {"https", "wss"} else 80))
+    return ((parts.hostname or "").rstrip("."), port or (443 if parts.scheme in {"https", "wss"} else 80))
 
 
 async def _open_first(addresses: Sequence[str], request: Request) -> Streams:

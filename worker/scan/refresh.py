@@ -16,7 +16,7 @@ MOST: Final = 3
 _GRACE_S: Final = 1.0
 """Tolerance for a slow browser."""
 _REFRESH: Final = re.compile(
-    r"\s*(?P<s>\d+|(?=\.))[\d.]*(?:\s*[;,]\s*|\s+)(?:url\s*=\s*)?(?P<quote>[\"']?)(?P<url>\S.*)",
+    r"\s*(?P<s>\d++|(?=\.))[\d.]*+(?:\s*[;,]\s*|\s+)(?:url\s*=\s*)?(?P<quote>[\"']?)(?P<url>\S.*)",
     re.IGNORECASE | re.DOTALL,
 )
 

@@ -201,14 +201,18 @@ class Rest:
         session, frame_id = frame
         with contextlib.suppress(CallFailed, ScriptFailed):
             world = await self._page.world(session, frame_id, timeout_s=limit_s)
-            if (session.session_id, world) not in self._prepared:
-                call = f"{script('rest')}; {call}"
-                self._prepared.add((session.session_id, world))
-            return await self._page.evaluate(session, world, call, timeout_s=limit_s)
+            name = (session.session_id, world)
+            call = call if name in self._prepared else f"{script('rest')}; {call}"
+            found = await self._page.evaluate(session, world, call, timeout_s=limit_s)
+            self._prepared.add(name)
+            return found
         return None
 
 
 def _frame_ids(tree: JsonObject) -> Iterator[str]:
-    yield str(tree["frame"]["id"])
-    for child in tree.get("childFrames", ()):
-        yield from _frame_ids(child)
+    """Yield the ids in the tree, depth first; it may be deeper than Python's stack."""
+    waiting = [tree]
+    while waiting:
+        one = waiting.pop()
+        yield str(one["frame"]["id"])
+        waiting += reversed(one.get("childFrames", ()))

@@ -152,9 +152,10 @@ def _words(text: str) -> str:
 
 def describe_requests(requests: Iterable[OpenRequest]) -> str:
     """Return a few of the requests in words, with their number; nothing for none."""
-    shown = [f"{one.kind.lower()} {public_url(one.url)[:_URL_CHARS]}" for one in requests]
-    more = f" and {len(shown) - _REQUESTS_SHOWN} more" if len(shown) > _REQUESTS_SHOWN else ""
-    return ", ".join(shown[:_REQUESTS_SHOWN]) + more
+    all_ = list(requests)
+    shown = [f"{one.kind.lower()} {public_url(one.url)[:_URL_CHARS]}" for one in all_[:_REQUESTS_SHOWN]]
+    more = f" and {len(all_) - _REQUESTS_SHOWN} more" if len(all_) > _REQUESTS_SHOWN else ""
+    return ", ".join(shown) + more
 
 
 def _status_line(status: int) -> str:

@@ -174,19 +174,22 @@ class Visit:
         )
 
     async def _look(self, report: AxeReport) -> None:
-        """Read the visible content of the audited page; one that can no longer be read keeps its audit."""
+        """Read the visible content of the audited page; without it, the audit is kept with a doubt."""
         try:
             self._content = await read_content(
                 self._page, self._request, frames=report.worlds[1:], left_s=self._deadline.left_s
             )
-            if self._content.shows_nothing and self._content.scripts:
-                await read_exceptions(self._page, left_s=self._deadline.left_s)
-        except (CallFailed, ScriptFailed):
+        except (CallFailed, ScriptFailed) as error:
             self._load.end_if_lost()
+            what = f"what the page shows could not be read after the rules had run: {error}"
+            self._load.doubts.append(Doubt(kind="audit-failed", what=what))
             return
         unread = judge_place(self._content.href)
         if unread is not None:
             raise unread
+        if self._content.shows_nothing and self._content.scripts:
+            with contextlib.suppress(CallFailed):
+                await read_exceptions(self._page, left_s=self._deadline.left_s)
 
     async def _read_names(self, report: AxeReport) -> None:
         most = self._settings.max_names if self._request.assess else 0
@@ -221,12 +224,11 @@ class Visit:
             self._load.doubts.append(Doubt(kind="endless-feed", what=what))
 
     def _note_unread_frames(self, report: AxeReport) -> None:
-        watch = self._page.watch
-        for url, error in watch.unread_frames.items():
-            if watch.frame_ids.get(url, "") not in {"", *report.frame_ids}:
+        for frame in self._page.watch.unread.values():
+            if frame.frame_id not in {"", *report.frame_ids}:
                 continue  # it is outside the part to scan, or hidden
-            fault = self._proxy.faults.get(origin_of(url))
-            report.unread_frames[public_url(url)] = fault.reason if fault else error
+            fault = self._proxy.faults.get(origin_of(frame.url))
+            report.unread_frames[public_url(frame.url)] = fault.reason if fault else frame.why
         unread = report.unread_frames
         if unread:
             shown = "; ".join(f"{name}: {why}" for name, why in list(unread.items())[:_FRAMES_SHOWN])

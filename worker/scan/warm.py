@@ -75,9 +75,10 @@ class WarmBrowser:
 
     async def _take(self) -> Chromium:
         async with self._starting:
-            if self._current is not None and not self._current.is_alive:
-                log.warning("browser.replaced", scans=self._current.scans, said=self._current.last_output)
-                self._retire(self._current)
+            if (dead := self._current) is not None and not dead.is_alive:
+                log.warning("browser.replaced", scans=dead.scans, said=dead.last_output)
+                self._retire(dead)
+                await asyncio.shield(self._settle(dead))
             if self._current is None:
                 self._current = await self._launch()
             return self._current
@@ -86,7 +87,11 @@ class WarmBrowser:
         browser = await Chromium.launch(self.path, self._settings, had_sandbox=self.sandbox == ON)
         self.sandbox = browser.sandbox
         browser.blank = BlankPage(browser)
-        browser.fonts = await read_fonts(browser.blank)
+        try:
+            browser.fonts = await read_fonts(browser.blank)
+        except BaseException:  # cancelled, or gone: nothing else knows this browser
+            await asyncio.shield(browser.close())
+            raise
         return browser
 
     async def _settle(self, browser: Chromium) -> None:

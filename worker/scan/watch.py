@@ -7,7 +7,7 @@ https://chromedevtools.github.io/devtools-protocol/tot/Network/
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ _TRAFFIC: Final = frozenset(
     for name in ("requestWillBeSent", "responseReceived", "dataReceived", "loadingFinished", "loadingFailed")
 )
 MAX_URL_CHARS: Final = 2_000
+_NO_ADDRESS: Final = "a frame without an address"
 BLOCKED_BY_REQUEST: Final = "net::ERR_BLOCKED_BY_CLIENT"
 """Chromium's error for requests that the scan request blocks."""
 
@@ -75,6 +76,16 @@ class OpenRequest:
         return self.kind == "Document" and not self.is_answered and now_s - self.began_s >= frame_s
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadFrame:
+    """A frame whose document did not arrive, or whose process died."""
+
+    frame_id: str
+    url: str
+    why: str = ""
+    is_dead: bool = False
+
+
 @dataclass(slots=True)
 class Watch:
     """State of one page, changed by ``see`` only. Times are the caller's monotonic seconds.
@@ -100,15 +111,15 @@ class Watch:
     crash: str = ""
     dialogs: int = 0
     popups: int = 0
-    unread_frames: dict[str, str] = field(default_factory=dict[str, str])
-    frame_ids: dict[str, str] = field(default_factory=dict[str, str])
-    """The frame that last requested the document at a URL."""
+    unread: dict[str, UnreadFrame] = field(default_factory=dict[str, "UnreadFrame"])
+    """The frames without a document, by id: several may have requested the same address."""
     losses: Losses = field(default_factory=Losses)
     departure: Departure = field(default_factory=Departure)
     moved_from: str = ""
     """Address of the loaded document that the page itself left for the current one."""
     _documents: dict[str, MainDocument] = field(default_factory=dict[str, MainDocument])
-    _frame_urls: dict[str, str] = field(default_factory=dict[str, str])
+    _frame_requests: dict[str, UnreadFrame] = field(default_factory=dict[str, "UnreadFrame"])
+    """Frames' documents by request; the reason is still empty."""
     _given_up: set[str] = field(default_factory=set[str])
     _streams: dict[str, float] = field(default_factory=dict[str, float])
 
@@ -117,6 +128,11 @@ class Watch:
         """The open requests to wait for before the page counts as still."""
         awaited = self.open.items()
         return {name: one for name, one in awaited if one.kind != "Media" and name not in self._given_up}
+
+    @property
+    def unread_frames(self) -> dict[str, str]:
+        """The reason by address of the frames without a document."""
+        return {frame.url: frame.why for frame in self.unread.values()}
 
     @property
     def document(self) -> MainDocument | None:
@@ -182,9 +198,14 @@ class Watch:
 
     def restart(self) -> None:
         """Remove a failed navigation before it is retried."""
-        for kept in (self._documents, self._frame_urls, self.open, self.redirects, self.unread_frames):
+        for kept in (self._documents, self._frame_requests, self.open, self.redirects, self.unread):
             kept.clear()
         self.committed_loader, self.failed_requests, self.is_loaded, self.is_parsed = "", 0, False, False
+
+    def frame_died(self, frame_id: str) -> None:
+        """Record that a frame's process died."""
+        urls = [known.url for known in self._frame_requests.values() if known.frame_id == frame_id]
+        self.unread[frame_id] = UnreadFrame(frame_id, (urls or [_NO_ADDRESS])[-1], "its process died", is_dead=True)
 
     def forget_session(self, session: str) -> None:
         """Stop waiting for the requests of a removed frame."""
@@ -203,8 +224,8 @@ class Watch:
             return False
         self._given_up |= stuck
         for name in stuck:
-            if self.open[name].kind == "Document":
-                self.unread_frames[self.open[name].url] = f"no answer within {frame_s:.1f} s"
+            if (frame := self._frame_requests.get(name)) is not None:
+                self._miss(frame, f"no answer within {frame_s:.1f} s")
         return True
 
     def is_held_up(self, now_s: float, *, looks_s: float, frame_s: float, silent_s: float) -> bool:
@@ -233,8 +254,7 @@ class Watch:
         if event.get("type") == "Document" and event.get("frameId") == self.frame_id:
             self._main_request(event, url)
         elif event.get("type") == "Document":
-            self._frame_urls[request_id] = url
-            self.frame_ids[url] = str(event.get("frameId", ""))
+            self._frame_requests[request_id] = UnreadFrame(str(event.get("frameId", "")), url)
         kind, frame_id = str(event.get("type", "")), str(event.get("frameId", ""))
         if kind not in _NEVER_ENDING:
             self.open[request_id] = OpenRequest(session, kind, url, frame_id, began_s=now_s, seen_s=now_s)
@@ -255,6 +275,8 @@ class Watch:
         if event["response"].get("mimeType") in _STREAM_TYPES:
             request = self.open.pop(request_id, None)  # the load event waits for the first picture of a stream
             self._streams[request_id] = request.began_s if request and request.kind in _LOOKS else inf
+        if (frame := self._frame_requests.get(request_id)) is not None:
+            self.unread.pop(frame.frame_id, None)  # it was loaded again, or answered late
         document = self._documents.get(request_id)
         if document is not None:
             document.status, headers = int(event["response"]["status"]), event["response"].get("headers", {})
@@ -280,8 +302,11 @@ class Watch:
             return
         self.failed_requests += 1
         # Frames that the site itself forbids to embed are missing for every visitor.
-        if request_id in self._frame_urls and "BLOCKED_BY" not in error:
-            self.unread_frames[self._frame_urls[request_id]] = error
+        if (frame := self._frame_requests.get(request_id)) is not None and "BLOCKED_BY" not in error:
+            self._miss(frame, error)
+
+    def _miss(self, frame: UnreadFrame, why: str) -> None:
+        self.unread[frame.frame_id] = replace(frame, why=why)
 
     def _frame_stopped(self, frame_id: str) -> None:
         """Record that a frame will get no more content.

@@ -50,6 +50,8 @@ _WORDS: Final = _KNOWN | _FREQUENT
 _SURE: Final = frozenset(word for word in _KNOWN | _STATES | _LAYOUT | _FREQUENT if word not in {"id", "ad"})
 _WORDLIKE: Final = 0.85
 _LONG, _LONG_WORDLIKE = 7, 0.75
+_MAX_CHARS: Final = 200
+"""Maximum characters of a name: the patterns above take time quadratic in it."""
 _SHORTEST: Final = 4
 """Number of letters from which the pairs say enough: random letters pass about one time in sixty."""
 _ALONE: Final = 9
@@ -80,7 +82,7 @@ def words_of(name: str) -> tuple[str, ...]:
 
     A part with capitals inside (``bdVaJa``) or with digits among letters (``x7Gh2``) is generated.
     """
-    return tuple(word for part in _PART.split(_authored(name[:200])) for word in _words_in(part))
+    return tuple(word for part in _PART.split(_authored(name[:_MAX_CHARS])) for word in _words_in(part))
 
 
 def sure_words_of(name: str) -> tuple[str, ...]:
@@ -126,7 +128,7 @@ def base_class(classes: str, *, is_container: bool = False) -> str:
     ``product-page``) are also ignored.
     """
     kept: list[tuple[bool, int, str]] = []
-    names = classes.split()[:20]
+    names = [name[:_MAX_CHARS] for name in classes.split()[:20]]
     is_styled = any(name.startswith("sc-") or "-sc-" in name for name in names)
     for number, name in enumerate(names):
         bare = _authored(name).partition("--")[0]

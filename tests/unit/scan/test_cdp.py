@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any, cast
 
 import pytest
@@ -13,9 +14,16 @@ from worker.scan.cdp import BrowserGone, Connection, JsonObject
 class Nowhere:
     """The writing end of a pipe that nobody reads."""
 
+    @property
+    def transport(self) -> Nowhere:
+        return self
+
+    def is_closing(self) -> bool:
+        return False
+
     def write(self, _: bytes) -> None: ...
 
-    def close(self) -> None: ...
+    def abort(self) -> None: ...
 
     async def wait_closed(self) -> None: ...
 
@@ -36,3 +44,22 @@ async def test_a_handler_that_raises_ends_the_calls_and_the_connection_is_closed
         await asyncio.wait_for(waiting, 5)
     await connection.close()
     assert connection.closed.is_set()
+
+
+async def test_a_browser_that_reads_nothing_does_not_keep_its_connection_open() -> None:
+    silent = "import signal; signal.pause()"
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", silent, stdin=pipe, stdout=pipe)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    connection = Connection(process.stdout, process.stdin)
+    waiting = connection.post("Runtime.evaluate", {"expression": "x" * 2**22})
+
+    try:
+        await asyncio.wait_for(connection.close(), 20)
+    finally:
+        process.kill()
+        await process.wait()
+
+    with pytest.raises(BrowserGone):
+        await waiting

@@ -8,6 +8,7 @@ import pytest
 
 from ops.bench.grouping import STYLES, measure, planted_site
 from worker.scan.component import Step, component_of
+from worker.scan.fingerprint import node_fingerprints
 from worker.scan.words import base_class, words_of
 
 PAGE = "https://shop.example/tea/1"
@@ -196,6 +197,27 @@ def test_ten_thousand_components_and_markup_of_a_megabyte_take_no_second_each() 
     component_of("label", [[("d" * 200, "r" * 200, "c " * 100, "i" * 200)] * 14], "<input \x00", page="http://[")
 
     assert len(ids) > 100
+    assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    "snippet",
+    [
+        f'<a class="a{"_" * 1_900}!" href="#">',
+        f'<a class="{"a-module--" * 190}!" href="#">',
+        f'<a class="{"[" * 1_900}" href="#">',
+        f'<a href="{"z" * 1_900}">',
+        f'<img src="{"a-" * 950}">',
+    ],
+    ids=["underscores", "modules", "brackets", "a long word", "dashes"],
+)
+def test_names_that_nobody_writes_take_no_longer_than_others(snippet: str) -> None:
+    started = time.process_time()
+
+    for number in range(200):
+        component_of("link-name", [HEADER], snippet.replace("a", "ab", 1) + str(number), page=PAGE)
+        node_fingerprints("link-name", [(("a",), snippet)], page=PAGE)
+
     assert time.process_time() - started < 2
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from producer.contract import ScanResult
+from producer.contract import Doubt, Finding, Impact, Node, ScanResult
 from worker.scan.departure import Departure
 from worker.scan.held import Held
 from worker.scan.journey.conceal import conceal
@@ -14,6 +14,7 @@ from worker.scan.journey.fence import Fence
 from worker.scan.journey.keys import key_events
 
 FRAME = "frame-1"
+NODE = Node(selector=("img",), snippet="<img>", fingerprint="0" * 24)
 
 
 def test_values_of_variables_are_in_no_part_of_a_result() -> None:
@@ -36,6 +37,27 @@ def test_values_of_variables_are_in_no_part_of_a_result() -> None:
     assert concealed.url == "https://shop.example/anna"
     assert (concealed.status, concealed.standard) == ("partial", "wcag22aa")
     assert conceal(result, {}) is result
+
+
+@pytest.mark.parametrize("value", ["scan", "scanned", "serious", "violation", "certain", "succeeded", "wcag22aa"])
+def test_a_value_that_is_also_a_word_of_the_contract_changes_no_status(value: str) -> None:
+    finding = Finding(rule="image-alt", impact=Impact.SERIOUS, tags=("wcag22aa",), nodes=(NODE,), fingerprint="1" * 24)
+    doubt = Doubt(kind="unread-frame", what=f"a frame of {value}")
+    result = ScanResult(status="scanned", title=f"Hello {value}", findings=(finding,), doubts=(doubt,))
+
+    concealed = conceal(result, {"SHOP_USER": value})
+
+    assert concealed.title == "Hello ${SHOP_USER}"
+    assert concealed.doubts[0].what == "a frame of ${SHOP_USER}"
+    assert (concealed.status, concealed.findings, concealed.state) == ("scanned", (finding,), result.state)
+
+
+def test_the_address_of_an_unread_frame_shows_no_value() -> None:
+    result = ScanResult(status="partial", unread_frames={"https://shop.example/of/hunter22": "no answer"})
+
+    assert conceal(result, {"PASSWORD": "hunter22"}).unread_frames == {
+        "https://shop.example/of/${PASSWORD}": "no answer"
+    }
 
 
 def paused(url: str, *, kind: str = "Document", frame: str = FRAME) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from worker.scan.live.language import PAGE, PART, judge
@@ -19,6 +21,14 @@ def text(said: str, lang: str, *, holder: int = 0, block: int = 0) -> dict[str, 
 def found(page: str, *texts: dict[str, object]) -> list[tuple[str, int, str]]:
     read = {"page": page, "root": 0, "texts": list(texts)}
     return [(one.rule, one.numbers[0], one.measured["recognised as"]) for one in judge(read)]
+
+
+def test_a_long_text_without_spaces_takes_no_longer_than_any_other() -> None:
+    started = time.process_time()
+
+    assert other_language(["\u7684\u4e00\u662f\u4e0d\u4e86" * 20_000], "en", MARKED) == "zh"
+
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _socket
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -297,6 +298,7 @@ async def test_closing_the_proxy_ends_what_is_open() -> None:
         ("http://a.example/x", ("a.example", 80)),
         ("https://A.example/", ("a.example", 443)),
         ("https://[::1]:8443/", ("::1", 8443)),
+        ("http://a.example./x", ("a.example", 80)),
     ],
 )
 def test_faults_are_found_by_a_pages_address(url: str, origin: tuple[str, int]) -> None:
@@ -305,6 +307,31 @@ def test_faults_are_found_by_a_pages_address(url: str, origin: tuple[str, int]) 
 
 async def test_the_systems_resolver_knows_this_machine() -> None:
     assert "127.0.0.1" in await resolve_host("localhost", 80)
+
+
+async def test_names_that_nobody_resolves_let_no_other_scan_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_over = threading.Event()
+
+    def look_up(host: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+        if host != "fast.example":
+            is_over.wait(LIMIT_S)
+        return [(0, 0, 0, "", ("192.0.2.1", 80))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    async with ScanProxy(OPEN, max_bytes=10**6) as slow, ScanProxy(OPEN, max_bytes=10**6) as beside:
+        asking = [asyncio.create_task(slow._resolve_once(f"{number}.example", 443)) for number in range(200)]
+        for _ in range(5):
+            await asyncio.sleep(0)  # until the threads have been asked
+        try:
+            async with asyncio.timeout(LIMIT_S / 2):
+                found = await beside._resolve_once("fast.example", 80)
+        finally:
+            is_over.set()
+            for task in asking:
+                task.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+
+    assert list(found) == ["192.0.2.1"]
 
 
 @pytest.mark.parametrize("host", ["a..example", f"{'a' * 64}.example"])

@@ -115,6 +115,42 @@ def test_a_frame_that_failed_is_unread_unless_the_site_forbids_to_embed_it() -> 
     assert watch.unread_frames == {"http://b/": "net::ERR_FAILED"}
 
 
+def test_of_two_frames_with_one_address_each_is_unread_by_itself() -> None:
+    failed = {"errorText": "net::ERR_CONNECTION_REFUSED"}
+    watch = watch_of(
+        *((REQUEST, sent("1", "http://b/", frame="f")), (FAILED, {"requestId": "1", **failed})),
+        *((REQUEST, sent("2", "http://b/", frame="g")), (FAILED, {"requestId": "2", **failed})),
+    )
+
+    assert set(watch.unread) == {"f", "g"}
+
+
+@pytest.mark.parametrize("first", [(FAILED, {"requestId": "1", "errorText": "net::ERR_FAILED"}), None])
+def test_a_frame_that_is_loaded_after_all_is_not_unread(first: tuple[str, dict[str, Any]] | None) -> None:
+    watch = parsed_with(sent("1", "http://b/", frame="f"))
+    if first is None:
+        assert watch.give_up(60.0, **LIMITS)
+        again = received("1", 200)
+    else:
+        watch.see(*first, now_s=1.0)
+        watch.see(REQUEST, sent("2", "http://b/", frame="f"), now_s=2.0)
+        again = received("2", 200)
+    assert watch.unread_frames
+
+    watch.see(*again, now_s=61.0)
+
+    assert watch.unread_frames == {}
+
+
+def test_a_frame_whose_process_died_has_its_address() -> None:
+    watch = watch_of((REQUEST, sent("1", "http://b/", frame="f")), received("1", 200))
+
+    watch.frame_died("f")
+    watch.frame_died("unknown")
+
+    assert watch.unread_frames == {"http://b/": "its process died", "a frame without an address": "its process died"}
+
+
 def test_a_frames_load_event_is_not_the_pages() -> None:
     watch = Watch(frame_id="main")
 

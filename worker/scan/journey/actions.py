@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Final, assert_never
 from urllib.parse import urljoin
 
-from producer.contract.addresses import origin_of, path_of
+from producer.contract.addresses import origin_of, path_of, public_url
 from producer.contract.step_selectors import StepSelector, read_step_selector
 from producer.contract.steps import VARIABLE, Step, WaitFor
 from worker.scan.cdp import CallFailed, CallTimedOut, JsonObject
@@ -87,10 +87,14 @@ class Actions:
         url = urljoin(here, text)
         if origin_of(url) not in self._origins:
             raise StepFailed(f"it leads to {origin_of(url) or 'no page'}: a journey must stay on {self._allowed}")
+        navigations = self._page.watch.navigations
         answer = await self._page.session.call("Page.navigate", {"url": url}, timeout_s=self._left_s)
         if answer.get("isDownload"):
             raise StepFailed("the address is a download, not a page")
         await self._settle()
+        error = str(answer.get("errorText", "")).removeprefix("net::")
+        if error and self._page.watch.navigations == navigations:
+            raise StepFailed(f"{public_url(url)} has no page ({error}): the previous one is still shown")
 
     async def _click(self, selector: StepSelector) -> None:
         popups = self._page.watch.popups

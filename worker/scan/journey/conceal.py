@@ -15,7 +15,15 @@ from producer.contract import ScanResult
 
 SHORTEST: Final = 4
 """Minimum length: shorter values occur in any page and cannot be concealed."""
-_KEPT: Final = frozenset({"fingerprint", "issue_id", "rule", "url", "help_url", "job_id", "scan_id", "kind"})
+_KEPT: Final = frozenset(
+    {"fingerprint", "issue_id", "rule", "url", "help_url", "job_id", "scan_id", "kind"}
+    # The contract's closed sets: the value "scan" occurs in the status "scanned".
+    | {"status", "state", "outcome", "impact", "certainty", "verdict", "standard", "page_state", "criteria", "tags"}
+    | {"help", "description"}
+)
+"""Fields whose text does not come from the page."""
+_KEYS_OF_PAGE: Final = frozenset({"unread_frames"})
+"""Fields whose keys come from the page."""
 
 
 def forms_of(variables: Mapping[str, str]) -> dict[str, str]:
@@ -50,5 +58,9 @@ def _concealed(value: Any, name: str, forms: Mapping[str, str]) -> Any:
         return [_concealed(item, name, forms) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
         fields = cast("dict[str, Any]", value)
-        return {key: _concealed(item, key, forms) for key, item in fields.items()}
+        is_of_page = name in _KEYS_OF_PAGE
+        return {
+            conceal_text(key, forms) if is_of_page else key: _concealed(item, "" if is_of_page else key, forms)
+            for key, item in fields.items()
+        }
     return value

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from producer.contract import ScanRequest
+from producer.contract import ScanRequest, public_url
 from producer.contract.addresses import path_of
 from producer.contract.steps import Login
 from worker.scan.cdp import CallFailed
@@ -144,7 +144,7 @@ class SignIn:
         if not is_same and judge_sign_in(asked="", shown=facts.href) is None:
             return ""
         says = f"; it says {seen['alert']!r}" if seen["alert"] else ""
-        where = f"{facts.title[:100]!r}, {facts.href.partition('?')[0][:300]}"
+        where = f"{facts.title[:100]!r}, {public_url(facts.href).partition('?')[0][:300]}"
         return f"after its steps the page still asks to sign in: {where}{says}"
 
     async def _state(self) -> dict[str, Any]:

@@ -71,8 +71,10 @@
   // The position at which a frame's document is drawn.
   const frame = (number) => {
     const element = elementAt(number), style = getComputedStyle(element), { left, top } = boxOf(element);
-    const inset = (side) => Number.parseFloat(style[`border${side}Width`]) + Number.parseFloat(style[`padding${side}`]);
-    const width = Number.parseFloat(style.width), height = Number.parseFloat(style.height);
+    // A frame that is not laid out has the width "auto".
+    const px = (length) => Number.parseFloat(length) || 0;
+    const inset = (side) => px(style[`border${side}Width`]) + px(style[`padding${side}`]);
+    const width = px(style.width), height = px(style.height);
     const [x, y] = [left + inset("Left"), top + inset("Top")];
     const isBorderBox = style.boxSizing === "border-box";
     const [across, down] = isBorderBox ? [inset("Left") + inset("Right"), inset("Top") + inset("Bottom")] : [0, 0];

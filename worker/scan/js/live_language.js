@@ -3,7 +3,7 @@
   if (Object.hasOwn(globalThis, "sightlineLanguage")) return;
   const { attribute, matches, above, elements, isShown, isAsked, numberOf } = sightlineLive;
   const XML = "http://www.w3.org/XML/1998/namespace";
-  const MAX_TEXTS = 2000, MAX_TEXT = 600;
+  const MAX_TEXTS = 2000, MAX_TEXT = 600, MAX_ADDED = 4000;
   // What is no text of a language, or is not read out: code, names of languages to choose from, what is kept from translation.
   const NO_TEXT = "script,style,noscript,template,code,pre,kbd,samp,var,math,textarea,select,datalist,option,[translate=no],.notranslate,[aria-hidden=true]";
   const IMAGE = "img,area,input[type=image],svg,[role=img]";
@@ -36,7 +36,7 @@
       if (!found.has(key) && found.size < MAX_TEXTS)
         found.set(key, { holder: numberOf(holder), isPage: holder === document.documentElement, block: numberOf(block), lang: langOf(holder) ?? "", text: "" });
       const entry = found.get(key);
-      if (entry && entry.text.length < MAX_TEXT) entry.text += said;
+      if (entry && entry.text.length < MAX_TEXT) entry.text += said.slice(0, MAX_ADDED).toWellFormed();
     };
     add(document.documentElement, document.documentElement, document.title);
     for (const element of elements()) {

@@ -10,7 +10,8 @@
   const nameOf = of(Element.prototype, "localName"), shadowOf = of(Element.prototype, "shadowRoot");
   const parentOf = of(Node.prototype, "parentElement"), firstOf = of(Node.prototype, "firstChild");
   const bodyOf = of(Document.prototype, "body"), dataOf = of(CharacterData.prototype, "data");
-  const firstElementOf = of(Element.prototype, "firstElementChild"), classOf = of(Element.prototype, "className");
+  const firstElementOf = of(Element.prototype, "firstElementChild"), rootOf = Node.prototype.getRootNode;
+  const hostOf = of(ShadowRoot.prototype, "host");
   const attribute = (element, name) => Element.prototype.getAttribute.call(element, name);
   const matches = (element, selector) => Element.prototype.matches.call(element, selector);
   const closest = (element, selector) => Element.prototype.closest.call(element, selector);
@@ -28,10 +29,18 @@
     return !shown || Element.prototype.checkVisibility.call(shown, how);
   };
   const isSeen = (element) => isBox(boxOf(element)) && isShown(element);
+  // Whether the element is in a part of the page, also across the edges of shadow trees.
+  const isWithin = (element, part) => {
+    for (let at = element, root; at; at = root instanceof ShadowRoot ? hostOf(root) : null) {
+      if (closest(at, part)) return true;
+      root = rootOf.call(at);
+    }
+    return false;
+  };
   const isIn = (element) => {
     try {
-      return (include.length === 0 || include.some((part) => closest(element, part))) &&
-        !exclude.some((part) => closest(element, part));
+      return (include.length === 0 || include.some((part) => isWithin(element, part))) &&
+        !exclude.some((part) => isWithin(element, part));
     } catch { return true; }
   };
   const where = (element) => {
@@ -96,7 +105,7 @@
   const seen = (selector) => all(selector).slice(0, 200).filter(isSeen);
 
   // Elements that may host a closed shadow root, which a script cannot tell; the browser is asked about them.
-  const hosts = [];
+  const hosts = [], openRoots = [];
   const HOSTS = new Set(["article", "aside", "blockquote", "div", "footer", "header", "main", "nav", "p", "section", "span"]);
   const mayHide = (element, name) => {
     if (name.includes("-")) return true;
@@ -108,30 +117,32 @@
   };
   const findHosts = (root, steps) => {
     const walker = Document.prototype.createTreeWalker.call(document, root, NodeFilter.SHOW_ELEMENT);
-    for (let node = walker.nextNode(); node && hosts.length < MAX_LISTED * 2; node = walker.nextNode()) {
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
       if (++steps.done > MAX_STEPS) return;
       const shadow = shadowOf(node);
-      if (shadow) findHosts(shadow, steps);
-      else if (mayHide(node, nameOf(node)) && isIn(node)) hosts.push(node);
+      if (shadow) {
+        openRoots.push(shadow);
+        findHosts(shadow, steps);
+      } else if (hosts.length < MAX_LISTED * 2 && mayHide(node, nameOf(node)) && isIn(node)) hosts.push(node);
     }
   };
   findHosts(document, { done: 0 });
   globalThis.sightlineHosts = hosts;
 
-  const windowOf = (frame) => {
-    const prototype = { iframe: HTMLIFrameElement, frame: HTMLFrameElement, object: HTMLObjectElement }[nameOf(frame)];
-    return prototype ? of(prototype.prototype, "contentWindow")(frame) : null;
-  };
-  const documentOf = (frame) => {
-    const prototype = { iframe: HTMLIFrameElement, frame: HTMLFrameElement }[nameOf(frame)];
-    return of(prototype.prototype, "contentDocument")(frame);
-  };
+  // An element of these names in SVG or MathML is none of these.
+  const kindOf = (frame) => [HTMLIFrameElement, HTMLFrameElement, HTMLObjectElement].find((kind) => frame instanceof kind);
+  const windowOf = (frame) => (kindOf(frame) ? of(kindOf(frame).prototype, "contentWindow")(frame) : null);
+  const documentOf = (frame) => of(kindOf(frame).prototype, "contentDocument")(frame);
   const resolved = (text) => { try { return new URL(text, of(Node.prototype, "baseURI")(document)).href; } catch { return ""; } };
-  const frames = all("iframe[src], frame[src]").filter((frame) => isIn(frame) && isSeen(frame)).slice(0, 200).map((frame) => {
+  const FRAMES = "iframe[src], iframe[srcdoc], frame[src]";
+  const framesIn = (root) => DocumentFragment.prototype.querySelectorAll.call(root, FRAMES);
+  const allFrames = [...all(FRAMES), ...openRoots.flatMap((root) => [...framesIn(root)])].filter(kindOf);
+  const frames = allFrames.filter((frame) => isIn(frame) && isSeen(frame)).slice(0, 200).map((frame) => {
     const inside = documentOf(frame);
-    const url = resolved(attribute(frame, "src"));
-    const isEmpty = inside !== null && of(Document.prototype, "URL")(inside) === "about:blank" && /^https?:/.test(url);
-    return { url: cut(url, 2000), is_empty: isEmpty && !attribute(frame, "srcdoc"), where: where(frame) };
+    const src = (attribute(frame, "src") ?? "").trim();  // an empty one is none
+    const url = attribute(frame, "srcdoc") !== null ? "about:srcdoc" : src && resolved(src);
+    const isEmpty = inside !== null && of(Document.prototype, "URL")(inside) === "about:blank";
+    return { url: cut(url, 2000), is_empty: isEmpty && /^(https?:|about:srcdoc)/.test(url), where: where(frame) };
   });
   const embedded = all("object[data], embed[src]").filter((one) => isIn(one) && isSeen(one)).slice(0, MAX_LISTED).map((one) => ({
     url: cut(resolved(attribute(one, "data") ?? attribute(one, "src")), 2000),
@@ -160,6 +171,18 @@
     return all("[inert]").slice(0, 200).some(hides) ? claimed : null;
   };
   const modal = findModal();
+  // Rules skip inert and hidden content, even if there is no dialog that explains it.
+  const findInert = () => {
+    const OFF = `[inert], ${HIDDEN}`, main = seen("main, [role=main i]")[0];
+    if (main) return closest(main, OFF);
+    const shown = all(SUBSTANCE).slice(0, 1000).filter(isSeen), counts = new Map();
+    for (const one of shown) {
+      const off = closest(parentOf(one) ?? one, OFF);
+      if (off) counts.set(off, (counts.get(off) ?? 0) + 1);
+    }
+    return [...counts].find(([, count]) => count * 2 > shown.length)?.[0] ?? null;
+  };
+  const inert = modal ? null : findInert();
 
   // A field whose name shadows a property of its form that axe-core reads, and which the audit could not work around.
   const shadowed = (globalThis.sightlineShadowing?.unmended() ?? []).filter(([form]) => isIn(form)).slice(0, MAX_LISTED)
@@ -197,6 +220,7 @@
     shadowed,
     hosts: hosts.length,
     modal: modal ? where(modal) : "",
+    inert: inert ? where(inert) : "",
     has_more_than_modal: modal !== null && all(SUBSTANCE).slice(0, 1000).some((one) => !closest(one, `dialog, ${DIALOG}`)),
     parse_error: isXml && error !== null ? cut(textOf(error)) : "",
   };

@@ -19,7 +19,7 @@ from producer.contract.live import LivePath
 from worker.scan.axe import World
 from worker.scan.axe_source import script
 from worker.scan.cdp import CallFailed, JsonObject
-from worker.scan.page import Page
+from worker.scan.page import Page, literal
 
 MARGIN: Final = 16
 """Margin in pixels around an element in its screenshots, since outlines may be offset."""
@@ -77,6 +77,13 @@ class Check:
     disturbs: Literal["nothing", "layout", "use"] = "nothing"
 
 
+@dataclass(slots=True)
+class _Taken:
+    """The number of screenshots taken for one page."""
+
+    pictures: int = 0
+
+
 class Hand:
     """Access to the page for checks: queries its documents, takes screenshots, keeps the time."""
 
@@ -95,12 +102,12 @@ class Hand:
         self.left_s = left_s
         self._loaded: set[tuple[int, str]] = set()
         self._scripts = tuple(scripts)
-        self._pictures = 0
+        self._taken = _Taken()
 
     def using(self, *scripts: str, left_s: Callable[[], float]) -> Hand:
         """Return the hand of one check: its scripts, and the seconds that it has left."""
         hand = Hand(self.page, self.worlds, self.request, left_s=left_s, scripts=("live", *scripts))
-        hand._loaded = self._loaded
+        hand._loaded, hand._taken = self._loaded, self._taken
         return hand
 
     async def ask(self, call: str, *, frame: int = 0, limit_s: float = ASK_LIMIT_S) -> Any:
@@ -111,12 +118,13 @@ class Hand:
         world = self.worlds[frame]
         missing = [name for name in self._scripts if (frame, name) not in self._loaded]
         if missing:
-            limits = f"sightlineLive.limit({list(self.request.include)}, {list(self.request.exclude)})"
+            limits = f"sightlineLive.limit({literal(self.request.include)}, {literal(self.request.exclude)})"
             sources = [f"{script(name)};{limits}" if name == "live" else script(name) for name in missing]
             call = ";\n".join((*sources, call))
-            self._loaded |= {(frame, name) for name in missing}
         limit_s = max(0.05, min(limit_s, self.left_s()))
-        return await self.page.evaluate(world.session, world.context, call, timeout_s=limit_s)
+        found = await self.page.evaluate(world.session, world.context, call, timeout_s=limit_s)
+        self._loaded |= {(frame, name) for name in missing}
+        return found
 
     async def press(self, events: Sequence[JsonObject]) -> None:
         """Send the events of a key to the page."""
@@ -136,17 +144,17 @@ class Hand:
     @property
     def takes_pictures(self) -> bool:
         """Whether screenshots were requested and more fit."""
-        return self.request.screenshot and self._pictures < MAX_PICTURES
+        return self.request.screenshot and self._taken.pictures < MAX_PICTURES
 
     def count_picture(self) -> None:
         """Count a screenshot that a check took directly."""
-        self._pictures += 1
+        self._taken.pictures += 1
 
     async def picture(self, box: Box) -> bytes:
         """Return a JPEG of a part of the page with its surroundings; empty if none can be taken."""
         if not self.takes_pictures or box[2] < 1 or box[3] < 1:
             return b""
-        self._pictures += 1
+        self._taken.pictures += 1
         left, top = max(0.0, box[0] - MARGIN), max(0.0, box[1] - MARGIN)
         width = min(box[0] + box[2] + MARGIN - left, MAX_PICTURE[0])
         height = min(box[1] + box[3] + MARGIN - top, MAX_PICTURE[1])

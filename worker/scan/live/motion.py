@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import math
 from typing import Any, Final
+from urllib.parse import unquote
 
 from worker.scan.cdp import CallFailed
 from worker.scan.live.check import Check, Found, Hand, Outcome
@@ -56,11 +57,26 @@ async def _find_pictures(hand: Hand, outcome: Outcome) -> None:
             outcome.found.append(Found(MOTION, why, (int(one["number"]),), measured={"plays": lasts}))
 
 
+def data_of(url: str) -> bytes:
+    """Return the bytes of a ``data:`` address in base64, as leniently as browsers read it; empty for any other.
+
+    Browsers show a picture without the padding at its end, and with it written as ``%3D``
+    (https://infra.spec.whatwg.org/#forgiving-base64-decode).
+    """
+    head, _, data = url.partition(",")
+    if not head.rstrip().lower().endswith("base64") or len(data) > _MAX_PICTURE_BYTES:
+        return b""
+    letters = "".join(unquote(data).split()).rstrip("=")
+    try:
+        return base64.b64decode(letters + "=" * (-len(letters) % 4))
+    except ValueError:
+        return b""
+
+
 async def _bytes_of(hand: Hand, url: str) -> bytes:
     """Return a picture that the page has loaded; empty if the browser does not have it any more."""
     if url.startswith("data:"):
-        head, _, data = url.partition(",")
-        return base64.b64decode(data) if head.endswith(";base64") else b""
+        return data_of(url)
     session = hand.page.session
     try:
         tree = await session.call("Page.getFrameTree", {}, timeout_s=max(0.05, min(1.0, hand.left_s())))

@@ -89,8 +89,10 @@ async def _advised(hand: Hand, stops: Sequence[Stop], pressed: list[str]) -> lis
 async def _read(hand: Hand) -> list[str]:
     """Return the keys that the page's text names, as ``key_events`` takes them."""
     keys: list[str] = []
-    for said in await hand.ask("sightlineLive.drawn().then(() => sightlineKeys.advised())"):
-        *names, key = str(said).split("+")
+    for said in map(str, await hand.ask("sightlineLive.drawn().then(() => sightlineKeys.advised())")):
+        if not said.isascii():
+            continue  # a letter of another script that counts as one of these if case is ignored
+        *names, key = said.split("+")
         if key in {"esc", "escape"}:
             keys.append("Escape")
         else:
