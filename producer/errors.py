@@ -222,7 +222,7 @@ PAUSED_AGAIN_S: Final = 600.0
 
 
 class Busy(Exception):
-    """What the job needs is in use: it tries again in ``delay_s``. Never shown to a caller."""
+    """A resource that the job needs is in use: the job runs again in ``delay_s``. Never shown to a caller."""
 
     def __init__(self, message: str, *, delay_s: float) -> None:
         super().__init__(message)

@@ -46,7 +46,8 @@ def check_target(redis: Redis, manifest: Manifest) -> None:
         msg = "this Redis is a replica or part of a cluster: restore into a single primary (redis-cli REPLICAOF NO ONE)"
         raise RedisUnsuitable(msg)
     if version_of(info["redis_version"]) < version_of(manifest.redis_version):
-        msg = f"the backup is of Redis {manifest.redis_version}, this one is only {info['redis_version']}: update it"
+        made_by, this = manifest.redis_version, info["redis_version"]
+        msg = f"the backup was made by Redis {made_by}, and this Redis is only {this}: upgrade it"
         raise RedisUnsuitable(msg)
     missing = NEEDED_MODULES.intersection(manifest.modules).difference(modules_of(redis))
     if missing:
@@ -179,7 +180,7 @@ def _until(is_so: Callable[[], bool], *, within_s: float, what: str) -> None:
                 break
         except (RedisError, OSError):
             if time.monotonic() > heard + AWAY_S:
-                msg = f"Redis has not answered for {AWAY_S:.0f} s, or ended: its log says why it cannot load the backup"
+                msg = f"Redis exited, or did not answer for {AWAY_S:.0f} s: its log says why it cannot load the backup"
                 raise ServiceError(msg) from None
         time.sleep(POLL_S)
     raise ServiceError(what)

@@ -40,8 +40,8 @@ def backup(folder: Path, keep: int | None, *, verify: bool) -> None:
     Redis runs in a container or on another machine. Headers, cookies and storage states of waiting scans are left out:
     after a restore such a job is dead-lettered, with the advice to submit it again.
 
-    With --verify a DIR that holds a backup is only verified: one that is damaged exits with 64. Verifying takes as much
-    memory as the data.
+    With --verify, a DIR that already holds a backup is only verified; if it is damaged, the exit code is 64. Verifying
+    takes as much memory as the data.
 
     \b
     sightline backup backups/2026-11-25

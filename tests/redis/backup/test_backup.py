@@ -282,7 +282,7 @@ def test_a_backup_of_a_newer_redis_is_refused(filled: EmbeddedRedis, redis_serve
     refused = run(redis_server(), "restore", str(tmp_path / "b"))
 
     assert refused.returncode == 3
-    assert "the backup is of Redis 99.1.0" in refused.stderr
+    assert "the backup was made by Redis 99.1.0" in refused.stderr
 
 
 def test_a_snapshot_that_crashes_redis_is_reported_and_its_data_folder_stays_empty(

@@ -153,7 +153,7 @@ def test_a_busy_host_is_asked_again(host: HostingStub, job: Job, no_pauses: list
     ("changes", "reason"),
     [
         ({"GITHUB_TOKEN": ""}, "there is no GITHUB_TOKEN"),
-        ({"GITHUB_EVENT_PATH": ""}, "not about a pull request"),
+        ({"GITHUB_EVENT_PATH": ""}, "does not belong to a pull request"),
         ({"GITHUB_API_URL": "http://127.0.0.1:1"}, "Connection refused"),
     ],
 )
