@@ -20,6 +20,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer.errors import RedisUnsuitable, ServiceError
 from producer.redis.scripts import as_text
+from producer.reports.plain_text import counted
 from worker.backup.folder import Manifest
 from worker.backup.replication_source import Offer
 
@@ -53,10 +54,11 @@ def check_target(redis: Redis, manifest: Manifest) -> None:
     if missing:
         msg = f"this Redis lacks {', '.join(sorted(missing))}, which the backup needs: use redis:8 or Redis Stack"
         raise RedisUnsuitable(msg)
-    keys, indexes = redis.dbsize(), indexes_of(redis)
+    keys, indexes = int(cast("Any", redis.dbsize())), indexes_of(redis)
     if keys or indexes:
+        held = f"{counted(keys, 'key')}, {counted(len(indexes), 'index', 'indexes')}"
         msg = (
-            f"this Redis is not empty ({keys} keys, {len(indexes)} indexes), and a restore overwrites nothing: "
+            f"this Redis is not empty ({held}), and a restore overwrites nothing: "
             f"stop all workers, then start Redis on a new data folder, or empty it yourself with FLUSHALL"
         )
         raise RedisUnsuitable(msg)
