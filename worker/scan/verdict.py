@@ -104,9 +104,9 @@ def judge_type(content_type: str) -> Unread | None:
 
 
 def judge_sign_in(*, asked: str, shown: str) -> Unread | None:
-    """Return why ``shown``, a sign-in page, is not the page ``asked`` for; None if the request may have meant it.
+    """Return why the page at ``shown`` is not the page ``asked`` for: only its address names a sign-in. Else None.
 
-    It may if the requested address names a sign-in, or if the page only contains a sign-in field.
+    A sign-in field alone proves nothing, since many pages have one.
     """
     if not _is_sign_in(shown) or _is_sign_in(asked):
         return None
