@@ -106,7 +106,7 @@ def judge_type(content_type: str) -> Unread | None:
 def judge_sign_in(*, asked: str, shown: str) -> Unread | None:
     """Return why the page at ``shown`` is not the page ``asked`` for: only its address names a sign-in. Else None.
 
-    A sign-in field alone proves nothing, since many pages have one.
+    A page that only has a sign-in field may be the requested one.
     """
     if not _is_sign_in(shown) or _is_sign_in(asked):
         return None
