@@ -165,7 +165,7 @@ class Hand:
             return b""
 
     async def capture(self, asked: JsonObject) -> bytes:
-        """Return a screenshot; ``asked`` are parameters of ``Page.captureScreenshot``."""
+        """Return a screenshot; ``asked`` are the parameters of the browser's call."""
         limit_s = max(0.05, min(ASK_LIMIT_S, self.left_s()))
         asked = {"optimizeForSpeed": True, **asked}
         shot = await self.page.session.call("Page.captureScreenshot", asked, timeout_s=limit_s)
