@@ -49,7 +49,7 @@ def history() -> None:
     """Show past scans and prune old records; the word 'list' may be left out."""
 
 
-@history.command("list")
+@history.command("list", short_help="Show past scans of pages, or a trend.")
 @click.argument("url", required=False)
 @click.option("--search", metavar="TEXT", help="Search by meaning; the closest first.")
 @click.option("--group", metavar="G", help="Only this group.")
