@@ -30,10 +30,10 @@
             ├── AnswerIncomplete            the answer broke off or violates the protocol
             ├── AnswerTruncated             the answer reached its length limit
             ├── ContextExceeded             the prompt does not fit the model's context
-            ├── ModelMissing                the model is not on the host; the message has the command to install it
+            ├── ModelMissing                the model is not on the host; the message says how to install it
             └── ModelRefused                the model server rejects the request
 
-    Busy                                not a failure: the job waits for what it needs, and no attempt is used
+    Busy                                not a failure: the job waits, and no attempt is used
     ├── ThreadBusy                      another question of the conversation is running
     ├── HostBusy                        other scans hold all slots of the page's host
     └── Paused                          its lane, batch, host or site is paused
@@ -222,7 +222,7 @@ PAUSED_AGAIN_S: Final = 600.0
 
 
 class Busy(Exception):
-    """What the job needs is in use: it tries again in ``delay_s``. Never shown to a caller."""
+    """A resource that the job needs is in use: the job runs again in ``delay_s``. Never shown to a caller."""
 
     def __init__(self, message: str, *, delay_s: float) -> None:
         super().__init__(message)

@@ -55,7 +55,7 @@ class Keys:
         return f"{self.prefix}jobs:{lane}"
 
     def waiting(self, lane: str) -> str:
-        """Sorted set: entry id → turn, of the lane's waiting entries that have a turn."""
+        """Sorted set: id of a waiting entry → its turn; entries without a turn are missing."""
         return f"{self.lane(lane)}:waiting"
 
     def turns(self, lane: str) -> str:
@@ -203,7 +203,7 @@ class Keys:
     """Start of the keys of graph nodes' return values, without the colon."""
 
     def tried_fix(self, digest: str) -> str:
-        """String: JSON of the outcome of a tried change to a component's markup; a week."""
+        """String: JSON of the outcome of a tried change to a component's markup; kept for a week."""
         return f"{self.prefix}fix:{digest}"
 
     def thread(self, thread: str) -> str:
@@ -295,5 +295,5 @@ class Keys:
     """Hash: today's chat calls, and the number of them sent to the cloud."""
 
     def counted(self, call_id: str) -> str:
-        """String: mark of a model call that is in its day's usage, for two minutes."""
+        """String: marks a model call as counted in its day's usage; kept for two minutes."""
         return f"{self.prefix}counted:{call_id}"

@@ -24,7 +24,7 @@ def read_text(file: str | Path) -> str:
 
 
 def decoded(content: bytes) -> str:
-    """Return the text of UTF-8, or of UTF-16 that begins with its mark; raises ``UnicodeDecodeError``."""
+    """Decode UTF-8, or UTF-16 with a byte order mark; raises ``UnicodeDecodeError``."""
     is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return content.decode("utf-16" if is_utf16 else "utf-8-sig")
 

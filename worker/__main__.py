@@ -166,8 +166,7 @@ def assess_slots(settings: WorkerSettings) -> int:
 def spare_collections_what_stays() -> None:
     """Exclude the libraries' 150,000 objects, which live as long as the process, from garbage collection.
 
-    Each full collection stopped the event loop for 40 to 150 ms to look at them, and ran only once there was a quarter
-    as much garbage. Safe to call twice.
+    Each full collection examined them, which stopped the event loop for 40 to 150 ms. Safe to call twice.
     """
     gc.collect()
     gc.freeze()

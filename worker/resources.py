@@ -111,7 +111,7 @@ async def open_resources(
 
 
 async def query_graph(settings: WorkerSettings, chat: ChatModel, vectors: Embeddings, history: History) -> QueryGraph:
-    """Return the graph that answers questions, its indexes created."""
+    """Return the graph that answers questions, after creating its indexes."""
     redis, keys = vectors.redis, vectors.keys
     cache = AnswerCache(vectors, distance=settings.cache_distance_threshold, ttl_s=settings.cache_ttl_s)
     memories = Memories(vectors, ttl_s=settings.memory_ttl_s, most=settings.memory_most)

@@ -188,7 +188,7 @@ def fit_for_a_terminal(_logger: object, _method: str, event: MutableMapping[str,
 
 
 def with_traceback(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Convert an event's exception to text, of a long one only the end: that is where it was raised."""
+    """Convert an event's exception to text; a long one is cut to its end, which says where it was raised."""
     told = structlog.processors.format_exc_info(logger, method, event)
     if "exception" in told:
         told["exception"] = str(told["exception"])[-MAX_TRACEBACK:]

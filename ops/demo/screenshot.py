@@ -49,6 +49,7 @@ ALL: Final = (
     Picture("report-light.png", 1180, 930, "light"),
     Picture("report-dark.png", 1180, 930, "dark"),
     Picture("report-page.png", 1180, 960, "light", _OPENED),
+    Picture("report-page-dark.png", 1180, 960, "dark", _OPENED),
 )
 
 

@@ -82,6 +82,7 @@ def main() -> int:
         print("\n".join(wrong), file=sys.stderr)
         return 1
     shutil.rmtree(PAGES, ignore_errors=True)
+    shutil.rmtree(WORK / ".cache", ignore_errors=True)  # of pages: docs/api.md stays the same when a docstring changes
     copy(HERE / "site.css")
     (WORK / "mkdocs.yml").write_text(with_decisions((HERE / "mkdocs.yml").read_text()))
     for page in pages():

@@ -1,1 +1,1 @@
-"""The ``sightline`` command: one file a command group."""
+"""The ``sightline`` command: one file per command group."""

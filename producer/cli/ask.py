@@ -95,7 +95,7 @@ def _show(result: Result, *, as_json: bool) -> None:
 
 
 def raise_for_end(result: Result, noun: str) -> None:
-    """Raise ``JobDead`` or ``JobCancelled`` for the result of a job, named by ``noun``, that ended without one."""
+    """Raise ``JobDead`` or ``JobCancelled`` for a job that ended without a value; messages call it a ``noun``."""
     reason = one_line(result.error.message if result.error else "", limit=1000)
     if result.state == JobState.DEAD:
         raise JobDead(f"{noun} {result.job_id!r} is dead: {reason}; see 'sightline dead show {result.job_id}'")

@@ -32,8 +32,8 @@ def comment(file: str) -> None:
 
     A comment is recognised by its first line and changed only if this job's account wrote it. GitHub needs a
     GITHUB_TOKEN with the permission pull-requests: write, GitLab a GITLAB_TOKEN with the scope api; GITHUB_TOKEN_FILE
-    and GITLAB_TOKEN_FILE name files that hold them. Without a pull request, no token or no permission (forks,
-    Dependabot), the report goes to the job's summary.
+    and GITLAB_TOKEN_FILE name files that hold them. If there is no pull request, no token or no permission
+    (forks, Dependabot), the report goes to the job's summary.
 
     Exits 0 in these cases too, and if FILE is missing: a comment is not a gate.
     """

@@ -33,7 +33,7 @@ def with_client(
     variables: Mapping[str, str] | None = None,
     timeout_s: float | None = None,
 ) -> T:
-    """Run ``action`` with a client of the environment's settings; Ctrl-C cancels it and raises KeyboardInterrupt.
+    """Run ``action`` with a client for the environment's settings; Ctrl-C cancels it and raises KeyboardInterrupt.
 
     ``variables`` override the environment. ``timeout_s`` bounds the whole call, plus ``GRACE_S`` in which the action
     can raise a better error; after that, raises ``WaitTimeout``. Warns on stderr about names that resemble a setting's.
@@ -66,7 +66,7 @@ def with_client(
 def _cancel_on_ctrl_c() -> None:
     """Let Ctrl-C cancel the running task from the loop, between two of its steps.
 
-    ``asyncio.run`` cancels from within the signal handler, so also in the middle of a step. redis-py begins a command
+    ``asyncio.run`` cancels from within the signal handler, possibly in the middle of a step. redis-py begins a command
     with ``asyncio.timeout(0)``, which mistakes such a cancellation for its own and drops it (python/cpython#134471):
     half of all Ctrl-C presses in ``watch`` did nothing. Remove once every supported Python has the fix.
     """

@@ -76,7 +76,7 @@ def sync(
 ) -> None:
     """Keep one issue per component barrier: opened, updated, closed when fixed, reopened when back.
 
-    Issues are found again by their label and a hidden line, never by the title. Prints the plan; --apply carries it
+    Issues are recognised by their label and a hidden line, never by the title. Prints the plan; --apply carries it
     out. Issues with the label wontfix or a11y-waived become waivers, in Redis (where REDIS_URL is set) or in FILE.
 
     \b
@@ -192,4 +192,4 @@ def _error(fault: ApiFault) -> InputError | ServiceError:
     hint = "" if is_limited else _HINTS.get(fault.status, "")
     if hint:
         return InputError(f"{fault}; {hint}; the steps printed above are done")
-    return ServiceError(f"{fault}; the steps printed above are done, sync again for the rest")
+    return ServiceError(f"{fault}; the steps printed above are done; sync again for the rest")

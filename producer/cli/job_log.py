@@ -25,7 +25,7 @@ _NAMING_FILES: Final = frozenset({"sarif", "gitlab"})
 
 
 def write_job_log(to_stdout: Collection[str], pages: Sequence[Page], context: ReportContext) -> None:
-    """Print why the run fails to stderr, if all reports are files or in CI; then the totals that no table has shown.
+    """Print to stderr why the run fails, if all reports are files or in CI; then totals that no table has shown.
 
     ``to_stdout`` are the formats that went to stdout.
     """

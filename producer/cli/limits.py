@@ -27,7 +27,8 @@ MOST_GAP_MS = 600_000
 def limits() -> None:
     """Limit how many scans of a host run at a time, and how far apart they begin, across all workers.
 
-    They override the workers' HOST_PLACES and HOST_GAP_MS. If a scan asks for a longer gap, the longer one applies.
+    These limits override the workers' HOST_PLACES and HOST_GAP_MS. If a scan asks for a longer gap, the longer one
+    applies.
     """
 
 

@@ -36,7 +36,7 @@ _OPEN_AGAIN_S: Final = 1.0
 
 
 class _Asked(NamedTuple):
-    """What the call and the settings file ask for; a job without a scan's result needs none of what this makes."""
+    """Options from the call and the settings file; their objects are created only for results of scans."""
 
     timeout_s: float | None
     assess_wait_s: float | None

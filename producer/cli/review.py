@@ -48,8 +48,8 @@ def review(
     sightline review --remove 4a1f0c2d3e4b5a69-00c0ffee
 
     ID is shown by reports beside findings that need review. 'barrier' counts the component's elements as barriers with
-    the rule's impact, also for 'scan --fail-on'; with --only-new they count as known. 'no-barrier' removes them from
-    the review list. Every report shows the decision with name and date.
+    the rule's impact, including for 'scan --fail-on'; with --only-new they count as known. 'no-barrier' removes them
+    from the review list. Every report shows the decision with name and date.
     """
     if sum((issue_id is not None, is_list, remove is not None)) != 1:
         raise click.UsageError("use one of ID barrier|no-barrier with --reason, --list, or --remove ID")

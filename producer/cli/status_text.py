@@ -75,7 +75,7 @@ def pages_text(pages: PageCounts) -> str:
 
 
 def queue_lines(queue: QueueInfo, *, now_ms: int) -> Iterator[str]:
-    """Yield the lanes and the workers; ``now_ms`` is this machine's clock; heartbeats have their worker's."""
+    """Yield the lanes and the workers; ``now_ms`` is this machine's clock; heartbeats carry their worker's."""
     for name, lane in queue.lanes.items():
         yield f"{name:<12} {lane.queued:>7,} queued  {lane.running:>5,} running{_sharing(queue.turns.get(name, ()))}"
     yield f"{'scheduled':<12} {queue.scheduled:>7,}"

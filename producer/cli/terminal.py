@@ -129,7 +129,7 @@ class Bar:
             self._drawn.reset(self._task, description="Scanning", total=self._total)
 
     def advance(self, seen: Summary) -> None:
-        """Count a finished page, the last in ``seen``."""
+        """Count a finished page, and show the totals in ``seen``."""
         if self._drawn:
             text = f"Scanning: {seen.with_barriers:,} with barriers"
             text += f", {counted(seen.not_scanned, 'page')} not scanned" if seen.not_scanned else ""

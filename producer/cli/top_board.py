@@ -1,7 +1,7 @@
 """The live board as lines of text that fit the screen. Pure: a ``Board``, a width and a height in, ``Text`` out.
 
 The order follows the questions people ask: is work waiting, is it being done, does it finish. Sections shrink before
-they disappear: on a narrow screen, details shown elsewhere are left out; on a low one, items are counted.
+they disappear: on a narrow screen, details shown elsewhere are left out; on a short one, items are counted.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def shortened(lists: Sequence[Section], room: int) -> list[Section]:
 
 
 def _cut(section: Section, room: int) -> Section:
-    """Return the section in ``room`` lines: headings and workers first, then as many of their rows as there is room."""
+    """Return the section in ``room`` lines: headings and workers first, then as many of their rows as fit."""
     if len(section) <= room:
         return section
     by_rank = sorted(range(len(section)), key=lambda place: isinstance(section[place], Row))

@@ -58,7 +58,7 @@ class Watch:
         self._actions: dict[asyncio.Task[str], Callable[[str], None]] = {}
 
     async def run(self) -> None:
-        """Watch until q, then give started actions a moment to finish."""
+        """Watch until q, then wait briefly for started actions."""
         begin = asyncio.get_running_loop().create_task
         next_s = time.monotonic() + self._every_s
         reading, typing = None, begin(self._typed.get())

@@ -56,7 +56,10 @@ def _yields(
 
 
 class BlockingClient:
-    """A connection to one environment's queue, for code without an event loop. Use as a context manager."""
+    """A connection to one environment's queue, for code without an event loop. Use as a context manager.
+
+    It has the methods of ``Client``, which block until they are done; iterators are plain ones.
+    """
 
     submit = _returns(Client.submit)
     submit_prepared = _returns(Client.submit_prepared)

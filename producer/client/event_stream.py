@@ -133,7 +133,7 @@ async def outlasting(call: Callable[[], Awaitable[T]], *, until: float) -> T:
 
 @contextlib.asynccontextmanager
 async def _owed_after(deadline: float | None) -> AsyncGenerator[None]:
-    """Allow the body ``GRACE_S``, and at least until the deadline; raise ``NoReply`` after that."""
+    """Raise ``NoReply`` if the body is still running ``GRACE_S`` after the deadline, or after now if that is later."""
     now = asyncio.get_running_loop().time()
     latest = None if deadline is None else max(deadline, now) + GRACE_S
     try:
@@ -174,7 +174,7 @@ class Waiters:
 
         One reader and one queue serve all jobs: a batch of 100,000 takes some 300 bytes per job. Raises
         ``TimeoutError`` after yielding the jobs known to have ended. Each check of ``CHECKED_AT_ONCE`` jobs gets
-        ``GRACE_S`` more, so that a timeout of 0 still yields all ended jobs, also of a large batch on a slow machine;
+        ``GRACE_S`` more, so that a timeout of 0 still yields all ended jobs, even of a large batch on a slow machine;
         ``NoReply`` means that even this time was too short.
         """
         deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s

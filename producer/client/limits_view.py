@@ -28,7 +28,7 @@ class HostLimits:
         return cls(*(one if isinstance(one, int) and not isinstance(one, bool) else None for one in found))
 
     def over(self, before: HostLimits) -> HostLimits:
-        """Return these limits, completed from those ``before``."""
+        """Return these limits, with those of ``before`` where a limit is not set."""
         places = before.places if self.places is None else self.places
         return HostLimits(places, before.gap_ms if self.gap_ms is None else self.gap_ms)
 

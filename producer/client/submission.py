@@ -175,7 +175,9 @@ def read_answer(submission: Submission, reply: Sequence[Any], keys: Keys) -> Sub
 def _full(reply: Sequence[Any], lane_key: str) -> QueueFull:
     have, limit = int(reply[2]), int(reply[3])
     if reply[1] == b"backlog":
-        return QueueFull(f"{lane_key!r} holds {have} jobs, the limit is {limit}: add workers, or raise BACKLOG_LIMIT")
+        return QueueFull(
+            f"{lane_key!r} holds {have} jobs, and the limit is {limit}: add workers, or raise BACKLOG_LIMIT"
+        )
     share = f"{have / limit:.0%}"
     return QueueFull(
         f"Redis uses {share} of its maxmemory ({have} of {limit} bytes): nothing was queued; raise maxmemory"

@@ -41,7 +41,7 @@ def page_options(config: Config, url: str, site: int | None) -> dict[str, Any]:
 
 
 def site_of(config: Config, url: str) -> int | None:
-    """Return the number of the site that lists the page, else of the first whose ``url`` contains it."""
+    """Return the number of the site that lists the page, else that of the first whose ``url`` contains it."""
     url = normal_url(url)
     sites = config.document.site
     named = (number for number, site in enumerate(sites) if url in site.addresses)

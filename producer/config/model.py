@@ -27,7 +27,7 @@ from producer.contract.steps import MAX_STEPS, Step, check_steps
 from producer.contract.waiver import FINGERPRINT, MAX_REASON_CHARS
 
 FORMATS: Final = ("table", "json", "jsonl", "csv", "markdown", "junit", "sarif", "html", "gitlab")
-"""The formats of ``producer/reports/formats.py``; a test compares. The file STDOUT is standard output."""
+"""The formats of ``producer/reports/formats.py``; a test compares them. The file STDOUT is standard output."""
 STDOUT: Final = "-"
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -202,7 +202,7 @@ def _filled_in(text: str, info: ValidationInfo) -> str:
 
 
 class Journey(Table):
-    """Steps, run from its own start page, or from `login` and `steps` of other tables that name it."""
+    """Named steps: run from the journey's own start page, or where `login` or `steps` of another table name it."""
 
     name: Annotated[str, Field(min_length=1, description="Name of the journey, for `login`, `steps` and messages.")]
     page: Annotated[

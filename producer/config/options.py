@@ -21,7 +21,7 @@ _OWN: Final = "option_"
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """``key`` is its name in the file, ``name`` the field of ``ScanOptions``; ``scope`` is the tables that allow it.
+    """``key`` is its name in the file, ``name`` the field of ``ScanOptions``; ``scope`` lists the tables that allow it.
 
     ``is_list`` takes one value or several. ``is_path`` is a file, relative to the settings file. ``convert`` converts a
     value as the command does, and raises ``ValueError``.

@@ -39,6 +39,6 @@ html = "report.html"            # also json, jsonl, csv, markdown, junit, sarif,
 
 
 def starter(url: str, start: str = "") -> str:
-    """Return the text for a site, and the command that serves it."""
+    """Return the file's text for a site and for the command that serves it, if any."""
     line = f"start = {string_text(start)}" if start else '# start = "npm run preview"     # serves the site for the run'
     return _TEXT.format(url=string_text(url), start=f"{line}\n")

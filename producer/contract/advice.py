@@ -1,6 +1,6 @@
 """Advice per rule: the problem, what to do, and an example before and after; the texts are in advice.toml.
 
-Plain Python, read on first use. A rule missing in the file (of a newer axe-core) has no advice: reports then show
+Plain Python, read on first use. A rule missing from the file (of a newer axe-core) has no advice: reports then show
 axe-core's own text.
 """
 

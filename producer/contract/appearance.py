@@ -34,8 +34,8 @@ class Appearance(Message):
 
     ``device`` names a phone or tablet (``devices.toml``): window, pixel ratio, touch, User-Agent; '' and ``desktop``
     mean none. ``viewport`` is the window of a desktop browser. ``zoom`` is the browser's zoom in percent: at 400, a
-    window of 1280 has 320 CSS pixels, as in WCAG 1.4.10 (reflow). ``text_size`` is the browser's default font size in
-    percent: text in relative units grows, everything else stays. Without ``reduced_motion``, the page shows its
+    window of 1280 is 320 CSS pixels wide, as in WCAG 1.4.10 (reflow). ``text_size`` is the browser's default font size
+    in percent: text in relative units grows, everything else stays. Without ``reduced_motion``, the page shows its
     animations; it is audited at rest nevertheless. ``page_state`` names the state that a step leads to, such as
     ``dialog open``; '' is the page as it loads.
 

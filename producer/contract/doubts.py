@@ -46,7 +46,7 @@ DOUBTS: Final[dict[str, str]] = {
     "access-denied": "says that access is denied",
     "maintenance": "says that the site is under maintenance",
     "server-error": "shows a server error, served as a success",
-    "sign-in": "asks to sign in",
+    "sign-in": "asks for a sign-in",
     "soft-404": "is an error page, though served as a success",
 }
 """The problem with a page, by kind of doubt."""

@@ -42,9 +42,10 @@ class Node(Part):
     ``box`` is left, top, width, height in the page's pixels; it is set for elements outside frames, in scans with
     screenshots and for images that a model looked at, and omitted from the JSON otherwise. So is ``contrast``, set only
     if the contrast needs review and could be measured. ``issue_id`` is the component barrier that the element belongs
-    to, the same on all pages of a site (its part before ``-`` on all sites), ``component`` its name; results of earlier
-    releases have neither. ``unnamed``: the element has no class, name or address, so the component covers any similar
-    element in the same place, and fingerprints tell which of them are new. ``evidence`` comes from a live check.
+    to, the same on all pages of a site (the part before ``-`` is the same on all sites), ``component`` its name;
+    results of earlier releases have neither. ``unnamed``: the element has no class, name or address, so the component
+    covers any similar element in the same place, and fingerprints tell which of them are new. ``evidence`` comes from a
+    live check.
     """
 
     selector: tuple[str | tuple[str, ...], ...]
@@ -75,7 +76,7 @@ class FindingRevision(TypedDict, total=False):
 class Finding(Part):
     """One axe rule that failed (``violation``) or needs review (``incomplete``) on one page.
 
-    ``node_count`` counts all nodes found, also those that were trimmed from ``nodes`` to keep the result small.
+    ``node_count`` counts all nodes found, including those trimmed from ``nodes`` to keep the result small.
     ``criteria`` are WCAG success criteria such as ``1.4.3``. ``engine`` is ``live`` for findings of live checks, and
     omitted from the JSON for all others.
     """
@@ -119,7 +120,7 @@ class Counts(Part):
 
 @lru_cache(maxsize=1_000)
 def counts_of(text: str) -> Counts:
-    """Return the numbers in a record's JSON; most pages of a site have those of a few."""
+    """Return the numbers in a record's JSON; cached, since many pages of a site share them."""
     return Counts.model_validate_json(text)
 
 

@@ -12,7 +12,7 @@ from producer.contract.message import Part
 
 
 class NamedElementRevision(TypedDict, total=False):
-    """The fields that depend on the elements it is shown with."""
+    """The fields that can be replaced."""
 
     node: Node
 

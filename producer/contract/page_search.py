@@ -16,7 +16,7 @@ FIND_TIMEOUT_S: Final = 3_600
 class PageSearch(Message):
     """The search, and the request for each page found and each of ``urls``.
 
-    ``forms`` are the fields of a ``ScanRequest`` besides ``url``: one for each state in which a page is scanned.
+    ``forms`` are the fields of a ``ScanRequest`` besides ``url``: one set for each state in which a page is scanned.
     ``groups`` are pairs of pattern and name; the first pattern that matches a page names its group, '' matches all.
     ``replaced`` has pairs of texts to replace in addresses of sitemaps. ``insecure`` and ``ca`` are those of the scans.
     """

@@ -41,7 +41,8 @@ class ScanRequest(Appearance):
 
     ``appearance.py`` has the fields that set how the page is shown, and so its state.
 
-    ``try_fixes``: changes of markup are tried on the page, which is loaded again for this; None: if it is assessed.
+    ``try_fixes``: changes of markup are tried on the page, which is loaded again for this; None means only if it is
+    assessed.
 
     ``steps`` run once the page has loaded, and their outcome is scanned. If the last step is a ``scan``, the outcome is
     a separate page, the state of that name (``page_url``). ``login`` runs before, once per batch. Both may have

@@ -126,8 +126,8 @@ class ScanResult(Result):
     (``status``, ``url``); ``refused`` are the guard's refusals; ``unread_frames`` maps a frame's URL or selector to the
     reason why it could not be read. ``doubts`` are parts that were not scanned (the page is then ``partial``, unless
     the request allows the kind, as ``allow_partial`` repeats) and remarks. The ``…_left_out`` fields count entries
-    beyond these lists' limits. ``soft_404``: the page is an error page served as a success; ``sign_in``: it asks to
-    sign in. ``fixes`` are changes of markup that were tried on the page, ``fixes_state`` is ``pending``, ``tried``, or
+    beyond these lists' limits. ``soft_404``: the page is an error page served as a success; ``sign_in``: it asks for a
+    sign-in. ``fixes`` are changes of markup that were tried on the page, ``fixes_state`` is ``pending``, ``tried``, or
     ``none: `` and the reason. ``names`` are those that a model has yet to judge. ``live`` is the report of the live
     checks, if requested.
     """

@@ -18,7 +18,7 @@ MAX_REASON_CHARS: Final = 1000
 class Waiver:
     """A waived barrier, the reason, and its last day (UTC, included); None never expires.
 
-    ``by`` names who decided, where they had signed in (``sightline web``).
+    ``by`` names the person, if they had signed in (``sightline web``).
     """
 
     fingerprint: str
@@ -32,7 +32,7 @@ class Waiver:
 
     @property
     def text(self) -> str:
-        """The decision in words: ``waived until 2027-01-31: the shop is replaced then``."""
+        """The waiver in words: ``waived until 2027-01-31: the shop is replaced then``."""
         return f"waived until {self.until}: {self.reason}" if self.until else f"waived: {self.reason}"
 
     def document(self) -> JsonObject:

@@ -72,7 +72,7 @@ class _Connection(pooled.Connection):
         if self.is_connected:
             return
         if self._is_opening:  # redis-py's handshake uses commands, which would reconnect after a hang-up
-            raise RedisConnectionError("the server closed the connection before it was open")
+            raise RedisConnectionError("the server closed the connection before it was established")
         self._is_opening = True
         try:
             for left in reversed(range(OPENINGS)):

@@ -24,7 +24,7 @@ ORDER: Final[tuple[Change, ...]] = ("new", "moved", "mended", "uncertain")
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two times, with its name. ``at_ms`` is Redis' time, at which pages are compared."""
+    """One of the two times, with its name. ``at_ms`` is Redis's time, at which pages are compared."""
 
     name: str
     kind: Kind

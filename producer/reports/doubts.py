@@ -29,7 +29,7 @@ def doubts_of(result: ScanResult) -> tuple[Doubt, ...]:
     kinds = {doubt.kind for doubt in result.doubts}
     flagged = {
         "soft-404": (result.soft_404, "the page is an error page with status 200 (a soft 404)"),
-        "sign-in": (result.sign_in, "the page asks to sign in: the content behind it was not scanned"),
+        "sign-in": (result.sign_in, "the page asks for a sign-in: the content behind it was not scanned"),
     }
     missing = (
         contract.Doubt(kind=kind, what=what, certainty="likely")
@@ -53,7 +53,7 @@ def doubt_kind(doubt: Doubt) -> str:
 
 
 def doubt_lines(page: Page, *, untold: bool = False) -> list[str]:
-    """Return a line for each doubt about the page; ``untold`` omits those in the page's problem."""
+    """Return a line for each doubt about the page; ``untold`` omits those that the page's problem names."""
     listed = [doubt for doubt in page.doubts if not (untold and doubt.what and doubt.what in page.problem)]
     lines = [f"{doubt_kind(doubt)}: {doubt_text(doubt)}" for doubt in listed[:MAX_LINES]]
     more = len(listed) - len(lines) + (page.result.doubts_left_out if page.result else 0)

@@ -281,6 +281,6 @@ def _look(one: Proposed | Measured, names: dict[int, str]) -> str:
 
 
 def _html(value: str) -> str:
-    """Return ``value`` for use inside an HTML element, where some viewers also read Markdown: as entities."""
+    """Return ``value`` as entities, for use inside an HTML element, where some viewers also read Markdown."""
     line = _SIGNS.sub(lambda sign: f"&#{ord(sign[0])};", one_line(value, limit=200))
     return _REFERENCE.sub(rf"\1{_WORD_JOINER}", line)

@@ -43,7 +43,7 @@ class Marks:
         return self.known is not None or bool(self.waivers or self.expired or self.decisions)
 
     def waiver_of(self, finding: Finding, node: Node | None = None) -> Waiver | None:
-        """Return the waiver in force for an element; without ``node`` for those left out of the result."""
+        """Return the waiver in force for an element, or for those left out of the result if ``node`` is None."""
         return _over(self.waivers, finding, node)
 
     def expired_of(self, finding: Finding, node: Node | None = None) -> Waiver | None:
@@ -51,7 +51,7 @@ class Marks:
         return _over(self.expired, finding, node)
 
     def mark(self, finding: Finding, node: Node | None = None) -> Mark | None:
-        """Return the mark of an element, without ``node`` of those left out; None if there is none."""
+        """Return the mark of an element, or of those left out if ``node`` is None; None if there is no mark."""
         if self.waiver_of(finding, node):
             return "waived"
         if self.known is None:

@@ -146,7 +146,7 @@ def _result(one: ComponentBarrier, order: dict[str, int], shown: int, sources: S
 
 
 def _tried(one: ComponentBarrier) -> JsonObject:
-    """Return the tried fix as a property, for readers without support of ``fixes``, or if its region is unknown."""
+    """Return the tried fix as a property, for readers that do not support ``fixes``, or if its region is unknown."""
     if one.fix is None:
         return {}
     fix, page = one.fix

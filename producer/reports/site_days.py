@@ -66,7 +66,7 @@ async def recent_scans(
 
 
 def parse_days(fields: Mapping[str, str], *, since: str) -> list[Day]:
-    """Return the days in the fields of ``site:<host>``, from ``since`` (``yyyy-mm-dd``) on."""
+    """Return the days in the fields of ``site:<host>``, beginning with ``since`` (``yyyy-mm-dd``)."""
     days: defaultdict[str, dict[str, int]] = defaultdict(dict)
     counted = {field.name for field in dataclasses.fields(Day)} - {"day"}
     for name, value in fields.items():

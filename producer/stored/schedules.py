@@ -231,7 +231,7 @@ async def read_schedules(redis: Redis, keys: Keys) -> dict[str, Schedule | None]
 
 
 def no_login(url: str) -> str:
-    """Return a message why a page of a schedule is not scanned, and what to do."""
+    """Return a message that says why a page of a schedule is not scanned, and what to do."""
     return (
         f"{public_url(url)!r} has a name and password, which schedules do not store: let cron run 'sightline scan "
         f"--header-file F {public_url(url)}'"

@@ -44,7 +44,7 @@ class _NoRedirects(HTTPRedirectHandler):
     def redirect_request(  # noqa: PLR0917  urllib's signature
         self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> None:
-        """Follow none."""
+        """Follow no redirect."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,8 +160,8 @@ def _created(tracker: GitHubIssues | GitLabIssues, post: Callable[[], Reply], bo
     issue = tracker.issue_of(cast("dict[str, Any]", value))
     if not any(_is_named(label, tracker.label) for label in issue.labels):
         raise ApiFault(
-            f"{tracker.name}: issue {issue.number} was opened without the label {tracker.label!r}, by which it would "
-            f"be found again: let the token's account set labels, give issue {issue.number} the label, then sync again"
+            f"{tracker.name}: issue {issue.number} was opened without the label {tracker.label!r}, so a sync would not "
+            f"recognise it: let the token's account set labels, label issue {issue.number} by hand, then sync again"
         )
     return issue
 

@@ -102,7 +102,7 @@ def served(view: View) -> Callable[[Request], Awaitable[Response]]:
 
 
 def desk_of(request: Request) -> Desk:
-    """Return the process' desk."""
+    """Return the process's desk."""
     return cast("Desk", request.app.state.desk)
 
 

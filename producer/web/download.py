@@ -71,7 +71,7 @@ class _Made:
         return await self.process.stdout.read(CHUNK) if self.process.stdout else b""
 
     def end(self) -> None:
-        """End the process, unless it has ended, and let the next report begin. Does not wait, since it may not."""
+        """Kill the process, unless it has ended, and let the next report begin. Does not wait."""
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
         self.first.cancel()
@@ -80,9 +80,9 @@ class _Made:
 
 
 class _Sent(StreamingResponse):
-    """A response that ends its report's process however it ends itself.
+    """A response that ends its report's process, however the response ends.
 
-    If the client has disconnected, the stream may never begin, and cannot wait when it ends.
+    If the client has disconnected, the stream may never begin, and nothing may be awaited when it ends.
     """
 
     def __init__(self, made: _Made, media: str, headers: dict[str, str]) -> None:
@@ -137,6 +137,6 @@ async def _why(made: _Made) -> str:
 
 
 def environment_of(settings: ClientSettings) -> dict[str, str]:
-    """Return this process' environment with the Redis that it uses."""
+    """Return this process's environment with the Redis that it uses."""
     own = {"REDIS_URL": settings.redis_url, "ENVIRONMENT": settings.environment, "COLUMNS": "120", "NO_COLOR": "1"}
     return {**os.environ, **own}

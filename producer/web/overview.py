@@ -90,7 +90,7 @@ def day_asked(request: Request, *, days: int) -> date:
 
 
 def ms_of(day: date) -> int:
-    """Return the beginning of a day, UTC, in ms."""
+    """Return the start of a day (UTC) in ms."""
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
 
 

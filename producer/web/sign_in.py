@@ -15,7 +15,7 @@ from producer.web.sessions import Session, Sessions
 
 
 class SignIn:
-    """The views of one process; ``scrypt`` runs in a thread, one at a time, so that a flood of requests takes 32 MB."""
+    """The sign-in views; ``scrypt`` runs in a thread, one at a time, so that a flood of requests takes only 32 MB."""
 
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts

@@ -202,7 +202,7 @@ async def test_a_login_that_fails_passes_no_page(engine: ScanEngine, shop: Shop)
     result = await take(engine, shop, "/shop/cart", login=shop.login, variables=wrong)
 
     assert (result.status, result.findings) == ("unreachable", ())
-    assert result.reason.startswith("the login failed: after its steps the page still asks to sign in: 'Sign in'")
+    assert result.reason.startswith("the login failed: after its steps the page still asks for a sign-in: 'Sign in'")
     assert result.reason.endswith("it says 'Wrong e-mail or password'")
 
 

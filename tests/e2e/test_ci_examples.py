@@ -259,7 +259,7 @@ def test_the_gitlab_component_fails_on_barriers_and_leaves_its_reports(machine: 
 
     assert (code, after) == (1, 0), said
     assert said.count("sightline: failed: critical: ") == 2
-    assert "not about a merge request" in told
+    assert "does not belong to a merge request" in told
     reports: Any = job["artifacts"]["reports"]
     junit = (machine.folder / reports["junit"]).read_text()
     assert junit_faults(junit) == []

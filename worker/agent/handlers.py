@@ -250,7 +250,7 @@ def site_counters(result: ScanResult, keys: Keys, seen_ms: int) -> list[Write]:
 
 
 def site_tallies(result: ScanResult, keys: Keys, seen_ms: int) -> list[Write]:
-    """Return the writes of the day's ``barriers_new`` and ``barriers_mended``, which finish.lua counts."""
+    """Return the writes for the day's ``barriers_new`` and ``barriers_mended``, which finish.lua counts."""
     day = _day(seen_ms)
     sites = dict.fromkeys((site_of(result.url), ""))
     return [TallyWrite(keys.site(site), f"{day}:barriers_new", f"{day}:barriers_mended") for site in sites]

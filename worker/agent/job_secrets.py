@@ -37,7 +37,7 @@ class SecretFields(BaseModel):
 
 
 def secrets_of(redis: Redis, keys: Keys) -> LoadSecrets:
-    """Return the loader on a client, which it does not close."""
+    """Return a function that loads a job's secrets with this client, which it does not close."""
 
     async def load(job_id: str) -> Secrets | None:
         async with redis.pipeline(transaction=False) as pipe:

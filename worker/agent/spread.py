@@ -12,6 +12,6 @@ class Spread:
     _last: float = 0.0
 
     def pause_s(self, now: float, *, at_least_s: float, gap_s: float) -> float:
-        """Return the pause of the next job from ``now`` on, monotonic s."""
+        """Return the pause before the next job, counted from ``now`` (monotonic s)."""
         self._last = max(now + at_least_s, self._last + gap_s)
         return self._last - now

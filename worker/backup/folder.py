@@ -74,7 +74,7 @@ def _write(path: Path, pieces: Iterable[bytes]) -> tuple[int, str]:
 def _new(path: Path) -> int:
     """Return a handle of a new file for its owner only: a file left by an earlier attempt is not trusted.
 
-    Whoever created the folder may have put a link or a file there, to get at the secrets in a snapshot.
+    The folder's creator may have put a link or a file there to read the secrets in a snapshot.
     """
     path.unlink(missing_ok=True)
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -104,7 +104,7 @@ def check(folder: Path) -> Manifest:
     found = _digest(folder / SNAPSHOT)
     if found != manifest.sha256:
         name, short = str(folder / SNAPSHOT), manifest.sha256[:16]
-        msg = f"{name!r} is damaged: its SHA-256 is {found[:16]}…, the manifest says {short}…"
+        msg = f"{name!r} is damaged: its SHA-256 is {found[:16]}…, but the manifest says {short}…"
         raise InputError(msg)
     return manifest
 

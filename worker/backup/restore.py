@@ -20,6 +20,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer.errors import RedisUnsuitable, ServiceError
 from producer.redis.scripts import as_text
+from producer.reports.plain_text import counted
 from worker.backup.folder import Manifest
 from worker.backup.replication_source import Offer
 
@@ -51,16 +52,18 @@ def check_target(redis: Redis, manifest: Manifest) -> None:
         msg = "this Redis is a replica or part of a cluster: restore into a single primary (redis-cli REPLICAOF NO ONE)"
         raise RedisUnsuitable(msg)
     if version_of(info["redis_version"]) < version_of(manifest.redis_version):
-        msg = f"the backup is of Redis {manifest.redis_version}, this one is only {info['redis_version']}: update it"
+        made_by, this = manifest.redis_version, info["redis_version"]
+        msg = f"the backup was made by Redis {made_by}, and this Redis is only {this}: upgrade it"
         raise RedisUnsuitable(msg)
     missing = NEEDED_MODULES.intersection(manifest.modules).difference(modules_of(redis))
     if missing:
         msg = f"this Redis lacks {', '.join(sorted(missing))}, which the backup needs: use redis:8 or Redis Stack"
         raise RedisUnsuitable(msg)
-    keys, indexes = redis.dbsize(), indexes_of(redis)
+    keys, indexes = int(cast("Any", redis.dbsize())), indexes_of(redis)
     if keys or indexes:
+        held = f"{counted(keys, 'key')}, {counted(len(indexes), 'index', 'indexes')}"
         msg = (
-            f"this Redis is not empty ({keys} keys, {len(indexes)} indexes), and a restore overwrites nothing: "
+            f"this Redis is not empty ({held}), and a restore overwrites nothing: "
             f"stop all workers, then start Redis on a new data folder, or empty it yourself with FLUSHALL"
         )
         raise RedisUnsuitable(msg)
@@ -207,7 +210,7 @@ def _until(
                 break
         except (RedisError, OSError):
             if time.monotonic() > heard + AWAY_S:
-                msg = f"Redis has not answered for {AWAY_S:.0f} s, or ended: its log says why it cannot load the backup"
+                msg = f"Redis exited, or did not answer for {AWAY_S:.0f} s: its log says why it cannot load the backup"
                 raise ServiceError(msg) from None
         time.sleep(POLL_S)
     raise ServiceError(what)

@@ -43,8 +43,9 @@ def verify(folder: Path) -> Verified:
     manifest = folders.check(folder)
     if version_of(manifest.redis_version) > NEWEST:
         msg = (
-            f"the backup is intact, but of Redis {manifest.redis_version}; the embedded one ({_text(NEWEST)}) cannot "
-            f"load it: restore it into an empty Redis of that version (REDIS_URL=… sightline restore {folder})"
+            f"the backup is intact, but it was made by Redis {manifest.redis_version}, which the embedded Redis "
+            f"({_text(NEWEST)}) cannot load: restore it into an empty Redis of that version "
+            f"(REDIS_URL=… sightline restore {folder})"
         )
         raise RedisUnsuitable(msg)
     with tempfile.TemporaryDirectory(prefix="sightline-verify-") as scratch:

@@ -73,7 +73,7 @@ def arq() -> None:
 @click.option(
     "--trust-pickle", is_flag=True, help="Unpickle the jobs. Anyone who can write to that Redis can then run code here."
 )
-@click.option("--queue", metavar="NAME", help="arq's queue. Default: the one of SETTINGS, else arq:queue.")
+@click.option("--queue", metavar="NAME", help="arq's queue. Default: that of SETTINGS, else arq:queue.")
 @json_option("One line of JSON for each job that stays, and one of counts. Default in a pipe.")
 def drain(*, settings: str | None, trust_pickle: bool, queue: str | None, as_json: bool) -> None:
     """Move the jobs of arq's queue onto the stream, with their ids, delays and attempts.
@@ -114,7 +114,7 @@ async def _drain(tally: Tally, settings: str | None, queue: str | None, *, trust
 
 @contextlib.asynccontextmanager
 async def _opened(settings: str | None, queue: str | None, *, trust_pickle: bool) -> AsyncGenerator[Source]:
-    """Connect to the Redis of the program's settings, else to REDIS_URL; raises ``InputError`` without a reader."""
+    """Connect to the program's Redis, else to REDIS_URL; raises ``InputError`` without a deserializer."""
     from arq.constants import default_queue_name
     from redis.exceptions import RedisError
 

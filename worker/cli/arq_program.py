@@ -20,7 +20,7 @@ from worker.queue.arq_worker import create_worker, run_worker
 def run_program(
     path: str, *, burst: bool, check: bool, watch: str | None, log_dict: str | None = None, **options: Any
 ) -> int:
-    """Run the worker of the class at ``path``; returns the exit code. Raises ``SettingsError`` for no such class."""
+    """Run the worker of the class at ``path`` and return the exit code; raises ``SettingsError`` without that class."""
     sys.path.insert(0, str(Path.cwd()))
     settings = load_settings(path)
     if check:
@@ -51,7 +51,7 @@ def load_log_dict(path: str) -> dict[str, Any]:
     """Return the dict for ``logging.config.dictConfig`` that ``path`` names."""
     found = _load("--custom-log-dict", path)
     if not isinstance(found, dict):
-        msg = f"--custom-log-dict is {path!r}, expected a dict for logging.config.dictConfig"
+        msg = f"--custom-log-dict is {path!r}: expected a dict for logging.config.dictConfig"
         raise SettingsError(msg)
     return cast("dict[str, Any]", found)
 

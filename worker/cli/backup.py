@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from worker.backup.folder import Manifest
 
+KIB: Final = 1 << 10
 MIB: Final = 1 << 20
 ANSWER_WITHIN_S: Final = 30.0
 HALF: Final = "part of the backup may have been loaded: empty that Redis, and restore again"
@@ -40,8 +41,8 @@ def backup(folder: Path, keep: int | None, *, verify: bool) -> None:
     Redis runs in a container or on another machine. Headers, cookies and storage states of waiting scans are left out:
     after a restore such a job is dead-lettered, with the advice to submit it again.
 
-    With --verify a DIR that holds a backup is only verified: one that is damaged exits with 64. Verifying takes as much
-    memory as the data.
+    With --verify, a DIR that already holds a backup is only verified; if it is damaged, the exit code is 64. Verifying
+    takes as much memory as the data.
 
     \b
     sightline backup backups/2026-11-25
@@ -63,6 +64,11 @@ def backup(folder: Path, keep: int | None, *, verify: bool) -> None:
             click.echo(f"deleted {old}")
 
 
+def size_text(size: int) -> str:
+    """Return a number of bytes as ``12.3 MiB``, and below 0.1 MiB as ``9.8 KiB``."""
+    return f"{size / MIB:,.1f} MiB" if size >= MIB / 10 else f"{size / KIB:,.1f} KiB"
+
+
 def _make(folder: Path) -> int:
     from worker.backup import folder as folders
     from worker.backup.restore import modules_of
@@ -77,7 +83,7 @@ def _make(folder: Path) -> int:
         snapshot = SecretFilter(receive(redis))
         size, digest = folders.keep(folder, snapshot.pieces())
         folders.seal(folder, folders.Manifest(made_at, str(about["redis_version"]), modules, keys, size, digest))
-    click.echo(f"{folder}: about {keys:,} keys, {size / MIB:,.1f} MiB, SHA-256 {digest[:16]}…")
+    click.echo(f"{folder}: about {counted(keys, 'key')}, {size_text(size)}, SHA-256 {digest[:16]}…")
     if snapshot.dropped:
         click.echo(f"left out: the login data of {counted(snapshot.dropped, 'waiting scan')}")
     if snapshot.has_secrets:
@@ -109,7 +115,7 @@ def _verify(folder: Path) -> None:
 
     found = verify(folder)
     click.echo(
-        f"{folder}: verified: a Redis loaded {found.keys:,} keys of {found.manifest.made_at}, "
+        f"{folder}: verified: a Redis loaded {counted(found.keys, 'key')} of {found.manifest.made_at}, "
         f"{counted(found.scans, 'scan')} among them{_expired(found.keys, found.manifest)}"
     )
 
@@ -145,8 +151,9 @@ def restore(folder: Path, address: str, port: int) -> None:
             raise InputError(f"port {port} cannot be used ({error.strerror}): choose another one") from None
         with offer:
             restored = restoring.restore(redis, offer, address=address or own)
+    indexes = counted(restored.indexes, "index", "indexes")
     click.echo(
-        f"restored {restored.keys:,} keys and {restored.indexes} indexes of {manifest.made_at}"
+        f"restored {counted(restored.keys, 'key')} and {indexes} of {manifest.made_at}"
         f"{_expired(restored.keys, manifest)}"
     )
 

@@ -60,8 +60,9 @@ def compare(
 
     BEFORE and AFTER are each the name of a batch, the id of a pipeline run ('scan --run'), or a time: 2026-11-01,
     yesterday, May, '3 weeks ago'. A day means its beginning (UTC). A batch or run stands for its pages at its end, a
-    time for all pages at that time. Only pages known at both times are compared, and only under the same standard,
-    parts and width. If a page was not seen completely at one of the times, changes on it are listed as uncertain.
+    time for all pages at that time. Only pages known at both times are compared, and only if both scans used the same
+    standard, parts and width. If a page was not seen completely at one of the times, changes on it are listed as
+    uncertain.
 
     Exits 0. With --fail-on, exits 1 for a new component barrier of this impact or worse, else 2 if pages could not be
     fully compared.

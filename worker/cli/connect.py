@@ -33,8 +33,8 @@ def with_redis(
 ) -> T:
     """Run ``action`` on the settings' Redis; raises ``ServiceError`` in place of the errors of redis-py and RedisVL.
 
-    A Redis that does not reply for half a minute is such an error; ``doubt`` says what may have been done by then, None
-    if nothing can have been. Ctrl-C cancels it and raises KeyboardInterrupt.
+    A Redis that does not reply for half a minute is such an error; ``doubt`` says what may have taken effect by then;
+    None: nothing. Ctrl-C cancels it and raises KeyboardInterrupt.
     """
     import asyncio
 

@@ -49,7 +49,7 @@ def history() -> None:
     """Show past scans and prune old records; the word 'list' may be left out."""
 
 
-@history.command("list")
+@history.command("list", short_help="Show past scans of pages, or a trend.")
 @click.argument("url", required=False)
 @click.option("--search", metavar="TEXT", help="Search by meaning; the closest first.")
 @click.option("--group", metavar="G", help="Only this group.")
@@ -59,7 +59,7 @@ def history() -> None:
 @click.option("--since", metavar="D", help="Only scans since this time: 2026-11-01, yesterday, May, '3 weeks ago'.")
 @click.option("--until", metavar="D", help="State of the pages at this time; with --trend, end of the period.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Maximum number of records.")
-@click.option("--trend", is_flag=True, help="With --since: which groups got worse; with --site, day by day.")
+@click.option("--trend", is_flag=True, help="With --since: which groups got better or worse; with --site, day by day.")
 @json_option("One line of JSON per record. Default in a pipe.")
 def list_scans(*, trend: bool, as_json: bool, **options: Any) -> None:
     """Show the recorded states of pages, most recent first; with URL, those of one page and their changes.

@@ -31,7 +31,7 @@ _LOOK_EVERY_S: Final = 0.1
 
 @dataclass(frozen=True)
 class ChildCommand:
-    """What one child runs. ``env`` replaces this process' environment."""
+    """The command of one child; ``env`` replaces this process's environment."""
 
     arguments: Sequence[str]
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
@@ -42,8 +42,8 @@ def keep_processes(commands: Sequence[ChildCommand], *, burst: bool = False) -> 
 
     A child that ends by itself is restarted, after a pause that doubles while it dies young. With ``burst`` a child
     that ends with 0 is done. A child that ends with the code of ``InputError``, such as a setting that cannot be used,
-    ends all, as restarting cannot help: that code is returned. Otherwise it is the first code that is not 0 of those
-    ends that were not restarted; a child that SIGTERM ended before it could handle one counts as 0.
+    ends all, as restarting cannot help: that code is returned. Otherwise it is the first code other than 0 of a child
+    that was not restarted; a child that SIGTERM killed before it could handle the signal counts as 0.
     """
     children = [_Child(number, command) for number, command in enumerate(commands, start=1)]
     stopping: list[int] = []
@@ -125,7 +125,7 @@ class _Child:
             self._is_ending = True
 
     def end(self) -> None:
-        """Send SIGTERM, unless it has got one."""
+        """Send SIGTERM, unless it was sent before."""
         if not self._is_ending:
             self.terminate()
 

@@ -86,7 +86,7 @@ def env_of(env: Mapping[str, str], number: int) -> dict[str, str]:
 
 
 def answers(settings: ClientSettings) -> bool:
-    """Return whether a Redis answers there, even with a refusal."""
+    """Return whether a Redis answers at ``settings.redis_url``, even with a refusal."""
     from redis.exceptions import RedisError, ResponseError
 
     from producer.redis.connection import open_blocking_redis

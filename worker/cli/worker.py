@@ -65,7 +65,7 @@ def worker(
     """
     if processes > 1:
         if watch is not None or check:
-            raise click.UsageError("--processes runs workers: leave out --watch and --check, or the number")
+            raise click.UsageError("--processes cannot be combined with --watch or --check: leave one of them out")
         sys.exit(_run_processes(processes, program=settings, burst=burst))
     if settings is not None:
         from worker.cli.arq_program import run_program  # arq takes a while to import

@@ -102,11 +102,11 @@ def whole_line(subject: str, facts: IndexFacts | None) -> Line:
     """Return the line on whether an index exists and finds all its documents."""
     if facts is None:
         return error(subject, "it is missing", "restart a worker, which rebuilds it from the documents")
-    about = f"{facts.documents:,} documents"
+    about = counted(facts.documents, "document")
     if facts.is_building:
         return warning(subject, f"{about}; it is being built", "wait: until then, searches find only a part")
     if facts.failures:
-        text = f"{about}; Redis could not index {facts.failures:,} documents, and no search finds them"
+        text = f"{about}; Redis could not index {counted(facts.failures, 'document')}, and no search finds them"
         return warning(subject, text, "see the reason: redis-cli FT.INFO with the index's name")
     return ok(subject, about)
 

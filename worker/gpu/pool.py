@@ -1,7 +1,7 @@
 """Acquires, renews and releases slots; each worker has one pool.
 
 A waiter asks once, then sleeps until a message on its worker's channel announces its grant (``wakes.py``). If the grant
-is recent by the bound on Redis' time, it starts its call at once; otherwise it asks whether the grant still holds. The
+is recent by the bound on Redis's time, it starts its call at once; otherwise it asks whether the grant still holds. The
 next beat confirms the grant. Slots are released even when their job is cancelled, but never before their call is
 closed. Beats renew all held slots and waiters (``producer/redis/lease.py``). They run on the event loop deliberately: a
 blocked loop could not close its calls either, and so loses its slots. Next: ``slot.py``, ``scripts.py``, then

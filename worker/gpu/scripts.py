@@ -49,7 +49,7 @@ class Timing:
     ``margin_s``: how long before a lease's end a holder that could not renew cancels its call, so that it is closed in
     time. ``grace_s``: how long a call waits while all its hosts are down. ``stale_s``: a host that no worker has named
     for this long is removed. ``kept_s``: how long the keys outlive the last worker. ``reply_s``: how long a call
-    waits for Redis' reply.
+    waits for Redis's reply.
     """
 
     lease_s: float = 6.0
@@ -96,17 +96,17 @@ class Answer:
 
 @dataclass(slots=True)
 class RedisClock:
-    """Bounds Redis' time, given the latest time in a reply and the local loop time (s) of that request."""
+    """Bounds Redis's time, given the latest time in a reply and the local loop time (s) of that request."""
 
     _asked_at: float = 0.0
     _ms: int = 0
 
     def note(self, asked_at: float, ms: int) -> None:
-        """Record that Redis' time was ``ms`` at some moment after ``asked_at``."""
+        """Record that Redis's time was ``ms`` at some moment after ``asked_at``."""
         self._asked_at, self._ms = asked_at, ms
 
     def age_s(self, ms: int, *, now: float) -> float | None:
-        """Return how long ago ``ms`` was at most; None if that is unknown, or Redis' clock was set meanwhile."""
+        """Return how long ago ``ms`` was at most; None if that is unknown, or Redis's clock was set meanwhile."""
         age_s = now - self._asked_at - (ms - self._ms) / 1000
         return age_s if self._ms and age_s >= 0 else None
 

@@ -101,7 +101,7 @@ class Waiter:
     async def request(self) -> Answer:
         """Return its status, after enqueueing it or confirming a grant that is about to expire.
 
-        If Redis does not reply, the status is silent.
+        If Redis does not reply, the status is ``silent``.
         """
         self.look.clear()
         try:

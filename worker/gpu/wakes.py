@@ -1,6 +1,6 @@
 """Listens for grants: one subscription per worker, on its own connection.
 
-A message is a grant, ``MS TOKEN HOST`` (Redis' time at the grant, the waiter's token, its host), or after ``GIVE_WAY``
+A message is a grant, ``MS TOKEN HOST`` (Redis's time at the grant, the waiter's token, its host), or after ``GIVE_WAY``
 the token of a holder asked to release its slot. A message lost with the connection only causes a delay: an unconfirmed
 grant passes on after a second, and ``on_ready`` asks Redis after each new subscription.
 """

@@ -60,7 +60,7 @@ class BatchLogin:
             case b"failed":
                 raise LoginFailed(reply[1].decode("utf-8", "replace"))
             case b"spent":
-                raise LoginFailed(f"the page still asks to sign in after {MOST_LOGINS} logins of the batch")
+                raise LoginFailed(f"the page still asks for a sign-in after {MOST_LOGINS} logins of the batch")
             case b"wait":
                 delay_s = min(int(reply[1]) / 1000, MOST_WAIT_S) * (0.5 + random() / 2)  # noqa: S311  a spread
                 raise Busy("another scan of the batch is logging in", delay_s=delay_s)
@@ -68,7 +68,7 @@ class BatchLogin:
                 return None
 
     async def keep(self, state: Mapping[str, Any]) -> int:
-        """Keep the login for the batch; returns its generation, 0 if another scan is logging in by now."""
+        """Keep the login for the batch; returns its generation, 0 if another scan is logging in instead."""
         generation = await self._end("state", json.dumps(state))
         log.info("login.kept", generation=generation)
         return generation

@@ -62,7 +62,7 @@ class Hold:
 def thread_tag(thread_id: str) -> str:
     """Return the name of a conversation in keys, unique for each id.
 
-    In the checkpointer's keys and queries ``:``, ``,``, ``|``, blanks and upper case have a meaning; an id with any of
+    In the checkpointer's keys and queries ``:``, ``,``, ``|``, spaces and upper case have a meaning; an id with any of
     them is replaced by its digest.
     """
     if _PLAIN.fullmatch(thread_id):

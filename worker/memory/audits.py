@@ -42,7 +42,7 @@ class Audits:
         return Audit(result, shots) if of_request == request else None
 
     async def keep(self, job_id: str, request: str, audit: Audit) -> None:
-        """Keep the job's audit for ``KEPT_S``; in a full Redis the scan goes on without."""
+        """Keep the job's audit for ``KEPT_S``; in a full Redis the scan goes on without it."""
         try:
             await self._redis.set(self._keys.audit(job_id), json.dumps((request, *audit)), ex=KEPT_S)
         except OutOfMemoryError:

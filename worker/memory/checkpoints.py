@@ -181,7 +181,7 @@ class ConversationSaver(AsyncRedisSaver):
         return super()._make_redis_checkpoint_latest_key(thread_id, checkpoint_ns)
 
     async def _put(self, put: Put) -> RunnableConfig:
-        """Store a step; raises ``ThreadBusy`` if another question holds the conversation by now."""
+        """Store a step; raises ``ThreadBusy`` if another question now holds the conversation."""
         hold = _HOLD.get()
         if hold is None:
             return await put()
@@ -194,7 +194,7 @@ class ConversationSaver(AsyncRedisSaver):
         return kept
 
     async def confirm(self, step: RunnableConfig) -> None:
-        """Make a stored step the newest one for the question that holds the conversation, which adds none itself.
+        """Make a stored step the conversation's newest, for the question that holds it and adds no step.
 
         Raises ``ThreadBusy`` if the step is gone, as after a failover, or another question holds the conversation.
         """

@@ -43,7 +43,7 @@ def parse_when(text: str, *, now_ms: int) -> int:
 
 
 def parse_until(text: str, *, now_ms: int) -> int:
-    """Return the end of the day, month or year that ``text`` names, not after now: last night is in ``yesterday``.
+    """Return the end of the day, month or year that ``text`` names, at most now: the end of ``yesterday`` is midnight.
 
     Other times are points in time, as ``parse_when`` returns them; raises ``ValueError``.
     """

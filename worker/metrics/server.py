@@ -96,7 +96,7 @@ class EventCounts:
 
 
 class Metrics:
-    """The registry of one worker's metrics; ``events`` counts from the first log line on."""
+    """The registry of one worker's metrics; ``events`` counts from the first log line."""
 
     def __init__(self, environment: str) -> None:
         self.environment = environment

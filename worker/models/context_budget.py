@@ -37,12 +37,12 @@ IMAGE_TOKENS: Final = 600
 
 
 def likely_tokens(text: str) -> int:
-    """Return more tokens than ``text``, words or JSON, is likely to have."""
+    """Return an estimate that is likely to exceed the number of tokens in ``text``, words or JSON."""
     return math.ceil(sum(map(_weight, text)))
 
 
 def most_tokens(text: str) -> int:
-    """Return more tokens than ``text`` has, whatever is in it but long runs of random letters."""
+    """Return an upper bound of the number of tokens in ``text``, except for long runs of random letters."""
     return math.ceil(sum(map(_most, _PARTS.finditer(text))))
 
 
@@ -59,8 +59,8 @@ def check_budget(texts: Sequence[str], *, model: str, context: int, max_output: 
     tokens = sum(likely_tokens(text) + MESSAGE_TOKENS for text in texts) + images * IMAGE_TOKENS
     if tokens + max_output > context:
         msg = (
-            f"the prompt for {model!r} may have {tokens} tokens and its answer {max_output}, the context {context}: "
-            f"ask for less at a time, or raise CHAT_NUM_CTX"
+            f"the prompt for {model!r} may take {tokens} tokens and its answer {max_output}, but the context has only "
+            f"{context}: ask for less at a time, or raise CHAT_NUM_CTX"
         )
         raise ContextExceeded(msg)
     return tokens

@@ -1,4 +1,4 @@
-"""The job that the running code serves: a model call waits with its priority, and its question may choose the model."""
+"""The job that the running code serves: it sets the priority of model calls, and its question may decide the model."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Every adapter makes its calls through this module. A call whose host fails is repeated, on another host if there is one;
 a call whose slot was lost waits for another, and so does a batch call that gave way to a question. Each attempt is
-logged and counted, including failed ones: they used the card.
+logged and counted, including failed ones: they used the GPU.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class GpuCalls:
 
 
 def is_worth_another(failure: ModelError, *, has_elsewhere: bool) -> bool:
-    """Return whether to repeat a call that failed so. A call that timed out is not repeated on the same host."""
+    """Return whether to repeat a call that ended in ``failure``: after a timeout, only on another host."""
     if isinstance(failure, ModelMissing | ModelTimeout):
         return has_elsewhere
     return failure.retryable

@@ -1,7 +1,7 @@
 """Counts the use of models by day: ``usage:<yyyy-mm-dd>``, kept for USAGE_TTL_S.
 
 Calls are counted once, right after they end (``worker/models/lua/usage.lua``), not with the job's commit: a call of a
-job that fails, is retried or is killed has also used the card, or cost money. So a day's sums cover all calls that
+job that fails, is retried or is killed has also used the GPU, or cost money. So a day's sums cover all calls that
 ended, and ``usage`` in the results of its jobs may add up to less. The fields are listed in ``producer/keys.py``.
 """
 

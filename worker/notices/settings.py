@@ -143,7 +143,7 @@ def secret_of(name: str, value: SecretStr, file: str) -> str:
         except OSError as error:
             raise SettingsError(f"{name}_FILE is {file!r}, which cannot be read: {error.strerror}") from None
         if not text:
-            raise SettingsError(f"{name}_FILE is {file!r}, which is empty")
+            raise SettingsError(f"{name}_FILE is {file!r}, which is empty: expected the secret")
     return text
 
 

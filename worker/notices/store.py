@@ -61,7 +61,7 @@ class State:
 
 
 class NoticeStore:
-    """The notices of one environment, for a worker that serves ``channels`` and wants events of ``kinds``."""
+    """The notices of one environment, for a worker that sends events of ``kinds`` to ``channels``."""
 
     def __init__(self, redis: Redis, keys: Keys, *, channels: Sequence[str], kinds: Sequence[str]) -> None:
         self._redis = redis

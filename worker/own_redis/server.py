@@ -96,7 +96,7 @@ class EmbeddedRedis:
         return None if self._server is None or self._server.poll() is not None else self._server.pid
 
     def last_output(self) -> str:
-        """Return the last lines of the server's log, as one."""
+        """Return the last lines of the server's log, joined into one."""
         lines = self.log_path.read_text(errors="replace").strip().splitlines()
         return " / ".join(lines[-3:]) or "it is empty"
 

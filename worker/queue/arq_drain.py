@@ -1,8 +1,8 @@
 """Moves the jobs in arq's own queue to the stream, with one script per job so that a kill loses or doubles nothing.
 
 Knows the keys and the job format of arq 0.28. Values are read with the given deserializer; nothing is unpickled unless
-that is pickle's. Jobs that an arq worker is running, or that cannot be converted, stay and are reported.
-Next: ``lua/drain_arq.lua``; the command is ``worker/cli/arq.py``.
+it is pickle's. Jobs that an arq worker is running, or that cannot be converted, stay and are reported. Next:
+``lua/drain_arq.lua``; the command is ``worker/cli/arq.py``.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from worker.queue.outcome import Cancelled, Commit, Dead, Decided, Outcome, Retr
 from worker.queue.run import JobFunction, JobFunctions, Run, StopReason, normalise_value
 
 ADDED: Final = ("batch", "lane", "progress")
-"""What Sightline adds to a ctx."""
+"""Sightline's additions to a ctx."""
 LATE_MS: Final = 1200
 """Wait from which on arq's log line of a start mentions the delay."""
 

@@ -144,7 +144,7 @@ class StreamPool(ArqRedis):
         _job_try: int | None = None,
         **kwargs: Any,
     ) -> StreamJob | None:
-        """Enqueue a job, past what instruments ``ArqRedis.enqueue_job``."""
+        """Enqueue a job, bypassing instrumentation of ``ArqRedis.enqueue_job``."""
         if _defer_until and _defer_by:
             msg = "use either 'defer_until' or 'defer_by' or neither, not both"
             raise RuntimeError(msg)

@@ -119,7 +119,7 @@ def pack(serializer: Serializer, about: dict[str, Any], *, what: str) -> dict[st
         msg = f"unable to serialize {what}: job_serializer raised {type(error).__name__}: {error}"
         raise SerializationError(msg) from error
     if not isinstance(made, bytes):
-        msg = f"unable to serialize {what}: job_serializer returned {type(made).__name__}, expected bytes"
+        msg = f"unable to serialize {what}: job_serializer returned {type(made).__name__}; expected bytes"
         raise SerializationError(msg)
     return {SERIALIZED: b64encode(made).decode()}
 

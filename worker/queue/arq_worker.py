@@ -190,7 +190,7 @@ class ArqWorker(StreamWorker):
         super().handle_sig(signum)
 
     def handle_sig_wait_for_completion(self, signum: signal.Signals) -> None:
-        """The same, of a worker with ``job_completion_wait``."""
+        """The same, for a worker with ``job_completion_wait``."""
         self._waits_on = signal.Signals(signum).name
         logger.info("Setting allow_pick_jobs to `False`")
         self.allow_pick_jobs = False

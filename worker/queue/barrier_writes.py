@@ -44,8 +44,8 @@ class PageWrite:
     """Sets the component barriers of a page, ``components:<page>``; the following writes tally and report them.
 
     ``seen_ms`` is when it was scanned; a component barrier unknown before ``began_ms``, the start of the run or batch,
-    is new. ``is_first``: the page has no earlier scan, so nothing on it is news. ``unchanged``: the text that the page
-    had under ``terms`` if it is that of ``barriers``, else ''. While it has it, there is nothing to count.
+    is new. ``is_first``: the page has no earlier scan, so nothing on it is news. ``unchanged`` is the page's
+    stored text under ``terms`` if it equals that of ``barriers``, else ''. If it is still stored, nothing is counted.
     """
 
     key: str

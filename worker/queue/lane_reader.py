@@ -53,7 +53,7 @@ class LaneReader:
         """Wait for one entry; returns whether one arrived before ``BLOCK_MS`` or ``unblock``.
 
         ``newest`` is the newest entry id in this lane known to the worker; ``tries`` is the default number, followed by
-        kind and tries of each function with its own. Raises redis-py's errors of the read; a failed script does no
+        kind and tries of each function that sets its own. Raises redis-py's errors of the read; a failed script does no
         harm.
         """
         connection = self._connection or await self._open()

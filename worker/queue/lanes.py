@@ -34,7 +34,7 @@ LOOK_EVERY_MS: Final = 4_000
 SEARCH_EVERY_MS: Final = 30_000
 """Interval of searches, which scan all job hashes: some ten seconds for a million."""
 SET_BACK_MS: Final = 1_000
-"""Redis' clock counts as set back if its time is this much earlier than expected."""
+"""Redis's clock counts as set back if its time is this much earlier than expected."""
 LANES: Final = {lane.value.encode(): lane for lane in Lane}
 
 log = structlog.get_logger()
@@ -129,7 +129,7 @@ class Lanes:
         return int(about["last-generated-id"].partition(b"-")[0])
 
     async def follow_clock(self) -> int:
-        """If Redis' clock was set back, make each scheduled job due no later than its delay from now.
+        """If Redis's clock was set back, make each scheduled job due no later than its delay from now.
 
         Jobs with a fixed time are due by the new clock. Returns the number of changed jobs. Safe to call concurrently.
         ``promote_due`` notices the change; after a worker's start, if the newest event is later than now.

@@ -79,7 +79,7 @@ class Run:
             self._insist()
 
     def _insist(self) -> None:
-        """Cancel, and again later: a cancellation may be swallowed (python/cpython issue 134471)."""
+        """Cancel, and cancel again later: a cancellation may be swallowed (python/cpython issue 134471)."""
         if self.task is not None:
             self.task.cancel()
             asyncio.get_running_loop().call_later(INSIST_AFTER_S, self._insist)
@@ -186,7 +186,7 @@ class Deadlines:
         self._waiting.get(run.timeout_s or 0, {}).pop(run, None)
 
     def _look(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
-        """Stop the runs that are due and wait for the next; a length without runs keeps no timer."""
+        """Stop the runs that are due and wait for the next; a timeout without runs keeps no timer."""
         runs, now = self._waiting[timeout_s], loop.time()
         for run in [run for run, due in runs.items() if due <= now]:
             del runs[run]
@@ -220,12 +220,12 @@ class JobFunctions:
         return getattr(function, "max_tries", None) or self.options.max_tries
 
     def tries(self) -> list[Arg]:
-        """Return the default attempts, then kind and attempts of each function with its own."""
+        """Return the default attempts, then kind and attempts of each function that sets its own."""
         own = {kind: getattr(function, "max_tries", None) for kind, function in self.options.functions.items()}
         return [self.options.max_tries, *(word for kind, tries in own.items() if tries for word in (kind, tries))]
 
     def resolve(self, delivery: Delivery) -> Run:
-        """Return the run; raises ``InvalidJob`` for arguments that are not JSON, or ``Decided``."""
+        """Return the run. Raises ``Decided`` for a kind without a function, ``InvalidJob`` for malformed arguments."""
         functions = self.options.functions
         function = functions.get(delivery.kind)
         if function is None:

@@ -98,7 +98,7 @@ class StreamWorker(Worker):
     # ------------------------------------------------------------------------------------------ life
 
     async def main(self) -> None:
-        """Run until stopped, or in burst mode until both lanes and the scheduled set are empty."""
+        """Run until stopped, or in burst mode until its lanes and the scheduled set are empty."""
         await self._open()
         try:
             if self.on_startup:

@@ -213,7 +213,7 @@ class AxeRun:
         )
         node = await parent.session.call("DOM.describeNode", {"objectId": element}, timeout_s=limit_s)
         if "frameId" not in node["node"]:
-            msg = "the frame went away"
+            msg = "the frame is gone"
             raise ScriptFailed(msg)
         return str(node["node"]["frameId"])
 

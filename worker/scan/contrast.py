@@ -253,7 +253,7 @@ class _Measurement:
             await self._blank.ask(f"sightlinePixels.forget({self._view})")
 
     async def _in_touched(self, call: str) -> None:
-        """Undo a change wherever possible."""
+        """Call a script in each changed document; failures are ignored."""
         calls = (self._ask(frame, call, limit_s=_BACK_LIMIT_S) for frame in self._touched)
         await asyncio.gather(*calls, return_exceptions=True)
 

@@ -78,7 +78,7 @@ def _of_document(seen: Evidence) -> Iterator[Doubt]:
 
 
 def _of_looks(request: ScanRequest, facts: Facts, content: Content, watch: Watch) -> Iterator[Doubt]:
-    """Yield at most one doubt: an empty page has no wording, and a bot wall does not ask to sign in."""
+    """Yield at most one doubt: an empty page has no wording, and a bot wall does not ask for a sign-in."""
     if (nothing := shows_nothing(content, watch.losses)) is not None:
         kind, what, certainty = nothing
         yield Doubt(kind=kind, what=_line(what), certainty=certainty)
@@ -88,7 +88,7 @@ def _of_looks(request: ScanRequest, facts: Facts, content: Content, watch: Watch
         yield Doubt(kind=kind, what=_line(describe_look(kind, words)), certainty="likely")
     elif not kind and _asks_to_sign_in(request, facts, content):
         yield Doubt(
-            kind="sign-in", what="the page asks to sign in: content behind it was not scanned", certainty="likely"
+            kind="sign-in", what="the page asks for a sign-in: content behind it was not scanned", certainty="likely"
         )
 
 

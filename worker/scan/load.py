@@ -109,7 +109,7 @@ class Load:
         return fault.is_down if fault else error.removeprefix("net::") in _HANGS_UP
 
     async def settle(self) -> Facts:
-        """Wait for load and stillness, following the page's own navigations, and return the facts then."""
+        """Wait until the page has loaded and is still, following its own navigations, and return its facts."""
         watch = self._page.watch
         while True:
             navigations = watch.navigations
@@ -174,7 +174,7 @@ class Load:
             self._stop("load-timeout", f"{reason}: it waits for {waits_for}" if waits_for else reason)
 
     async def _has_read_on(self) -> bool:
-        """Reload a page that navigated to something other than a page while being parsed, and prevent this."""
+        """Reload a page that navigated to something other than a page while being parsed, and keep it there."""
         watch, cut_by = self._page.watch, self._page.watch.cut_by
         if not cut_by:
             return False
@@ -249,7 +249,7 @@ class Load:
 
     @property
     def settle_limit_s(self) -> float:
-        """Maximum seconds to become still."""
+        """Maximum seconds for the page to become still."""
         return min(self._settings.settle_limit_s, self._deadline.total_s * _SETTLE_SHARE)
 
     @property

@@ -137,7 +137,7 @@ def challenge_of(headers: JsonObject) -> str:
 
 
 def come_again_of(status: int, headers: JsonObject) -> float | None:
-    """Return the seconds of Retry-After in an answer 429 or 503, or None."""
+    """Return the seconds of Retry-After in a 429 or 503 response, or None."""
     said = {str(name).lower(): str(value) for name, value in headers.items()}
     if status not in COME_AGAIN or challenge_of(headers):
         return None

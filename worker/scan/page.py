@@ -160,7 +160,7 @@ class Page:
             await self.session.call("Fetch.enable", {"patterns": patterns})
 
     async def ignore_certificates(self) -> None:
-        """Accept any certificate, also in frames."""
+        """Accept any certificate, including in frames."""
         await self.prepare_all("Security.setIgnoreCertificateErrors", {"ignore": True})
 
     async def prepare_all(self, method: str, params: JsonObject) -> None:

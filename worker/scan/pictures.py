@@ -113,7 +113,7 @@ async def take_pictures(
     left_s: float,
     pixel_ratio: float = 1.0,
 ) -> Pictures:
-    """Return the page's screenshot and the crops, as far as time and size allow. Never raises because of the page.
+    """Return the page's screenshot and as many crops as time and size allow. Never raises because of the page.
 
     A CSS pixel is one image pixel, regardless of ``pixel_ratio``.
     """
@@ -138,7 +138,7 @@ def judged_wanted(names: Iterable[NamedElement], *, most: int) -> dict[str, Box]
 async def take_judged(
     page: Page, wanted: dict[str, Box], pictures: Pictures, *, left_s: float, pixel_ratio: float = 1.0
 ) -> None:
-    """Add the images for a model, no larger than it reads them. Never raises because of the page."""
+    """Add the images for a model, scaled down to the size that it reads. Never raises because of the page."""
     try:
         async with asyncio.timeout(min(LIMIT_S, left_s)):
             for name, box in wanted.items():

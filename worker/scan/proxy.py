@@ -73,7 +73,7 @@ async def resolve_host(host: str, port: int) -> Sequence[str]:
     try:
         found = await loop.run_in_executor(_LOOKUPS, look_up)
     except UnicodeError:  # Python's, for a part of over 63 characters, or of none
-        raise OSError("no name can be like this") from None
+        raise OSError("it is not a valid host name") from None
     return list(dict.fromkeys(str(item[4][0]) for item in found))
 
 

@@ -1,7 +1,8 @@
 """Relays bytes between the browser and a server: reads and rewrites heads, passes bodies on. Makes no decisions.
 
-HTTP/1.1 as far as a forward proxy needs it (RFC 9112): hop-by-hop headers are removed, and both sides are asked to
-close after one exchange. A reset by the server becomes a reset for the browser, so that a truncated page is recognised.
+Implements what a forward proxy needs of HTTP/1.1 (RFC 9112): hop-by-hop headers are removed, and both sides are asked
+to close after one exchange. A reset by the server becomes a reset for the browser, so that a truncated page is
+recognised.
 """
 
 from __future__ import annotations

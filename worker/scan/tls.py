@@ -55,7 +55,7 @@ def explain(host: str, error: ssl.SSLError) -> str:
 
 
 class _BrowsersEnd:
-    """The decrypted browser end of a tunnel: a reader and writer, as far as ``relay.py`` needs them."""
+    """The decrypted browser end of a tunnel: a reader and a writer with the methods that ``relay.py`` uses."""
 
     def __init__(self, client: Streams, first: bytes) -> None:
         self._reader, self._writer = client

@@ -58,7 +58,7 @@ class Unread(Exception):
 def judge_document(
     document: MainDocument | None, *, error: str, faults: Mapping[tuple[str, int], Fault]
 ) -> Unread | None:
-    """Return why the main document cannot be audited, as far as the network shows, or None.
+    """Return why the main document cannot be audited, judging by the network, or None.
 
     ``error`` is Chromium's error for the navigation, ``faults`` are the connections that the proxy could not open or
     refused.
@@ -104,9 +104,9 @@ def judge_type(content_type: str) -> Unread | None:
 
 
 def judge_sign_in(*, asked: str, shown: str) -> Unread | None:
-    """Return why a page that asks to sign in is not the page ``asked`` for: it redirected to ``shown``, a sign-in page.
+    """Return why the page at ``shown`` is not the page ``asked`` for: only its address names a sign-in. Else None.
 
-    A page that only has a sign-in field, or whose requested address names a sign-in, was wanted.
+    A page that only has a sign-in field may be the requested one.
     """
     if not _is_sign_in(shown) or _is_sign_in(asked):
         return None
@@ -115,7 +115,7 @@ def judge_sign_in(*, asked: str, shown: str) -> Unread | None:
 
 
 def is_sign_in_page(*, asked: str, title: str, heading: str) -> bool:
-    """Return whether a page that asks to sign in calls itself a sign-in page although its address does not.
+    """Return whether a page that asks for a sign-in calls itself a sign-in page although its address does not.
 
     It may have been wanted, such as the front page of an application: it is only a remark. The last part of an address
     counts, since ``/login/code`` and ``/login-help`` are other pages than ``/login``.

@@ -51,7 +51,7 @@ class Facts:
 
     @property
     def leaves_in_s(self) -> float | None:
-        """Seconds until the page has redirected itself, or None."""
+        """Seconds until the page redirects itself, or None."""
         return leaves_in_s(self.refresh, base=self.base, href=self.href, loaded_s=self.loaded_s)
 
 

@@ -311,7 +311,7 @@ class Watch:
     def _frame_stopped(self, frame_id: str) -> None:
         """Record that a frame will get no more content.
 
-        If the page navigated to an app, a download or an answer 204 while it was parsed, there is never a load event.
+        If the page navigated to an app, a download or a 204 response while it was parsed, there is never a load event.
         The document of a media file never ends in the network events.
         """
         if frame_id != self.frame_id:

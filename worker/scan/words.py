@@ -2,8 +2,8 @@
 
 Build tools generate ``css-1q2w3e``, ``sc-bdVaJa`` or ``Card_image__x7Gh2``, different in each build; ``card__image``
 stays. A word taken for generated only costs a component a distinction, the same in each build; letters wrongly taken
-for a word would give it a different identity in each build. So in doubt they count as generated: forms that build tools
-use first, then letters that are no word. The lists are in words.toml.
+for a word would give it a different identity in each build. So when in doubt, they count as generated: forms that build
+tools use first, then letters that are not a word. The lists are in words.toml.
 """
 
 from __future__ import annotations

@@ -66,13 +66,13 @@ def place_of(variables: Mapping[str, str]) -> Place:
 def _github(variables: Mapping[str, str]) -> Place:
     number = _pull_request(variables)
     if not number:
-        raise NoPullRequest("this run is not about a pull request")
+        raise NoPullRequest("this run does not belong to a pull request")
     repository = variables.get("GITHUB_REPOSITORY", "")
     if not _REPOSITORY.fullmatch(repository):
         raise InputError(f"GITHUB_REPOSITORY {repository!r}: expected owner/name")
     token = token_of(variables, "GITHUB_TOKEN", "GH_TOKEN", file="GITHUB_TOKEN_FILE")
     if not token:
-        raise NoPullRequest("there is no GITHUB_TOKEN: give the step env: GITHUB_TOKEN: ${{ github.token }}")
+        raise NoPullRequest("there is no GITHUB_TOKEN: add it to the step's env, as GITHUB_TOKEN: ${{ github.token }}")
     base = _checked(variables.get("GITHUB_API_URL") or "https://api.github.com", "GITHUB_API_URL")
     headers = {"Authorization": f"Bearer {token}", "X-GitHub-Api-Version": "2022-11-28"}
     return GitHub(Api(base, headers), repository, number)
@@ -81,11 +81,11 @@ def _github(variables: Mapping[str, str]) -> Place:
 def _gitlab(variables: Mapping[str, str]) -> Place:
     number = variables.get("CI_MERGE_REQUEST_IID", "")
     if not number.isdecimal():
-        raise NoPullRequest("this pipeline is not about a merge request")
+        raise NoPullRequest("this pipeline does not belong to a merge request")
     token = token_of(variables, "GITLAB_TOKEN", file="GITLAB_TOKEN_FILE")
     if not token:
         raise NoPullRequest(
-            "there is no GITLAB_TOKEN: a project access token with the scope api (a job's own may not comment)"
+            "there is no GITLAB_TOKEN: set it to a project access token with the scope api (a job token cannot comment)"
         )
     base = _checked(variables.get("CI_API_V4_URL", ""), "CI_API_V4_URL")
     project = quote(variables.get("CI_MERGE_REQUEST_PROJECT_ID") or variables.get("CI_PROJECT_ID", ""), safe="")

@@ -82,7 +82,7 @@ APPEARANCE_OPTIONS: Final = (
         multiple=True,
         metavar="PERCENT",
         callback=_read_percents,
-        help="Zoom of the browser; at 400 the window has 320 CSS pixels (WCAG 1.4.10); repeatable.  [default: 100]",
+        help="Browser zoom; at 400 the window is 320 CSS pixels wide (WCAG 1.4.10); repeatable.  [default: 100]",
     ),
     click.option(
         "--text-size",

@@ -231,7 +231,7 @@ def _are_texts(values: Sequence[object]) -> TypeGuard[Sequence[str]]:
 
 
 def _path(path: str) -> str:
-    """Return a normalised path; anything else is the name of a page without an address."""
+    """Return a path normalised; the name of a page without an address is unchanged."""
     if path.startswith("/"):
         with contextlib.suppress(ValueError):
             address, state = split_state(path)

@@ -31,7 +31,7 @@ _SECTIONS: Final = {
     "The page": (
         *("standard", "groups", "within", "without", "disabled_rules", "enabled_rules", "blocked_hosts"),
         *("checks", "live", "allow_partial", "wait_for", "wait_until", "deadline_s", "insecure", "ca"),
-        *("steps", "no_assess", "try_fixes", "screenshot"),
+        *("steps", "no_assess", "try_fixes", "screenshot", "no_scroll"),
     ),
     "How pages are shown (an option given twice makes two states)": (
         *("device", "viewport", "color_scheme", "forced_colors", "reduced_motion", "zoom", "text_size"),
@@ -59,7 +59,8 @@ class _InSections(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options of each of ``_SECTIONS``, then the rest."""
-        left = {param.name: row for param in self.get_params(ctx) if (row := param.get_help_record(ctx)) is not None}
+        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        left = {option.name: row for option in options if (row := option.get_help_record(ctx)) is not None}
         for title, names in self.sections.items():
             with formatter.section(title):
                 formatter.write_dl([left.pop(name) for name in names])

@@ -28,6 +28,6 @@ def config_file(config: str | None, *, no_config: bool) -> Path | None:
     """Return the settings file to use, or None."""
     if no_config:
         if config:
-            raise click.UsageError("--config and --no-config exclude each other")
+            raise click.UsageError("--config and --no-config are mutually exclusive: leave one of them out")
         return None
     return Path(config) if config else find_config(Path.cwd())

@@ -54,7 +54,7 @@ def add_crawls(
 
 
 def _summary(found: Crawled, bounds: Bounds) -> str:
-    """Return one line: pages taken, by pattern, and pages left out."""
+    """Return one line that counts the pages found, by pattern, and those left out."""
     text = f"{counted(len(found.pages), 'page')} by {counted(found.requests, 'request')}"
     common = [(pattern, number) for pattern, number in found.patterns.most_common(_PATTERNS) if number > 1]
     text += f", of them {', '.join(f'{n} {one_line(pattern, limit=80)}' for pattern, n in common)}" if common else ""

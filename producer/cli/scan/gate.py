@@ -51,7 +51,7 @@ class RuleWaiver:
     is_others: bool = False
 
     def covers(self, rule: str, url: str) -> bool:
-        """Return whether it covers findings of a rule on a page."""
+        """Return whether the waiver covers findings of a rule on a page."""
         if (rule in self.rules) is self.is_others:
             return False
         if not self.match:
@@ -158,7 +158,7 @@ class Gate:
 
 
 def _is_new(node: Node, changes: Changes) -> bool:
-    """Return whether an element's component barrier is new on the site; or the element, without a named component."""
+    """Return whether the component barrier is new on the site; without a named component, whether the element is."""
     components = changes.new_components
     if node.issue_id and not node.unnamed and components is not None:
         if any(one.issue_id == node.issue_id for one in components):

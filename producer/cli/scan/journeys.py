@@ -68,7 +68,7 @@ class Journeys(NamedTuple):
         return {"url": urljoin(urls[0], address), "steps": list(self.login[1:])}
 
     def of(self, urls: Iterable[str]) -> dict[str, Sequence[JsonObject]]:
-        """Return the steps to each address that replaces one of ``urls``; empty without steps."""
+        """Return, by address, the steps to each state that replaces one of ``urls``; empty without steps."""
         from producer.contract.addresses import state_url
 
         return {state_url(url, name): steps for url in urls for name, steps in self.states.items()}

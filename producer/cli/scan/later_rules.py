@@ -23,7 +23,7 @@ from producer.config.reading import read_config
 
 
 def later_rules(path: Path) -> tuple[dict[str, Any], FileRules]:
-    """Return ``fail_on`` and ``strict`` as far as the file sets them, and its waivers.
+    """Return ``fail_on`` and ``strict``, if the file sets them, and its waivers.
 
     Prints the errors of the file and raises ``InputError`` for them.
     """

@@ -22,7 +22,7 @@ class Service(Protocol):
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """The environment of its client."""
+        """Environment variables for its clients."""
         ...
 
     def why_dead(self) -> str | None:

@@ -159,7 +159,7 @@ def split_group(group: str) -> tuple[str, str, str]:
 
 
 def _each(check: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, _Given], _Given]:
-    """Return a callback that refuses a value of an option, or one of several, with the message of ``check``."""
+    """Return a callback that checks each value of an option and refuses it with the message of ``check``."""
 
     def read(_context: click.Context, _option: click.Parameter, given: _Given) -> _Given:
         try:

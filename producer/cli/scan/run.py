@@ -99,7 +99,7 @@ def _check(options: ScanOptions) -> None:
         msg = f"--local keeps nothing between runs, so {name} cannot be used: {instead}"
         raise click.UsageError(msg)
     if options.job_id and options.batch:
-        raise click.UsageError("--id and --batch exclude each other: a batch names its jobs itself")
+        raise click.UsageError("--id and --batch are mutually exclusive: a batch names its jobs itself")
     check_choice(options)
 
 

@@ -144,7 +144,7 @@ def note_gaps(pages: Iterable[str], robots: RobotsOfSites, targets: Targets) -> 
 
 
 def _summary(listed: Listed) -> str:
-    """Return one line about the pages taken and left out."""
+    """Return one line that counts the pages found and those left out."""
     return f"{counted(len(listed.pages), 'page')} of {counted(listed.sitemaps, 'sitemap')}{left_out_text(listed)}"
 
 

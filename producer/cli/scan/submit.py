@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScanPlan:
-    """The jobs to submit: a batch, or one page as ``job_id``. ``options`` are the ``ScanRequest``'s fields but its URL.
+    """The jobs to submit: a batch, or one page as ``job_id``. ``options`` are its requests' fields, without URL.
 
-    Each page is scanned in each of ``states``, which are also such fields; ``{}`` is the default state.
+    Each page is scanned in each of ``states``, which are sets of such fields; ``{}`` is the default state.
 
     ``gaps_ms`` are the pages' ``host_gap_ms``. Ids depend neither on them nor on the pipeline run ``run``, so that a
     resumed batch has the same ids. ``groups`` and ``steps`` are by page; a state reached by steps has its own address
@@ -150,7 +150,7 @@ async def submit(client: Client, plan: ScanPlan, *, on_job: Callable[[str, str, 
 async def pages_as_completed(
     client: Client, queued: Queued, *, timeout_s: float | None, left_s: float | None
 ) -> AsyncIterator[Page]:
-    """Yield the pages as their jobs end; after ``left_s`` seconds, the rest, as not done within ``timeout_s``."""
+    """Yield the pages as their jobs end; after ``left_s`` seconds, yield the rest as not done within ``timeout_s``."""
     from producer.reports.page import page_of, waiting_page
 
     left = dict(queued.urls)

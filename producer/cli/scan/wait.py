@@ -93,7 +93,7 @@ def assess_wait(options: ScanOptions) -> float:
 
 
 def _with_service(service: local.Service, action: Callable[[Client], Awaitable[None]]) -> None:
-    """Run ``action`` with a client of the service, while the service runs."""
+    """Run ``action`` with a client of the service; raises ``ServiceError`` if the service exits first."""
     with_client(lambda client: local.while_it_lives(_worker_death(service), action(client)), variables=service.settings)
 
 

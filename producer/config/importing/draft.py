@@ -90,7 +90,7 @@ class Source:
         return Source(cast("JsonMap", value) if value else {}, self.named(name))
 
     def named(self, name: str) -> str:
-        """Return an option's name with its table's."""
+        """Return an option's full name, with that of its table."""
         return f"{self.path}.{name}" if self.path else name
 
     def rest(self) -> Iterator[str]:

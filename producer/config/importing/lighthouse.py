@@ -47,7 +47,7 @@ _NO_PLACE: Final = {
 
 
 def import_lighthouse(config: Mapping[str, Any], folder: Path) -> Draft:
-    """Return the draft of a configuration; ``folder`` is its own, for ``staticDistDir``."""
+    """Return the draft of a configuration; ``folder`` is the file's, for ``staticDistDir``."""
     draft, whole = Draft(), Source(config)
     source = whole.table("ci") if isinstance(config.get("ci"), dict) else whole
     collect = source.table("collect")

@@ -1,4 +1,4 @@
-"""The tools' results about component barriers, and the builtin model's answers with their sources."""
+"""The tools' results about component barriers, and the built-in model's answers with their sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``sightline eval`` on a real Redis: the rows of the builtin model and of a stub, with nothing left behind."""
+"""``sightline eval`` on a real Redis: the rows of the built-in model and of a stub, with nothing left behind."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ async def test_a_full_lane_refuses_and_writes_nothing(redis_url: str, redis: Red
         for _ in range(2):
             await client.submit("scan", {"url": "https://example.org/"})
 
-        with pytest.raises(QueueFull, match="holds 2 jobs, the limit is 2"):
+        with pytest.raises(QueueFull, match="holds 2 jobs, and the limit is 2"):
             await client.submit("scan", {"url": "https://example.org/"}, job_id="third")
 
     assert await redis.xlen(keys.lane("batch")) == 2

@@ -144,7 +144,7 @@ def test_a_question_understood_in_part_is_not_answered_for_the_whole_site(questi
     step = answer(asked(question))
 
     assert step.call is None
-    assert step.text.startswith("The builtin model does not understand")
+    assert step.text.startswith("The built-in model does not understand")
     assert word in step.text
 
 

@@ -169,7 +169,7 @@ def test_a_comment_that_was_added_though_the_host_answered_502_is_not_added_twic
     ("changes", "reason"),
     [
         ({"GITHUB_TOKEN": ""}, "there is no GITHUB_TOKEN"),
-        ({"GITHUB_EVENT_PATH": ""}, "not about a pull request"),
+        ({"GITHUB_EVENT_PATH": ""}, "does not belong to a pull request"),
         ({"GITHUB_API_URL": "http://127.0.0.1:1"}, "Connection refused"),
     ],
 )

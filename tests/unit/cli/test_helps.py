@@ -38,6 +38,13 @@ def test_a_help_fits_100_columns_and_shows_no_markers_of_click(name: str, text: 
     assert [line for line in text.splitlines() if len(line) > COLUMNS] == [], name
 
 
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, _, text in HELPS])
+def test_no_line_of_a_help_is_cut_or_an_argument_without_words(name: str, text: str) -> None:
+    lines = [line for line in text.splitlines() if not line.startswith("Usage:")]
+
+    assert [line for line in lines if line.endswith("...")] == [], name
+
+
 @pytest.mark.parametrize(("name", "command"), [(name, command) for name, command, _ in HELPS])
 def test_every_command_and_every_option_has_a_help_text(name: str, command: click.Command) -> None:
     options = [param for param in command.params if isinstance(param, click.Option)]

@@ -47,7 +47,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["scan", PAGE, "--format", "html=.", "--wait"], "it is a folder"),
         (["scan", PAGE, "--format", "html=a.html", "-o", "b.html"], "would get no report"),
         (["scan", PAGE, "--resume"], "--resume needs --batch NAME"),
-        (["scan", PAGE, "--id", "a", "--batch", "b"], "exclude each other"),
+        (["scan", PAGE, "--id", "a", "--batch", "b"], "are mutually exclusive"),
         (["scan", PAGE, PAGE + "tea", "--id", "a"], "is for one page: 2 were given"),
         (["scan", PAGE, "--id", "a:b"], "--id 'a:b'"),
         (["scan", PAGE, "--batch", "a b"], "--batch 'a b': expected 1 to 128 letters"),

@@ -127,7 +127,7 @@ def test_the_gate_of_the_file_reaches_the_run(file: Path) -> None:
     ("given", "text"),
     [
         ({"sites": ("shp",)}, "--site 'shp' is not a site of .*did you mean shop"),
-        ({"no_config": True}, "exclude each other"),
+        ({"no_config": True}, "are mutually exclusive"),
         ({"start": "x", "start_url": "http://"}, "--start-url: "),
     ],
 )

@@ -149,7 +149,7 @@ def not_scanned() -> list[Page]:
 
 def in_doubt(path: str = "/account.html", *doubts: Doubt, **changes: object) -> Page:
     """A page without barriers that was read whole, with these doubts about it (a sign-in if none are given)."""
-    closed = Doubt(kind="sign-in", what="the page asks to sign in", certainty="likely")
+    closed = Doubt(kind="sign-in", what="the page asks for a sign-in", certainty="likely")
     return page_of(scan_result(path).model_copy(update={"doubts": doubts or (closed,), **changes}))
 
 

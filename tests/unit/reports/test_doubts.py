@@ -17,7 +17,7 @@ from producer.reports.page import page_of
 from producer.reports.summary import summarise
 from tests.unit.reports import sample_pages as sample
 
-SIGN_IN = Doubt(kind="sign-in", what="the page asks to sign in", certainty="likely")
+SIGN_IN = Doubt(kind="sign-in", what="the page asks for a sign-in", certainty="likely")
 FRAME = Doubt(kind="unread-frame", what="1 frame could not be read (net::ERR)", where="http://ads.example/ad")
 
 
@@ -70,7 +70,7 @@ def test_what_the_problem_of_a_page_says_is_not_said_twice_in_the_table() -> Non
     text = " ".join(sample.render("table", [page], width=200).split())
 
     assert text.count(FRAME.what) == 1
-    assert "sign-in: the page asks to sign in (likely)" in text
+    assert "sign-in: the page asks for a sign-in (likely)" in text
 
 
 def test_the_sums_count_pages_by_kind_of_doubt() -> None:
@@ -96,7 +96,7 @@ def test_a_thousand_doubts_are_a_few_lines_and_a_number() -> None:
 def test_csv_has_the_doubts_in_a_column() -> None:
     [row] = csv.DictReader(io.StringIO(sample.render("csv", [sample.in_doubt("/a", SIGN_IN, FRAME)])))
 
-    assert row["doubts"].startswith("sign-in: the page asks to sign in (likely); unread-frame: 1 frame")
+    assert row["doubts"].startswith("sign-in: the page asks for a sign-in (likely); unread-frame: 1 frame")
 
 
 def test_sarif_distinguishes_partial_doubts_from_remarks() -> None:
@@ -133,7 +133,7 @@ def test_a_page_held_strictly_is_shown_as_in_doubt_with_the_reason(name: str) ->
     text = sample.render(name, [Gate(strict=True).mark(sample.in_doubt())], width=200)
 
     assert "doubt" in text.lower()
-    assert "the page asks to sign in" in text
+    assert "the page asks for a sign-in" in text
     assert "could not be scanned, so" not in text
 
 
@@ -143,5 +143,5 @@ def test_junit_has_an_error_with_the_doubt_for_a_page_held_strictly() -> None:
     [case] = [case for suite in report for case in suite]
     [error] = case.result
     assert isinstance(error, Error)
-    assert (error.type, error.message) == ("PageInDoubt", "doubtful: the page asks to sign in (likely)")
-    assert case.system_out == "in doubt: sign-in: the page asks to sign in (likely)"
+    assert (error.type, error.message) == ("PageInDoubt", "doubtful: the page asks for a sign-in (likely)")
+    assert case.system_out == "in doubt: sign-in: the page asks for a sign-in (likely)"

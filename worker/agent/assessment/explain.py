@@ -147,11 +147,11 @@ async def _ask(chat: ChatModel, done: Explained, wanted: Mapping[str, Barrier]) 
 
 
 def _unanswered(done: Explained, answer: NoAnswer, wanted: Mapping[str, Barrier]) -> frozenset[str]:
-    """Return the digests that are not asked about again at once.
+    """Return the digests to leave out of the next call.
 
-    If an answer was cut before anything was complete, or the model's tokenizer makes more of the question than its
-    context holds, smaller parts are tried; a single barrier that is too much is left out, and the others are asked
-    about together again.
+    If an answer was cut before anything was complete, or the question has more tokens than the model's context holds,
+    smaller parts are tried; a single barrier that is too much is left out, and the others are asked about together
+    again.
     """
     is_cut = isinstance(answer.failure, AnswerTruncated | ContextExceeded)
     if is_cut and len(wanted) > 1:

@@ -58,7 +58,7 @@ class NamesTask:
 
 
 class Make(Protocol):
-    """Makes the question about at most so many elements."""
+    """Makes a question about ``most`` elements at most; None means no limit."""
 
     def __call__(self, *, most: int | None) -> NamesTask:
         """Return the question."""
@@ -109,7 +109,7 @@ async def judge_names(chat: ChatModel, result: ScanResult, pictures: Mapping[str
 
 
 async def _judge(chat: ChatModel, make: Make, *, what: str, most: int | None = None) -> Judged:
-    """Ask about as many elements as fit; about half of them if the model's tokenizer makes more of the question."""
+    """Ask about as many elements as fit; about half of them if the question has more tokens than estimated."""
     task = make(most=most)
     if not task.shown:
         return Judged()

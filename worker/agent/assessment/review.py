@@ -295,7 +295,7 @@ class _Words(HTMLParser):
 
 
 def _in_turn(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Node]]:
-    """Yield each finding's first element, then each one's second, and so on."""
+    """Yield the first element of each finding, then the second of each, and so on."""
     for number in range(max(len(finding.nodes) for finding in findings)):
         for finding in findings:
             if number < len(finding.nodes):

@@ -150,7 +150,7 @@ class QueryGraph:
         return self._kept(turn, "think", began, runtime)
 
     async def _asked(self, turn: Turn, turns: Sequence[FinishedTurn], *, is_last: bool) -> tuple[Prompt, ChatReply]:
-        """Return the model's reply and its prompt: a shorter one if the model's tokenizer makes more of it."""
+        """Return the model's reply and its prompt, which is shortened if it has more tokens than estimated."""
         budget, spent = BUDGET_TOKENS, Usage()
         prompt = prompt_of(turn, turns, is_last=is_last)
         while True:

@@ -1,4 +1,4 @@
-"""Finds the recorded pages of an address or path: ``/cart`` and ``shop.example/cart`` are pages of known sites."""
+"""Finds the recorded pages at an address or a path, such as ``/cart`` or ``shop.example/cart``."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def _messages(turn: Turn, shown: Sequence[FinishedTurn], left_out: int, said: Se
 
 
 def _oldest_answer(said: Sequence[Message]) -> int | None:
-    """Return the index of the oldest removable tool result: not a short one, nor any after the model's last reply."""
+    """Return the index of the oldest removable tool result; short ones and those after the last reply stay."""
     newest = max((at for at, message in enumerate(said) if message.role == "assistant"), default=0)
     return next(
         (at for at, one in enumerate(said[:newest]) if one.role == "tool" and len(one.content) > len(LEFT_OUT)), None

@@ -95,7 +95,7 @@ def may_scan(url: str, asker: Asker) -> str:
 def own_words(words: str, asker: Asker) -> str:
     """Return the passage of the user's messages that ``words`` quotes, as written.
 
-    Upper case and white space may differ. Raises ``ValueError`` for words that are not the user's.
+    Case and white space may differ. Raises ``ValueError`` for words that are not the user's.
     """
     sought = words.split()
     if not sought or len(words) > MAX_REMEMBERED:

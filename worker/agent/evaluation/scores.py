@@ -105,7 +105,7 @@ def score_assessment(page: LabelledPage, verdict: Verdict, *, seconds: float) ->
 
 
 def score_answer(label: LabelledQuestion, result: QueryResult | str, *, seconds: float) -> Scores:
-    """Return the scores of one answer; ``result`` is a reason if there is none."""
+    """Return the scores of one answer; ``result`` is the reason if there is no answer."""
     where = f"{label.question!r}" + (f" on {label.site}" if label.site else "")
     if isinstance(result, str):
         missed = (f"{where}: no answer ({result})",)

@@ -38,9 +38,10 @@ class FixRequest(Message):
 
 
 async def scans_go_first(redis: Redis, keys: Keys, priority: Lane, *, since_ms: int = 0) -> bool:
-    """Whether batch scans wait or run, and tries on a batch's page that wait since ``since_ms`` leave them the CPU.
+    """Whether tries of a job with this ``priority`` must wait for batch scans that are queued or running.
 
-    A try opens a page again in the browsers that scans use.
+    A try opens a page again in the browsers that scans use. Tries that have waited since ``since_ms`` (Redis time) for
+    ``MOST_PUT_OFF_S`` wait no longer.
     """
     if priority is not Lane.BATCH:
         return False

@@ -14,7 +14,7 @@ for i = 4, #ARGV do
   if host then
     local every = tonumber(host.state == 'up' and ARGV[1] or ARGV[2])
     local early = tonumber(ARGV[3]) >= 0 and host.probe_ms - every + tonumber(ARGV[3]) <= now
-    local was_set_back = host.probe_ms > now + math.max(tonumber(ARGV[1]), tonumber(ARGV[2])) -- Redis' clock
+    local was_set_back = host.probe_ms > now + math.max(tonumber(ARGV[1]), tonumber(ARGV[2])) -- Redis's clock
     if early or was_set_back or host.probe_ms <= now then
       host.probe_ms = now + every
       redis.call('HSET', KEYS[1], ARGV[i], cjson.encode(host))

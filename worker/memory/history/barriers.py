@@ -211,7 +211,7 @@ def state_of(text: str) -> tuple[dict[str, int], str]:
 
 @lru_cache(maxsize=1_000)
 def _groups(text: str) -> Mapping[str, int]:
-    """Return the pages by group; the component barriers of a site have those of a few."""
+    """Return the pages by group; cached, since many component barriers of a site share them."""
     return MappingProxyType(json.loads(text or "{}"))
 
 

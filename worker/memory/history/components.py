@@ -128,7 +128,7 @@ class _Previous:
         self._recorded = {finding.rule for finding in findings if finding.components}
 
     def had(self, one: OnPage) -> bool:
-        """Return whether it had this component, by id or all its elements; without recorded ones, by any element."""
+        """Return whether it had this component: by id or all elements; if it recorded no components, by any element."""
         if one.issue_id in self.components:
             return True
         nodes = self._nodes.get(one.rule, frozenset[str]())

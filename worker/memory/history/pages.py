@@ -56,7 +56,7 @@ BRIEF: Final = (
     "page_state",
     "status",
 )
-"""What a comparison of all pages needs of each."""
+"""The fields that a comparison of all pages reads of each."""
 
 
 _NO_TAGS: Final = frozenset[str]()
@@ -276,7 +276,7 @@ def _names(names: Sequence[Any]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1_000)
 def _word(value: bytes) -> str:
-    """Return a text that many records have."""
+    """Decode a text that recurs in many records, and cache it."""
     return as_text(value)
 
 

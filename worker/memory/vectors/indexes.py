@@ -37,7 +37,7 @@ POLL_S: Final = 0.05
 def exact_tag(value: str) -> str:
     """Return a tag that matches ``value`` exactly.
 
-    TAG fields split at commas, strip blanks and fold case, a ``|`` in a query means "or", and an empty tag matches
+    TAG fields split at commas, strip spaces and fold case, a ``|`` in a query means "or", and an empty tag matches
     everything. So a value other than 1 to 64 characters of ``a-z 0-9 . _ -`` is replaced by its digest.
     """
     if _PLAIN.fullmatch(value):

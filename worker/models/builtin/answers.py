@@ -1,4 +1,4 @@
-"""The builtin model's answers to questions: it knows a few patterns, calls tools, and restates their results.
+"""The built-in model's answers to questions: it knows a few patterns, calls tools, and restates their results.
 
 It understands no language and makes nothing up: for a question of no known pattern it lists those it can answer. The
 numbers, names and scan ids of an answer all come from the tools' documents of the same turn. ``models.py`` is the
@@ -31,7 +31,7 @@ from worker.models.builtin.sentences import (
 from worker.models.protocols import Message, ToolCall
 
 CAN: Final = (
-    "The builtin model answers questions such as: Which page has the worst barriers? What about the checkout page? "
+    "The built-in model answers questions such as: Which page has the worst barriers? What about the checkout page? "
     "How many image-alt barriers are on /cart? What changed since Monday? What changed between nightly-1 and "
     "nightly-2? Which component should we fix first? Since when is the header broken? Remember that the shop is "
     "rebuilt in May. "
@@ -128,7 +128,7 @@ def _first(question: str, heard: ModelInput) -> Next | None:
 
 
 def _since_when(question: str, heard: ModelInput) -> Next | None:
-    """Say since when a component is broken, or, if no page has it any more, when it was fixed."""
+    """Say since when a component has been broken, or, if no page has it any more, when it was fixed."""
     thing = since_when_of(question)
     if not thing:
         return None
@@ -272,7 +272,7 @@ def _call(heard: ModelInput, tool: str, arguments: JsonObject) -> ToolCall:
 
 def _unread(words: str) -> Next:
     """Say which words of a question were not understood: without them the question would be different."""
-    said = f"The builtin model does not understand {words[:200]!r} here, and does not answer without it. {CAN}"
+    said = f"The built-in model does not understand {words[:200]!r} here, and does not answer without it. {CAN}"
     return Next(said, refuses=True)
 
 

@@ -1,4 +1,4 @@
-"""Questions about component barriers: what to fix first, since when it is broken, what changed from A to B. Pure.
+"""Questions about component barriers: what to fix first, how long it has been broken, what changed from A to B. Pure.
 
 The sentences restate the results of ``list_components`` and ``compare_scans``, and cite the scans they name.
 """

@@ -139,7 +139,7 @@ def _more(told: JsonObject) -> str:
 
 
 def _named(form: str, text: str, taken: set[str]) -> re.Match[str] | None:
-    """Find a noun; ``label`` in ``label barriers`` is a rule and not a noun."""
+    """Find a noun that the question names; ``label`` in ``label barriers`` is a rule."""
     found = re.search(rf"\b(?:{form})\b", text, re.IGNORECASE)
     return None if found is not None and found[0].lower() in taken else found
 

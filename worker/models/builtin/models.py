@@ -1,4 +1,4 @@
-"""The builtin models: for machines without a model server, and for tests. Deterministic; no network, no GPU.
+"""The built-in models: for machines without a model server, and for tests. Deterministic; no network, no GPU.
 
 ``BuiltinChat`` is not a language model. It restates the given findings, worst first, with axe-core's text about them
 and whom such barriers affect by axe's category, and answers a few kinds of questions with the tools (``citations.py``);

@@ -1,4 +1,4 @@
-"""The sentences of the builtin model: tools' documents in words, with nothing added. Pure.
+"""The sentences of the built-in model: tools' documents in words, with nothing added. Pure.
 
 Each takes one document of ``worker/agent/conversation/history_tools.py`` or ``compare_tool.py``, and cites the scans it
 mentions.

@@ -3,9 +3,9 @@
 The complete rule: a call goes to the cloud when its question is complex (``worker/agent/conversation/complexity.py``
 decides this, via ``job_context``), when no Ollama answers or none has the model, or when the prompt does not fit the
 local context; and only while the day's share lasts. In an outage the share limits batch work: jobs of the interactive
-lane, for which a person waits, go to the cloud even beyond it, unless FALLBACK_SHARE is 0. Nothing else does: a busy
-GPU, or a slow or wrong answer, is no reason. Every answer from the cloud says why. The share is counted in Redis, over
-all workers.
+lane, for which a person waits, go to the cloud even beyond it, unless FALLBACK_SHARE is 0. There is no other
+reason: not a busy GPU, nor a slow or wrong answer. Every answer from the cloud says why. The share is counted in Redis,
+over all workers.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class FallbackChat:
     async def _instead(
         self, error: ModelError, messages: Sequence[Message], schema: JsonObject | None, tools: Sequence[Tool]
     ) -> ChatReply:
-        """Ask the cloud after the local model's ``error``; raises that error, with the cloud's, if that fails too."""
+        """Ask the cloud after the local model's ``error``; if it fails too, raise ``error`` with both messages."""
         is_free = _is_awaited(error) and self.share.share > 0
         if not is_free and not await self.share.grant(is_new=False, is_wanted=True):
             raise _again(error, f"{error}; {SPENT}", spent_on(error)) from error

@@ -1,6 +1,6 @@
 """A chat model that compensates for what a model or its server cannot do. Facts: ``http.py``.
 
-It compensates for two things. For a model without tools, look-ups are made by the rules of the builtin model, and the
+It compensates for two things. For a model without tools, look-ups are made by the rules of the built-in model, and the
 model answers from their results; the answer says so. For a server that silently drops the schema of an answer (0.17 to
 0.31.1, for models that can think but are asked not to), the schema is also put in the prompt. To be removed once no
 such server is in use any more.

@@ -106,7 +106,7 @@ class OllamaChat:
     ) -> Done[tuple[str, tuple[ToolCall, ...]]]:
         """Ask one host; the time to the first piece of the answer and each silence after it are limited.
 
-        Its length is limited by ``CHAT_MAX_OUTPUT`` only: a slow card's answer is not a failure while tokens flow.
+        Its length is limited by ``CHAT_MAX_OUTPUT`` only: a slow GPU's answer is not a failure while tokens flow.
         Ollama reports token counts only in its last piece; for a call that breaks before it, ``spent`` counts a token
         per piece and, once the prompt was read, the lower bound of its tokens.
         """

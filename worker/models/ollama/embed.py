@@ -32,7 +32,7 @@ from worker.settings import WorkerSettings
 LEAST_CHARS: Final = 64
 """Characters of the shortest text that is still halved: a model that refuses it takes no text."""
 EMBED_BATCH: Final = 32
-"""Texts per call: enough to use the card, few enough that others get their turn."""
+"""Texts per call: enough to use the GPU, few enough that others get their turn."""
 
 log = structlog.get_logger()
 
@@ -57,7 +57,7 @@ class Taken:
     usage: Usage
 
     def and_then(self, other: Taken) -> Taken:
-        """Return both, one after the other."""
+        """Return both, joined."""
         vectors = np.concatenate([self.vectors, other.vectors])
         return Taken(vectors, self.lengths + other.lengths, add_usage(self.usage, other.usage))
 

@@ -39,7 +39,7 @@ class HostAbilities:
 
 @dataclass(frozen=True, slots=True)
 class Ability:
-    """What was found out about ``subject``: ``todo`` says what is missing, ``is_unfit`` that it cannot work."""
+    """A check's result for ``subject``: ``todo`` says what is missing, ``is_unfit`` that it cannot work."""
 
     subject: str
     text: str

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- scheduled → scheduled, due no later than its delay from now: for a job that was scheduled before Redis' clock was set
+-- scheduled → scheduled, due no later than its delay from now: for a job that was scheduled before Redis's clock was set
 -- back. Safe to call twice.
 -- KEYS  1 scheduled zset  2 job hash  3 only if it waits for something: its zset (`waits_in` in the hash)
 -- ARGV  1 job id

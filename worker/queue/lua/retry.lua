@@ -35,7 +35,7 @@ if KEYS[6] then
 elseif KEYS[5] and not is_cancelled then
   local fence, since = string.match(redis.call('HGET', job, 'no_function') or '', '^(%d+):(%d+)$')
   since = fence and tonumber(fence) == tonumber(ARGV[4]) - 1 and tonumber(since) or now
-  since = math.min(since, now) -- later only if Redis' clock was set back
+  since = math.min(since, now) -- later only if Redis's clock was set back
   due = since + tonumber(ARGV[6])
   if due <= now then return 'overdue' end
   redis.call('HSET', job, 'no_function', ARGV[4] .. ':' .. ms(since))
@@ -44,7 +44,7 @@ elseif KEYS[5] and not is_cancelled then
 end
 redis.call('ZADD', scheduled, ms(due), ARGV[5])
 drop_entry(lane, ARGV[1], ARGV[3])
--- clock_back.lua needs the delay, and where it waits, if Redis' clock is set back meanwhile.
+-- clock_back.lua needs the delay, and where it waits, if Redis's clock is set back meanwhile.
 redis.call('HSET', job, 'state', 'scheduled', 'entry', '', 'error', ARGV[7], 'delay_ms', ms(due - now),
   'waits_in', due > now and KEYS[5] or '')
 redis.call('HDEL', job, 'worker', 'progress')

@@ -53,7 +53,7 @@ class Elements:
         self._page = page
 
     async def find(self, selector: StepSelector) -> Found:
-        """Look for elements. Raises ``CallFailed`` for a page that left or is busy, ``ScriptFailed``."""
+        """Look for elements. Raises ``CallFailed`` for a page that navigated away or is busy, ``ScriptFailed``."""
         if selector.kind == "role":
             return await self._find_role(selector)
         return _found(

@@ -51,7 +51,7 @@ class NoKeeper:
     async def take(self, *, lost: int) -> KeptLogin | None:
         """Return None, so that the caller logs in; raises ``LoginFailed`` the third time."""
         if lost > 1:
-            raise LoginFailed("the page still asks to sign in after 2 logins")
+            raise LoginFailed("the page still asks for a sign-in after 2 logins")
         return None
 
     async def keep(self, state: Mapping[str, Any]) -> int:

@@ -116,7 +116,7 @@ class SignIn:
         return generation
 
     async def _do(self, login: Login) -> None:
-        """Perform the login's steps; raises ``LoginFailed`` if they fail or the page still asks to sign in."""
+        """Perform the login's steps; raises ``LoginFailed`` if they fail or the page still asks for a sign-in."""
         of_login = {"url": login.url, "steps": login.steps, "login": None, "wait_for": None}
         asked = ScanRequest.model_validate({**dict(self._request), **of_login})
         load, journey = self._way.of(asked)
@@ -145,7 +145,7 @@ class SignIn:
             return ""
         says = f"; it says {seen['alert']!r}" if seen["alert"] else ""
         where = f"{facts.title[:100]!r}, {public_url(facts.href).partition('?')[0][:300]}"
-        return f"after its steps the page still asks to sign in: {where}{says}"
+        return f"after its steps the page still asks for a sign-in: {where}{says}"
 
     async def _state(self) -> dict[str, Any]:
         cookies = (await self._page.session.call("Network.getAllCookies", timeout_s=_LIMIT_S))["cookies"]

@@ -37,9 +37,9 @@ Box = tuple[float, float, float, float]
 
 @dataclass(slots=True)
 class Found:
-    """One element that a rule asks to have reviewed, by its number in the worlds of its frames.
+    """One element that a rule asks to have reviewed, identified by numbers of the isolated worlds.
 
-    ``numbers`` has a number for each frame of ``place``: frame elements, and last the element itself.
+    ``numbers`` leads to it through the documents in ``place``: the number of each frame element, last its own.
     """
 
     rule: str
@@ -66,7 +66,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check. ``needs`` and ``proves`` are sentences for ``docs/live.md``; a test compares."""
+    """One check. ``needs`` and ``proves`` are sentences for ``docs/live.md``; a test compares them."""
 
     name: str
     rules: tuple[str, ...]
@@ -105,7 +105,7 @@ class Hand:
         self._taken = _Taken()
 
     def using(self, *scripts: str, left_s: Callable[[], float]) -> Hand:
-        """Return the hand of one check: its scripts, and the seconds that it has left."""
+        """Return access for one check, with its scripts and the seconds that it has left."""
         hand = Hand(self.page, self.worlds, self.request, left_s=left_s, scripts=("live", *scripts))
         hand._loaded, hand._taken = self._loaded, self._taken
         return hand
@@ -173,7 +173,7 @@ class Hand:
             return b""
 
     async def capture(self, asked: JsonObject) -> bytes:
-        """Return a screenshot by the protocol's parameters."""
+        """Return a screenshot; ``asked`` are the parameters of the browser's call."""
         limit_s = max(0.05, min(ASK_LIMIT_S, self.left_s()))
         asked = {"optimizeForSpeed": True, **asked}
         shot = await self.page.session.call("Page.captureScreenshot", asked, timeout_s=limit_s)

@@ -15,7 +15,7 @@ _HAS_TABLE: Final = 0x80
 
 
 def plays_s(data: bytes) -> float:
-    """Return the seconds that it plays: 0 for a still picture or another format, infinity if it never stops."""
+    """Return the seconds that it plays: 0 for a still image or another format, infinity if it never stops."""
     try:
         delays, repeats = _read(data)
     except IndexError:

@@ -1,9 +1,9 @@
 """Looks for what moves or changes by itself for longer than 5 s and cannot be stopped, and for flashes: 2.2.2, 2.3.1.
 
-Reads running animations, films without controls and animated GIFs, and watches what scripts change: for 1.1 s, and for
+Reads running animations, videos without controls and animated GIFs, and watches what scripts change: for 1.1 s, and for
 up to 6 s while something does or if there is a carousel. Anything on the page whose name contains pause, stop or hide
-in one of twelve languages counts as a control. Flashes are changes of an element's own colour or opacity; canvas, films
-and pictures are not measured. The top document only.
+in one of twelve languages counts as a control. Flashes are changes of an element's own colour or opacity; canvas,
+videos and images are not measured. The top document only.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def data_of(url: str) -> bytes:
 
 
 async def _bytes_of(hand: Hand, url: str) -> bytes:
-    """Return a picture that the page has loaded; empty if the browser does not have it any more."""
+    """Return an image that the page has loaded; empty if the browser no longer has it."""
     if url.startswith("data:"):
         return data_of(url)
     session = hand.page.session

@@ -1,7 +1,7 @@
 """Shows the page in a window 320 CSS pixels wide and looks for text that does not fit: WCAG 1.4.10.
 
 Finds text beyond the window's edge on a page that then scrolls in two directions, and text that is cut off or overlaps
-only there. Tables, pictures, maps, code, toolbars and scrollable boxes are left out, and so are pages in vertical
+only there. Tables, images, maps, code, toolbars and scrollable boxes are left out, and so are pages in vertical
 writing. The top document only.
 """
 

@@ -44,7 +44,7 @@ async def way_out(hand: Hand, path: Path) -> tuple[str, tuple[str, ...]]:
 
 
 async def moves_elsewhere(hand: Hand, path: Path) -> bool:
-    """Whether Tab moves the focus from an element that the walk has not reached, or none of those takes the focus."""
+    """Whether Tab moves on from an element that the walk did not reach; true if no such element takes the focus."""
     reached = [stop.numbers[0] for stop in path.stops] + list(path.dropped)
     start = await hand.ask(f"sightlineKeys.focusUnreached({reached})")
     if start is None:
