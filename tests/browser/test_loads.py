@@ -120,6 +120,19 @@ async def test_a_page_that_always_hands_over_to_another_file_while_it_is_parsed_
     assert rules_of(result) == {"image-alt"}
 
 
+async def test_a_page_that_sends_a_form_to_an_app_while_it_is_parsed_is_partial(
+    engine: ScanEngine, loads: Site
+) -> None:
+    form = '<form action="sms:1"></form><script>document.forms[0].submit()</script>'
+    url = loads.add("/form-to-app", f"{BEFORE}{form}{'<p>More</p>' * 300}<button></button>")
+
+    result = await scan(engine, url)
+
+    assert (result.status, kinds_of(result)) == ("partial", {"partial-document"})
+    assert "sms:1" in result.reason
+    assert rules_of(result) == {"image-alt"}
+
+
 ENDLESS = (
     '<iframe title="Film" src="/film.mp4"></iframe>',
     '<iframe title="Sound" src="/sound.mp3"></iframe>',

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 _SETS_OUT: Final = ("Page.frameRequestedNavigation", "Page.frameScheduledNavigation")
+_OF_A_BROWSER: Final = ("http:", "https:", "about:", "blob:", "data:", "file:", "javascript:")
 _ARRIVES: Final = ("Page.navigatedWithinDocument", "Page.frameStoppedLoading", "Page.frameClearedScheduledNavigation")
 
 
@@ -18,6 +19,8 @@ class Departure:
     """The main frame's pending navigation; ``is_meant``: it was announced but has requested nothing yet."""
 
     is_meant: bool = False
+    app_url: str = ""
+    """Address of another program, such as ``sms:1``, for which the current document set out."""
     _loader: str = ""
 
     @property
@@ -36,9 +39,10 @@ class Departure:
             self._loader = "" if params["requestId"] == self._loader else self._loader
         elif method == "Page.frameNavigated":
             if params["frame"]["id"] == frame_id:
-                self.is_meant, self._loader = False, ""
+                self.is_meant, self.app_url, self._loader = False, "", ""
         elif params.get("frameId") == frame_id and method in _SETS_OUT:
-            is_here = params.get("disposition", "currentTab") == "currentTab"
-            self.is_meant = is_here and str(params.get("url", "")).startswith(("http:", "https:"))
+            is_here, url = params.get("disposition", "currentTab") == "currentTab", str(params.get("url", ""))
+            self.is_meant = is_here and url.startswith(("http:", "https:"))
+            self.app_url = self.app_url if url.startswith(_OF_A_BROWSER) else url
         elif params.get("frameId") == frame_id and method in _ARRIVES:
             self.is_meant = False

@@ -107,7 +107,7 @@ class Watch:
     """The load event came, or never will: while it was parsed, the page navigated to something that is not a page."""
     is_parsed: bool = False
     cut_by: str = ""
-    """Address of a failed navigation while the page was parsed: Chromium parses it no further."""
+    """Address of a failed navigation while the page was parsed, or of an app that got a form: parsing ends there."""
     crash: str = ""
     dialogs: int = 0
     popups: int = 0
@@ -321,6 +321,8 @@ class Watch:
             newest = next(reversed(self._documents.values()))
             is_cut = not self.is_parsed and newest.loader_id != self.committed_loader and bool(newest.error)
             self.cut_by = newest.url if is_cut else self.cut_by
+            if not self.is_parsed and self.departure.app_url:
+                self.cut_by = self.departure.app_url
             self.is_loaded = self.is_parsed = True
 
     def _frame_navigated(self, event: JsonObject, session: str) -> None:
