@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.project
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check bench truth arq-suite containers chaos soak fuzz mutants docs wheel release lock clean
+.PHONY: help setup demo board up test check bench truth arq-suite containers chaos soak fuzz mutants docs wheel release lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /:/' | awk -F: '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -18,6 +18,9 @@ setup: $(READY) ## Make .venv, fetch Redis, find or install a browser
 
 demo: setup ## Scan a sample shop through the queue and show what was found
 	@$(BIN)/python ops/demo/run.py
+
+board: setup ## Show the demo's results in the browser, until Ctrl-C; BOARD_ARGS="--port 9000"
+	@$(BIN)/python ops/demo/board.py $(BOARD_ARGS)
 
 up: setup ## Run a Redis of its own, if REDIS_URL names none, and workers, until Ctrl-C
 	@$(BIN)/sightline up

@@ -1,49 +1,34 @@
-"""Runs ``make demo``: all of Sightline once, on the sample shop in this folder; leaves nothing behind.
+"""Runs ``make demo``: all of Sightline once, on the sample shop in this folder; leaves nothing running.
 
 It starts a separate Redis, a web server for the shop, two workers, and a client that does what a user would do: submit
-the pages as one batch, wait, write reports. Everything is stopped at the end, even after a failure, Ctrl-C or SIGTERM.
-Exits 0 if every page was scanned; the shop's barriers are expected.
+the pages as one batch, wait, ask, write reports (``tour.py``). Everything is stopped at the end, even after a failure,
+Ctrl-C or SIGTERM; the Redis's data stays for ``board.py`` until the next run. Exits 0 if every page was scanned; the
+shop's barriers are expected.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import signal
 import sys
 import tempfile
-import textwrap
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from shop import PAGES, served
+from redis import Redis
+from shop import DATA, ENVIRONMENT, PAGES, environment, served
 
-from producer.cli.outputs import Output
-from producer.cli.report_extras import read_extras
-from producer.client.client import Client
-from producer.contract import Impact, QueryRequest, QueryResult, ScanRequest
 from producer.errors import SightlineError
-from producer.reports.formats import FORMATS, ReportContext, load_report
-from producer.reports.page import Page, page_of
-from producer.reports.plain_text import printable
-from producer.reports.table import write_overview
-from producer.settings import ClientSettings
 from worker.own_redis.server import EmbeddedRedis
 
+if TYPE_CHECKING:
+    from tour import Outcome
+
 REPORTS: Final = Path("demo-report")
-ENVIRONMENT: Final = "demo"
 WORKERS: Final = 2
-QUESTIONS: Final = ("Which page has the worst barriers?", "What is wrong with that page?")
-DEADLINE_S: Final = 240.0
-"""Time limit for all pages: the slowest machine tried needs a fifth of it."""
-TRIED_S: Final = 60.0
-"""Time limit for the changes tried on the pages; the report is also useful without them."""
 STOP_S: Final = 20.0
 """A worker requeues its jobs and ends within its grace period; then it is killed."""
 
@@ -60,27 +45,10 @@ class Worker:
     log: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The results of the demo."""
-
-    pages: list[Page]
-    answers: list[tuple[str, str]]
-
-
 @asynccontextmanager
 async def workers(count: int, *, redis_url: str, folder: Path) -> AsyncGenerator[list[Worker]]:
     """Run worker processes; they are stopped at the end, first by SIGTERM."""
-    env = {
-        **os.environ,
-        "REDIS_URL": redis_url,
-        "REDIS_PASSWORD_FILE": "",  # empty is unset: of another Redis, of another worker
-        "METRICS_PORT": "",
-        "ENVIRONMENT": ENVIRONMENT,
-        "SCAN_ALLOW_PRIVATE": "1",
-        "CHAT_MODEL": "builtin",
-        "EMBEDDING_MODEL": "builtin",
-    }
+    env = environment(redis_url)
     running: list[Worker] = []
     try:
         for number in range(1, count + 1):
@@ -112,58 +80,6 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-async def scan(client: Client, base: str) -> list[Page]:
-    """Submit the shop's pages as one batch and return them, in their order, once all are scanned."""
-    urls = [base + name for name in PAGES]
-    requests = (
-        ScanRequest(url=url, group="repaired" if "/repaired/" in url else "shop", screenshot=True) for url in urls
-    )
-    batch = f"demo-{datetime.now(UTC):%H%M%S}"
-    jobs = [job.job_id async for job in client.submit_many("scan", requests, batch=batch)]
-    await client.seal_batch(batch)
-    url_of = dict(zip(jobs, urls, strict=True))
-    pages: dict[str, Page] = {}
-    with _progress(len(jobs)) as advance:
-        async for result in client.as_completed(jobs, timeout_s=DEADLINE_S):
-            pages[result.job_id] = page_of(result, url=url_of[result.job_id])
-            advance(pages[result.job_id])
-    async for result in client.assessed(jobs, timeout_s=TRIED_S):
-        pages[result.job_id] = page_of(result, url=url_of[result.job_id])
-    extras = await read_extras(client, [pages[job_id] for job_id in jobs], [Output("html", None)])
-    return list(extras.pages)
-
-
-async def ask(client: Client) -> list[tuple[str, str]]:
-    """Ask the questions in one conversation; returns each with its answer."""
-    answers: list[tuple[str, str]] = []
-    for question in QUESTIONS:
-        job = await client.submit("query", QueryRequest(question=question, thread_id="demo"))
-        result = await client.wait(job.job_id, timeout_s=DEADLINE_S)
-        if not isinstance(result, QueryResult):
-            msg = f"the question {question!r} was not answered: {result.error.message if result.error else 'no reason'}"
-            raise DemoFailed(msg)
-        answers.append((question, result.answer))
-    return answers
-
-
-async def scan_and_ask(client: Client, base: str) -> Outcome:
-    """Scan the shop, then ask the questions."""
-    pages = await scan(client, base)
-    return Outcome(pages, await ask(client))
-
-
-@contextmanager
-def _progress(total: int) -> Generator[Callable[[Page], object]]:
-    """Draw a bar in a terminal, print a line per page elsewhere; yields a function to call with each page."""
-    if not sys.stdout.isatty():
-        yield lambda page: print(f"  {page.outcome:<11} {page.url}")
-        return
-    columns = (TextColumn("  Scanning"), BarColumn(bar_width=None), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, expand=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda _: bar.advance(task)
-
-
 async def watch_over(running: Sequence[Worker]) -> None:
     """Raise ``DemoFailed`` as soon as a worker exits by itself, with its last output."""
     ends = [asyncio.create_task(worker.process.wait()) for worker in running]
@@ -179,59 +95,51 @@ async def watch_over(running: Sequence[Worker]) -> None:
 
 
 async def demo() -> Outcome:
-    """Start everything, scan, ask, and stop everything."""
+    """Start everything, scan, ask, show what was found, write the reports, and stop everything."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sightline-demo-")))
         print("Starting a Redis of its own, a web server for the sample shop, and two workers …", flush=True)
-        redis = stack.enter_context(EmbeddedRedis(folder / "redis", die_with_parent=True))
+        fast = {"appendfsync": "everysec"}  # what a power cut loses, the next demo finds again
+        redis = stack.enter_context(EmbeddedRedis(DATA / "redis", config=fast, die_with_parent=True))
+        with Redis.from_url(redis.url) as emptied:
+            emptied.flushall()  # the data of the run before
         base = stack.enter_context(served())
+        (DATA / "shop").write_text(base)
         running = await stack.enter_async_context(workers(WORKERS, redis_url=redis.url, folder=folder))
-        settings = ClientSettings(redis_url=redis.url, environment=ENVIRONMENT)
-        client = await stack.enter_async_context(Client(settings))
+
+        from tour import show, tour, write_reports  # noqa: PLC0415  takes time: while the workers import more
+
         print(f"Scanning {len(PAGES)} pages of {base} through the queue:", flush=True)
-        scanning = asyncio.create_task(scan_and_ask(client, base))
+        touring = asyncio.create_task(tour(base, redis_url=redis.url, environment=ENVIRONMENT))
         watching = asyncio.create_task(watch_over(running))
         try:
-            await asyncio.wait((scanning, watching), return_when=asyncio.FIRST_COMPLETED)
-            if not scanning.done():
+            await asyncio.wait((touring, watching), return_when=asyncio.FIRST_COMPLETED)
+            if not touring.done():
                 watching.result()  # raises: a worker ended by itself
-            return await scanning
+            outcome = await touring
         finally:
-            for task in (scanning, watching):
+            for task in (touring, watching):
                 task.cancel()
-            await asyncio.gather(scanning, watching, return_exceptions=True)
-
-
-def write_reports(pages: Sequence[Page]) -> None:
-    """Print the pages and totals, and write every format into ``demo-report``."""
-    context = ReportContext(datetime.now(UTC), title="Moss & Kettle, a sample shop", fail_on=Impact.SERIOUS)
-    print()
-    write_overview(pages, context, sys.stdout)
-    REPORTS.mkdir(exist_ok=True)
-    for name, file_name in FORMATS.items():
-        with (REPORTS / file_name).open("w", encoding="utf-8", newline="") as out:
-            load_report(name)(pages, context, out)
+            await asyncio.gather(touring, watching, return_exceptions=True)
+        writing = asyncio.create_task(asyncio.to_thread(write_reports, outcome.pages, REPORTS))
+        show(outcome)
+    await writing  # while the workers stopped
+    return outcome
 
 
 NEXT: Final = """
-The report to open and to pass on, with pictures of the elements that fail:
+The report to open and to pass on, with pictures of the elements; other formats are beside it:
   {report}
-All other formats are beside it.
 
 Next:
-  sightline up                                   a Redis and a worker of your own, until Ctrl-C
-  sightline scan https://example.org/ --wait     in another terminal
-  sightline ask "Which page is worst?" --wait    an answer, with the scans it rests on
-  sightline scan --help                          lists of pages, reports for CI, exit codes
+  make board                                   these results in a browser: http://127.0.0.1:8417/
+  sightline up                                 a Redis and a worker of your own, until Ctrl-C
+  sightline scan https://example.org/ --wait   in another terminal
+  sightline ask "Which page is worst?" --wait  an answer, with the scans it rests on
+  sightline scan --help                        lists of pages, reports for CI, exit codes
 
 The shop and its barriers are explained in ops/demo/README.md. 'sightline' is in .venv/bin.
 """
-
-
-def said(question: str, answer: str) -> str:
-    """Return a question and its answer, wrapped to the terminal."""
-    width = min(shutil.get_terminal_size().columns, 100)
-    return f"\n> {question}\n{textwrap.fill(printable(answer), width)}"
 
 
 async def _interruptible() -> Outcome:
@@ -246,21 +154,18 @@ def main() -> int:
     """Run the demo; returns the exit code."""
     try:
         outcome = asyncio.run(_interruptible())
-        write_reports(outcome.pages)
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("demo: stopped; nothing is left running", file=sys.stderr)
         return 130
     except (DemoFailed, SightlineError, OSError) as error:
         print(f"demo: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
-    for question, answer in outcome.answers:
-        print(said(question, answer))
-    pages = outcome.pages
-    missing = [page for page in pages if not page.is_scanned]
+    missing = [page for page in outcome.pages if not page.is_scanned]
     if missing:
-        print(f"demo: {len(missing)} of {len(pages)} pages were not scanned: {missing[0].problem}", file=sys.stderr)
+        count = f"{len(missing)} of {len(outcome.pages)} pages were not scanned"
+        print(f"demo: {count}: {missing[0].problem}", file=sys.stderr)
         return 1
-    print(NEXT.format(report=(REPORTS / FORMATS["html"]).absolute().as_uri()))
+    print(NEXT.format(report=(REPORTS / "report.html").absolute().as_uri()), end="")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 SITE: Final = Path(__file__).parent / "site"
+DATA: Final = Path(".cache/demo")
+"""Where the demo keeps its Redis's data and the shop's port, for the board."""
+ENVIRONMENT: Final = "demo"
 PAGES: Final = (
     "index.html",
     "teas.html",
@@ -34,11 +38,29 @@ class _QuietHandler(SimpleHTTPRequestHandler):
         """Log nothing: the terminal belongs to the calling program."""
 
 
+def environment(redis_url: str) -> dict[str, str]:
+    """Return the environment of the demo's programs; settings of other programs on this machine are unset."""
+    return {
+        **os.environ,
+        "REDIS_URL": redis_url,
+        "REDIS_PASSWORD_FILE": "",  # empty is unset
+        "METRICS_PORT": "",
+        "ENVIRONMENT": ENVIRONMENT,
+        "SCAN_ALLOW_PRIVATE": "1",
+        "HOST_PLACES": "8",  # the shop is on this machine: no need to be gentle
+        "CHAT_MODEL": "builtin",
+        "EMBEDDING_MODEL": "builtin",
+    }
+
+
 @contextmanager
-def served(folder: Path = SITE) -> Generator[str]:
-    """Serve ``folder`` on a free loopback port; yields its address with a trailing slash."""
+def served(folder: Path = SITE, *, port: int = 0) -> Generator[str]:
+    """Serve ``folder`` on loopback; yields its address with a trailing slash. Port 0 chooses a free one.
+
+    Raises ``OSError`` if the port is in use.
+    """
     handler = partial(_QuietHandler, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
