@@ -10,10 +10,12 @@ from tests.redis.agent.asking import NOW_MS, Desk, told
 from tests.support.component_scans import Site
 from tests.support.component_scans import component as committed
 from tests.support.recorded_shop import SHOP, T1, T2, Shop, component, issue
+from worker.agent.conversation import components
 from worker.memory.history.comparison import compare_moments
 from worker.memory.history.history import History
 from worker.memory.history.periods import moment_of
 from worker.memory.history.prune import prune
+from worker.memory.history.scan_record import site_tags
 
 HEADER = "Header › search field has no label"
 
@@ -48,6 +50,24 @@ async def test_component_barriers_are_listed_the_worst_first_with_the_scan_that_
     assert [one["id"] for one in header["components"]] == [issue("a")]
     assert [one["mended_on"] for one in mended["components"]] == ["1970-01-01T00:00Z"]
     assert elsewhere["component_barriers"] == 0
+
+
+async def test_a_site_is_listed_whole_beside_one_with_more_component_barriers(
+    desk: Desk, shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(components, "MAX_LOOKED_AT", 3)
+    for number in range(4):
+        about = {"host": site_tags("big.example:3000"), "host_name": "big.example:3000", "pages": 90}
+        await shop.named(f"d{number}", f"Main › field {number} has no label", **about)
+
+    own = await told(desk, "list_components", site="www.shop.example")
+    large = await told(desk, "list_components", site="big.example:3000")
+    answer = await desk.ask(None, "Which component should we fix first?")
+
+    assert [one["id"] for one in own["components"]] == [issue("a"), issue("c")]
+    assert "more_than" not in own
+    assert large["more_than"] == 3
+    assert "More than 3 component barriers in all" in answer.answer
 
 
 @pytest.mark.usefixtures("shop")

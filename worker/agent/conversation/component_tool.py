@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from producer.contract import JsonObject
-from worker.agent.conversation.components import MAX_LOOKED_AT, find_components
+from worker.agent.conversation.components import find_components
 from worker.agent.conversation.history_tools import ToolResult, fit, site_filter
 from worker.agent.conversation.tool_args import ListComponents
 from worker.agent.conversation.user_words import Asker
@@ -30,13 +30,13 @@ class Components:
         """Return the matching component barriers. Raises ``ValueError`` for an invalid site or time."""
         since_ms = parse_when(args.since, now_ms=asker.now_ms) if args.since else None
         found = await find_components(self._history, args, site_filter(args.site, asker), since_ms=since_ms)
-        listed = [await self._entry(one) for one in found[: args.limit]]
-        document: JsonObject = {"component_barriers": len(found), "mended": args.mended, "components": listed}
+        listed = [await self._entry(one) for one in found.barriers[: args.limit]]
+        document: JsonObject = {"component_barriers": len(found.barriers), "mended": args.mended, "components": listed}
         if since_ms is not None:
             document["since"] = time_of(since_ms)
-        if len(found) >= MAX_LOOKED_AT:
-            document["more_than"] = MAX_LOOKED_AT
-        told = fit(document, "components", of=len(found))
+        if found.has_more:
+            document["more_than"] = len(found.barriers)
+        told = fit(document, "components", of=len(found.barriers))
         return ToolResult(told.document, tuple(scan for scan in told.scans if scan))
 
     async def _entry(self, one: BarrierRecord) -> JsonObject:

@@ -113,11 +113,11 @@ class LookUp:
             return None
         wanted = ListComponents(site=args.site, words=args.component)
         found = await find_components(self._history, wanted, site_filter(args.site, asker))
-        if not found:
+        if not found.barriers:
             raise InvalidJob(
                 f"no component barrier is called {args.component[:100]!r}: list_components has their names"
             )
-        return frozenset(one.issue_id for one in found)
+        return frozenset(one.issue_id for one in found.barriers)
 
     async def filter(self, args: Pages, asker: Asker) -> ScanFilter:
         """Return the filter of scans; raises ``ValueError`` and ``InvalidJob``."""

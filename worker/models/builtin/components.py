@@ -100,8 +100,9 @@ def mend_first(told: JsonObject, about: str) -> str:
             f"{named_component(one)}, {one.get('impact')}, on {_where(one)} {cite_one(one)}" for one in listed[1:3]
         )
         said += f" Then: {following}."
-    total = number_of(told, "component_barriers")
-    return f"{said} {counted(total, 'component barrier')} in all, the worst impact first, then the most pages."
+    total = counted(number_of(told, "component_barriers"), "component barrier")
+    number = f"More than {total}" if told.get("more_than") else total
+    return f"{said} {number} in all, the worst impact first, then the most pages."
 
 
 def since_when(told: JsonObject, about: str) -> str:
