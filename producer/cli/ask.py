@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from producer.client.client import Client
     from producer.contract import JsonObject, QueryResult, Result
 
-_HOST: Final = re.compile(r"[^\s/:@?#]{1,255}|\[[0-9A-Fa-f:.]+\]")
+_HOST: Final = re.compile(r"(?:[^\s/:@?#]{1,255}|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 
 
 @click.command()
 @click.argument("question")
 @click.option("--thread", default="", metavar="T", help="Conversation to continue, or to start under this name.")
-@click.option("--site", default="", metavar="HOST", help="Ask about this host only.")
+@click.option("--site", default="", metavar="HOST", help="Ask only about this site, such as localhost:3000.")
 @click.option("--no-cache", is_flag=True, help="Do not answer from the cache.")
 @click.option("--wait", is_flag=True, help="Wait for the answer (implied by --timeout).")
 @click.option("--timeout", "timeout_s", type=Seconds(), metavar="S", help="Seconds to wait.")
@@ -49,7 +49,7 @@ def ask(
         msg = 'the question is empty: write it in quotes, such as "Which page has the worst barriers?"'
         raise click.UsageError(msg)
     if site and not _HOST.fullmatch(site):
-        raise click.UsageError(f"--site {site!r}: expected a host such as shop.example")
+        raise click.UsageError(f"--site {site!r}: expected a site such as shop.example or localhost:3000")
     fields = {"question": question, "thread_id": thread, "site": site}
     payload: JsonObject = {**{name: value for name, value in fields.items() if value}, "use_cache": not no_cache}
     if wait or timeout_s is not None:

