@@ -22,12 +22,14 @@ from producer.trackers.seen import seen_in
 from producer.web.desk import Desk, Elsewhere, Shown, visitor_of
 from producer.web.guard import form_of
 from producer.web.kept import page_of_component
-from producer.web.past import Barrier, PageRow
+from producer.web.past import Barrier, PageRow, Wanted
 
 PAGES: Final = 200
 RESULTS: Final = 4
 """Maximum number of pages whose results are read for the elements; each may have 4 MB."""
 ELEMENTS: Final = 6
+ALIKE: Final = 20
+"""Maximum number of component barriers of the same kind on other sites."""
 
 
 async def barrier(desk: Desk, request: Request) -> Shown:
@@ -39,6 +41,7 @@ async def barrier(desk: Desk, request: Request) -> Shown:
     waiver = next((one for one in await Waivers(desk.client).all() if one.fingerprint == issue_id), None)
     shown = _elements(detail)
     today = datetime.now(UTC).date()
+    of_kind = await desk.history.barriers(Wanted(kind=issue_id.partition("-")[0]), limit=ALIKE + 1)
     dates = ComponentDates(found.first_ms, found.since_ms)
     facts = {
         "barrier": found,
@@ -51,6 +54,7 @@ async def barrier(desk: Desk, request: Request) -> Shown:
         "dates": dates.text,
         "pages": pages,
         "unlisted": max(0, found.pages - len(pages)),
+        "alike": [one for one in of_kind if one.issue_id != issue_id][:ALIKE],
         "waiver": waiver,
         "is_waived": bool(waiver and not waiver.is_expired(today)),
         "today": today,
@@ -59,7 +63,7 @@ async def barrier(desk: Desk, request: Request) -> Shown:
         "issue": _issue(found, detail),
     }
     return Shown(
-        "barrier.html.jinja", found.name, facts, ("barrier", "pages", "elements", "waiver", "is_waived", "fix")
+        "barrier.html.jinja", found.name, facts, ("barrier", "pages", "alike", "elements", "waiver", "is_waived", "fix")
     )
 
 

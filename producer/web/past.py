@@ -47,6 +47,8 @@ class Wanted:
     is_mended: bool | None = False
     since_ms: int | None = None
     mended_since_ms: int | None = None
+    kind: str | None = None
+    """First half of component barriers' ids, which the same component has on every site."""
 
 
 @dataclass(frozen=True, slots=True)

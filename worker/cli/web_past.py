@@ -83,6 +83,7 @@ class WebPast:
         """Return component barriers, sorted by ``by`` in descending order, except those in ``without``."""
         within = BarrierFilter(
             host=wanted.site,
+            kind=wanted.kind,
             group=wanted.group,
             rule=wanted.rule,
             impact=wanted.impact,

@@ -6,6 +6,7 @@ import asyncio
 import html
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -53,6 +54,32 @@ async def test_the_worst_component_barrier_leads_from_the_overview_to_its_pages(
     assert "4 elements on 2 pages" in shown
     assert "/pages?url=https%3A%2F%2Fshop.example%2Fcart" in shown
     assert "Give the image an alt text" in shown
+
+
+async def test_a_component_barrier_names_the_same_kind_on_other_sites(shop: Browser, client: Client) -> None:
+    kind = WORST.partition("-")[0]
+    elsewhere, other_kind = f"{kind}-0000beef", f"{'9' * 16}-0000beef"
+    about = {"name": "Header › logo has no text", "rule": "image-alt", "impact": "critical", "site": "0000beef"}
+    counts = {
+        "host": "blog.example",
+        "host_name": "blog.example",
+        "first_ms": 1,
+        "since_ms": 1,
+        "pages": 3,
+        "elements": 5,
+    }
+    redis, keys = cast("Any", client._redis), client.keys
+    for one in (elsewhere, other_kind):
+        await redis.hset(keys.barrier(one), mapping={**about, **counts, "kind": one.partition("-")[0]})
+
+    shown = (await shop.get(f"/barriers/{WORST}")).text
+    as_json = await shop.json(f"/barriers/{WORST}")
+
+    assert "The same kind on other sites" in shown
+    assert f"/barriers/{elsewhere}" in shown
+    assert "on blog.example: 5 elements on 3 pages" in shown
+    assert other_kind not in shown
+    assert [one["issue_id"] for one in as_json["alike"]] == [elsewhere]
 
 
 async def test_a_waived_barrier_leaves_the_count_and_one_taken_back_is_in_it(shop: Browser, client: Client) -> None:
