@@ -200,7 +200,7 @@ def test_a_page_is_no_answer_to_which_group_is_the_worst(question: str):
     step = answer(asked(question))
 
     assert step.call is None
-    assert step.text.startswith("The builtin model does not understand")
+    assert step.text.startswith("The built-in model does not understand")
 
 
 def test_a_follow_up_refers_to_the_page_named_before():
