@@ -46,7 +46,7 @@ def bars(rows: Sequence[Row]) -> list[Bar]:
     for row in rows:
         numbers = {name: n for name, text in row.values.items() if (n := _number(text)) is not None}
         own = numbers.pop(SIGHTLINE.name, None)
-        if own is None or not numbers:
+        if own is None or not numbers or row.unit == "bytes":
             continue
         is_rate = "/" in row.unit.replace(" / ", "")
         peer = max(numbers, key=lambda name: numbers[name]) if is_rate else min(numbers, key=lambda name: numbers[name])

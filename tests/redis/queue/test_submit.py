@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import aclosing
 from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
 
 from producer.client import cancellation
-from producer.client.client import Client
+from producer.client.client import PIPELINED, Client
 from producer.client.submission import prepare
 from producer.contract import JobState, Lane
 from producer.errors import InvalidJob, JobTooLarge, QueueFull, UnknownJob
@@ -259,3 +261,30 @@ async def test_a_job_is_due_when_its_arq_program_says(
     assert fields["state"] == state
     assert fields.get("due_ms") == (str(expected) if expected else None)
     assert await redis.zscore(keys.scheduled, "a") == (due_ms if state == "scheduled" else None)
+
+
+async def test_an_error_of_the_payloads_is_raised_after_all_jobs_before_it_are_queued(client: Client, redis: Redis):
+    def payloads() -> Iterator[dict[str, Any]]:
+        yield from ({"n": n} for n in range(PIPELINED))
+        msg = "the list ends here"
+        raise LookupError(msg)
+
+    queued: list[str] = []
+
+    async def submit() -> None:
+        async for job in client.submit_many("add", payloads()):
+            queued.append(job.job_id)  # noqa: PERF401  a comprehension would lose those before the error
+
+    with pytest.raises(LookupError, match="the list ends here"):
+        await submit()
+
+    assert len(set(queued)) == PIPELINED
+    assert await redis.xlen(client.keys.lane("batch")) == PIPELINED
+
+
+async def test_submitting_many_may_be_left_early_and_goes_on_with_the_next_call(client: Client, redis: Redis):
+    async with aclosing(client.submit_many("add", ({"n": n} for n in range(3 * PIPELINED)))) as jobs:
+        await anext(jobs)
+    later = [job.job_id async for job in client.submit_many("add", [{"n": 1}, {"n": 2}])]
+
+    assert await redis.xlen(client.keys.lane("batch")) == PIPELINED + len(later)
