@@ -61,7 +61,7 @@ from pathlib import Path
 names.look_for_hidden(folder=Path.cwd())
 sys.path.insert(0, "")
 loaded = names.load("worker.cli.arq_program").load_settings("worker.WorkerSettings")
-print(loaded.burst, names.load("worker").command()[2:], names.load("producer.client.submission").SUBMIT.name)
+print(loaded.burst, names.load("worker").command()[3:], names.load("producer.client.submission").SUBMIT.name)
 """
 
     assert run(tmp_path, "-c", script).strip() == "7 ['sightline', 'worker'] submit"
