@@ -19,7 +19,7 @@ CORPUS: Final = (
     "</title><iframe srcdoc='<script>alert(1)</script>'>",
     "</code></pre><a href=javascript:alert(1)>x</a>",
     "javascript:alert(1)//",
-    "{{7*7}}{% raw %}${7*7}",
+    "{{1237*3571}}{% raw %}${1237*3571}",
     "&lt;script&gt;alert(1)&lt;/script&gt;",
     "\u202ereversed\u2066isolated\u2069\u200f",
     "\x00\x1b[31m\ufffe\udc80".encode("utf-8", "replace").decode(),
@@ -95,7 +95,7 @@ class Foreign(HTMLParser):
         if self._inside and self._inside[-1] == "script" and data.strip():
             self.found.append(f"script {data[:60]!r}")
         self._text("text", data)
-        if "7*7" not in data and "49" in data and "alert" in data:
+        if "1237*3571" not in data and "4417327" in data and "alert" in data:
             self.found.append("a template in text was run")
 
     def _text(self, where: str, text: str) -> None:
