@@ -14,7 +14,6 @@ repeat because the id is chosen before the first attempt. Every method raises ``
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
@@ -162,34 +161,19 @@ class Client:
         does at the first refused job; jobs already yielded are queued.
         """
         pairs = ((p, None) for p in payloads) if job_ids is None else zip(payloads, job_ids, strict=True)
-
-        def prepared() -> tuple[list[Submission], Exception | None]:
-            """Return the next jobs, and the error of a payload among them, which is raised when its turn comes."""
-            try:
-                chunk = islice(pairs, PIPELINED)
-                return [prepare(kind, p, job_id=one, lane=lane, batch=batch, secrets=secrets) for p, one in chunk], None
-            except Exception as error:  # noqa: BLE001  whatever the caller's generator raises
-                return [], error
-
-        jobs, failure = prepared()
-        while jobs:
+        while chunk := list(islice(pairs, PIPELINED)):
+            jobs = [
+                prepare(kind, payload, job_id=job_id, lane=lane, batch=batch, secrets=secrets)
+                for payload, job_id in chunk
+            ]
             calls = [(job.keys(self.keys), self._submit_args(job)) for job in jobs]
-            sending = asyncio.ensure_future(self._scripts.run_many(SUBMIT, calls))
-            try:
-                await asyncio.sleep(0)  # they are sent: Redis adds them while the next are prepared
-                following, failure = prepared()
-                with redis_errors(self.settings, partial(doubt_of_many, jobs)):
-                    replies = await sending
-            finally:
-                sending.cancel()
+            with redis_errors(self.settings, partial(doubt_of_many, jobs)):
+                replies = await self._scripts.run_many(SUBMIT, calls)
             for job, reply in zip(jobs, replies, strict=True):
                 if isinstance(reply, Exception):
                     with redis_errors(self.settings):
                         raise reply
                 yield self._answered(job, reply)
-            jobs = following
-        if failure is not None:
-            raise failure
 
     def _submit_args(self, job: Submission) -> list[Any]:
         now, share = time.monotonic(), 0.0

@@ -11,7 +11,7 @@ from typing import Final
 
 _BEGUN: Final = re.compile(r"\s*<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
 _ENDED: Final = re.compile(r"(?!\s*[{\[]).*?^[ \t]*</think(?:ing)?>[ \t]*$", re.DOTALL | re.IGNORECASE | re.MULTILINE)
-"""An end tag on a line of its own: one that a page contains is quoted within a line."""
+"""An end tag alone on its line: a tag in a page that is quoted stands within a line."""
 
 
 def without_thoughts(text: str) -> str:

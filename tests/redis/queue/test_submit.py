@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any, cast
@@ -16,6 +17,7 @@ from producer.client.submission import prepare
 from producer.contract import JobState, Lane
 from producer.errors import InvalidJob, JobTooLarge, QueueFull, UnknownJob
 from producer.keys import Keys
+from producer.redis import script_pipe
 from tests.support.queue import DEADLINE_S, events_of, job_fields, settings_for, start_one
 from worker.queue.stream import JobStream
 
@@ -288,3 +290,18 @@ async def test_submitting_many_may_be_left_early_and_goes_on_with_the_next_call(
     later = [job.job_id async for job in client.submit_many("add", [{"n": 1}, {"n": 2}])]
 
     assert await redis.xlen(client.keys.lane("batch")) == PIPELINED + len(later)
+
+
+async def test_payloads_that_are_slow_to_come_do_not_make_redis_look_silent(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(script_pipe, "REPLY_S", 2.0)
+
+    def payloads() -> Iterator[dict[str, Any]]:
+        yield from ({"n": n} for n in range(PIPELINED))
+        time.sleep(2.5)
+        yield {"n": PIPELINED}
+
+    queued = [job.job_id async for job in client.submit_many("add", payloads())]
+
+    assert len(queued) == PIPELINED + 1
