@@ -114,7 +114,7 @@ class ConversationSaver(AsyncRedisSaver):
     ) -> RunnableConfig:
         """Store a step."""
         put = partial(super().aput, config, checkpoint, metadata, new_versions, stream_mode)
-        return await self._put(partial(self._indexed, put))
+        return await self._put(partial(self._indexed, put), after=config)
 
     def expire_at_once(self, client: Redis, ttl_s: int) -> None:
         """Make ``client`` write TTLs atomically. Call after set-up: redisvl's indexes accept only a plain client."""
@@ -137,7 +137,7 @@ class ConversationSaver(AsyncRedisSaver):
         await self._indexed(partial(self._keep_newest, thread_id))
 
     async def _keep_newest(self, thread_id: str) -> None:
-        newest = await cast("Any", self._redis).get(self._make_redis_checkpoint_latest_key(thread_id, ""))
+        newest = await self._newest_of(thread_id)
         steps = await self.checkpoints_index.search(
             FilterQuery(
                 filter_expression=Tag("thread_id") == thread_id,
@@ -145,7 +145,7 @@ class ConversationSaver(AsyncRedisSaver):
                 num_results=MOST_STEPS,
             )
         )
-        old = [step for step in steps.docs if newest and step.id != as_text(newest)]
+        old = [step for step in steps.docs if newest and step.id != newest]
         gone = [step.id for step in old]
         writes = cast("AsyncCheckpointKeyRegistry", self._key_registry)
         for step in old:
@@ -153,6 +153,17 @@ class ConversationSaver(AsyncRedisSaver):
             gone += [*await writes.get_write_keys(*of_step), writes.make_write_keys_zset_key(*of_step)]
         if gone:
             await self._forget(gone)
+
+    async def _newest_of(self, thread_id: str) -> str:
+        """Return the key of a thread's newest step, '' if there is none.
+
+        A question that holds the thread knows it: a primary that was replaced meanwhile may still name an earlier one.
+        """
+        hold = _HOLD.get()
+        if hold is not None and hold.steps:
+            return hold.steps[-1]
+        pointer = self._make_redis_checkpoint_latest_key(thread_id, "")
+        return as_text(await cast("Any", self._redis).get(pointer) or b"")
 
     async def _indexed(self, act: Callable[[], Awaitable[T]]) -> T:
         return await on_index(act, self._rebuild)
@@ -180,8 +191,12 @@ class ConversationSaver(AsyncRedisSaver):
             return self._aside
         return super()._make_redis_checkpoint_latest_key(thread_id, checkpoint_ns)
 
-    async def _put(self, put: Put) -> RunnableConfig:
-        """Store a step; raises ``ThreadBusy`` if another question now holds the conversation."""
+    async def _put(self, put: Put, *, after: RunnableConfig) -> RunnableConfig:
+        """Store a step made from the step ``after``.
+
+        Raises ``ThreadBusy`` if another question now holds the conversation, or if ``after`` is not its newest step: it
+        was then read from a primary that had been replaced.
+        """
         hold = _HOLD.get()
         if hold is None:
             return await put()
@@ -190,24 +205,30 @@ class ConversationSaver(AsyncRedisSaver):
             kept = await put()
         finally:
             _IS_ASIDE.reset(before)
-        await self._make_newest(hold, kept)
+        await self._make_newest(hold, kept, after=after)
         return kept
 
     async def confirm(self, step: RunnableConfig) -> None:
-        """Make a stored step the conversation's newest, for the question that holds it and adds no step.
+        """Check that a stored step is the conversation's newest, for the question that holds it and adds no step.
 
-        Raises ``ThreadBusy`` if the step is gone, as after a failover, or another question holds the conversation.
+        Raises ``ThreadBusy`` if the step is gone, as after a failover, or is not the newest one, or another question
+        holds the conversation.
         """
         hold = _HOLD.get()
         if hold is not None:
-            await self._make_newest(hold, step)
+            await self._make_newest(hold, step, after=step)
 
-    async def _make_newest(self, hold: Hold, step: RunnableConfig) -> None:
-        of_thread = _thread_of(step)
-        newest = self._make_redis_checkpoint_latest_key(*of_thread)
-        key = self._make_redis_checkpoint_key(*of_thread, step.get("configurable", {})["checkpoint_id"])
-        await self._while_held(STEP, (hold.key, newest, self._aside, key, *hold.job_keys), (hold.token, self._ttl_s))
+    async def _make_newest(self, hold: Hold, step: RunnableConfig, *, after: RunnableConfig) -> None:
+        newest = self._make_redis_checkpoint_latest_key(*_thread_of(step))
+        key = self._key_of(step)
+        keys = (hold.key, newest, self._aside, key, *hold.job_keys)
+        await self._while_held(STEP, keys, (hold.token, self._ttl_s, self._key_of(after)))
         hold.steps[:] = [key]
+
+    def _key_of(self, step: RunnableConfig) -> str:
+        """Return the key of a step, '' for one before a conversation's first."""
+        step_id = step.get("configurable", {}).get("checkpoint_id")
+        return self._make_redis_checkpoint_key(*_thread_of(step), step_id) if step_id else ""
 
     async def _forget(self, keys: Sequence[str]) -> None:
         hold = _HOLD.get()

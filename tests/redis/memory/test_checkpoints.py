@@ -4,13 +4,14 @@ import asyncio
 import operator
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Annotated, Any, TypedDict, cast
 from uuid import UUID
 
 import langgraph.checkpoint.redis.aio
 import pytest
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint, empty_checkpoint
+from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint, CheckpointTuple, empty_checkpoint
 from langgraph.graph import END, START, StateGraph
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -186,14 +187,85 @@ async def test_a_step_becomes_the_newest_only_under_the_hold_and_if_it_exists(re
     said: list[bytes] = []
     for token, step in (("mine", one), ("other", two), ("", two), ("mine", f"{keys.prefix}gone")):
         await redis.set(aside, step)
-        said.append(await run_script(redis, STEP, [held, newest, aside, step], [token, 60]))
+        said.append(await run_script(redis, STEP, [held, newest, aside, step], [token, 60, one]))
     await cast("Any", redis).hdel(held, "token")
-    said.append(await run_script(redis, STEP, [held, newest, aside, two], ["mine", 60]))
+    said.append(await run_script(redis, STEP, [held, newest, aside, two], ["mine", 60, one]))
 
     assert said == [b"kept", b"lost", b"lost", b"lost", b"lost"]
     assert await redis.get(newest) == one.encode()
     assert 0 < await redis.ttl(newest) <= 60
     assert await redis.exists(aside) == 0
+
+
+async def test_a_step_becomes_the_newest_only_after_the_one_that_it_was_made_from(redis: Redis, keys: Keys):
+    held, newest, aside = keys.thread("t-a"), f"{keys.prefix}newest", f"{keys.prefix}aside"
+    await cast("Any", redis).hset(held, "token", "mine")
+    one, two, three = (f"{keys.prefix}{name}" for name in ("one", "two", "three"))
+    await redis.mset({one: "{}", two: "{}", three: "{}"})
+
+    async def add(step: str, after: str) -> bytes:
+        return await run_script(redis, STEP, [held, newest, aside, step], ["mine", 60, after])
+
+    begun = [await add(one, ""), await add(two, one)]
+    stale = [await add(three, one), await add(three, ""), await add(one, one)]
+    newest_then = await redis.get(newest)
+    repeated = await add(two, one)
+    await redis.delete(two)  # as it may expire before the key that names it
+    after_gone = await add(three, "")
+
+    assert (begun, repeated, after_gone) == ([b"kept", b"kept"], b"kept", b"kept")
+    assert (stale, newest_then) == ([b"lost"] * 3, two.encode())
+    assert await redis.get(newest) == three.encode()
+
+
+async def test_a_turn_that_was_read_from_a_server_that_lags_behind_discards_no_later_turn(redis: Redis, keys: Keys):
+    saver = await conversation_saver(redis, keys, ttl_s=600)
+    talk, of_a = conversation(saver), thread(keys, "a")
+    hold = Hold(lambda: None, keys.thread("t-a"), "mine")
+    await cast("Any", redis).hset(hold.key, "token", "mine")
+    with saver.held(hold):
+        await talk.ainvoke({"turns": ["first"]}, of_a, durability="sync")
+        lagging = await saver.aget_tuple(of_a)
+        await talk.ainvoke({"turns": ["second"]}, of_a, durability="sync")
+        assert lagging is not None
+        before = saver.aget_tuple
+        saver.aget_tuple = cast("Any", partial(as_read, lagging))
+
+        with pytest.raises(ThreadBusy):
+            await talk.ainvoke({"turns": ["third"]}, of_a, durability="sync")
+        with pytest.raises(ThreadBusy):
+            await saver.confirm(lagging.config)
+
+        saver.aget_tuple = before
+        state = await talk.ainvoke({"turns": ["third"]}, of_a, durability="sync")
+
+    assert state["turns"] == ["first", "answer 1", "second", "answer 3", "third", "answer 5"]
+
+
+async def as_read(step: CheckpointTuple, _: RunnableConfig) -> CheckpointTuple:
+    """Return what a primary returns that was replaced and does not know it yet."""
+    return step
+
+
+async def test_pruning_keeps_the_step_that_this_question_wrote_whatever_another_server_calls_the_newest(
+    redis: Redis, keys: Keys
+):
+    saver = await conversation_saver(redis, keys, ttl_s=600)
+    talk, of_a = conversation(saver), thread(keys, "a")
+    hold = Hold(lambda: None, keys.thread("t-a"), "mine")
+    await cast("Any", redis).hset(hold.key, "token", "mine")
+    pointer = saver._make_redis_checkpoint_latest_key(f"{keys.environment}:talk:a", "")
+    with saver.held(hold):
+        await talk.ainvoke({"turns": ["first"]}, of_a, durability="sync")
+        lagging = await redis.get(pointer)
+        await talk.ainvoke({"turns": ["second"]}, of_a, durability="sync")
+        newest = await redis.get(pointer)
+        await redis.set(pointer, lagging, ex=60)  # as the replaced primary would answer
+
+        await saver.keep_newest(f"{keys.environment}:talk:a")
+
+    assert await redis.exists(newest) == 1
+    assert await redis.exists(lagging) == 0
 
 
 async def test_steps_are_deleted_only_under_the_hold(redis: Redis, keys: Keys):
