@@ -55,6 +55,22 @@ async def test_tries_on_a_page_of_a_batch_wait_until_no_batch_scan_waits_or_runs
     assert commit.event["tried"] == 1
 
 
+async def test_a_thousand_tries_that_waited_for_scans_have_all_looked_again_within_two_minutes(
+    redis: Redis, keys: Keys
+):
+    fixes = FixJobs(TryingEngine(), redis, keys)
+    await other_scan(redis, keys)
+
+    delays: list[float] = []
+    for _ in range(1_000):
+        with pytest.raises(Busy, match="scans have priority") as busy:
+            await fixes.run({"score": time.time() * 1000}, {"scan": "s1"})
+        delays.append(busy.value.delay_s)
+
+    assert max(delays) < 120
+    assert sum(delay < 10 for delay in delays) < 150  # and few look at once
+
+
 @pytest.mark.parametrize("case", ["interactive", "four hours", "burst"])
 async def test_tries_that_a_client_waits_for_do_not_wait_for_scans(redis: Redis, keys: Keys, case: str):
     engine = TryingEngine()

@@ -58,7 +58,9 @@ ATTEMPTS: Final = 3
 AGAIN_S: Final = 2.0
 """Seconds until a job checks again if scans or another page went first."""
 GAP_S: Final = 1.0
-"""Seconds between such checks by one worker: about the time of a try, or thousands of jobs would only check."""
+"""Seconds between two checks by one worker whether the other page is done: about the time of a try."""
+SCANS_GAP_S: Final = 0.1
+"""The same for scans, which takes two commands: once the last scan ends, a thousand jobs have checked after 100 s."""
 CANCELLED: Final = "cancelled"
 """The reason given when a cancelled job is settled."""
 
@@ -87,7 +89,7 @@ class FixJobs:
         request = _parse(payload)
         since_ms = int(ctx.get("score") or 0)
         if self.is_patient and await scans_go_first(self.redis, self.keys, request.priority, since_ms=since_ms):
-            raise self._later("scans have priority")
+            raise self._later("scans have priority", gap_s=SCANS_GAP_S)
         pending = await self._pending(request.scan)
         if pending is None:
             return Commit(FunctionResult())
@@ -141,8 +143,8 @@ class FixJobs:
         shown = (fixes[name_of(one)] for one in found if name_of(one) in fixes)
         return tuple(fix for fix in shown if fix.why != NOTHING), said.usage, is_all
 
-    def _later(self, reason: str) -> Busy:
-        return Busy(reason, delay_s=self._spread.pause_s(monotonic(), at_least_s=AGAIN_S, gap_s=GAP_S))
+    def _later(self, reason: str, *, gap_s: float = GAP_S) -> Busy:
+        return Busy(reason, delay_s=self._spread.pause_s(monotonic(), at_least_s=AGAIN_S, gap_s=gap_s))
 
     async def _said(self, elements: Sequence[Element]) -> Said:
         if self.proposer is None or not elements:
