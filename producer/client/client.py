@@ -14,6 +14,7 @@ repeat because the id is chosen before the first attempt. Every method raises ``
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
@@ -48,8 +49,10 @@ if TYPE_CHECKING:
     from producer.contract import Event, Result
 
 KEEP_FINISHED_S: Final = 7 * 86_400
-PIPELINED: Final = 500
-"""Jobs per round trip of ``submit_many``; limits the client's memory and how long one client keeps Redis busy."""
+READ_AT_ONCE: Final = 500
+"""Payloads that ``submit_many`` reads before it sends their jobs; limits the client's memory."""
+PIPELINED: Final = 100
+"""Jobs per round trip: while Redis adds some, the next are prepared. Limits how long one client keeps Redis busy."""
 MEMORY_CHECK_EVERY_S: Final = 0.5
 """Interval of the memory check, since INFO costs as much as a submit."""
 
@@ -161,19 +164,31 @@ class Client:
         does at the first refused job; jobs already yielded are queued.
         """
         pairs = ((p, None) for p in payloads) if job_ids is None else zip(payloads, job_ids, strict=True)
-        while chunk := list(islice(pairs, PIPELINED)):
-            jobs = [
-                prepare(kind, payload, job_id=job_id, lane=lane, batch=batch, secrets=secrets)
-                for payload, job_id in chunk
-            ]
-            calls = [(job.keys(self.keys), self._submit_args(job)) for job in jobs]
-            with redis_errors(self.settings, partial(doubt_of_many, jobs)):
-                replies = await self._scripts.run_many(SUBMIT, calls)
-            for job, reply in zip(jobs, replies, strict=True):
-                if isinstance(reply, Exception):
-                    with redis_errors(self.settings):
-                        raise reply
-                yield self._answered(job, reply)
+        prepared = partial(_prepared, kind, lane=lane, batch=batch, secrets=secrets)
+        # Payloads are read while no job is on its way: a slow generator would make Redis look silent.
+        while chunk := list(islice(pairs, READ_AT_ONCE)):
+            jobs, failure = prepared(chunk[:PIPELINED])
+            for following in range(PIPELINED, READ_AT_ONCE + PIPELINED, PIPELINED):
+                if failure is not None:
+                    raise failure
+                adding = asyncio.ensure_future(self._add(jobs))
+                try:
+                    await asyncio.sleep(0)  # they are sent
+                    added, (jobs, failure) = jobs, prepared(chunk[following : following + PIPELINED])
+                    replies = await adding
+                finally:
+                    adding.cancel()
+                for job, reply in zip(added, replies, strict=True):
+                    if isinstance(reply, Exception):
+                        with redis_errors(self.settings):
+                            raise reply
+                    yield self._answered(job, reply)
+
+    async def _add(self, jobs: Sequence[Submission]) -> list[Any]:
+        """Return submit.lua's replies."""
+        calls = [(job.keys(self.keys), self._submit_args(job)) for job in jobs]
+        with redis_errors(self.settings, partial(doubt_of_many, jobs)):
+            return await self._scripts.run_many(SUBMIT, calls) if calls else []
 
     def _submit_args(self, job: Submission) -> list[Any]:
         now, share = time.monotonic(), 0.0
@@ -354,3 +369,13 @@ class Client:
         from producer.client.gpu_view import read_gpu  # noqa: PLC0415  lazy: not needed to submit
 
         return await self._read(read_gpu(self._redis, self.keys))
+
+
+def _prepared(
+    kind: str, pairs: Iterable[tuple[Payload, str | None]], **options: Any
+) -> tuple[list[Submission], Exception | None]:
+    """Return a job for each payload and id; or none, and the error of a payload."""
+    try:
+        return [prepare(kind, payload, job_id=job_id, **options) for payload, job_id in pairs], None
+    except Exception as error:  # noqa: BLE001  raised when its turn comes
+        return [], error

@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.client import cancellation
-from producer.client.client import PIPELINED, Client
+from producer.client.client import PIPELINED, READ_AT_ONCE, Client
 from producer.client.submission import prepare
 from producer.contract import JobState, Lane
 from producer.errors import InvalidJob, JobTooLarge, QueueFull, UnknownJob
@@ -267,7 +267,7 @@ async def test_a_job_is_due_when_its_arq_program_says(
 
 async def test_an_error_of_the_payloads_is_raised_after_all_jobs_before_it_are_queued(client: Client, redis: Redis):
     def payloads() -> Iterator[dict[str, Any]]:
-        yield from ({"n": n} for n in range(PIPELINED))
+        yield from ({"n": n} for n in range(READ_AT_ONCE))
         msg = "the list ends here"
         raise LookupError(msg)
 
@@ -280,8 +280,37 @@ async def test_an_error_of_the_payloads_is_raised_after_all_jobs_before_it_are_q
     with pytest.raises(LookupError, match="the list ends here"):
         await submit()
 
-    assert len(set(queued)) == PIPELINED
-    assert await redis.xlen(client.keys.lane("batch")) == PIPELINED
+    assert len(set(queued)) == READ_AT_ONCE
+    assert await redis.xlen(client.keys.lane("batch")) == READ_AT_ONCE
+
+
+async def test_the_jobs_before_the_first_refused_one_are_queued_and_those_after_it_are_not(
+    client: Client, redis: Redis
+):
+    payloads: list[Any] = [{"n": n} for n in range(READ_AT_ONCE + 1)]
+    payloads[2 * PIPELINED + 1] = {"n": object()}
+    queued: list[str] = []
+
+    async def submit() -> None:
+        async for job in client.submit_many("add", payloads):
+            queued.append(job.job_id)  # noqa: PERF401  a comprehension would lose those before the error
+
+    with pytest.raises(InvalidJob, match="JSON"):
+        await submit()
+
+    assert len(set(queued)) == 2 * PIPELINED
+    assert await redis.xlen(client.keys.lane("batch")) == 2 * PIPELINED
+
+
+async def test_many_jobs_are_queued_in_the_order_of_their_payloads(client: Client, redis: Redis):
+    ids = [f"job-{n}" for n in range(2 * READ_AT_ONCE + PIPELINED + 1)]
+    payloads = ({"n": n} for n in range(len(ids)))
+
+    queued = [job.job_id async for job in client.submit_many("add", payloads, job_ids=ids)]
+
+    entries = await redis.xrange(client.keys.lane("batch"))
+    assert queued == ids
+    assert [fields[b"id"].decode() for _, fields in entries] == ids
 
 
 async def test_submitting_many_may_be_left_early_and_goes_on_with_the_next_call(client: Client, redis: Redis):
@@ -298,10 +327,10 @@ async def test_payloads_that_are_slow_to_come_do_not_make_redis_look_silent(
     monkeypatch.setattr(script_pipe, "REPLY_S", 2.0)
 
     def payloads() -> Iterator[dict[str, Any]]:
-        yield from ({"n": n} for n in range(PIPELINED))
+        yield from ({"n": n} for n in range(READ_AT_ONCE))
         time.sleep(2.5)
-        yield {"n": PIPELINED}
+        yield {"n": READ_AT_ONCE}
 
     queued = [job.job_id async for job in client.submit_many("add", payloads())]
 
-    assert len(queued) == PIPELINED + 1
+    assert len(queued) == READ_AT_ONCE + 1
