@@ -274,7 +274,7 @@ async def test_a_worker_tries_on_one_page_at_a_time(redis: Redis, keys: Keys, en
 
     assert engine.asked == []
     assert delays[0] == pytest.approx(AGAIN_S)
-    assert delays[-1] > AGAIN_S + 5  # a waiting job does not look every 2 s beside thousands
+    assert delays[-1] > AGAIN_S + 5  # a waiting job does not look all the time beside thousands
 
 
 @pytest.mark.parametrize("control", ["batch:nightly", "lane:batch"])

@@ -55,10 +55,10 @@ from worker.scan.fixes.wanted import MOST_TRIED, NOTHING, FixEngine, Wanted
 from worker.scan.settings import BeforeLoad, Secrets, no_pause
 
 ATTEMPTS: Final = 3
-AGAIN_S: Final = 2.0
+AGAIN_S: Final = 0.5
 """Seconds until a job checks again if scans or another page went first."""
-GAP_S: Final = 1.0
-"""Seconds between two checks by one worker whether the other page is done: about the time of a try."""
+GAP_S: Final = 0.5
+"""Seconds between two checks by one worker whether the other page is done: less than the time of a try."""
 SCANS_GAP_S: Final = 0.1
 """The same for scans, which takes two commands: once the last scan ends, a thousand jobs have checked after 100 s."""
 CANCELLED: Final = "cancelled"
