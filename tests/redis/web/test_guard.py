@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from pathlib import Path
@@ -57,6 +58,15 @@ def signed(client: Client, file: str) -> Browser:
 def remove_account(file: str, name: str) -> None:
     lines = Path(file).read_text().splitlines()
     Path(file).write_text("".join(f"{line}\n" for line in lines if not line.startswith(name)))
+
+
+def break_file(file: str) -> None:
+    with Path(file).open("a") as opened:
+        opened.write("rolf:operator:scrypt:zz:zz\n")
+
+
+def remove_file(file: str) -> None:
+    Path(file).unlink()
 
 
 async def sign_in(some: Browser, name: str, password: str = PASSWORD, onward: str = "/") -> int:
@@ -189,6 +199,24 @@ def test_a_password_file_may_have_a_byte_order_mark(file: str, encoding: str) ->
     assert anna is not None
     assert anna.role == "operator"
     assert Path(file).read_text().startswith(text)
+
+
+async def test_a_password_file_that_is_gone_or_broken_is_logged_and_shown_to_nobody(client: Client, file: str) -> None:
+    said: list[str] = []
+    app = app_over(client, WebSettings(auth=file), accounts=Accounts(file, log=said.append))
+    pages: list[tuple[int, str]] = []
+    for change in (break_file, remove_file):
+        change(file)
+        some = browser(app)
+        await some.get("/scan")
+        fields = {"name": "anna", "password": PASSWORD}
+        answer = await some.send("/sign-in", of="/sign-in", **fields)
+        pages.append((answer.status_code, answer.text))
+
+    assert [status for status, _ in pages] == [303] * 2
+    assert not any(file in text or "--auth" in text for _, text in pages)
+    assert [one for one in map(json.loads, said) if one["event"] != "web.accounts_unreadable"] == []
+    assert ["is not an account" in said[0], "No such file" in said[1], len(said)] == [True, True, 2]
 
 
 async def test_a_forged_or_old_session_is_none(client: Client, file: str) -> None:
