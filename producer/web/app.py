@@ -120,7 +120,10 @@ def make_app(
     errors: dict[Any, Any] = {SightlineError: _failed, HTTPException: _refused, TimeoutError: _failed}
     inner = Starlette(routes=[*ROUTES, *_signing(accounts), *_plain()], exception_handlers=errors, lifespan=life)
     inner.state.desk = desk
-    sessions = Sessions(key or (accounts.key if accounts else os.urandom(32)))
+    key = key or (accounts.key if accounts else None)
+    # A cookie named by a random key would be left in the browser by each start.
+    cookie = f"sightline-{settings.port}" if settings.port and not key else ""
+    sessions = Sessions(key or os.urandom(32), cookie=cookie)
     role_of = accounts.role_of if accounts else _no_role
     guarded = Guard(inner, settings=settings, sessions=sessions, role_of=role_of, say=partial(_said, desk))
     return Edge(guarded, prefix=settings.prefix, log=log)

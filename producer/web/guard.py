@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from producer.web.desk import Visitor
-from producer.web.sessions import COOKIE, LASTS_S, Session, Sessions
+from producer.web.sessions import LASTS_S, Session, Sessions
 from producer.web.settings import WebSettings, is_loopback
 
 MAX_FORM_BYTES: Final = 4_000_000
@@ -93,7 +91,7 @@ class Guard:
 
     def _session(self, request: Request) -> tuple[Session, bool]:
         now_s = time.time()
-        found = self._sessions.read(_cookie(request.headers), now_s=now_s)
+        found = self._sessions.read(request.cookies.get(self._sessions.cookie, ""), now_s=now_s)
         return (found, False) if found else (self._sessions.begin("", "", now_s=now_s), True)
 
     def _visitor(self, request: Request, session: Session) -> Visitor:
@@ -132,17 +130,18 @@ class Guard:
             if message["type"] == "http.response.start" and not any(
                 name.lower() == b"set-cookie" for name, _ in message["headers"]
             ):
-                line = cookie_line(self._settings, self._sessions.sign(session), is_https=request.url.scheme == "https")
+                line = cookie_line(request, self._settings, self._sessions, session)
                 message = {**message, "headers": [*message["headers"], (b"set-cookie", line.encode())]}
             await send(message)
 
         return sending
 
 
-def cookie_line(settings: WebSettings, value: str, *, is_https: bool) -> str:
+def cookie_line(request: Request, settings: WebSettings, sessions: Sessions, session: Session) -> str:
     """Return the header that sets the session cookie."""
-    secure = "; Secure" if is_https else ""
-    return f"{COOKIE}={value}; Path={settings.prefix or '/'}; Max-Age={LASTS_S}; HttpOnly; SameSite=Lax{secure}"
+    secure = "; Secure" if request.scope["scheme"] == "https" else ""
+    value = f"{sessions.cookie}={sessions.sign(session)}"
+    return f"{value}; Path={settings.prefix or '/'}; Max-Age={LASTS_S}; HttpOnly; SameSite=Lax{secure}"
 
 
 def form_of(request: Request) -> Form:
@@ -159,14 +158,6 @@ async def _form(request: Request) -> Form:
             raise ValueError(f"the form exceeds {MAX_FORM_BYTES:,} bytes")
     text = body.decode("utf-8", "replace")
     return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS))
-
-
-def _cookie(headers: Headers) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""
 
 
 def _host(header: str) -> str:

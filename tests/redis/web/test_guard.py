@@ -18,7 +18,7 @@ from producer.keys import Keys
 from producer.stored.waivers import Waivers
 from producer.web.accounts import TRIES, Accounts, add_account
 from producer.web.app import ROUTES
-from producer.web.sessions import COOKIE, Session, Sessions
+from producer.web.sessions import Session, Sessions
 from producer.web.settings import WebSettings
 from tests.support.web_pages import WORST, Browser, app_over, browser, record_shop
 from worker.memory.history.history import History
@@ -201,6 +201,43 @@ def test_a_password_file_may_have_a_byte_order_mark(file: str, encoding: str) ->
     assert Path(file).read_text().startswith(text)
 
 
+async def test_another_programs_cookies_on_the_host_end_no_session(signed: Browser) -> None:
+    for name, value in (("filter", '{"a": "b c"}'), ("list[0]", "1"), ("path", "/"), ("quote", '"')):
+        signed.http.cookies.set(name, value)
+
+    assert await sign_in(signed, "anna") == 303
+    assert (await signed.get("/scan")).status_code == 200
+
+
+async def test_boards_on_one_host_do_not_end_each_others_sessions(client: Client, file: str, tmp_path: Path) -> None:
+    other = str(tmp_path / "others")
+    add_account(other, "ines", "operator", PASSWORD)
+    jar: dict[str, str] = {}
+
+    async def visited(path: str, name: str) -> int:
+        """Sign in at the board of a password file if necessary, with the cookies of all boards."""
+        some = browser(app_over(client, WebSettings(auth=path), accounts=Accounts(path)))
+        some.http.cookies.update(jar)
+        status = (await some.get("/scan")).status_code
+        if status != 200:
+            await sign_in(some, name)
+        jar.update(some.http.cookies.items())
+        return status
+
+    assert [await visited(file, "anna"), await visited(other, "ines")] == [303, 303]
+    assert [await visited(file, "anna"), await visited(other, "ines")] == [200, 200]
+
+
+async def test_a_board_without_a_key_of_its_own_names_its_cookie_by_its_port(client: Client) -> None:
+    names = [
+        next(iter((await some.get("/scan")).cookies))
+        for port in (8417, 8417, 8418)
+        for some in [browser(app_over(client, WebSettings(port=port)))]
+    ]
+
+    assert names == ["sightline-8417", "sightline-8417", "sightline-8418"]
+
+
 async def test_a_password_file_that_is_gone_or_broken_is_logged_and_shown_to_nobody(client: Client, file: str) -> None:
     said: list[str] = []
     app = app_over(client, WebSettings(auth=file), accounts=Accounts(file, log=said.append))
@@ -241,7 +278,7 @@ async def test_a_forged_or_old_session_is_none(client: Client, file: str) -> Non
     ]
 
     async def status(cookie: str) -> int:
-        return (await browser(app, Cookie=f"{COOKIE}={cookie}").get("/scan")).status_code
+        return (await browser(app, Cookie=f"{ours.cookie}={cookie}").get("/scan")).status_code
 
     assert await status(right) == 200
     assert [await status(cookie) for cookie in forged] == [303] * len(forged)
