@@ -7,12 +7,13 @@ proxy's address. Every change is a POST that needs the role operator and the ses
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,6 +22,10 @@ from producer.web.sessions import LASTS_S, Session, Sessions
 from producer.web.settings import WebSettings, is_loopback
 
 MAX_FORM_BYTES: Final = 4_000_000
+MAX_SIGN_IN_BYTES: Final = 64_000
+"""Maximum size of a form from somebody who has not signed in."""
+FORM_S: Final = 60.0
+"""Time for a form to arrive, even over a slow connection."""
 MAX_FIELDS: Final = 100
 FREE: Final = ("/assets/", "/health", "/sign-in")
 """Paths that need no sign-in."""
@@ -78,7 +83,10 @@ class Guard:
         if request.method not in _CHANGES or not self._is_own(request):
             return 403, "this form was sent from another site"
         try:
-            request.state.form = await _form(request)
+            async with asyncio.timeout(FORM_S):
+                request.state.form = await _form(request, MAX_FORM_BYTES if visitor.role else MAX_SIGN_IN_BYTES)
+        except (TimeoutError, ClientDisconnect):
+            return 408, f"the form did not arrive within {FORM_S:g} s"
         except ValueError as error:
             return 413 if "bytes" in str(error) else 400, str(error)
         token = request.state.form.get("token") or request.headers.get("x-csrf-token", "")
@@ -150,12 +158,12 @@ def form_of(request: Request) -> Form:
     return form
 
 
-async def _form(request: Request) -> Form:
+async def _form(request: Request, max_bytes: int) -> Form:
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            raise ValueError(f"the form exceeds {MAX_FORM_BYTES:,} bytes")
+        if len(body) > max_bytes:
+            raise ValueError(f"the form exceeds {max_bytes:,} bytes")
     text = body.decode("utf-8", "replace")
     return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS))
 

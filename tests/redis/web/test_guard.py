@@ -20,7 +20,7 @@ from producer.web.accounts import TRIES, Accounts, add_account
 from producer.web.app import ROUTES
 from producer.web.sessions import Session, Sessions
 from producer.web.settings import WebSettings
-from tests.support.web_pages import WORST, Browser, app_over, browser, record_shop
+from tests.support.web_pages import WORST, Browser, app_over, at_port, browser, record_shop
 from worker.memory.history.history import History
 
 PASSWORD = "correct horse battery"  # noqa: S105  of accounts that the tests make
@@ -254,6 +254,36 @@ async def test_a_password_file_that_is_gone_or_broken_is_logged_and_shown_to_nob
     assert not any(file in text or "--auth" in text for _, text in pages)
     assert [one for one in map(json.loads, said) if one["event"] != "web.accounts_unreadable"] == []
     assert ["is not an account" in said[0], "No such file" in said[1], len(said)] == [True, True, 2]
+
+
+async def test_a_form_that_does_not_arrive_leaves_no_traceback_and_is_not_waited_for(
+    client: Client, file: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("producer.web.guard.FORM_S", 0.2)
+    head = b"POST /sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\ntoken="
+    answers: list[bytes] = []
+    async with at_port(app_over(client, WebSettings(auth=file), accounts=Accounts(file))) as port:
+        for is_closed in (True, False):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(head)
+            await writer.drain()
+            if is_closed:
+                writer.close()
+            else:
+                async with asyncio.timeout(20):
+                    answers.append(await reader.readline())
+                writer.close()
+
+    assert b"408" in answers[0]
+    assert "Traceback" not in capfd.readouterr().err
+
+
+async def test_who_has_not_signed_in_may_send_a_short_form_only(signed: Browser) -> None:
+    fields = {"token": await signed.token("/sign-in"), "name": "anna", "password": PASSWORD}
+
+    assert (await signed.http.post("/sign-in", data={**fields, "next": "/" * 70_000})).status_code == 413
+    assert (await signed.http.post("/sign-in", data={**fields, "next": "/" * 7_000})).status_code == 303
+    assert (await signed.send("/scan", urls="https://a.example/\n" * 7_000)).status_code == 303
 
 
 async def test_a_forged_or_old_session_is_none(client: Client, file: str) -> None:
