@@ -9,6 +9,7 @@ import json
 import re
 import signal
 import ssl
+import time
 from collections.abc import AsyncGenerator, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.support.gpu import until
 from tests.support.notice_receivers import WebhookStub, smtp_stub, webhook_stub
 from tests.support.site import AUTHORITY, VOUCHED
 from worker.__main__ import refuse_webhook
+from worker.notices.mail import MAIL_S
 from worker.notices.sender import LONGEST_PAUSE_S, TRIES, NoticeSender, open_sender, pause_after
 from worker.notices.store import LEASE_MS, Notice, NoticeStore
 from worker.notices.webhook import Webhook
@@ -251,6 +253,54 @@ async def test_a_mail_that_cannot_be_sent_is_tried_again(
     assert smtp.mails == []
     assert why in logs[0]["why"]
     assert sender.told == "1 waiting"
+
+
+@pytest.mark.parametrize("last", ["421 too late", "250 bye", ""])
+async def test_a_mail_that_was_accepted_is_not_sent_again_whatever_is_said_at_the_end(
+    redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    monkeypatch.setattr("worker.notices.mail.STEP_S", 0.3)
+    async with smtp_stub(tls=None, answers={"QUIT": last}) as smtp:
+        sender = sender_of(redis, keys, **MAIL, smtp_url=f"smtp+plain://localhost:{smtp.port}")
+        await sender.look()
+        await add(redis, keys)
+        await sender.look()
+
+    assert (len(smtp.mails), sender.told) == (1, "")
+
+
+async def test_a_mail_that_some_receivers_are_refused_says_so(redis: Redis, keys: Keys) -> None:
+    async with smtp_stub(tls=None, answers={"rcpt TO:<anna@shop.example>": "550 no such user"}) as smtp:
+        sender = sender_of(redis, keys, **MAIL, smtp_url=f"smtp+plain://localhost:{smtp.port}")
+        await sender.look()
+        await add(redis, keys)
+        with structlog.testing.capture_logs() as logs:
+            await sender.look()
+
+    assert len(smtp.mails) == 1
+    [(receivers, codes)] = [(one["receivers"], one["codes"]) for one in logs if one["event"].endswith("refused")]
+    assert (receivers, codes) == (1, [550])
+
+
+async def test_slow_mail_servers_keep_no_mail_longer_than_its_lease(
+    redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.notices.mail.MAIL_S", 0.5)
+    async with smtp_stub(tls=None, answers={"DATA": ""}) as smtp:
+        sender = sender_of(redis, keys, **MAIL, smtp_url=f"smtp+plain://localhost:{smtp.port}")
+        await sender.look()
+        for kind in ("scan.regressed", "batch.finished", "job.dead", "job.rejected"):
+            await add(redis, keys, {"event": kind})
+        began = time.monotonic()
+        with structlog.testing.capture_logs() as logs:
+            await sender.look()
+        took_s = time.monotonic() - began
+        async with asyncio.timeout(5):  # the threads have ended: another one is free
+            await asyncio.gather(*(asyncio.to_thread(str) for _ in range(40)))
+
+    assert [one["why"] for one in logs] == ["the mail was not accepted within 0.5 s"] * 4
+    assert took_s < 5
+    assert MAIL_S * 1000 < LEASE_MS
 
 
 async def test_the_loop_sends_what_comes_and_ends_when_it_is_cancelled(
