@@ -6,6 +6,7 @@ import asyncio
 import html
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -220,6 +221,57 @@ async def test_a_batch_is_reported_in_every_format(shop: Browser, redis: Redis, 
     assert all("image-alt" in answer.text for answer in answers.values())
     assert answers["csv"].headers["content-disposition"] == 'attachment; filename="web-report.csv"'
     assert (await shop.get("/batches/web/report/pdf")).status_code == 400
+
+
+async def test_a_report_is_written_whatever_is_in_the_current_folder(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("redis", "producer", "click"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a file of the current folder was imported')\n")
+    some = browser(app_over(client))
+    await some.send("/scan", urls="https://a.example/", batch="web")
+    monkeypatch.chdir(tmp_path)
+
+    answer = await some.get("/batches/web/report/csv")
+
+    assert answer.status_code == 200, answer.text
+
+
+async def test_a_report_whose_reader_stops_reading_lets_the_next_one_begin(
+    client: Client, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("producer.web.download._PROGRAM", "print('x' * 50_000_000)")
+    monkeypatch.setattr("producer.web.download.SEND_S", 0.3)
+    app = app_over(client)
+    await browser(app).send("/scan", urls="https://a.example/", batch="web")
+    reports = desk_over(app).reports
+
+    async with at_port(app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_000)
+        writer.write(b"GET /batches/web/report/csv HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await until(lambda: reports._value < REPORTS, what="a report that has begun")
+        await until(lambda: reports._value == REPORTS, what="a free slot", timeout_s=20)
+        rest = await reader.read()
+        writer.close()
+
+    assert not rest.endswith(b"\r\n0\r\n\r\n")
+    assert "Traceback" not in capfd.readouterr().err
+
+
+async def test_a_report_that_says_nothing_and_does_not_end_lets_the_next_one_begin(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producer.web.download._PROGRAM", "import os, time; os.close(1); time.sleep(600)")
+    monkeypatch.setattr("producer.web.desk.PATIENCE_S", 1.0)
+    app = app_over(client)
+    await browser(app).send("/scan", urls="https://a.example/", batch="web")
+
+    answer = await browser(app).get("/batches/web/report/csv")
+    is_free = desk_over(app).reports._value == REPORTS
+    monkeypatch.undo()
+    after = await browser(app).get("/batches/web/report/csv")
+
+    assert (answer.status_code, is_free, after.status_code) == (503, True, 200)
 
 
 async def test_a_report_that_cannot_be_made_says_why_and_lets_the_next_begin(
