@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.client.client import Client
-from producer.contract import Impact
+from producer.contract import Impact, QueryResult
 from producer.contract.waiver import Waiver
 from producer.keys import Keys
 from producer.stored.schedules import Schedules
@@ -272,6 +272,42 @@ async def test_a_report_that_says_nothing_and_does_not_end_lets_the_next_one_beg
     after = await browser(app).get("/batches/web/report/csv")
 
     assert (answer.status_code, is_free, after.status_code) == (503, True, 200)
+
+
+async def test_pages_in_a_state_are_linked_as_such_from_their_batch_and_from_answers(client: Client) -> None:
+    some = browser(app_over(client))
+    await some.send("/scan", urls="https://a.example/", batch="web")
+    about = {"v": 1, "event": "job.succeeded", "kind": "scan", "job_id": "j", "batch": "web", "status": "scanned"}
+    line = json.dumps({**about, "url": "https://a.example/", "page_state": "dark", "barriers": 0})
+    await client.redis.xadd(client.keys.events, {"event": line})
+    answer = {"job_id": "q", "kind": "query", "state": "succeeded", "answer": "This one.", "sources": ["scan-1"]}
+    await client.redis.set(client.keys.result("q"), QueryResult.model_validate(answer).model_dump_json())
+    record = ("HSET", client.keys.scan("scan-1"), "url", "https://a.example/", "page_state", "dark")
+    await client.redis.execute_command(*record)
+
+    shown = [(await some.get(path)).text for path in ("/batches/web", "/ask/q")]
+
+    assert ["/pages?url=https%3A%2F%2Fa.example%2F+%5Bdark%5D" in text for text in shown] == [True, True]
+
+
+async def test_without_workers_no_time_left_is_estimated(client: Client) -> None:
+    some = browser(app_over(client))
+    await some.send("/scan", urls="https://a.example/", batch="web")
+    for number in range(20):
+        line = json.dumps({"v": 1, "event": "job.succeeded", "kind": "scan", "job_id": f"j{number}", "batch": "b"})
+        await client.redis.xadd(client.keys.events, {"event": line})
+
+    text = (await some.get("/batches/web")).text
+
+    assert "no worker is alive" in text
+    assert "a minute" not in text
+
+
+async def test_an_empty_question_is_refused_in_words(client: Client) -> None:
+    answer = await browser(app_over(client)).send("/ask", question=" ")
+
+    assert answer.status_code == 400
+    assert "the question is empty" in answer.text
 
 
 async def test_a_report_that_cannot_be_made_says_why_and_lets_the_next_begin(
