@@ -35,7 +35,7 @@ from producer.web import (
     usage,
 )
 from producer.web.accounts import Accounts
-from producer.web.desk import Desk, Shown, View, desk_of, respond, served
+from producer.web.desk import PATIENCE_S, Desk, Shown, View, desk_of, respond, served
 from producer.web.edge import Edge
 from producer.web.guard import Guard
 from producer.web.live import Live
@@ -114,7 +114,8 @@ def make_app(
     async def life(_: Starlette) -> AsyncGenerator[None]:
         desk.templates.compile()
         yield
-        await asyncio.gather(*desk.submissions, return_exceptions=True)
+        if desk.submissions:
+            await asyncio.wait(desk.submissions, timeout=PATIENCE_S)
         await live.close()
 
     errors: dict[Any, Any] = {SightlineError: _failed, HTTPException: _refused, TimeoutError: _failed}
