@@ -187,7 +187,8 @@ async def _failed(request: Request, error: Exception) -> Response:
     )
     title = "Redis does not answer" if is_away else title
     headers = {"Retry-After": "5"} if status == 503 else {}  # noqa: PLR2004  service unavailable
-    shown = Shown("error.html.jinja", title, {"error": why, "is_away": is_away}, ("error",), status, headers=headers)
+    facts = {"error": why, "is_away": is_away, "is_form": request.method == "POST"}
+    shown = Shown("error.html.jinja", title, facts, ("error",), status, headers=headers)
     return respond(request, desk_of(request), shown)
 
 

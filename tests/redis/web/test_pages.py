@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from producer.client.client import Client
 from producer.contract import Impact, QueryResult
 from producer.contract.waiver import Waiver
+from producer.errors import RedisUnreachable
 from producer.keys import Keys
 from producer.stored.schedules import Schedules
 from producer.stored.waivers import Waivers
@@ -200,6 +201,21 @@ async def test_a_redis_that_is_away_is_a_page_and_so_is_its_return(redis_url: st
 
     assert (gone.status_code, gone.headers["retry-after"], there.status_code) == (503, "5", 200)
     assert "Redis does not answer" in gone.text
+
+
+async def test_a_form_that_met_an_outage_is_not_said_to_be_safe(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object, **__: object) -> None:
+        raise RedisUnreachable("gone")
+
+    monkeypatch.setattr(Client, "submit", away)
+
+    answer = await browser(app_over(client)).send("/ask", question="Which?")
+
+    assert answer.status_code == 503
+    assert "Nothing is lost" not in answer.text
+    assert "send the form again" in answer.text
 
 
 async def test_a_page_about_a_redis_that_is_away_links_to_itself_under_the_prefix(keys: Keys) -> None:
