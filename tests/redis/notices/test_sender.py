@@ -8,6 +8,7 @@ import hmac
 import json
 import re
 import signal
+import socket
 import ssl
 import time
 from collections.abc import AsyncGenerator, Mapping
@@ -29,6 +30,7 @@ from worker.__main__ import refuse_webhook
 from worker.notices.mail import MAIL_S
 from worker.notices.sender import LONGEST_PAUSE_S, TRIES, NoticeSender, open_sender, pause_after
 from worker.notices.store import LEASE_MS, Notice, NoticeStore
+from worker.notices.text import lines
 from worker.notices.webhook import Webhook
 from worker.settings import WorkerSettings
 
@@ -159,6 +161,32 @@ async def test_a_webhook_reaches_no_private_address_unless_it_is_allowed(
 
     assert hook.came == []
     assert why in logs[0]["why"]
+
+
+async def test_an_address_that_does_not_answer_leaves_time_for_the_next(
+    redis: Redis, keys: Keys, hook: WebhookStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.notices.webhook.CONNECT_S", 0.3)
+    port = int(hook.url.split(":")[2].partition("/")[0])
+    silent = socket.create_server(("127.0.0.2", port), backlog=0)
+    fills = [socket.socket() for _ in range(3)]
+    for one in fills:  # Linux drops what comes once the backlog is full
+        one.settimeout(0)
+        one.connect_ex(("127.0.0.2", port))
+
+    async def both(*_: Any, **__: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (where, port)) for where in ("127.0.0.2", "127.0.0.1")]
+
+    sender = hooked(redis, keys, hook, notify_allow_hosts="127.0.0.0/8")
+    await sender.look()
+    await add(redis, keys)
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", both)
+    async with asyncio.timeout(15):
+        await sender.look()
+    for one in (silent, *fills):
+        one.close()
+
+    assert len(hook.came) == 1
 
 
 async def test_a_redirect_is_followed_nowhere(redis: Redis, keys: Keys, hook: WebhookStub) -> None:
@@ -393,3 +421,9 @@ async def test_a_bug_in_one_notice_stops_neither_the_others_nor_its_own_retries(
     assert sender.told == "1 waiting"
     [said] = [one for one in logs if one["event"] == "notice.retried"]
     assert said["why"] == "internal error: AttributeError"
+
+
+def test_a_batch_without_jobs_has_a_whole_line() -> None:
+    event = {"event": "batch.finished", "batch": "empty", "total": 0, "succeeded": 0}
+
+    assert list(lines(Notice("1-1/mail", "mail", "1-1", "batch.finished", 1, (event,), 1))) == ["batch empty: no jobs"]
