@@ -146,8 +146,12 @@ class Guard:
 
 
 def cookie_line(request: Request, settings: WebSettings, sessions: Sessions, session: Session) -> str:
-    """Return the header that sets the session cookie."""
-    secure = "; Secure" if request.scope["scheme"] == "https" else ""
+    """Return the header that sets the session cookie, for TLS alone if the request came over TLS.
+
+    Nothing proves X-Forwarded-Proto, but whoever makes it up limits only their own cookie.
+    """
+    schemes = (request.scope["scheme"], request.headers.get("x-forwarded-proto", "").lower())
+    secure = "; Secure" if "https" in schemes else ""
     value = f"{sessions.cookie}={sessions.sign(session)}"
     return f"{value}; Path={settings.prefix or '/'}; Max-Age={LASTS_S}; HttpOnly; SameSite=Lax{secure}"
 

@@ -361,6 +361,17 @@ async def test_no_forwarded_header_is_trusted_by_default(client: Client, file: s
     assert statuses == [401] * TRIES + [429]
 
 
+@pytest.mark.parametrize(("sent", "is_secure"), [({"X-Forwarded-Proto": "https"}, True), ({}, False)])
+async def test_behind_a_proxy_with_tls_the_cookie_is_for_tls_alone(
+    client: Client, file: str, sent: dict[str, str], is_secure: bool
+) -> None:
+    app = app_over(client, WebSettings(auth=file), accounts=Accounts(file))
+
+    answer = await browser(app, **sent).get("/sign-in")
+
+    assert answer.headers["set-cookie"].endswith("; Secure") is is_secure
+
+
 async def test_signing_in_goes_on_to_pages_of_ours_alone(signed: Browser) -> None:
     where: list[str] = []
     for onward in ("/usage?days=7", "//evil.example", "https://evil.example", "/\\evil.example", "/\n/evil"):
