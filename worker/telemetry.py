@@ -102,6 +102,7 @@ settings.model_moved      EMBEDDING_MODEL names the model before a reindex: give
 notice.sent               a receiver accepted a notice: notice, about, events
 notice.retried            … or not yet: notice, about, events, why, pause_s
 notice.given_up           … or not for hours: notice, about, events, why
+notice.receivers_refused  a mail server refused some of a mail's receivers: notice, receivers, codes
 notices.dropped           too many are pending, new ones are dropped: notices
 notices.failed            notices could not be read now: error
 usage.not_counted         Redis did not accept a call's usage: kind, model, error

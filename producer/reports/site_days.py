@@ -54,15 +54,20 @@ async def site_trend(redis: Redis, keys: Keys, host: str, *, since_ms: int = 0, 
 
 async def recent_scans(
     redis: Redis, keys: Keys, hosts: Sequence[str], *, today: date, days: int
-) -> list[tuple[int, str]]:
-    """Return for each host its number of scans in the last ``days`` days, and the last day with one ('' for none)."""
+) -> list[tuple[int, int, str]]:
+    """Return for each host its scans in ``days`` days, those that loaded no page, and the last day ('' for none)."""
     names = [(today - timedelta(days=ago)).isoformat() for ago in range(days)]
     async with redis.pipeline(transaction=False) as pipe:
         for host in hosts:
-            pipe.hmget(keys.site(host), [f"{day}:scans" for day in names])
+            pipe.hmget(keys.site(host), [f"{day}:{what}" for what in ("scans", "unread") for day in names])
         rows = await pipe.execute() if hosts else []
-    counted = [[(int(count), day) for count, day in zip(row, names, strict=True) if count] for row in rows]
-    return [(sum(count for count, _ in row), row[0][1] if row else "") for row in counted]
+    found: list[tuple[int, int, str]] = []
+    for row in rows:
+        scans, unread = ([int(count or 0) for count in part] for part in (row[:days], row[days:]))
+        found.append(
+            (sum(scans), sum(unread), next((day for day, count in zip(names, scans, strict=True) if count), ""))
+        )
+    return found
 
 
 def parse_days(fields: Mapping[str, str], *, since: str) -> list[Day]:

@@ -1,18 +1,19 @@
 """The password file of ``--auth``, a line per account: ``name:role:scrypt:salt:hash``. Limits failed sign-ins.
 
 The file is read again when it changes: a removed account, or a session of an earlier password, is refused at its next
-request. No message to a visitor has its path. Passwords are hashed with scrypt (RFC 7914; N 2^15, r 8, p 1: some 32 MB
-and 0.1 s per attempt).
+request. While it cannot be read, the accounts read last count, and the log says why; no message to a visitor does.
+Passwords are hashed with scrypt (RFC 7914; N 2^15, r 8, p 1: some 32 MB and 0.1 s per attempt).
 """
 
 from __future__ import annotations
 
-import contextlib
 import hmac
+import json
 import os
 import re
 import secrets
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import scrypt, sha256
 from pathlib import Path
@@ -60,8 +61,10 @@ class Account:
 class Accounts:
     """The accounts of one file."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, log: Callable[[str], object] | None = None) -> None:
         self._path = Path(path)
+        self._log = log
+        self._trouble = ""
         self._seen: tuple[int, int] = (0, 0)
         self._accounts: dict[str, Account] = {}
         self._nobody = Account("", "reader", os.urandom(16), os.urandom(64))
@@ -82,17 +85,27 @@ class Accounts:
 
     def role_of(self, name: str, proof: str) -> str:
         """Return an account's role now; '' for an unknown one, and for the ``proof`` of an earlier password."""
-        with contextlib.suppress(InputError):  # being written: keep the last accounts read
-            self._read()
+        self._read_again()
         found = self._accounts.get(name)
         return found.role if found and hmac.compare_digest(found.proof, proof) else ""
 
     def signed_in(self, name: str, password: str) -> Account | None:
         """Return the account; None for a wrong name or password, which takes as long as a right one."""
-        self._read()
+        self._read_again()
         account = self._accounts.get(name, self._nobody)
         is_right = len(password) <= MOST_CHARS and account.is_password(password[:MOST_CHARS])
         return account if is_right and account.name else None
+
+    def _read_again(self) -> None:
+        """Read the file if it has changed; while it is being written, or is broken, the last accounts are kept."""
+        trouble = ""
+        try:
+            self._read()
+        except InputError as error:
+            trouble = str(error)
+        if trouble and trouble != self._trouble and self._log is not None:
+            self._log(json.dumps({"event": "web.accounts_unreadable", "error": trouble}))
+        self._trouble = trouble
 
     def _read(self) -> None:
         try:

@@ -35,7 +35,7 @@ from producer.web import (
     usage,
 )
 from producer.web.accounts import Accounts
-from producer.web.desk import Desk, Shown, View, desk_of, respond, served
+from producer.web.desk import PATIENCE_S, Desk, Shown, View, desk_of, respond, served
 from producer.web.edge import Edge
 from producer.web.guard import Guard
 from producer.web.live import Live
@@ -114,13 +114,17 @@ def make_app(
     async def life(_: Starlette) -> AsyncGenerator[None]:
         desk.templates.compile()
         yield
-        await asyncio.gather(*desk.submissions, return_exceptions=True)
+        if desk.submissions:
+            await asyncio.wait(desk.submissions, timeout=PATIENCE_S)
         await live.close()
 
     errors: dict[Any, Any] = {SightlineError: _failed, HTTPException: _refused, TimeoutError: _failed}
     inner = Starlette(routes=[*ROUTES, *_signing(accounts), *_plain()], exception_handlers=errors, lifespan=life)
     inner.state.desk = desk
-    sessions = Sessions(key or (accounts.key if accounts else os.urandom(32)))
+    key = key or (accounts.key if accounts else None)
+    # A cookie named by a random key would be left in the browser by each start.
+    cookie = f"sightline-{settings.port}" if settings.port and not key else ""
+    sessions = Sessions(key or os.urandom(32), cookie=cookie)
     role_of = accounts.role_of if accounts else _no_role
     guarded = Guard(inner, settings=settings, sessions=sessions, role_of=role_of, say=partial(_said, desk))
     return Edge(guarded, prefix=settings.prefix, log=log)
@@ -183,7 +187,8 @@ async def _failed(request: Request, error: Exception) -> Response:
     )
     title = "Redis does not answer" if is_away else title
     headers = {"Retry-After": "5"} if status == 503 else {}  # noqa: PLR2004  service unavailable
-    shown = Shown("error.html.jinja", title, {"error": why, "is_away": is_away}, ("error",), status, headers=headers)
+    facts = {"error": why, "is_away": is_away, "is_form": request.method == "POST"}
+    shown = Shown("error.html.jinja", title, facts, ("error",), status, headers=headers)
     return respond(request, desk_of(request), shown)
 
 

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from producer import contract
 from producer.client.queue_view import JobInfo
 from producer.contract import check_job_id
+from producer.contract.states import with_state
 from producer.errors import InputError, UnknownJob
 from producer.web.desk import Desk, Elsewhere, Shown
 from producer.web.guard import form_of
@@ -29,6 +30,8 @@ async def submit(desk: Desk, request: Request) -> Elsewhere:
     """Queue a question."""
     form = form_of(request)
     question = form.get("question", "").strip()
+    if not question:
+        raise InputError("the question is empty: expected one such as 'Which page has the worst barriers?'")
     if len(question) > MAX_QUESTION:
         raise InputError(f"the question has {len(question):,} characters: expected up to {MAX_QUESTION:,}")
     fields = {"question": question, "thread_id": form.get("thread", ""), "site": form.get("site", "").strip()}
@@ -71,8 +74,10 @@ async def _sources(desk: Desk, scan_ids: tuple[str, ...]) -> list[dict[str, str]
     """Return the scans that an answer is based on, with their pages' addresses if these are still kept."""
     found: list[dict[str, str]] = []
     for scan_id in scan_ids[:50]:
-        url: Any = await desk.client.redis.hget(desk.client.keys.scan(scan_id), "url")  # pyright: ignore[reportGeneralTypeIssues]
-        found.append({"scan_id": scan_id, "url": url.decode("utf-8", "replace") if url else ""})
+        key = desk.client.keys.scan(scan_id)
+        kept: Any = await desk.client.redis.hmget(key, ["url", "page_state"])  # pyright: ignore[reportGeneralTypeIssues]
+        url, state = ((one or b"").decode("utf-8", "replace") for one in kept)
+        found.append({"scan_id": scan_id, "url": with_state(url, state) if url else ""})
     return found
 
 

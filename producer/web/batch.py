@@ -13,6 +13,7 @@ from producer.client.event_stream import event_of
 from producer.client.queue_view import BatchInfo, unknown
 from producer.contract import Event
 from producer.contract.payloads import PAGES
+from producer.contract.states import with_state
 from producer.errors import UnknownJob
 from producer.redis.connection import redis_errors
 from producer.reports.formats import FORMATS
@@ -82,7 +83,7 @@ async def facts_of(desk: Desk, name: str, events: Sequence[Event]) -> dict[str, 
 
 def left_ms(info: BatchInfo, board: Board) -> float | None:
     """Return the least time left at the current rate of all jobs, in ms; None if unknown."""
-    rate = board.recent.per_minute("succeeded")
+    rate = board.recent.per_minute("succeeded") if board.queue.workers else 0.0
     return (info.total - info.done) / rate * 60_000 if rate and info.sealed else None
 
 
@@ -99,7 +100,9 @@ def rows_of(events: Sequence[Event]) -> list[Row]:
         outcome = str(more.get("status") or word) if word == "succeeded" else word
         barriers = more.get("barriers")
         count = barriers if isinstance(barriers, int) else None
-        found.setdefault(event.job_id, Row(event.job_id, str(more.get("url") or ""), outcome, count, event.at_ms))
+        url = str(more.get("url") or "")
+        url = with_state(url, str(more.get("page_state") or "")) if url else ""
+        found.setdefault(event.job_id, Row(event.job_id, url, outcome, count, event.at_ms))
     return list(found.values())
 
 

@@ -10,14 +10,15 @@ import contextlib
 import os
 import sys
 import tempfile
+from asyncio import SubprocessTransport
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import IO, Final
+from typing import IO, Any, Final, cast
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from producer.errors import ServiceError
 from producer.reports.formats import FORMATS, load_report
@@ -32,7 +33,9 @@ FIRST_S: Final = 15.0
 """Wait for the first byte or a failure, which is then shown as a page; a slower report is sent once it starts."""
 _WHOLE: Final = range(5)
 """Exit codes of ``result`` that come with a whole report: 0 to 4, by what it says of the pages."""
-_PROGRAM: Final = "from producer.cli.main import main; main()"
+SEND_S: Final = 300.0
+"""Time for the client to take one part of a report; one that has stopped reading must not keep others from theirs."""
+_PROGRAM: Final = "from sightline.__main__ import main; main()"
 _TYPES: Final = {"html": "text/html", "json": "application/json", "csv": "text/csv", "junit": "application/xml"}
 
 
@@ -72,8 +75,9 @@ class _Made:
 
     def end(self) -> None:
         """Kill the process, unless it has ended, and let the next report begin. Does not wait."""
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
+        # Process has no close(): a pipe that was not read to its end would be left to the garbage collector.
+        transport: SubprocessTransport = cast("Any", self.process)._transport  # noqa: SLF001  see above
+        transport.close()
         self.first.cancel()
         self.said.close()
         self.slots.release()
@@ -90,9 +94,15 @@ class _Sent(StreamingResponse):
         self._made = made
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the report."""
+        """Send the report; leaves it incomplete, which ends the connection, if the client does not take it in time."""
+
+        async def sending(message: Message) -> None:
+            async with asyncio.timeout(SEND_S):
+                await send(message)
+
         try:
-            await super().__call__(scope, receive, send)
+            with contextlib.suppress(TimeoutError):
+                await super().__call__(scope, receive, sending)
         finally:
             self._made.end()
 
@@ -109,7 +119,7 @@ async def _begin(desk: Desk, name: str, form: str) -> _Made:
     try:
         environment = environment_of(desk.client.settings)
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", _PROGRAM, *words, stdin=DEVNULL, stdout=PIPE, stderr=said, env=environment
+            sys.executable, "-P", "-c", _PROGRAM, *words, stdin=DEVNULL, stdout=PIPE, stderr=said, env=environment
         )  # fmt: skip
     except BaseException:
         said.close()
@@ -119,11 +129,13 @@ async def _begin(desk: Desk, name: str, form: str) -> _Made:
     made = _Made(process, said, desk.reports, asyncio.create_task(process.stdout.read(CHUNK)))
     try:
         await asyncio.wait([made.first], timeout=FIRST_S)
+        why = await _why(made) if made.first.done() and not made.first.result() else ""
     except BaseException:
         made.end()
         raise
-    if made.first.done() and not made.first.result():
-        raise ServiceError(await _why(made))
+    if why:
+        made.end()
+        raise ServiceError(why)
     return made
 
 
@@ -132,7 +144,6 @@ async def _why(made: _Made) -> str:
     await made.process.wait()
     made.said.seek(0)
     why = one_line(made.said.read(4_000).decode("utf-8", "replace"), limit=1_000)
-    made.end()
     return why or "the report could not be written: 'sightline result' says why"
 
 

@@ -7,22 +7,25 @@ proxy's address. Every change is a POST that needs the role operator and the ses
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from producer.web.desk import Visitor
-from producer.web.sessions import COOKIE, LASTS_S, Session, Sessions
+from producer.web.sessions import LASTS_S, Session, Sessions
 from producer.web.settings import WebSettings, is_loopback
 
 MAX_FORM_BYTES: Final = 4_000_000
+MAX_SIGN_IN_BYTES: Final = 64_000
+"""Maximum size of a form from somebody who has not signed in."""
+FORM_S: Final = 60.0
+"""Time for a form to arrive, even over a slow connection."""
 MAX_FIELDS: Final = 100
 FREE: Final = ("/assets/", "/health", "/sign-in")
 """Paths that need no sign-in."""
@@ -80,7 +83,10 @@ class Guard:
         if request.method not in _CHANGES or not self._is_own(request):
             return 403, "this form was sent from another site"
         try:
-            request.state.form = await _form(request)
+            async with asyncio.timeout(FORM_S):
+                request.state.form = await _form(request, MAX_FORM_BYTES if visitor.role else MAX_SIGN_IN_BYTES)
+        except (TimeoutError, ClientDisconnect):
+            return 408, f"the form did not arrive within {FORM_S:g} s"
         except ValueError as error:
             return 413 if "bytes" in str(error) else 400, str(error)
         token = request.state.form.get("token") or request.headers.get("x-csrf-token", "")
@@ -93,7 +99,7 @@ class Guard:
 
     def _session(self, request: Request) -> tuple[Session, bool]:
         now_s = time.time()
-        found = self._sessions.read(_cookie(request.headers), now_s=now_s)
+        found = self._sessions.read(request.cookies.get(self._sessions.cookie, ""), now_s=now_s)
         return (found, False) if found else (self._sessions.begin("", "", now_s=now_s), True)
 
     def _visitor(self, request: Request, session: Session) -> Visitor:
@@ -132,17 +138,22 @@ class Guard:
             if message["type"] == "http.response.start" and not any(
                 name.lower() == b"set-cookie" for name, _ in message["headers"]
             ):
-                line = cookie_line(self._settings, self._sessions.sign(session), is_https=request.url.scheme == "https")
+                line = cookie_line(request, self._settings, self._sessions, session)
                 message = {**message, "headers": [*message["headers"], (b"set-cookie", line.encode())]}
             await send(message)
 
         return sending
 
 
-def cookie_line(settings: WebSettings, value: str, *, is_https: bool) -> str:
-    """Return the header that sets the session cookie."""
-    secure = "; Secure" if is_https else ""
-    return f"{COOKIE}={value}; Path={settings.prefix or '/'}; Max-Age={LASTS_S}; HttpOnly; SameSite=Lax{secure}"
+def cookie_line(request: Request, settings: WebSettings, sessions: Sessions, session: Session) -> str:
+    """Return the header that sets the session cookie, for TLS alone if the request came over TLS.
+
+    Nothing proves X-Forwarded-Proto, but whoever makes it up limits only their own cookie.
+    """
+    schemes = (request.scope["scheme"], request.headers.get("x-forwarded-proto", "").lower())
+    secure = "; Secure" if "https" in schemes else ""
+    value = f"{sessions.cookie}={sessions.sign(session)}"
+    return f"{value}; Path={settings.prefix or '/'}; Max-Age={LASTS_S}; HttpOnly; SameSite=Lax{secure}"
 
 
 def form_of(request: Request) -> Form:
@@ -151,22 +162,14 @@ def form_of(request: Request) -> Form:
     return form
 
 
-async def _form(request: Request) -> Form:
+async def _form(request: Request, max_bytes: int) -> Form:
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            raise ValueError(f"the form exceeds {MAX_FORM_BYTES:,} bytes")
+        if len(body) > max_bytes:
+            raise ValueError(f"the form exceeds {max_bytes:,} bytes")
     text = body.decode("utf-8", "replace")
     return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS))
-
-
-def _cookie(headers: Headers) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""
 
 
 def _host(header: str) -> str:

@@ -35,7 +35,7 @@ Render = Callable[[str, Sequence[Event]], Awaitable[dict[str, str]]]
 
 @dataclass(eq=False, slots=True)
 class Topic:
-    """One batch, or '' for all: its new events since the last message, and its listeners."""
+    """One batch: its new events since the last message, and its listeners."""
 
     name: str
     events: list[Event] = field(default_factory=list[Event])
@@ -63,7 +63,7 @@ class Live:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def stream(self, name: str, *, since: str = "") -> AsyncGenerator[bytes]:
-        """Yield the messages of one batch (or of all, for '') until the client disconnects."""
+        """Yield the messages of one batch until the client disconnects."""
         topic = self._topics.setdefault(name, Topic(name))
         queue: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING)
         topic.listeners.add(queue)
@@ -101,7 +101,7 @@ class Live:
         """Return the events after ``since``, of the newest ``_CHUNK`` of all batches."""
         rows = await self._client.redis.xrevrange(self._client.keys.events, min=f"({since}", count=_CHUNK)
         found = (event_of(row_id.decode(), fields.get(b"event", b"")) for row_id, fields in reversed(rows))
-        return [event for event in found if event and (not name or event.batch == name)]
+        return [event for event in found if event and event.batch == name]
 
     def _ensure_reading(self, last_id: str) -> None:
         if self._reader is None or self._reader.done():
@@ -131,10 +131,9 @@ class Live:
             self.is_down = False
             for topic in self._topics.values():
                 topic.is_stale = True
-        for name in {event.batch or "", ""}:
-            if topic := self._topics.get(name):
-                topic.events.append(event)
-                del topic.events[: -2 * _CHUNK]  # a flood: what a page shows are the newest
+        if topic := self._topics.get(event.batch or ""):
+            topic.events.append(event)
+            del topic.events[: -2 * _CHUNK]  # a flood: what a page shows are the newest
 
     async def _send(self, topic: Topic) -> None:
         """Send a topic's new events to all its listeners, rendered once."""

@@ -75,7 +75,10 @@ async def with_scans(desk: Desk, sites: Sequence[SiteRow]) -> list[SiteRow]:
         counted = await recent_scans(
             desk.client.redis, desk.client.keys, names, today=datetime.now(UTC).date(), days=SCAN_DAYS
         )
-    return [replace(one, scans=scans, last_day=day) for one, (scans, day) in zip(sites, counted, strict=True)]
+    return [
+        replace(one, scans=scans, unread=unread, last_day=day)
+        for one, (scans, unread, day) in zip(sites, counted, strict=True)
+    ]
 
 
 def day_asked(request: Request, *, days: int) -> date:

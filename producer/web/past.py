@@ -100,11 +100,15 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class SiteRow:
-    """A site with its open component barriers by impact, scans of the last 30 days, and the last day with one."""
+    """A site with its open component barriers by impact, scans of the last 30 days, and the last day with one.
+
+    ``unread`` of the scans could not load their page.
+    """
 
     site: str
     open: Counts = field(default_factory=Counts)
     scans: int = 0
+    unread: int = 0
     last_day: str = ""
 
 

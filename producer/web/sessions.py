@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-COOKIE: Final = "sightline"
 LASTS_S: Final = 12 * 3600
 MAX_COOKIE_CHARS: Final = 600
 _FIELDS: Final = 5
@@ -34,10 +33,11 @@ class Session:
 
 
 class Sessions:
-    """Signs and reads the cookies."""
+    """Signs and reads the cookies. ``cookie`` is their name: a browser sends a host's to all ports of it."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, *, cookie: str = "") -> None:
         self._key = key
+        self.cookie = cookie or f"sightline-{self._digest(b'cookie', '')[:8]}"
 
     def begin(self, name: str, role: str, *, now_s: float, proof: str = "") -> Session:
         """Return a new session, so that a token from before the sign-in is invalid after it."""

@@ -66,6 +66,6 @@ def _sessions(request: Request) -> Sessions:
 
 def _onward(desk: Desk, request: Request, path: str, session: Session) -> Response:
     answer = RedirectResponse(desk.settings.prefix + path, status_code=303)
-    cookie = cookie_line(desk.settings, _sessions(request).sign(session), is_https=request.url.scheme == "https")
+    cookie = cookie_line(request, desk.settings, _sessions(request), session)
     answer.raw_headers.append((b"set-cookie", cookie.encode()))
     return answer

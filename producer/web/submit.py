@@ -6,10 +6,12 @@ A sitemap is read by a worker, within the guard of pages: ``sightline web`` conn
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import Coroutine
+import time
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 
@@ -19,9 +21,10 @@ from producer.cli.scan.submit import Queued, ScanPlan
 from producer.cli.scan.submit import submit as submit_plan
 from producer.cli.scan.target_list import Targets
 from producer.cli.schedule_search import search_for
+from producer.client.client import Client
 from producer.contract import JsonObject, check_job_id
 from producer.contract.payloads import FIND_PAGES, PAGES
-from producer.errors import InputError
+from producer.errors import InputError, ServiceError, UnknownJob
 from producer.reports.plain_text import middle_cut, one_line
 from producer.stored.due_times import check_cron, zone_of
 from producer.stored.schedules import Schedule, Schedules
@@ -34,6 +37,8 @@ MAX_SITEMAPS: Final = 100
 MAX_PAGES: Final = 10_000
 SUBMIT_S: Final = PATIENCE_S / 2
 """Part of a request's time for submitting; a slower submission continues after its response."""
+OUTAGE_S: Final = 600.0
+AGAIN_S: Final = 2.0
 ZONES: Final = ("UTC", "Europe/Berlin", "Europe/London", "America/New_York", "America/Los_Angeles", "Asia/Tokyo")
 """Suggested in the form; any name of the IANA database is accepted."""
 
@@ -55,12 +60,16 @@ async def scan(desk: Desk, request: Request) -> Elsewhere:
     given = form_of(request)
     targets, sitemaps = targets_of(given), sitemaps_of(given)
     name = given.get("batch", "").strip() or f"web-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+    search = {**_search(given, targets, sitemaps), "batch": name} if sitemaps else {}
+    if given.get("batch", "").strip():
+        await _refuse_used(desk.client, name)
     if sitemaps:
-        search = {**_search(given, targets, sitemaps), "batch": check_job_id(name, what="batch")}
-        await desk.client.submit(FIND_PAGES, search, job_id=f"{name}{PAGES}")
+        submitted = await desk.client.submit(FIND_PAGES, search, job_id=f"{name}{PAGES}")
+        if not submitted.created:
+            raise InputError(_used(name))
     else:
         plan = ScanPlan(targets.urls, fields_of(given), name, with_login=targets.with_login)
-        await _within_a_request(desk, submit_plan(desk.client, plan, on_job=_unheard, queued=Queued(name)))
+        await _within_a_request(desk, plan)
     return Elsewhere(f"/batches/{name}")
 
 
@@ -167,17 +176,47 @@ def _checked(urls: list[str]) -> Targets:
     return targets
 
 
-async def _within_a_request(desk: Desk, submission: Coroutine[Any, Any, None]) -> None:
-    """Wait for ``submission`` for a part of the request's time; after that it continues, and the batch's page shows it.
+async def _refuse_used(client: Client, name: str) -> None:
+    """Raise ``InputError`` for the name of a complete batch, or of one whose pages were looked for.
 
-    A submission that ended with its request would leave half a batch, which never finishes.
+    Pages added to it would never be scanned, as it is closed, or will be once its pages are found.
     """
-    task = asyncio.create_task(submission)
+    with contextlib.suppress(UnknownJob):
+        if (await client.batch(check_job_id(name, what="batch"))).sealed:
+            raise InputError(_used(name))
+    with contextlib.suppress(UnknownJob):
+        await client.job(f"{name}{PAGES}")
+        raise InputError(_used(name))
+
+
+def _used(name: str) -> str:
+    return f"batch {name!r} exists and takes no more pages: choose another batch name"
+
+
+async def _within_a_request(desk: Desk, plan: ScanPlan) -> None:
+    """Submit for a part of the request's time; after that it continues, and the batch's page shows it.
+
+    A submission that ended with its request, or in an outage after it, would leave half a batch, which never finishes.
+    """
+    task = asyncio.create_task(_submit(desk.client, plan))
     desk.submissions.add(task)
     task.add_done_callback(desk.submissions.discard)
     done, _ = await asyncio.wait([task], timeout=SUBMIT_S)
     if done:
         task.result()
+
+
+async def _submit(client: Client, plan: ScanPlan) -> None:
+    """Submit the plan; once its request has been answered, again after a failure of Redis. Safe to repeat."""
+    began_s = time.monotonic()
+    while True:
+        try:
+            return await submit_plan(client, plan, on_job=_unheard, queued=Queued(plan.batch))
+        except ServiceError:
+            if not SUBMIT_S < time.monotonic() - began_s < OUTAGE_S:
+                raise
+        await asyncio.sleep(AGAIN_S)
+        plan = replace(plan, resume=True)
 
 
 def _unheard(job_id: str, url: str, is_new: bool) -> None:

@@ -9,16 +9,17 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from redis.asyncio import Redis
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from producer.client.client import Client
-from producer.contract import ScanRequest
+from producer.contract import QueryResult, ScanRequest
 from producer.keys import Keys
 from producer.stored.waivers import Waivers
 from producer.web.accounts import Accounts, add_account
 from tests.support.component_scans import Site, component
 from tests.support.open_page import OpenPage, opened
-from tests.support.queue import settings_for
+from tests.support.queue import settings_for, until
 from tests.support.web_pages import WORST, app_over, at_port
 from tests.support.web_routes import fill
 from worker.memory.history.history import History
@@ -163,3 +164,27 @@ async def test_our_live_checks_find_nothing_either(engine: ScanEngine, redis_url
         found = await scanned(engine, f"http://127.0.0.1:{port}{path}", 1280, "light", ["axe", "live"])
 
     assert found == []
+
+
+async def test_a_page_that_waits_for_an_answer_outlasts_an_outage(redis_url: str, keys: Keys) -> None:
+    asked: list[Scope] = []
+
+    async with Client(settings_for(redis_url, keys)) as client:
+        app = app_over(client)
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            is_asked = str(scope.get("path")).endswith("/ask/late")  # with the host, as to a proxy
+            asked.extend([scope] if is_asked else [])
+            if is_asked and 1 < len(asked) < 4:
+                document = {"v": 1, "error": "Redis does not answer"}
+                await JSONResponse(document, 503)(scope, receive, send)
+            else:
+                await app(scope, receive, send)
+
+        await client.submit("query", {"question": "Which?"}, job_id="late")
+        async with at_port(serve) as port, opened(f"http://127.0.0.1:{port}/ask/late", port=port) as page:
+            await page.until("!!document.getElementById('step')")
+            await until(lambda: len(asked) > 4, what="questions after the outage", timeout_s=30)
+            answer = QueryResult.model_validate({"job_id": "late", "state": "succeeded", "answer": "The cart."})
+            await client.redis.set(keys.result("late"), answer.model_dump_json())
+            await page.until("document.readyState === 'complete' && document.body.innerText.includes('The cart.')")

@@ -52,6 +52,8 @@ class SmtpStub:
     tls: ssl.SSLContext | None
     refuse: str = ""
     """Answer to DATA's end in place of 250."""
+    answers: dict[str, str] = field(default_factory=dict[str, str])
+    """Answers to commands, by their first word, or to a line, in place of the usual ones; '' is no answer at all."""
     said: list[str] = field(default_factory=list[str])
     mails: list[str] = field(default_factory=list[str])
     logins: list[str] = field(default_factory=list[str])
@@ -68,7 +70,11 @@ class SmtpStub:
         while line := (await reader.readline()).decode().strip():
             word = line.split()[0].upper()
             self.said.append(word)
-            if word == "EHLO":
+            answer = self.answers.get(line, self.answers.get(word))
+            if answer is not None:
+                if answer:
+                    say(answer)
+            elif word == "EHLO":
                 offers = ["AUTH PLAIN"] if is_encrypted else ["STARTTLS"] if self.tls else []
                 say("\r\n".join(["250-mail.test", *(f"250-{one}" for one in offers), "250 8BITMIME"]))
             elif word == "STARTTLS" and self.tls:

@@ -110,7 +110,7 @@ async def _serve(settings: WebSettings, worker: WorkerSettings, *, key: bytes | 
     from worker.cli.web_past import WebPast
     from worker.models.routing import open_embedders
 
-    accounts = Accounts(settings.auth) if settings.auth else None
+    accounts = Accounts(settings.auth, log=_log) if settings.auth else None
     if accounts is not None:
         accounts.check()
     async with Client(worker) as client, open_embedders(worker, client.redis, client.keys, worker="web") as embedder:
@@ -152,4 +152,4 @@ async def _until_signal(server: Any, settings: WebSettings) -> None:
 
 
 def _log(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201  the access log
+    print(line, file=sys.stderr, flush=True)  # noqa: T201  the log

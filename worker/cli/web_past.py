@@ -27,6 +27,8 @@ from worker.memory.history.scan_record import ScanRecord
 from worker.memory.vectors.indexes import exact_tag, is_digest, is_missing_index
 from worker.models.protocols import OpenEmbedder
 
+STATES: Final = 8
+"""States of a page whose records are read."""
 CANDIDATES: Final = 400
 """Maximum number of records read for a site's worst pages."""
 FINDINGS_CHARS: Final = 400_000
@@ -145,19 +147,28 @@ class WebPast:
         if history is None:
             return []
         names = [*ROW, "summary", "times_seen", "components"]
-        found = await history.fields(ScanFilter(page=page_ids(address)), names, limit=limit + 1)
-        found = [(scan_id, fields) for scan_id, fields in found if fields["page_state"] == state]
+        found: list[tuple[str, dict[str, str]]] = []
+        for most in (limit + 1, STATES * (limit + 1)):  # the page's other states are among the records
+            read = await history.fields(ScanFilter(page=page_ids(address)), names, limit=most)
+            found = [(scan_id, fields) for scan_id, fields in read if fields["page_state"] == state][: limit + 1]
+            if len(found) > limit or len(read) < most:
+                break
         full = await self._small_enough(history, [scan_id for scan_id, _ in found])
         changed = dict(zip(full, changes_of(list(full.values())), strict=True))
         return [past_of(scan_id, fields, full.get(scan_id), changed.get(scan_id)) for scan_id, fields in found[:limit]]
 
     async def search(self, text: str, *, limit: int) -> Sequence[PageRow]:
-        """Return the pages closest in meaning, using the history's embedding model."""
+        """Return the pages that are now closest in meaning, using the history's embedding model."""
         if self._open_embedder is None:
             return []
         history = await recorded_history(self._redis, self._keys, self._open_embedder)
-        found = await history.search(text, limit=limit) if history else []
-        return [replace(row_of(one.record), distance=one.distance) for one in found]
+        found = await history.search(text, limit=2 * limit) if history else []
+        if history is None or not found:
+            return []
+        pages = list(dict.fromkeys(one.record.page for one in found))
+        now = {state.scan_id for state in await history.newest_of_pages(ScanFilter(page=pages))}
+        current = [one for one in found if one.record.scan_id in now][:limit]
+        return [replace(row_of(one.record), distance=one.distance) for one in current]
 
     async def compare(self, before: str, after: str, *, site: str | None) -> Comparison:
         """Compare two batches, pipeline runs or times; raises ``InputError``."""
@@ -199,7 +210,7 @@ class WebPast:
         if not pages:
             return {}
         found: dict[tuple[str, str], PageRow] = {}
-        for page, row in await self._rows(ScanFilter(page=list(dict.fromkeys(pages))), 8 * len(pages)):
+        for page, row in await self._rows(ScanFilter(page=list(dict.fromkeys(pages))), STATES * len(pages)):
             found.setdefault((page, row.state), row)
         return found
 

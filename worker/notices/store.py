@@ -106,8 +106,9 @@ def _notice(name: str, text: str, claim: int) -> Notice:
     lines: Any = fields.get("lines")
     events = [_object(str(line)) for line in cast("list[Any]", lines if isinstance(lines, list) else [])]
     notice_id, _, channel = name.partition("/")
-    event, count = str(fields.get("event", "")), int(fields.get("count", 0))
-    return Notice(name, channel, notice_id, event, count, tuple(filter(None, events)), claim)
+    event, count = str(fields.get("event", "")), fields.get("count")
+    number = count if isinstance(count, int) else len(events)
+    return Notice(name, channel, notice_id, event, number, tuple(filter(None, events)), claim)
 
 
 def _object(text: str) -> JsonObject:

@@ -64,7 +64,7 @@ def _line(kind: str, event: JsonObject) -> str:
             if name != "scanned"
         }
         told = [f"{number} {name}" for name, number in {**counts, **not_scanned}.items() if number]
-        return f"batch {event.get('batch')}: {', '.join(told)}"
+        return f"batch {event.get('batch')}: {', '.join(told) or 'no jobs'}"
     error: Any = event.get("error")
     why = cast("dict[str, Any]", error).get("message") if isinstance(error, dict) else event.get("reason") or error
     what = event.get("url") or event.get("kind") or "job"

@@ -28,6 +28,8 @@ from worker.notices.store import Notice
 from worker.notices.text import chat
 
 TIMEOUT_S: Final = 20.0
+CONNECT_S: Final = 6.0
+"""Time for each address of a host: one that does not answer, such as IPv6 without a route, leaves time for the next."""
 _HEAD_BYTES: Final = 16_384
 _SECRET: Final = "whsec_"  # noqa: S105  how such keys begin
 Refuse = Callable[[str, int, str], str | None]
@@ -100,7 +102,10 @@ class Webhook:
             try:
                 context = ssl.create_default_context() if is_tls else None
                 name = host if is_tls else None
-                return await asyncio.open_connection(where, port, limit=_HEAD_BYTES, ssl=context, server_hostname=name)
+                async with asyncio.timeout(CONNECT_S):
+                    return await asyncio.open_connection(
+                        where, port, limit=_HEAD_BYTES, ssl=context, server_hostname=name
+                    )
             except OSError as error:
                 why = error
         raise why if isinstance(why, OSError) else NotSent(why)

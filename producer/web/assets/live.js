@@ -52,7 +52,7 @@
     try {
       const answer = await fetch(wait.dataset.again, { headers: { Accept: "application/json" } });
       const found = await answer.json();
-      if (found.answer || found.error || found.batch) return location.reload();
+      if (answer.status !== 503 && (found.answer || found.error || found.batch)) return location.reload();
       if (found.step && byId("step").textContent !== found.step) byId("step").textContent = found.step;
     } catch { /* asked again */ }
     setTimeout(ask, 1000);

@@ -8,7 +8,9 @@ import hmac
 import json
 import re
 import signal
+import socket
 import ssl
+import time
 from collections.abc import AsyncGenerator, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -25,8 +27,10 @@ from tests.support.gpu import until
 from tests.support.notice_receivers import WebhookStub, smtp_stub, webhook_stub
 from tests.support.site import AUTHORITY, VOUCHED
 from worker.__main__ import refuse_webhook
+from worker.notices.mail import MAIL_S
 from worker.notices.sender import LONGEST_PAUSE_S, TRIES, NoticeSender, open_sender, pause_after
 from worker.notices.store import LEASE_MS, Notice, NoticeStore
+from worker.notices.text import lines
 from worker.notices.webhook import Webhook
 from worker.settings import WorkerSettings
 
@@ -159,6 +163,32 @@ async def test_a_webhook_reaches_no_private_address_unless_it_is_allowed(
     assert why in logs[0]["why"]
 
 
+async def test_an_address_that_does_not_answer_leaves_time_for_the_next(
+    redis: Redis, keys: Keys, hook: WebhookStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.notices.webhook.CONNECT_S", 0.3)
+    port = int(hook.url.split(":")[2].partition("/")[0])
+    silent = socket.create_server(("127.0.0.2", port), backlog=0)
+    fills = [socket.socket() for _ in range(3)]
+    for one in fills:  # Linux drops what comes once the backlog is full
+        one.settimeout(0)
+        one.connect_ex(("127.0.0.2", port))
+
+    async def both(*_: Any, **__: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (where, port)) for where in ("127.0.0.2", "127.0.0.1")]
+
+    sender = hooked(redis, keys, hook, notify_allow_hosts="127.0.0.0/8")
+    await sender.look()
+    await add(redis, keys)
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", both)
+    async with asyncio.timeout(15):
+        await sender.look()
+    for one in (silent, *fills):
+        one.close()
+
+    assert len(hook.came) == 1
+
+
 async def test_a_redirect_is_followed_nowhere(redis: Redis, keys: Keys, hook: WebhookStub) -> None:
     async with webhook_stub(lambda _: f"307 there\r\nLocation: {hook.url}") as first:
         sender = hooked(redis, keys, first)
@@ -253,6 +283,54 @@ async def test_a_mail_that_cannot_be_sent_is_tried_again(
     assert sender.told == "1 waiting"
 
 
+@pytest.mark.parametrize("last", ["421 too late", "250 bye", ""])
+async def test_a_mail_that_was_accepted_is_not_sent_again_whatever_is_said_at_the_end(
+    redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    monkeypatch.setattr("worker.notices.mail.STEP_S", 0.3)
+    async with smtp_stub(tls=None, answers={"QUIT": last}) as smtp:
+        sender = sender_of(redis, keys, **MAIL, smtp_url=f"smtp+plain://localhost:{smtp.port}")
+        await sender.look()
+        await add(redis, keys)
+        await sender.look()
+
+    assert (len(smtp.mails), sender.told) == (1, "")
+
+
+async def test_a_mail_that_some_receivers_are_refused_says_so(redis: Redis, keys: Keys) -> None:
+    async with smtp_stub(tls=None, answers={"rcpt TO:<anna@shop.example>": "550 no such user"}) as smtp:
+        sender = sender_of(redis, keys, **MAIL, smtp_url=f"smtp+plain://localhost:{smtp.port}")
+        await sender.look()
+        await add(redis, keys)
+        with structlog.testing.capture_logs() as logs:
+            await sender.look()
+
+    assert len(smtp.mails) == 1
+    [(receivers, codes)] = [(one["receivers"], one["codes"]) for one in logs if one["event"].endswith("refused")]
+    assert (receivers, codes) == (1, [550])
+
+
+async def test_slow_mail_servers_keep_no_mail_longer_than_its_lease(
+    redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.notices.mail.MAIL_S", 0.5)
+    async with smtp_stub(tls=None, answers={"DATA": ""}) as smtp:
+        sender = sender_of(redis, keys, **MAIL, smtp_url=f"smtp+plain://localhost:{smtp.port}")
+        await sender.look()
+        for kind in ("scan.regressed", "batch.finished", "job.dead", "job.rejected"):
+            await add(redis, keys, {"event": kind})
+        began = time.monotonic()
+        with structlog.testing.capture_logs() as logs:
+            await sender.look()
+        took_s = time.monotonic() - began
+        async with asyncio.timeout(5):  # the threads have ended: another one is free
+            await asyncio.gather(*(asyncio.to_thread(str) for _ in range(40)))
+
+    assert [one["why"] for one in logs] == ["the mail was not accepted within 0.5 s"] * 4
+    assert took_s < 5
+    assert MAIL_S * 1000 < LEASE_MS
+
+
 async def test_the_loop_sends_what_comes_and_ends_when_it_is_cancelled(
     redis: Redis, keys: Keys, hook: WebhookStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -343,3 +421,9 @@ async def test_a_bug_in_one_notice_stops_neither_the_others_nor_its_own_retries(
     assert sender.told == "1 waiting"
     [said] = [one for one in logs if one["event"] == "notice.retried"]
     assert said["why"] == "internal error: AttributeError"
+
+
+def test_a_batch_without_jobs_has_a_whole_line() -> None:
+    event = {"event": "batch.finished", "batch": "empty", "total": 0, "succeeded": 0}
+
+    assert list(lines(Notice("1-1/mail", "mail", "1-1", "batch.finished", 1, (event,), 1))) == ["batch empty: no jobs"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any, cast
 
 import pytest
@@ -196,3 +197,18 @@ async def test_a_key_of_another_type_stops_a_script_before_it_writes(
         position=position,
         expected=expected,
     )
+
+
+@pytest.mark.parametrize("text", ['{"event": "job.dead", "count": "x", "lines": ["{}"]}', '{"count": null}', "[1]", ""])
+async def test_a_malformed_notice_does_not_end_the_loop(
+    redis: Redis, keys: Keys, store: NoticeStore, text: str
+) -> None:
+    name = f"{int(time.time() * 1000)}-0/mail"
+    await redis.execute_command("HSET", keys.notices_open, name, text)
+    await redis.execute_command("ZADD", keys.notices_due, 1, name)
+    await add(redis, keys, "job.dead", job_id="a")
+    await store.take()
+
+    claimed, given_up = await store.claim(limit=10)
+
+    assert len(claimed) + len(given_up) == 2

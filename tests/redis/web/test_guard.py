@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from pathlib import Path
@@ -17,9 +18,9 @@ from producer.keys import Keys
 from producer.stored.waivers import Waivers
 from producer.web.accounts import TRIES, Accounts, add_account
 from producer.web.app import ROUTES
-from producer.web.sessions import COOKIE, Session, Sessions
+from producer.web.sessions import Session, Sessions
 from producer.web.settings import WebSettings
-from tests.support.web_pages import WORST, Browser, app_over, browser, record_shop
+from tests.support.web_pages import WORST, Browser, app_over, at_port, browser, record_shop
 from worker.memory.history.history import History
 
 PASSWORD = "correct horse battery"  # noqa: S105  of accounts that the tests make
@@ -57,6 +58,15 @@ def signed(client: Client, file: str) -> Browser:
 def remove_account(file: str, name: str) -> None:
     lines = Path(file).read_text().splitlines()
     Path(file).write_text("".join(f"{line}\n" for line in lines if not line.startswith(name)))
+
+
+def break_file(file: str) -> None:
+    with Path(file).open("a") as opened:
+        opened.write("rolf:operator:scrypt:zz:zz\n")
+
+
+def remove_file(file: str) -> None:
+    Path(file).unlink()
 
 
 async def sign_in(some: Browser, name: str, password: str = PASSWORD, onward: str = "/") -> int:
@@ -191,6 +201,91 @@ def test_a_password_file_may_have_a_byte_order_mark(file: str, encoding: str) ->
     assert Path(file).read_text().startswith(text)
 
 
+async def test_another_programs_cookies_on_the_host_end_no_session(signed: Browser) -> None:
+    for name, value in (("filter", '{"a": "b c"}'), ("list[0]", "1"), ("path", "/"), ("quote", '"')):
+        signed.http.cookies.set(name, value)
+
+    assert await sign_in(signed, "anna") == 303
+    assert (await signed.get("/scan")).status_code == 200
+
+
+async def test_boards_on_one_host_do_not_end_each_others_sessions(client: Client, file: str, tmp_path: Path) -> None:
+    other = str(tmp_path / "others")
+    add_account(other, "ines", "operator", PASSWORD)
+    jar: dict[str, str] = {}
+
+    async def visited(path: str, name: str) -> int:
+        """Sign in at the board of a password file if necessary, with the cookies of all boards."""
+        some = browser(app_over(client, WebSettings(auth=path), accounts=Accounts(path)))
+        some.http.cookies.update(jar)
+        status = (await some.get("/scan")).status_code
+        if status != 200:
+            await sign_in(some, name)
+        jar.update(some.http.cookies.items())
+        return status
+
+    assert [await visited(file, "anna"), await visited(other, "ines")] == [303, 303]
+    assert [await visited(file, "anna"), await visited(other, "ines")] == [200, 200]
+
+
+async def test_a_board_without_a_key_of_its_own_names_its_cookie_by_its_port(client: Client) -> None:
+    names = [
+        next(iter((await some.get("/scan")).cookies))
+        for port in (8417, 8417, 8418)
+        for some in [browser(app_over(client, WebSettings(port=port)))]
+    ]
+
+    assert names == ["sightline-8417", "sightline-8417", "sightline-8418"]
+
+
+async def test_a_password_file_that_is_gone_or_broken_is_logged_and_shown_to_nobody(client: Client, file: str) -> None:
+    said: list[str] = []
+    app = app_over(client, WebSettings(auth=file), accounts=Accounts(file, log=said.append))
+    pages: list[tuple[int, str]] = []
+    for change in (break_file, remove_file):
+        change(file)
+        some = browser(app)
+        await some.get("/scan")
+        fields = {"name": "anna", "password": PASSWORD}
+        answer = await some.send("/sign-in", of="/sign-in", **fields)
+        pages.append((answer.status_code, answer.text))
+
+    assert [status for status, _ in pages] == [303] * 2
+    assert not any(file in text or "--auth" in text for _, text in pages)
+    assert [one for one in map(json.loads, said) if one["event"] != "web.accounts_unreadable"] == []
+    assert ["is not an account" in said[0], "No such file" in said[1], len(said)] == [True, True, 2]
+
+
+async def test_a_form_that_does_not_arrive_leaves_no_traceback_and_is_not_waited_for(
+    client: Client, file: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("producer.web.guard.FORM_S", 0.2)
+    head = b"POST /sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\ntoken="
+    answers: list[bytes] = []
+    async with at_port(app_over(client, WebSettings(auth=file), accounts=Accounts(file))) as port:
+        for is_closed in (True, False):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(head)
+            await writer.drain()
+            if is_closed:
+                writer.close()
+            else:
+                async with asyncio.timeout(20):
+                    answers.append(await reader.readline())
+                writer.close()
+
+    assert b"408" in answers[0]
+    assert "Traceback" not in capfd.readouterr().err
+
+
+async def test_who_has_not_signed_in_may_send_a_short_form_only(signed: Browser) -> None:
+    fields = {"token": await signed.token("/sign-in"), "name": "anna", "password": PASSWORD}
+
+    assert (await signed.http.post("/sign-in", data={**fields, "next": "/" * 70_000})).status_code == 413
+    assert (await signed.http.post("/sign-in", data={**fields, "next": "/" * 7_000})).status_code == 303
+    assert (await signed.send("/scan", urls="https://a.example/\n" * 7_000)).status_code == 303
+
+
 async def test_a_forged_or_old_session_is_none(client: Client, file: str) -> None:
     accounts = Accounts(file)
     app = app_over(client, WebSettings(auth=file), accounts=accounts)
@@ -213,7 +308,7 @@ async def test_a_forged_or_old_session_is_none(client: Client, file: str) -> Non
     ]
 
     async def status(cookie: str) -> int:
-        return (await browser(app, Cookie=f"{COOKIE}={cookie}").get("/scan")).status_code
+        return (await browser(app, Cookie=f"{ours.cookie}={cookie}").get("/scan")).status_code
 
     assert await status(right) == 200
     assert [await status(cookie) for cookie in forged] == [303] * len(forged)
@@ -264,6 +359,17 @@ async def test_no_forwarded_header_is_trusted_by_default(client: Client, file: s
 
     assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/")
     assert statuses == [401] * TRIES + [429]
+
+
+@pytest.mark.parametrize(("sent", "is_secure"), [({"X-Forwarded-Proto": "https"}, True), ({}, False)])
+async def test_behind_a_proxy_with_tls_the_cookie_is_for_tls_alone(
+    client: Client, file: str, sent: dict[str, str], is_secure: bool
+) -> None:
+    app = app_over(client, WebSettings(auth=file), accounts=Accounts(file))
+
+    answer = await browser(app, **sent).get("/sign-in")
+
+    assert answer.headers["set-cookie"].endswith("; Secure") is is_secure
 
 
 async def test_signing_in_goes_on_to_pages_of_ours_alone(signed: Browser) -> None:

@@ -13,7 +13,9 @@ from producer.keys import Keys
 from producer.stored.waivers import Waivers
 from tests.support.component_scans import Site, component, issue_id
 from tests.support.web_pages import WORST, app_over, browser, record_shop
+from worker.cli.web_past import WebPast
 from worker.memory.history.history import History
+from worker.models.builtin.models import BuiltinEmbedder
 
 
 async def test_every_site_is_listed_with_its_open_barriers_and_scans(
@@ -67,3 +69,48 @@ async def test_a_site_with_more_barriers_than_are_counted_says_so_and_filters_ov
     assert whole["is_part"] is True
     assert [one["rule"] for one in narrowed["barriers"]] == ["link-name"]
     assert "Only the 1 component barrier" in (await some.get("/sites/shop.example")).text
+
+
+async def test_a_site_whose_pages_could_not_be_loaded_is_no_pass(
+    redis: Redis, keys: Keys, history: History, client: Client
+) -> None:
+    await Site(redis, keys, history, host="gone.example").scan(path="/", status="unreachable")
+    half = Site(redis, keys, history, first=5, host="half.example")
+    await half.scan(path="/", status="unreachable")
+    await half.scan(path="/about")
+    some = browser(app_over(client))
+
+    shown = (await some.get("/")).text
+
+    assert shown.count(">not scanned</span>") == 1
+    assert shown.count(">no open barriers</span>") == 1
+    assert "2 scans in 30 days, 1 not loaded" in shown
+
+
+async def test_a_search_by_meaning_finds_what_pages_are_like_now(redis: Redis, keys: Keys, history: History) -> None:
+    site = Site(redis, keys, history)
+    await site.scan(component("beef"), path="/cart")
+    await site.scan(component("cafe", rule="link-name"), path="/cart")
+
+    async def open_embedder(*_: object) -> BuiltinEmbedder:
+        return BuiltinEmbedder()
+
+    past = WebPast(redis, keys, open_embedder)
+
+    found = await past.search("image-alt", limit=5)
+
+    assert [one.scan_id for one in found] == [(await past.page("https://shop.example/cart", limit=1))[0].row.scan_id]
+
+
+async def test_a_page_in_a_state_is_found_behind_many_records_of_its_other_states(
+    redis: Redis, keys: Keys, history: History
+) -> None:
+    site = Site(redis, keys, history)
+    dark = await site.scan(path="/cart")
+    await redis.execute_command("HSET", keys.scan(dark.scan_id), "page_state", "dark")
+    for name in ("beef", "cafe", "f00d"):
+        await site.scan(component(name), path="/cart")
+
+    found = await WebPast(redis, keys).page("https://shop.example/cart [dark]", limit=1)
+
+    assert [one.row.scan_id for one in found] == [dark.scan_id]

@@ -6,14 +6,16 @@ import asyncio
 import html
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
 
 from producer.client.client import Client
-from producer.contract import Impact
+from producer.contract import Impact, QueryResult
 from producer.contract.waiver import Waiver
+from producer.errors import RedisUnreachable
 from producer.keys import Keys
 from producer.stored.schedules import Schedules
 from producer.stored.waivers import Waivers
@@ -201,6 +203,21 @@ async def test_a_redis_that_is_away_is_a_page_and_so_is_its_return(redis_url: st
     assert "Redis does not answer" in gone.text
 
 
+async def test_a_form_that_met_an_outage_is_not_said_to_be_safe(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object, **__: object) -> None:
+        raise RedisUnreachable("gone")
+
+    monkeypatch.setattr(Client, "submit", away)
+
+    answer = await browser(app_over(client)).send("/ask", question="Which?")
+
+    assert answer.status_code == 503
+    assert "Nothing is lost" not in answer.text
+    assert "send the form again" in answer.text
+
+
 async def test_a_page_about_a_redis_that_is_away_links_to_itself_under_the_prefix(keys: Keys) -> None:
     async with Client(settings_for("redis://127.0.0.1:9", keys)) as away:
         gone = await browser(app_over(away, WebSettings(prefix="/a"))).get("/a/queue")
@@ -220,6 +237,93 @@ async def test_a_batch_is_reported_in_every_format(shop: Browser, redis: Redis, 
     assert all("image-alt" in answer.text for answer in answers.values())
     assert answers["csv"].headers["content-disposition"] == 'attachment; filename="web-report.csv"'
     assert (await shop.get("/batches/web/report/pdf")).status_code == 400
+
+
+async def test_a_report_is_written_whatever_is_in_the_current_folder(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("redis", "producer", "click"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a file of the current folder was imported')\n")
+    some = browser(app_over(client))
+    await some.send("/scan", urls="https://a.example/", batch="web")
+    monkeypatch.chdir(tmp_path)
+
+    answer = await some.get("/batches/web/report/csv")
+
+    assert answer.status_code == 200, answer.text
+
+
+async def test_a_report_whose_reader_stops_reading_lets_the_next_one_begin(
+    client: Client, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("producer.web.download._PROGRAM", "print('x' * 50_000_000)")
+    monkeypatch.setattr("producer.web.download.SEND_S", 0.3)
+    app = app_over(client)
+    await browser(app).send("/scan", urls="https://a.example/", batch="web")
+    reports = desk_over(app).reports
+
+    async with at_port(app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_000)
+        writer.write(b"GET /batches/web/report/csv HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await until(lambda: reports._value < REPORTS, what="a report that has begun")
+        await until(lambda: reports._value == REPORTS, what="a free slot", timeout_s=20)
+        rest = await reader.read()
+        writer.close()
+
+    assert not rest.endswith(b"\r\n0\r\n\r\n")
+    assert "Traceback" not in capfd.readouterr().err
+
+
+async def test_a_report_that_says_nothing_and_does_not_end_lets_the_next_one_begin(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producer.web.download._PROGRAM", "import os, time; os.close(1); time.sleep(600)")
+    monkeypatch.setattr("producer.web.desk.PATIENCE_S", 1.0)
+    app = app_over(client)
+    await browser(app).send("/scan", urls="https://a.example/", batch="web")
+
+    answer = await browser(app).get("/batches/web/report/csv")
+    is_free = desk_over(app).reports._value == REPORTS
+    monkeypatch.undo()
+    after = await browser(app).get("/batches/web/report/csv")
+
+    assert (answer.status_code, is_free, after.status_code) == (503, True, 200)
+
+
+async def test_pages_in_a_state_are_linked_as_such_from_their_batch_and_from_answers(client: Client) -> None:
+    some = browser(app_over(client))
+    await some.send("/scan", urls="https://a.example/", batch="web")
+    about = {"v": 1, "event": "job.succeeded", "kind": "scan", "job_id": "j", "batch": "web", "status": "scanned"}
+    line = json.dumps({**about, "url": "https://a.example/", "page_state": "dark", "barriers": 0})
+    await client.redis.xadd(client.keys.events, {"event": line})
+    answer = {"job_id": "q", "kind": "query", "state": "succeeded", "answer": "This one.", "sources": ["scan-1"]}
+    await client.redis.set(client.keys.result("q"), QueryResult.model_validate(answer).model_dump_json())
+    record = ("HSET", client.keys.scan("scan-1"), "url", "https://a.example/", "page_state", "dark")
+    await client.redis.execute_command(*record)
+
+    shown = [(await some.get(path)).text for path in ("/batches/web", "/ask/q")]
+
+    assert ["/pages?url=https%3A%2F%2Fa.example%2F+%5Bdark%5D" in text for text in shown] == [True, True]
+
+
+async def test_without_workers_no_time_left_is_estimated(client: Client) -> None:
+    some = browser(app_over(client))
+    await some.send("/scan", urls="https://a.example/", batch="web")
+    for number in range(20):
+        line = json.dumps({"v": 1, "event": "job.succeeded", "kind": "scan", "job_id": f"j{number}", "batch": "b"})
+        await client.redis.xadd(client.keys.events, {"event": line})
+
+    text = (await some.get("/batches/web")).text
+
+    assert "no worker is alive" in text
+    assert "a minute" not in text
+
+
+async def test_an_empty_question_is_refused_in_words(client: Client) -> None:
+    answer = await browser(app_over(client)).send("/ask", question=" ")
+
+    assert answer.status_code == 400
+    assert "the question is empty" in answer.text
 
 
 async def test_a_report_that_cannot_be_made_says_why_and_lets_the_next_begin(
