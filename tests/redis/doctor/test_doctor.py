@@ -182,3 +182,20 @@ def test_the_command_exits_by_what_it_found(call: Call, model: str, code: int):
     assert done.returncode == code
     assert {line["subject"] for line in lines} > {"redis", "eviction", "indexes", "browser"}
     assert all(set(line) == {"v", "level", "subject", "text", "todo"} for line in lines)
+
+
+async def test_a_failed_snapshot_is_an_error_although_writes_are_accepted(redis_server: StartServer, keys: Keys):
+    server = redis_server(config={"stop-writes-on-bgsave-error": "no"})
+    (server.data_dir / "dump.rdb").mkdir()
+    async with Redis.from_url(server.url) as client:
+        await client.bgsave()
+
+        async def has_failed() -> bool:
+            return (await client.info("persistence"))["rdb_last_bgsave_status"] == "err"
+
+        await until(has_failed, what="the snapshot's failure")
+
+    lines = await lines_of(settings_of(server.url, keys))
+
+    assert lines["disk"].level is Level.ERROR
+    assert lines["disk"].text == "the last write failed: snapshot"
