@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from producer.errors import SettingsError
@@ -48,3 +50,18 @@ def test_no_number_is_larger_than_redis_and_timers_accept(variable: Variable):
 
     with pytest.raises(SettingsError, match="expected at most"):
         WorkerSettings.from_env({variable.name.upper(): largest})
+
+
+@pytest.mark.parametrize("name", ["SCAN_ALLOW_HOSTS", "NOTIFY_ALLOW_HOSTS"])
+@pytest.mark.parametrize(
+    "entry", ["http://intranet.example", "intranet.example/app", "10.1.0.0/99", "a b", "*", "a*.b"]
+)
+def test_an_allowed_host_that_none_matches_is_refused(name: str, entry: str):
+    with pytest.raises(SettingsError, match=f"{re.escape(repr(entry))} is not a host: expected intranet.example"):
+        WorkerSettings.from_env({name: f"localhost:3000,{entry}"})
+
+
+def test_hosts_and_networks_are_allowed_in_each_form():
+    hosts = "localhost:3000,*.intranet.example,10.1.0.0/16,fd00::/8,::1/128,[::1]:80,127.0.0.1,bücher.example,loopback"
+
+    assert WorkerSettings.from_env({"SCAN_ALLOW_HOSTS": hosts}).scan_allow_hosts == hosts
