@@ -87,7 +87,7 @@ def redis_for(settings: ClientSettings) -> Generator[tuple[str, EmbeddedRedis | 
 
 def env_of(env: Mapping[str, str], number: int) -> dict[str, str]:
     """Return the environment of worker ``number``; METRICS_PORT counts up from the first worker's."""
-    port = env.get("METRICS_PORT", "")
+    port = env.get("METRICS_PORT", "").strip()
     return {**env, "METRICS_PORT": str(int(port) + number)} if port.isdecimal() and port != "0" else dict(env)
 
 
