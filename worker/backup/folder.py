@@ -84,8 +84,12 @@ def _new(path: Path) -> int:
 
 
 def seal(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest, and sync the folder to disk. Raises ``InputError``."""
-    _write(folder / MANIFEST, [f"{json.dumps(asdict(manifest), indent=2)}\n".encode()])
+    """Write the manifest, and sync the folder to disk. Raises ``InputError``; the snapshot is then deleted."""
+    try:
+        _write(folder / MANIFEST, [f"{json.dumps(asdict(manifest), indent=2)}\n".encode()])
+    except InputError:
+        (folder / SNAPSHOT).unlink(missing_ok=True)
+        raise
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

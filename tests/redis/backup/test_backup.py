@@ -23,9 +23,11 @@ import pytest
 from redis import Redis
 
 from producer.cli import main
+from producer.errors import InputError
 from producer.stored.backups import age_s
 from tests.support.command_line import start_sightline
 from tests.support.redis_server import StartServer
+from worker.backup import folder as folders
 from worker.backup import restore
 from worker.backup.replication_source import Offer
 from worker.backup.snapshot import receive
@@ -369,6 +371,16 @@ def test_a_full_disk_leaves_no_backup_and_no_half_of_one(filled: EmbeddedRedis, 
     assert full.returncode == 64, full.stderr
     assert "cannot be written: File too large: free some space" in full.stderr
     assert list((tmp_path / "b").iterdir()) == []
+
+
+def test_a_snapshot_whose_manifest_cannot_be_written_is_deleted(tmp_path: Path) -> None:
+    folders.keep(tmp_path, [b"large"])
+    (tmp_path / "manifest.json").mkdir()  # fails as a disk does that the snapshot has filled
+
+    with pytest.raises(InputError, match="cannot be written"):
+        folders.seal(tmp_path, folders.Manifest("2026-11-25T00:00:00+00:00", "7.4.1", (), 1, 5, "0"))
+
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
 
 
 def test_a_user_without_the_right_is_told_which(redis_server: StartServer, tmp_path: Path) -> None:
