@@ -31,6 +31,8 @@ from producer.redis_address import (
 NEAR_MISS_RATIO: Final = 0.85
 """REDIS_URI and CHAT_MODELS are closer than this to a setting's name; PATH, REDISCLI_AUTH and the like are not."""
 DAY_S: Final = 86_400
+LARGEST: Final = 10**12
+"""Of every number. Redis refuses a time to live beyond 9e15 s, in the middle of a commit; ``inf`` is no number of s."""
 
 Check = Callable[[Any], object]
 
@@ -98,7 +100,9 @@ def variables_of(settings: type) -> tuple[Variable, ...]:
         assert one.default is not MISSING, one.name  # noqa: S101  every setting has a default
         hint = hints[one.name]
         checks = getattr(hint, "__metadata__", ())
-        found.append(Variable(one.name, hint.__origin__ if checks else hint, checks, one.default))
+        kind = hint.__origin__ if checks else hint
+        largest = (Within(le=LARGEST),) if kind in {int, float} else ()
+        found.append(Variable(one.name, kind, (*checks, *largest), one.default))
     return tuple(found)
 
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from producer.errors import SettingsError
 from producer.settings import DAY_S, Within
 from worker.gpu.hosts import Host, parse_hosts
-from worker.notices.settings import NoticeSettings
+from worker.notices.settings import NoticeSettings, check_hosts
 
 NO_KEY: Final = SecretStr("")
 REVIEW_AREAS: Final = 2
@@ -67,7 +67,7 @@ class WorkerSettings(NoticeSettings):
     scan_allow_private: bool = False
     """Whether loopback and private addresses may be scanned: 1 on a developer's machine, 0 on a server."""
 
-    scan_allow_hosts: str = ""
+    scan_allow_hosts: Annotated[str, check_hosts] = ""
     """Hosts that may be scanned although their addresses are private, comma-separated; others stay blocked.
 
     ``intranet.example``, ``*.intranet.example``, ``localhost:3000`` or a network such as ``10.1.0.0/16``; ``loopback``

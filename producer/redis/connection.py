@@ -207,7 +207,10 @@ def _refusal(error: Exception, where: str) -> str:
             "REDIS_PASSWORD_FILE to a file that contains it"
         )
     if isinstance(error, AuthenticationError) or "WRONGPASS" in str(error):
-        return f"Redis at {where!r} refuses the password: put it into REDIS_URL as redis://:PASSWORD@host"
+        return (
+            f"Redis at {where!r} refuses the password: put it into REDIS_URL as redis://:PASSWORD@host, or into the "
+            "file of REDIS_PASSWORD_FILE"
+        )
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Facts about the newest backup: ``sightline backup`` writes them to Redis; metrics and doctor read them."""
+"""Facts about the newest backup: ``sightline backup`` writes them to Redis; the metrics read them."""
 
 from __future__ import annotations
 

@@ -337,7 +337,7 @@ async def test_a_browser_that_does_not_start_in_its_sandbox_is_not_started_witho
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     full = browser_that(DISK_FULL, times=99, settings=settings, folder=tmp_path)
 
-    with pytest.raises(ScanFailed, match=r"does not start: .* \(it said: .*No space left on device\)"):
+    with pytest.raises(DependencyMissing, match=r"does not start: .* \(it said: .*No space left on device\)"):
         await ScanEngine(full).open()
 
 
@@ -381,12 +381,12 @@ async def test_an_engine_without_a_browser_says_what_to_install(tmp_path: Path) 
         await engine.open()
 
 
-async def test_a_program_that_is_no_browser_is_a_failed_scan(tmp_path: Path) -> None:
+async def test_a_program_that_is_no_browser_is_a_missing_one(tmp_path: Path) -> None:
     program = tmp_path / "chromium"
     program.write_text("#!/bin/sh\nexit 3\n")
     program.chmod(0o755)
 
-    with pytest.raises(ScanFailed, match="does not start"):
+    with pytest.raises(DependencyMissing, match="does not start"):
         await ScanEngine(ScanSettings(browser_path=str(program))).open()
 
 
@@ -396,7 +396,9 @@ async def test_a_browser_without_a_temporary_folder_says_so_and_is_not_called_re
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
 
     with (
-        pytest.raises(ScanFailed, match=r"folder for its profile \(No such file or directory\): free some space"),
+        pytest.raises(
+            DependencyMissing, match=r"folder for its profile \(No such file or directory\): free some space"
+        ),
         redis_errors(ClientSettings()),
     ):
         await ScanEngine(settings).open()

@@ -55,6 +55,7 @@ def test_a_worker_with_a_wrong_password_ends_with_the_line_to_change(redis_serve
 
     assert ended.returncode == RedisUnsuitable.exit_code
     assert "refuses the password: put it into REDIS_URL" in ended.stderr
+    assert "or into the file of REDIS_PASSWORD_FILE" in ended.stderr
     assert "wrong" not in ended.stderr
     assert "Traceback" not in ended.stderr
 

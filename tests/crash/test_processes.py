@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.scan_worker import ROOT
+from worker.cli.processes import ChildCommand, keep_processes
+from worker.cli.up import env_of
 
 CHILD = """
 import os, signal, sys, time
@@ -30,6 +32,7 @@ sys.exit(int(open(f"{folder}/code").read()))
 KEEP = f"""
 import sys
 from worker.cli.processes import ChildCommand, keep_processes
+from worker.cli.up import env_of
 from worker.telemetry import configure_logging
 configure_logging(level="info", form="json")
 one = [sys.executable, "-c", {CHILD!r}, sys.argv[1]]
@@ -82,6 +85,29 @@ def test_children_do_not_outlive_a_killed_parent(keep: subprocess.Popen[bytes], 
 
     _until(lambda: not any(_lives(pid) for pid in _pids(tmp_path)))
     assert len(list(tmp_path.glob("signals.*"))) == 2
+
+
+def test_each_process_has_a_port_for_metrics_of_its_own():
+    ports = [env_of({"METRICS_PORT": given}, 2)["METRICS_PORT"] for given in ("9464", " 9464 ", "0", "no port")]
+
+    assert ports == ["9466", "9466", "0", "no port"]
+
+
+def test_a_burst_restarts_only_what_was_killed(tmp_path: Path):
+    ends = """
+import os, pathlib, sys
+at = pathlib.Path(sys.argv[1])
+if at.exists():
+    sys.exit(3)
+at.touch()
+os.kill(os.getpid(), 9)
+"""
+    commands = [ChildCommand([sys.executable, "-c", ends, str(tmp_path / str(number))]) for number in (1, 2)]
+
+    code = keep_processes(commands, burst=True)
+
+    assert code == 3
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_wrong_setting_ends_all_with_its_code():

@@ -51,6 +51,19 @@ async def test_up_runs_workers_until_sigterm_and_leaves_none(
     assert (await client.queue()).workers == ()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+async def test_no_worker_outlives_up(client: Client, program: StartProgram, tmp_path: Path, number: signal.Signals):
+    need_browser()
+    with (tmp_path / "up.log").open("wb") as log:
+        up = program("up", stdout=log, stderr=log)
+    await until(lambda: _has_workers(client, 1), what="a worker")
+
+    up.send_signal(number)
+
+    assert up.wait(40) == (0 if number is signal.SIGINT else -number)
+    await until(lambda: _has_workers(client, 0), what="the worker's end")
+
+
 async def test_up_hands_the_password_of_a_file_to_its_workers(
     redis_server: StartServer, program: StartProgram, keys: Keys, tmp_path: Path
 ):

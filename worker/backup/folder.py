@@ -16,6 +16,8 @@ from producer.errors import InputError
 
 SNAPSHOT: Final = "dump.rdb"
 MANIFEST: Final = "manifest.json"
+PART: Final = f"{SNAPSHOT}.part"
+"""What a killed attempt leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,12 @@ def prepare(folder: Path) -> None:
     """Create ``folder`` for its owner only; raises ``InputError`` if it holds anything but a broken attempt."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        held = {path.name for path in folder.iterdir()} - {f"{SNAPSHOT}.part"}
+        held = {path.name for path in folder.iterdir()} - {PART}
         if held:
             msg = f"{str(folder)!r} is not empty ({min(held)!r}): name a new folder for each backup"
             raise InputError(msg)
-        os.close(_new(folder / f"{SNAPSHOT}.part"))
+        os.close(_new(folder / PART))
+        (folder / PART).unlink()
     except OSError as error:
         msg = f"{str(folder)!r} cannot be written: {error.strerror}"
         raise InputError(msg) from None
@@ -81,8 +84,12 @@ def _new(path: Path) -> int:
 
 
 def seal(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest, and sync the folder to disk. Raises ``InputError``."""
-    _write(folder / MANIFEST, [f"{json.dumps(asdict(manifest), indent=2)}\n".encode()])
+    """Write the manifest, and sync the folder to disk. Raises ``InputError``; the snapshot is then deleted."""
+    try:
+        _write(folder / MANIFEST, [f"{json.dumps(asdict(manifest), indent=2)}\n".encode()])
+    except InputError:
+        (folder / SNAPSHOT).unlink(missing_ok=True)
+        raise
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -93,7 +100,7 @@ def seal(folder: Path, manifest: Manifest) -> None:
 def holds_something(folder: Path) -> bool:
     """Return whether ``folder`` holds anything but a broken attempt."""
     try:
-        return bool({path.name for path in folder.iterdir()} - {f"{SNAPSHOT}.part"})
+        return bool({path.name for path in folder.iterdir()} - {PART})
     except OSError:
         return False
 

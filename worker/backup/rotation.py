@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from producer.errors import InputError
-from worker.backup.folder import MANIFEST, SNAPSHOT, Manifest, read
+from worker.backup.folder import MANIFEST, PART, SNAPSHOT, Manifest, read
+
+ABANDONED_S: Final = 86_400.0
+"""Age of a partial snapshot whose attempt was killed; a running attempt writes to its own."""
 
 
 def rotate(newest: Path, *, keep: int) -> list[Path]:
     """Keep the ``keep`` newest backups in the folder that holds ``newest``; returns the deleted ones.
 
     Only folders with a manifest count, and only a backup's two files are deleted: other files stay, with their folder.
-    Raises ``InputError`` if one cannot be deleted.
+    Folders that hold only a day-old partial snapshot are deleted, too. Raises ``InputError`` if one cannot be deleted.
     """
     newest = newest.absolute()
     others = (backup for backup in _backups(newest.parent) if backup[0] != newest)  # regardless of the clock
-    dropped = old_ones(others, keep=keep - 1)
+    dropped = [*old_ones(others, keep=keep - 1), *_abandoned(newest.parent, before_s=time.time() - ABANDONED_S)]
     for folder in dropped:
         try:
-            (folder / MANIFEST).unlink()  # first: without it, the rest is not a backup
-            (folder / SNAPSHOT).unlink(missing_ok=True)
+            (folder / MANIFEST).unlink(missing_ok=True)  # first: without it, the rest is not a backup
+            for name in (SNAPSHOT, PART):
+                (folder / name).unlink(missing_ok=True)
             with suppress(OSError):
                 folder.rmdir()
         except OSError as error:
@@ -42,3 +48,12 @@ def _backups(parent: Path) -> Iterable[tuple[Path, Manifest]]:
             continue
         with suppress(InputError):  # not a backup, or not one of Sightline's
             yield folder, read(folder)
+
+
+def _abandoned(parent: Path, *, before_s: float) -> list[Path]:
+    found: list[Path] = []
+    for folder in parent.iterdir():
+        with suppress(OSError):  # not a folder, or another user's
+            if not folder.is_symlink() and [path.name for path in folder.iterdir()] == [PART]:
+                found += [folder] if (folder / PART).lstat().st_mtime < before_s else []
+    return found

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Final
 
 from redis import Redis
 
-from producer.errors import RedisUnsuitable
+from producer.errors import RedisUnsuitable, os_reason
 
 SILENCE_S: Final = 60.0
 """Redis sends a sign of life every 10 s while it writes the snapshot."""
@@ -34,6 +34,9 @@ def receive(redis: Redis) -> Iterator[bytes]:
             yield from _pieces(stream)
     except TimeoutError:
         msg = f"Redis sent nothing for {SILENCE_S:.0f} s while it made the snapshot: look at its log and try again"
+        raise RedisUnsuitable(msg) from None
+    except OSError as error:
+        msg = f"the connection broke during the snapshot ({os_reason(error)}): check the network and Redis's log"
         raise RedisUnsuitable(msg) from None
     finally:
         connection.disconnect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -25,6 +26,16 @@ ANSWER_WITHIN_S: Final = 30.0
 HALF: Final = "part of the backup may have been loaded: empty that Redis, and restore again"
 
 
+@contextmanager
+def sigterm_as_ctrl_c() -> Generator[None]:
+    """Let SIGTERM end the body like Ctrl-C, which deletes incomplete files and makes Redis a primary again."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--verify", is_flag=True, help="Load the backup into an embedded Redis, and count its contents.")
@@ -34,12 +45,14 @@ HALF: Final = "part of the backup may have been loaded: empty that Redis, and re
     metavar="N",
     help="Then keep the N newest backups beside DIR, and delete older ones.",
 )
+@sigterm_as_ctrl_c()
 def backup(folder: Path, keep: int | None, *, verify: bool) -> None:
     """Write a snapshot of the whole Redis at REDIS_URL, every environment in it, to the new folder DIR.
 
     Workers and producers continue; what they write after the start is not included. Only REDIS_URL is needed, even if
-    Redis runs in a container or on another machine. Headers, cookies and storage states of waiting scans are left out:
-    after a restore such a job is dead-lettered, with the advice to submit it again.
+    Redis runs in a container or on another machine; workers of ENVIRONMENT report the backup's age. Headers, cookies
+    and storage states of waiting scans are left out: after a restore such a job is dead-lettered, with the advice to
+    submit it again.
 
     With --verify, a DIR that already holds a backup is only verified; if it is damaged, the exit code is 64. Verifying
     takes as much memory as the data.
@@ -128,6 +141,7 @@ def _verify(folder: Path) -> None:
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, help="Port for Redis to connect back to; 0 chooses a free one."
 )
+@sigterm_as_ctrl_c()
 def restore(folder: Path, address: str, port: int) -> None:
     """Put the backup in DIR into the Redis at REDIS_URL, which must be empty; anything else is refused.
 

@@ -40,8 +40,8 @@ class ChildCommand:
 def keep_processes(commands: Sequence[ChildCommand], *, burst: bool = False) -> int:
     """Run one child per command until SIGTERM or SIGINT, and return the exit code.
 
-    A child that ends by itself is restarted, after a pause that doubles while it dies young. With ``burst`` a child
-    that ends with 0 is done. A child that ends with the code of ``InputError``, such as a setting that cannot be used,
+    A child that ends by itself is restarted, after a pause that doubles while it dies young; with ``burst`` only one
+    that a signal killed. A child that ends with the code of ``InputError``, such as a setting that cannot be used,
     ends all, as restarting cannot help: that code is returned. Otherwise it is the first code other than 0 of a child
     that was not restarted; a child that SIGTERM killed before it could handle the signal counts as 0.
     """
@@ -107,7 +107,7 @@ class _Child:
         if code is None:
             return True
         self._release()
-        if code == InputError.exit_code or (burst and code == 0):
+        if code == InputError.exit_code or (burst and code >= 0):
             self.code = code
             return False
         if time.monotonic() - self._started_at >= LONG_LIFE_S:

@@ -19,6 +19,7 @@ from producer.errors import RedisUnreachable, RedisUnsuitable
 from producer.reports.plain_text import counted
 from producer.settings import ClientSettings
 from worker import command
+from worker.own_redis.lifeline import tied
 
 if TYPE_CHECKING:
     from worker.own_redis.server import EmbeddedRedis
@@ -57,7 +58,12 @@ def up(*, workers: int) -> None:
         env.setdefault("LOG_FORMAT", "console")
         where = f"Redis at {settings.public_redis_url}, environment {settings.environment!r}"
         click.echo(f"{where}, {counted(workers, 'worker')}; Ctrl-C ends")
-        processes = [subprocess.Popen(command(), env=env_of(env, n)) for n in range(workers)]  # noqa: S603  our own
+        processes = [
+            subprocess.Popen(  # noqa: S603  our own program
+                tied(command()), env=env_of(env, n), stdin=subprocess.PIPE, start_new_session=True
+            )
+            for n in range(workers)
+        ]
         sys.exit(wait_for(processes, server))
 
 
@@ -81,7 +87,7 @@ def redis_for(settings: ClientSettings) -> Generator[tuple[str, EmbeddedRedis | 
 
 def env_of(env: Mapping[str, str], number: int) -> dict[str, str]:
     """Return the environment of worker ``number``; METRICS_PORT counts up from the first worker's."""
-    port = env.get("METRICS_PORT", "")
+    port = env.get("METRICS_PORT", "").strip()
     return {**env, "METRICS_PORT": str(int(port) + number)} if port.isdecimal() and port != "0" else dict(env)
 
 
@@ -102,9 +108,9 @@ def answers(settings: ClientSettings) -> bool:
 
 
 def wait_for(processes: Sequence[subprocess.Popen[bytes]], server: EmbeddedRedis | None) -> int:
-    """Wait until the workers end; pass SIGTERM on to them. Returns the first exit code that is not 0.
+    """Wait until the workers end; pass SIGTERM and Ctrl-C on to them. Returns the first exit code that is not 0.
 
-    Without workers, waits for SIGTERM or Ctrl-C.
+    Without workers, waits for either.
 
     An embedded Redis that exits is restarted (``KeptRedis``) while the workers wait. Stops the workers and raises
     ``RedisUnsuitable`` if it does not start or keeps exiting.
@@ -118,9 +124,8 @@ def wait_for(processes: Sequence[subprocess.Popen[bytes]], server: EmbeddedRedis
         for process in processes:
             process.send_signal(signum)
 
-    signal.signal(signal.SIGTERM, pass_on)
-    # the terminal sends Ctrl-C to the workers itself
-    signal.signal(signal.SIGINT, signal.SIG_IGN if processes else pass_on)
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, pass_on)
     try:
         while any(process.poll() is None for process in processes) or not (processes or is_stopped):
             if kept is not None:

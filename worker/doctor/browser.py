@@ -27,7 +27,7 @@ async def started_browser_lines(browser_path: str, *, sandbox: SandboxMode = "au
         text, _, todo = str(missing).partition(": ")
         return [error("sandbox", text, todo)]
     except (BrowserGone, OSError) as failure:
-        return [warning("fonts", str(failure), "fix the cause, or set another browser in BROWSER_PATH")]
+        return [error("browser", str(failure), "fix the cause, or set another browser in BROWSER_PATH")]
     try:
         return [sandbox_line(browser.sandbox), fonts_line(await read_fonts(BlankPage(browser)))]
     finally:

@@ -28,7 +28,7 @@ def fleet_lines(queue: QueueInfo, gpu: GpuView) -> list[Line]:
         *_differing(queue.workers, "releases", lambda worker: worker.release or "an earlier one"),
         *_differing(queue.workers, "models", lambda worker: ", ".join(worker.models)),
         *_clocks(queue.workers, gpu.at_ms),
-        *(line for host in gpu.hosts for line in _host(host)),
+        *(line for host in gpu.hosts for line in _host(host, others=sum(one.is_up for one in gpu.hosts))),
     ]
 
 
@@ -92,10 +92,11 @@ def _clocks(workers: Iterable[WorkerInfo], now_ms: int) -> Iterator[Line]:
             yield warning("clock", text, "set it by NTP; jobs use Redis's clock, but logs and certificates do not")
 
 
-def _host(host: GpuHost) -> Iterator[Line]:
+def _host(host: GpuHost, *, others: int) -> Iterator[Line]:
     if not host.is_up:
         text = f"model host {host.name} fails its health check: {host.reason}"
-        yield warning("model host", text, "start Ollama there; the other hosts do its work meanwhile")
+        meanwhile = "the other hosts do its work meanwhile" if others else "no other is up: model calls wait or fail"
+        yield warning("model host", text, f"start Ollama there; {meanwhile}")
     for name in host.missing:
         yield warning("model host", f"model host {host.name} lacks {name!r}", f"run there: ollama pull {name}")
     for note in host.notes:

@@ -46,6 +46,7 @@ async def read_facts(redis: Redis) -> ServerFacts:
         info |= await redis.info(section)
     known = await cast("Any", redis).execute_command("COMMAND INFO", *_MODULES.values())
     writes = {"aof_last_write_status": "append-only file", "aof_last_bgrewrite_status": "its rewrite"}
+    writes |= {"rdb_last_bgsave_status": "snapshot"}
     return ServerFacts(
         version=str(info["redis_version"]),
         role=str(info.get("role", "")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Annotated, Final
 from urllib.parse import unquote, urlsplit
 
@@ -20,6 +21,7 @@ SLACK: Final = "slack+"
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{0,254}")
 """Addresses of RFC 5321 without quoted parts and literals, which Python's header parser mishandles; domains as in
 DNS."""
+_HOST: Final = re.compile(r"(\*\.)?[^\s/*]+")
 _PORTS: Final = {"smtp": 587, "smtps": 465, "smtp+plain": 25}
 MOST_RECEIVERS: Final = 20
 
@@ -38,6 +40,20 @@ def _check_mail(text: str) -> None:
             )
     if len(listed(text)) > MOST_RECEIVERS:
         raise ValueError(f"{len(listed(text))} addresses: expected at most {MOST_RECEIVERS}; use a mailing list")
+
+
+def check_hosts(text: str) -> None:
+    """Raise ``ValueError`` for an entry that matches no host, such as an address of a page."""
+    for entry in listed(text):
+        if _HOST.fullmatch(entry):
+            continue
+        try:
+            ip_network(entry, strict=False)
+        except ValueError:
+            raise ValueError(
+                f"{entry!r} is not a host: expected intranet.example, *.intranet.example, localhost:3000 or a network "
+                f"such as 10.1.0.0/16"
+            ) from None
 
 
 def _check_smtp(text: str) -> None:
@@ -65,7 +81,7 @@ class NoticeSettings(ClientSettings):
     notify_events: Annotated[str, _check_kinds] = ",".join(KINDS)
     """Events that are notices: some of ``scan.regressed``, ``batch.finished``, ``job.dead``, ``job.rejected``."""
 
-    notify_allow_hosts: str = ""
+    notify_allow_hosts: Annotated[str, check_hosts] = ""
     """Hosts of webhooks that may be at private addresses: ``*.intranet.example``, ``10.1.0.0/16``, ``localhost:8065``.
 
     All others are refused there, since only this machine may be able to reach such an address.

@@ -14,7 +14,7 @@ from typing import Final, Generic, Self, TypeVar
 
 from producer.contract import ScanRequest
 from producer.contract.fixes import TriedFix
-from producer.errors import ScanFailed
+from producer.errors import DependencyMissing, ScanFailed
 from worker.scan.axe_source import load_axe, script
 from worker.scan.browser import find_browser
 from worker.scan.cdp import BrowserGone, CallFailed
@@ -83,8 +83,8 @@ class ScanEngine:
     async def open(self) -> None:
         """Check axe-core, find the browser and start it; safe to call twice.
 
-        Raises ``DependencyMissing`` without a browser, or without a required sandbox; ``ScanFailed`` for a browser that
-        does not start and for an axe-core other than the shipped one.
+        Raises ``DependencyMissing`` without a browser that starts, or without a required sandbox; ``ScanFailed`` for an
+        axe-core other than the shipped one.
         """
         if self._browsers is not None:
             return
@@ -96,7 +96,7 @@ class ScanEngine:
         except BrowserGone as error:
             self._browsers = None
             msg = f"the browser does not start: {error}"
-            raise ScanFailed(msg) from None
+            raise DependencyMissing(msg) from None
 
     async def close(self) -> None:
         """Stop the browser; running scans raise ``ScanFailed``. Safe to call twice."""

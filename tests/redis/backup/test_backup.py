@@ -5,10 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
+import select
 import socket
+import struct
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +23,11 @@ import pytest
 from redis import Redis
 
 from producer.cli import main
+from producer.errors import InputError
 from producer.stored.backups import age_s
+from tests.support.command_line import start_sightline
 from tests.support.redis_server import StartServer
+from worker.backup import folder as folders
 from worker.backup import restore
 from worker.backup.replication_source import Offer
 from worker.backup.snapshot import receive
@@ -364,6 +373,16 @@ def test_a_full_disk_leaves_no_backup_and_no_half_of_one(filled: EmbeddedRedis, 
     assert list((tmp_path / "b").iterdir()) == []
 
 
+def test_a_snapshot_whose_manifest_cannot_be_written_is_deleted(tmp_path: Path) -> None:
+    folders.keep(tmp_path, [b"large"])
+    (tmp_path / "manifest.json").mkdir()  # fails as a disk does that the snapshot has filled
+
+    with pytest.raises(InputError, match="cannot be written"):
+        folders.seal(tmp_path, folders.Manifest("2026-11-25T00:00:00+00:00", "7.4.1", (), 1, 5, "0"))
+
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+
+
 def test_a_user_without_the_right_is_told_which(redis_server: StartServer, tmp_path: Path) -> None:
     server = redis_server(config={"user": "weak on >pw ~* +@all -sync -psync"})
 
@@ -386,3 +405,90 @@ def test_the_snapshot_is_sent_only_to_a_holder_of_the_token(tmp_path: Path) -> N
 
     assert said == b"-NOAUTH Authentication required.\r\n" * 2
     assert not offer.called.is_set()
+
+
+def test_a_restore_that_sigterm_ends_leaves_a_primary_with_its_old_settings(
+    filled: EmbeddedRedis, redis_server: StartServer, tmp_path: Path
+) -> None:
+    run(filled, "backup", str(tmp_path / "b"))
+    target = redis_server(config={"masterauth": "kept", "key-load-delay": "500000"})
+    with Redis.from_url(target.url, decode_responses=True) as client:
+
+        def is_loading() -> bool:
+            return client.info("replication")["role"] == "slave"  # pyright: ignore[reportIndexIssue]  # a blocking client
+
+        stopped = stop_once(is_loading, target, "restore", str(tmp_path / "b"))
+
+        assert stopped == (130, "sightline: stopped")
+        assert client.config_get("masterauth") == {"masterauth": "kept"}
+        assert client.info("replication")["role"] == "master"  # pyright: ignore[reportIndexIssue]  # a blocking client
+
+
+def test_a_backup_that_sigterm_ends_leaves_no_part_of_it(filled: EmbeddedRedis, tmp_path: Path) -> None:
+    with Redis.from_url(filled.url) as client:
+        client.config_set("rdb-key-save-delay", "2000000")
+
+    stopped = stop_once((tmp_path / "b/dump.rdb.part").exists, filled, "backup", str(tmp_path / "b"))
+
+    assert stopped == (130, "sightline: stopped")
+    assert list((tmp_path / "b").iterdir()) == []
+
+
+def stop_once(holds: Callable[[], bool], server: EmbeddedRedis, *words: str) -> tuple[int, str]:
+    """Start ``sightline words…``, send SIGTERM once ``holds``; returns the exit code and stderr."""
+    environment = {**os.environ, "REDIS_URL": server.url}
+    with start_sightline(environment, *words) as process:
+        deadline = time.monotonic() + 30
+        while not holds():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+    return process.returncode, said.strip()
+
+
+def test_a_connection_that_breaks_during_the_snapshot_is_not_taken_for_a_full_disk(
+    filled: EmbeddedRedis, tmp_path: Path
+) -> None:
+    with Redis.from_url(filled.url) as client:
+        client.set("large", os.urandom(3_000_000))
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as relays:
+        relayed = relays.submit(relay_and_reset, listening, filled.port, 1_000_000)
+        broken = run(f"redis://127.0.0.1:{listening.getsockname()[1]}", "backup", str(tmp_path / "b"))
+        relayed.result()
+
+    assert broken.returncode == 3
+    assert "the connection broke during the snapshot (Connection reset by peer)" in broken.stderr
+    assert list((tmp_path / "b").iterdir()) == []
+
+
+def relay_and_reset(listening: socket.socket, port: int, after: int) -> None:
+    """Relay one connection to Redis; reset it once Redis has sent ``after`` bytes."""
+    client, _ = listening.accept()
+    sent = 0
+    with client, socket.create_connection(("127.0.0.1", port)) as redis:
+        while sent < after:
+            readable, _, _ = select.select([client, redis], [], [], 20)
+            for one in readable:
+                piece = one.recv(65_536)
+                sent += len(piece) if one is redis else 0
+                (client if one is redis else redis).sendall(piece)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def test_day_old_parts_of_killed_attempts_are_deleted_with_old_backups(filled: EmbeddedRedis, tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    for name, age_days in (("killed", 2), ("running", 0), ("mine", 2)):
+        part = folder / name / "dump.rdb.part"
+        part.parent.mkdir(parents=True)
+        part.touch()
+        made_s = time.time() - age_days * 86_400
+        os.utime(part, times=(made_s, made_s))
+    (folder / "mine/notes.txt").write_text("no backup")
+    (folder / "dump.rdb.part").touch()
+
+    made = run(filled, "backup", str(folder / "b"), "--keep", "1")
+
+    assert (made.returncode, made.stderr) == (0, "")
+    assert made.stdout.endswith(f"deleted {folder / 'killed'}\n")
+    assert {path.name for path in folder.iterdir()} == {"b", "running", "mine", "dump.rdb.part"}

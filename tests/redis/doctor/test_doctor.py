@@ -15,6 +15,7 @@ from tests.support.command_line import Call
 from tests.support.ollama_server import OllamaServer
 from tests.support.queue import until
 from tests.support.redis_server import StartServer
+from tests.support.scan_worker import need_browser
 from worker.doctor.examination import examine
 from worker.doctor.lifetimes import lifetime_line, take_sample
 from worker.doctor.line import Level, Line
@@ -52,7 +53,7 @@ async def test_a_service_in_order_has_no_error(redis_url: str, redis: Redis, key
 
     memory = lines.pop("memory")
     assert memory.level is Level.WARNING
-    assert {subject: line for subject, line in lines.items() if line.level is not Level.OK}.keys() == {"fonts"}
+    assert {subject: line for subject, line in lines.items() if line.level is not Level.OK}.keys() == {"browser"}
     assert {"redis", "modules", "eviction", "disk", "lifetimes", "workers", "dead letters", "browser"} < lines.keys()
     assert lines["vectors"].text == "made by 'builtin' (256 dimensions)"
     assert "no Ollama is needed" in lines["CHAT_MODEL"].text
@@ -110,7 +111,8 @@ async def test_without_redis_the_rest_is_examined_all_the_same(keys: Keys, monke
 
     assert lines["redis"].level is Level.ERROR
     assert "sightline up" in lines["redis"].todo
-    assert lines["browser"].level is Level.OK
+    assert lines["browser"].level is Level.ERROR
+    assert "does not start" in lines["browser"].text, "it is no browser"
 
 
 async def test_keys_without_the_ttl_they_should_have_are_counted_by_kind(redis: Redis, keys: Keys):
@@ -174,11 +176,28 @@ async def test_the_distances_of_the_model_in_use_are_measured_and_the_cache_s_us
 
 @pytest.mark.parametrize(("model", "code"), [("builtin", 0), ("another", 3)])
 def test_the_command_exits_by_what_it_found(call: Call, model: str, code: int):
-    variables = {"EMBEDDING_MODEL": model, "OLLAMA_BASE_URL": "http://127.0.0.1:1", "BROWSER_PATH": sys.executable}
+    need_browser()
 
-    done = call("doctor", "--json", **variables)
+    done = call("doctor", "--json", EMBEDDING_MODEL=model, OLLAMA_BASE_URL="http://127.0.0.1:1")
 
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == code
     assert {line["subject"] for line in lines} > {"redis", "eviction", "indexes", "browser"}
     assert all(set(line) == {"v", "level", "subject", "text", "todo"} for line in lines)
+
+
+async def test_a_failed_snapshot_is_an_error_although_writes_are_accepted(redis_server: StartServer, keys: Keys):
+    server = redis_server(config={"stop-writes-on-bgsave-error": "no"})
+    (server.data_dir / "dump.rdb").mkdir()
+    async with Redis.from_url(server.url) as client:
+        await client.bgsave()
+
+        async def has_failed() -> bool:
+            return (await client.info("persistence"))["rdb_last_bgsave_status"] == "err"
+
+        await until(has_failed, what="the snapshot's failure")
+
+    lines = await lines_of(settings_of(server.url, keys))
+
+    assert lines["disk"].level is Level.ERROR
+    assert lines["disk"].text == "the last write failed: snapshot"

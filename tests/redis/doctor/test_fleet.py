@@ -9,7 +9,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from producer.client.gpu_view import GpuView
+from producer.client.gpu_view import GpuView, read_gpu
 from producer.client.queue_view import QueueInfo, WorkerInfo
 from producer.keys import GROUP, Keys
 from worker.doctor.examination import examine
@@ -56,6 +56,7 @@ async def test_a_dead_host_an_old_ollama_and_a_worker_without_a_sandbox_are_thre
     assert len(found) == 3
     for text, name in zip(found, ("w2", "gpu-1", "gpu-2"), strict=True):
         assert name in text
+    assert "the other hosts do its work" in next(line.todo for line in lines if "gpu-1" in line.text)
     assert not [line for line in lines if line.subject in {"ollama", "CHAT_MODEL", "EMBEDDING_MODEL"}]
 
 
@@ -128,3 +129,12 @@ def test_releases_models_and_clocks_that_differ_are_named_and_those_that_agree_a
 
     assert alike == []
     assert mixed == ["releases", "models", "clock"]
+
+
+async def test_where_no_model_host_is_up_no_other_is_said_to_do_the_work(redis: Redis, keys: Keys):
+    for name in ("http://gpu-1:11434", "http://gpu-2:11434"):
+        await host(redis, keys, name, state="down", reason="connection refused")
+
+    lines = fleet_lines(QueueInfo({}, 0, 0, ()), await read_gpu(redis, keys))
+
+    assert ["no other is up" in line.todo for line in lines] == [True, True]

@@ -10,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+from producer.contract import Lane
+
 ROOT = Path(__file__).parents[3]
 COMPOSE, IMAGE, K8S = "docker-compose.yml", "ops/Dockerfile", "ops/k8s"
 
@@ -88,3 +90,9 @@ def test_each_planted_mistake_is_named(
         found = [str(error)]
 
     assert [line for line in found if expected in line] if expected else found == []
+
+
+def test_the_exporter_counts_every_lane() -> None:
+    compose = (ROOT / COMPOSE).read_text()
+
+    assert [lane for lane in Lane if f":jobs:{lane}" not in compose] == []
