@@ -86,8 +86,9 @@ def write_overview(pages: Iterable[Page], context: ReportContext, out: TextIO) -
 def write_sums(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     """Write the pages that could not be scanned and the totals, to explain the outcome if all reports are files."""
     console, listed = _console(context, out), [page.counted for page in pages]
-    print_problems(console, listed, [one_line(label) for label in labels(listed)])
-    print_sums(console, summarise(listed, fail_on=context.fail_on), context)
+    summary = summarise(listed, fail_on=context.fail_on)
+    print_problems(console, listed, [one_line(label) for label in labels(listed)], unit=summary.unit)
+    print_sums(console, summary, context)
 
 
 def _console(context: ReportContext, out: TextIO) -> Console:
