@@ -184,8 +184,7 @@ def _verdict(summary: Summary, context: ReportContext) -> str:
         pages = counted(summary.failing, summary.unit)
         return f"**{pages} with {new}findings that are {context.fail_on.value} or worse.**"
     if summary.total:
-        new = "new and " if "known" in summary.marked else ""
-        return f"**Barriers were found**, none {new}at or above the threshold."
+        return f"**{summary.passing_text(context.fail_on)}**"
     return "**No barriers found.** Automatic checks find about a third of all barriers; the rest need people."
 
 

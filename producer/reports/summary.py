@@ -111,6 +111,16 @@ class Summary:
             parts.append(f"{_counted(self.doubtful, self.unit)} {'is' if self.doubtful == 1 else 'are'} in doubt")
         return " and ".join(parts)
 
+    def passing_text(self, fail_on: Impact | None) -> str:
+        """Return one sentence about barriers that do not fail the run."""
+        uncounted = {name: number for name, number in self.marked.items() if name != "new" and number}
+        if sum(uncounted.values()) == self.total:
+            return f"Barriers were found, all {' or '.join(sorted(uncounted))}."
+        if fail_on is None:
+            return "Barriers were found."
+        but = f"; apart from {' and '.join(sorted(uncounted))} ones, " if uncounted else ", "
+        return f"Barriers were found{but}none is {fail_on.value} or worse."
+
     def document(self) -> JsonObject:
         """Return the totals as JSON."""
         doubts = {"in_doubt": self.in_doubt, "doubts": dict(sorted(self.doubts.items()))} if self.in_doubt else {}
