@@ -39,8 +39,8 @@ _SELECTOR_CHARS: Final = 120
 _WHY_CHARS: Final = 400
 _DIFF_CHARS: Final = 1_200
 _ESCAPED: Final = re.compile(r"([\\`*_{}\[\]|<>~&:$]|(?<=www)\.)")
-_REFERENCE: Final = re.compile(r"((?<!&)[@#])(?=\w)")
-"""Characters that begin a mention or an issue number; GitHub ignores a backslash, but not a word joiner."""
+_REFERENCE: Final = re.compile(r"((?<!&)[@#!%^]|\bGH-)(?=\w)")
+"""What begins a mention or the number of an issue or merge request; GitHub ignores a backslash, but no word joiner."""
 _SIGNS: Final = re.compile(r"[&<>`*_\[\]\\|~:]")
 _WORD_JOINER: Final = "\u2060"
 
