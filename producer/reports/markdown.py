@@ -177,12 +177,15 @@ def code(value: str, *, limit: int | None = None) -> str:
 
 
 def _verdict(summary: Summary, context: ReportContext) -> str:
-    if summary.not_scanned:
-        return f"**{summary.why_no_pass}**, so this is not a pass."
+    failing = ""
     if summary.failing and context.fail_on:
         new = "new " if "new" in summary.marked else ""
         pages = counted(summary.failing, summary.unit)
-        return f"**{pages} with {new}findings that are {context.fail_on.value} or worse.**"
+        failing = f"**{pages} with {new}findings that are {context.fail_on.value} or worse.**"
+    if summary.not_scanned:
+        return f"**{summary.why_no_pass}**, so this is not a pass. {failing}".rstrip()
+    if failing:
+        return failing
     if summary.total:
         return f"**{summary.passing_text(context.fail_on)}**"
     return "**No barriers found.** Automatic checks find about a third of all barriers; the rest need people."
