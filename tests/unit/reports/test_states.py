@@ -173,6 +173,7 @@ def test_a_barrier_known_in_one_state_and_new_in_another_fails_in_every_report()
     assert 'failures="1"' in sample.render("junit", found)
     assert "<dt>new component barrier</dt><dd>1</dd>" in sample.render("html", found)
     assert "Known: " not in sample.render("markdown", found)
+    assert "only dark" not in sample.render("table", found)
     assert json.loads(sample.render("json", found))["summary"]["marked"] == {"new": 1}
     [result] = json.loads(sample.render("sarif", found))["runs"][0]["results"]
     assert result["baselineState"] == "new"
