@@ -13,7 +13,7 @@ from producer.cli.status_text import clock
 from producer.cli.terminal import NamingGroup, json_option, print_each
 from producer.errors import InputError
 from producer.reports.jsonl import line_of
-from producer.reports.plain_text import counted, printable
+from producer.reports.plain_text import counted, one_line, printable
 
 if TYPE_CHECKING:
     from producer.client.client import Client
@@ -137,5 +137,5 @@ def _raise_first(failures: Sequence[InputError]) -> None:
 
 def _line(letter: DeadLetter) -> str:
     tried = counted(letter.attempts, "attempt")
-    about = f"{letter.job_id}  {letter.kind or '?'}  {tried}  {letter.error}: {letter.reason}"
-    return f"{clock(letter.at_ms)}  {printable(about)}"
+    job_id, kind, reason = map(one_line, (letter.job_id, letter.kind or "?", f"{letter.error}: {letter.reason}"))
+    return f"{clock(letter.at_ms)}  {job_id}  {kind}  {tried}  {reason}"

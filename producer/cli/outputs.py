@@ -11,8 +11,9 @@ import io
 import os
 import sys
 import tempfile
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final, TextIO
@@ -23,13 +24,14 @@ from producer.cli.ci import ci_system, harmless
 from producer.cli.connect import environment
 from producer.cli.job_log import with_sources, write_job_log
 from producer.errors import InputError, os_reason
-from producer.reports.formats import FORMATS, Report, ReportContext, load_report
+from producer.reports.formats import FORMATS, ReportContext, load_report
 
 if TYPE_CHECKING:
     from producer.reports.page import Page
 
 _BY_SUFFIX = {Path(file_name).suffix: name for name, file_name in reversed(FORMATS.items())}
 """If two formats share a suffix, the first wins: ``.json`` is ``json``."""
+_READ_IN_LOGS: Final = frozenset({"table", "markdown"})
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
@@ -90,7 +92,7 @@ def write_reports(outputs: Iterable[Output], pages: Sequence[Page], context: Rep
     for output in outputs:
         report = load_report(output.format)
         if output.path is None:
-            _print_report(report, output, pages, context)
+            print_report(output.format, partial(report, pages, context))
             continue
         with replacing(output.path, encoding=encoding_of(output.format)) as out:
             report(pages, context, out)
@@ -100,13 +102,13 @@ def write_reports(outputs: Iterable[Output], pages: Sequence[Page], context: Rep
         click.echo(f"sightline: wrote {path}", err=True)
 
 
-def _print_report(report: Report, output: Output, pages: Sequence[Page], context: ReportContext) -> None:
+def print_report(format_name: str, write: Callable[[TextIO], None]) -> None:
     """Write a report to stdout; in a CI log, commands of the CI system are defused."""
-    if output.format != "table" or not ci_system(environment()):
-        report(pages, context, sys.stdout)
+    if format_name not in _READ_IN_LOGS or not ci_system(environment()):
+        write(sys.stdout)
         return
     drawn = io.StringIO()
-    report(pages, context, drawn)
+    write(drawn)
     click.echo(harmless(drawn.getvalue()), nl=False)
 
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import click
 
 from producer import contract
-from producer.cli.connect import warning_without_worker, with_client
+from producer.cli.ci import ci_system, harmless
+from producer.cli.connect import environment, warning_without_worker, with_client
 from producer.cli.scan.config_file import config_file, config_options
 from producer.cli.scan.report_options import report_options
 from producer.cli.terminal import folded, is_for_people
 from producer.contract import check_job_id
-from producer.errors import UnknownJob, WaitTimeout
+from producer.errors import ResultExpired, UnknownJob, WaitTimeout
 from producer.reports.jsonl import line_of
-from producer.reports.plain_text import counted
 
 if TYPE_CHECKING:
     from producer.cli.outputs import Output
@@ -129,7 +129,8 @@ def result(
         return _report(outputs, asked, extras)
     if not is_line:
         is_answer = isinstance(found, contract.QueryResult)
-        click.echo(folded(plain_answer(found)) if is_answer else line_of(found.model_dump(mode="json")))
+        text = folded(plain_answer(found)) if is_answer else line_of(found.model_dump(mode="json"))
+        click.echo(harmless(text) if ci_system(environment()) else text)
     return 0
 
 
@@ -199,7 +200,8 @@ def _batch_result(batch_id: str, error: UnknownJob, outputs: Sequence[Output], a
 def _report_of_batch(batch_id: str, error: UnknownJob, outputs: Sequence[Output], asked: _Asked, *, waits: bool) -> int:
     """Report the pages of the batch; raises ``UnknownJob`` if it or its jobs are unknown or expired.
 
-    A batch that is open, or that has lost jobs, is no pass even if all known pages are: ``_Lost``.
+    A batch that is open, or that has lost jobs, is no pass even if all known pages are: each report has an entry about
+    them that was not scanned (``_Lost``).
     """
     began = monotonic()
     urls, lost = with_client(lambda client: _urls(client, batch_id, error, asked, waits=waits))
@@ -215,11 +217,11 @@ def _report_of_batch(batch_id: str, error: UnknownJob, outputs: Sequence[Output]
     queued = Queued(batch_id, is_complete=True, urls=urls)
     plan = ScanPlan(pages, {}, batch_id)
     outputs = tuple(outputs) or (Output("jsonl", None),)
-    waiting = Waiting(plan, Targets(pages), queued, outputs, asked.options(), asked.gate(), Baseline())
-    waiting.timed_out, waiting.expired = lost.is_open, lost.number > 0
+    targets = Targets(pages, refused=lost.pages)
+    waiting = Waiting(plan, targets, queued, outputs, asked.options(), asked.gate(), Baseline())
     code = waiting.run(with_client)
-    for line in lost.lines:
-        click.echo(f"sightline: {line}", err=True)
+    for page in lost.pages:
+        click.echo(f"sightline: {page.problem}", err=True)
     return code
 
 
@@ -231,21 +233,25 @@ class _Lost(NamedTuple):
     number: int
 
     @property
-    def lines(self) -> list[str]:
-        """What is missing, in words."""
-        lines: list[str] = []
+    def pages(self) -> tuple[Page, ...]:
+        """What is missing, as pages that were not scanned."""
+        from producer.reports.page import Page
+
+        of, pages = f"batch {self.batch_id}", list[Page]()
         if self.is_open:
-            lines.append(
+            text = (
                 f"batch {self.batch_id!r} is open: its submitter may still add pages, so this is not its result; "
                 f"if the submitter is gone: sightline batch close {self.batch_id}"
             )
+            pages.append(Page(of, "waiting", problem=text, error=WaitTimeout.__name__))
         if self.number:
-            jobs = counted(self.number, "job")
-            lines.append(
-                f"{jobs} of batch {self.batch_id!r} {'is' if self.number == 1 else 'are'} missing here: ended more "
-                f"than 7 days ago, or replayed since"
+            are = "job is" if self.number == 1 else "jobs are"
+            text = (
+                f"{self.number:,} {are} missing in this report of batch {self.batch_id!r}: ended over 7 days ago, or "
+                f"replayed since"
             )
-        return lines
+            pages.append(Page(of, "failed", problem=text, error=ResultExpired.__name__))
+        return tuple(pages)
 
 
 async def _closed(client: Client, batch: BatchInfo, timeout_s: float | None) -> BatchInfo:
@@ -274,7 +280,7 @@ async def _urls(
     except UnknownJob:
         raise UnknownJob(str(error).replace("no job ", "no job or batch ", 1)) from None
     if waits and not batch.sealed:
-        click.echo(f"sightline: {_Lost(batch_id, is_open=True, number=0).lines[0]}", err=True)
+        click.echo(f"sightline: {_Lost(batch_id, is_open=True, number=0).pages[0].problem}", err=True)
         batch = await _closed(client, batch, asked.timeout_s)
     with redis_errors(client.settings, None):
         jobs = await jobs_of_batch(client.redis, client.keys, batch_id)

@@ -23,10 +23,17 @@ _ROOT: Final = "sightline"
 
 
 def category_of(pages: Iterable[Page], states: Sequence[str] = (), *, named: str = "") -> str:
-    """Return the category of a report: ``named`` if given, else a text such as ``sightline/shop.example/390x844``."""
+    """Return the category of a report: ``named`` if given, else a text such as ``sightline/shop.example/390x844``.
+
+    Without ``states``, the words of the requests, it has the names of the pages' states.
+    """
     if named:
         return _fit(named).strip("/ ")[:MAX_CHARS]
-    sites = sorted({site_name(page.url) for page in pages} - {""})
+    listed = list(pages)
+    sites = sorted({site_name(page.url) for page in listed} - {""})
+    if not states:  # a report of earlier scans, whose requests are not at hand
+        shown = sorted({page.state or "default" for page in listed if page.result})
+        states = ["+".join(shown)] if shown not in ([], ["default"]) else []
     more = [f"{len(sites) - _NAMED_SITES} more"] if len(sites) > _NAMED_SITES else []
     parts = [_ROOT, "+".join([*sites[:_NAMED_SITES], *more]), *states]
     return _fit("/".join(filter(None, parts)))[:MAX_CHARS]

@@ -92,10 +92,11 @@ def _markdown(found: Comparison, out: TextIO) -> None:
             )
             if len(urls) > MAX_PAGES["markdown"]:
                 block += f"  - and {counted(len(urls) - MAX_PAGES['markdown'], 'more page')}\n"
-            hidden += number >= MAX_COMPONENTS or len(block) > left
-            if number < MAX_COMPONENTS and len(block) <= left:
-                blocks.append(block)
-                left -= len(block)
+            if number >= MAX_COMPONENTS or len(block) > left:
+                hidden += len(listed) - number
+                break  # a smaller one would be listed under another heading
+            blocks.append(block)
+            left -= len(block)
     out.write(head)
     out.writelines(blocks)
     if hidden:

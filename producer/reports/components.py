@@ -16,7 +16,7 @@ from producer.contract.addresses import site_name
 from producer.contract.advice import Advice, advice_on
 from producer.reports.explained import explanation_of
 from producer.reports.page import Page, RuleGroup, elements, impact_of
-from producer.reports.states import Seen, folded, only_in, only_text, states_read
+from producer.reports.states import folded, only_in, only_text, states_read
 
 if TYPE_CHECKING:
     from producer.contract import Finding, Node, Priority, TriedFix
@@ -149,55 +149,25 @@ def _find_kin(found: Iterable[ComponentBarrier]) -> None:
 
 
 def document(pages: Iterable[Page]) -> list[JsonObject]:
-    """Return the component barriers of ``pages`` as JSON, each with its pages; keeps no page in memory.
-
-    Consecutive states of a page count as one page.
-    """
-    found: dict[str, JsonObject] = {}
-    states = _States()
-    for page in pages:
-        states.see(page)
-        for one in by_component([page]):
-            if one.issue_id:
-                _add(found, one, page, states)
-    for issue_id, entry in found.items():
-        if only := only_in(states.having[issue_id], states.several):
-            entry["only_in_states"] = list(only)
-    return sorted(found.values(), key=lambda one: (-Impact(one["impact"]).rank, -len(one["pages"]), one["name"]))
+    """Return the component barriers of ``pages`` as JSON, each with its pages."""
+    found = [_entry(one) for one in by_component(pages) if one.issue_id]
+    return sorted(found, key=lambda one: (-Impact(one["impact"]).rank, -len(one["pages"]), one["name"]))
 
 
-class _States:
-    """The states in which pages were scanned, and those that have a component."""
-
-    def __init__(self) -> None:
-        self._read: dict[str, set[str]] = {}
-        self.having: dict[str, dict[str, set[str]]] = {}
-        self.shown = Seen()
-
-    def see(self, page: Page) -> None:
-        if page.is_scanned:
-            self._read.setdefault(page.url, set()).add(page.state)
-
-    @property
-    def several(self) -> dict[str, frozenset[str]]:
-        return {url: frozenset(states) for url, states in self._read.items() if len(states) > 1}
-
-
-def _add(found: dict[str, JsonObject], one: ComponentBarrier, page: Page, states: _States) -> None:
-    about = {"issue_id": one.issue_id, "name": one.name, "rule": one.rule, "impact": one.impact.value}
-    entry = found.setdefault(one.issue_id, {**about, "elements": 0, "pages": [], "groups": [], "marks": {}})
-    states.having.setdefault(one.issue_id, {}).setdefault(page.url, set()).add(page.state)
-    if "fix" not in entry and one.fix:
-        entry["fix"] = one.fix[0].model_dump(mode="json", exclude={"issue_id", "rule"})
-    entry["groups"] = sorted({*entry["groups"], *one.groups})
-    entry["impact"] = max(Impact(entry["impact"]), one.impact, key=lambda impact: impact.rank).value
-    one.places = [
-        (page, added) for page, finding in one.places if (added := states.shown.added(page, finding)) is not None
-    ]
-    entry["elements"] += one.node_count
-    if entry["pages"][-1:] != [page.url]:
-        entry["pages"].append(page.url)
-    entry["marks"] = dict(Counter(entry["marks"]) + one.marks)
+def _entry(one: ComponentBarrier) -> JsonObject:
+    fix = {"fix": one.fix[0].model_dump(mode="json", exclude={"issue_id", "rule"})} if one.fix else {}
+    return {
+        "issue_id": one.issue_id,
+        "name": one.name,
+        "rule": one.rule,
+        "impact": one.impact.value,
+        "elements": one.node_count,
+        "pages": list(dict.fromkeys(page.url for page, _ in one.places)),
+        "groups": one.groups,
+        "marks": dict(one.marks),
+        **fix,
+        **({"only_in_states": list(one.only)} if one.only else {}),
+    }
 
 
 def _parts(finding: Finding) -> Iterable[tuple[str, Finding]]:

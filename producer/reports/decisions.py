@@ -8,7 +8,7 @@ barrier.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +16,7 @@ from producer import contract
 from producer.contract.decision import Decision, Verdict
 from producer.reports.page import Page, elements, impact_of
 from producer.reports.plain_text import counted, one_line
+from producer.reports.states import Seen, together
 
 if TYPE_CHECKING:
     from producer.contract import Counts, Finding, Node
@@ -76,30 +77,44 @@ def counted_reviews(page: Page, rules: Collection[str]) -> Page:
     return replace(page, result=whole, outcome="barriers" if page.outcome == "passed" else page.outcome)
 
 
+def reviews_of(page: Page) -> set[tuple[str, str]]:
+    """Return the page's findings that need review, by address and rule: the same in all states of the page."""
+    return {(page.url, finding.rule) for finding in page.result.incomplete} if page.result else set()
+
+
+def decisions_of(page: Page, findings: Iterable[Finding]) -> Iterator[Decision]:
+    """Yield the decision on each decided element of the page's ``findings``."""
+    used = page.marks.decisions
+    return (used[node.fingerprint] for one in findings for node in one.nodes if node.fingerprint in used)
+
+
 def decision_lines(pages: Iterable[Page]) -> list[str]:
     """Return a line for each applied decision, and for each component that needs one."""
     used: Counter[Decision] = Counter()
     waiting: dict[str, tuple[str, str]] = {}
-    numbers: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for page in pages:
-        used.update(page.marks.decisions.values())
-        for finding in page.result.incomplete if page.result else ():
-            for issue_id, number in Counter(node.issue_id for node in finding.nodes if node.issue_id).items():
-                waiting.setdefault(issue_id, (finding.rule, _name(finding, issue_id)))
-                numbers[issue_id].update(elements=number, pages=1)
+    number: Counter[str] = Counter()
+    urls: defaultdict[str, set[str]] = defaultdict(set)
+    seen = Seen()
+    for page in together(pages):
+        undecided = page.result.incomplete if page.result else ()
+        if page.marks.decisions:
+            decided = (seen.added(page, finding) for finding in (*page.findings, *page.dismissed))
+            used.update(decisions_of(page, filter(None, decided)))
+        for finding in filter(None, (seen.added(page, finding) for finding in undecided)):
+            for node in finding.nodes:
+                if node.issue_id:
+                    waiting.setdefault(node.issue_id, (finding.rule, node.component or finding.help))
+                    number[node.issue_id] += 1
+                    urls[node.issue_id].add(page.url)
     lines = [f"{counted(n, 'element')} {one_line(one.text, limit=300)} ({one.issue_id})" for one, n in used.items()]
-    order = sorted(waiting, key=lambda one: (-numbers[one]["pages"], -numbers[one]["elements"], one))
+    order = sorted(waiting, key=lambda one: (-len(urls[one]), -number[one], one))
     for issue_id in order[:MAX_LINES]:
         rule, name = waiting[issue_id]
-        where = f"{counted(numbers[issue_id]['elements'], 'element')} on {counted(numbers[issue_id]['pages'], 'page')}"
+        where = f"{counted(number[issue_id], 'element')} on {counted(len(urls[issue_id]), 'page')}"
         lines.append(f"needs review: {one_line(name, limit=200)}, {rule}, {where} ({issue_id})")
     if len(order) > MAX_LINES:
         lines.append(f"and {counted(len(order) - MAX_LINES, 'more component')} to review")
     return lines
-
-
-def _name(finding: Finding, issue_id: str) -> str:
-    return next(node.component for node in finding.nodes if node.issue_id == issue_id) or finding.help
 
 
 def _parted(finding: Finding, decisions: Mapping[str, Decision]) -> dict[Verdict | None, list[Node]]:

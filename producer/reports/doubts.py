@@ -67,7 +67,7 @@ def lines_by_kind(pages: Iterable[Page]) -> list[str]:
         for doubt in {doubt.kind: doubt for doubt in reversed(page.doubts)}.values():
             found.setdefault(doubt_kind(doubt), []).append((page.url, doubt))
     return [
-        f"{counted(len(places), 'page')} in doubt ({kind}), "
+        f"{counted(len({url for url, _ in places}), 'page')} in doubt ({kind}), "
         f"such as {one_line(places[0][0], limit=200)}: {doubt_text(places[0][1])}"
         for kind, places in sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
     ]

@@ -141,8 +141,7 @@ def _verdict(summary: Summary, context: ReportContext) -> tuple[str, str]:
     if failing:
         return "bad", failing
     if summary.total:
-        new = "new and " if "known" in summary.marked else ""
-        return "some", f"Barriers were found, none {new}at or above the threshold."
+        return "some", summary.passing_text(context.fail_on)
     return "good", "No barriers were found."
 
 

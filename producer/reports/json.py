@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TextIO
 
 from producer.reports.components import document
 from producer.reports.formats import ReportContext
 from producer.reports.jsonl import line_of
 from producer.reports.page import Page
-from producer.reports.summary import Summary
+from producer.reports.summary import summarise
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
-    """Write the document page by page; holds one page in memory. ``component_barriers`` and ``summary`` come last."""
+    """Write the document page by page, ``component_barriers`` and ``summary`` last; holds all pages in memory."""
+    listed = list(pages)
     head = line_of({"v": 1, "title": context.title, "generated_at": context.generated_at.isoformat()})
     out.write(f'{head[:-1]},"pages":[')
-    summary = Summary()
-
-    def written() -> Iterator[Page]:
-        for number, page in enumerate(pages):
-            summary.add(page, fail_on=context.fail_on)
-            out.write(",\n" if number else "\n")
-            out.write(line_of(page.document()))
-            yield page
-
-    components = document(written())
+    for number, page in enumerate(listed):
+        out.write(",\n" if number else "\n")
+        out.write(line_of(page.document()))
     fail_on = context.fail_on.value if context.fail_on else None
-    tail = line_of({"fail_on": fail_on, "component_barriers": components, "summary": summary.document()})
+    summary = summarise(listed, fail_on=context.fail_on)
+    tail = line_of({"fail_on": fail_on, "component_barriers": document(listed), "summary": summary.document()})
     out.write(f"\n],{tail[1:]}\n")

@@ -12,8 +12,11 @@ if TYPE_CHECKING:  # commands that print a line of JSON need only ``line_of``
     from producer.reports.formats import ReportContext
     from producer.reports.page import Page
 
-_C1: Final = re.compile(r"[\x7f-\x9f\u2028\u2029]")
-"""Characters that JSON allows unescaped, but that control terminals or end lines for some readers."""
+_UNSAFE: Final = re.compile(r"[\x7f-\x9f\u2028\u2029]|(?<=#)#")
+"""What JSON allows unescaped, but controls terminals, ends lines for some readers, or begins a CI command.
+
+``##vso[…]`` and ``##[error]`` are commands anywhere in a log's line.
+"""
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:  # noqa: ARG001  fits ``Report``
@@ -26,4 +29,4 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:  
 def line_of(document: JsonObject) -> str:
     """Return ``document`` as one line of JSON that is safe to print."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    return _C1.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -39,8 +39,8 @@ _SELECTOR_CHARS: Final = 120
 _WHY_CHARS: Final = 400
 _DIFF_CHARS: Final = 1_200
 _ESCAPED: Final = re.compile(r"([\\`*_{}\[\]|<>~&:$]|(?<=www)\.)")
-_REFERENCE: Final = re.compile(r"((?<!&)[@#])(?=\w)")
-"""Characters that begin a mention or an issue number; GitHub ignores a backslash, but not a word joiner."""
+_REFERENCE: Final = re.compile(r"((?<!&)[@#!%^]|\bGH-)(?=\w)")
+"""What begins a mention or the number of an issue or merge request; GitHub ignores a backslash, but no word joiner."""
 _SIGNS: Final = re.compile(r"[&<>`*_\[\]\\|~:]")
 _WORD_JOINER: Final = "\u2060"
 
@@ -177,15 +177,17 @@ def code(value: str, *, limit: int | None = None) -> str:
 
 
 def _verdict(summary: Summary, context: ReportContext) -> str:
-    if summary.not_scanned:
-        return f"**{summary.why_no_pass}**, so this is not a pass."
+    failing = ""
     if summary.failing and context.fail_on:
         new = "new " if "new" in summary.marked else ""
         pages = counted(summary.failing, summary.unit)
-        return f"**{pages} with {new}findings that are {context.fail_on.value} or worse.**"
+        failing = f"**{pages} with {new}findings that are {context.fail_on.value} or worse.**"
+    if summary.not_scanned:
+        return f"**{summary.why_no_pass}**, so this is not a pass. {failing}".rstrip()
+    if failing:
+        return failing
     if summary.total:
-        new = "new and " if "known" in summary.marked else ""
-        return f"**Barriers were found**, none {new}at or above the threshold."
+        return f"**{summary.passing_text(context.fail_on)}**"
     return "**No barriers found.** Automatic checks find about a third of all barriers; the rest need people."
 
 

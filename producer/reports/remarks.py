@@ -24,14 +24,14 @@ def remarks(pages: Iterable[Page]) -> list[str]:
     """Return lines about known barriers, waivers, missing comparisons, decisions, and redirected pages."""
     pages = tuple(pages)
     known = 0
-    notes: Counter[str] = Counter()
+    notes: dict[str, set[str]] = {}
     used: Counter[Waiver] = Counter()
     expired: Counter[Waiver] = Counter()
     seen = Seen()
     for page in together(pages):
         if not page.marks.is_set:
             continue
-        notes[page.marks.note] += 1
+        notes.setdefault(page.marks.note, set()).add(page.url)
         for finding in filter(None, (seen.added(page, finding) for finding in page.findings)):
             for node, mark, number in page.marks.each(finding):
                 known += number if mark == "known" else 0
@@ -47,7 +47,7 @@ def remarks(pages: Iterable[Page]) -> list[str]:
         f"({one_line(w.reason, limit=200)})"
         for w, n in expired.items()
     ]
-    lines += [f"{counted(number, 'page')}: {note}" for note, number in notes.items() if note]
+    lines += [f"{counted(len(urls), 'page')}: {note}" for note, urls in notes.items() if note]
     return lines + _spread(pages) + decision_lines(pages) + _led_elsewhere(pages)
 
 

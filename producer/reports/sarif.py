@@ -30,6 +30,7 @@ from producer.reports.page import Page, by_rule, impact_of, selector_text
 from producer.reports.plain_text import counted, one_line, printable
 from producer.reports.reviews import Measured, Proposed, measured, proposed, verdict_word
 from producer.reports.sources import Sources
+from producer.reports.summary import summarise
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 RESULTS: Final = 25_000
@@ -65,7 +66,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
         "properties": {
             "pages": len(listed),
             "failOn": context.fail_on.value if context.fail_on else "never",
-            "needsReview": sum(len(page.result.incomplete) for page in listed if page.result),
+            "needsReview": summarise(listed, fail_on=None).needs_review,
             "decisions": [decision.document() for decision in _decisions(listed)],
             "proposals": [_proposal(one) for one in proposed(listed)[:PROPOSALS]],
             "contrast": [_contrast(one) for one in measured(listed)[:PROPOSALS]],

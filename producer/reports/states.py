@@ -62,21 +62,28 @@ class Seen:
 
 
 def together(pages: Iterable[Page]) -> list[Page]:
-    """Return the pages with the states of each adjacent, in the order of the first ones."""
+    """Return the pages with the states of each adjacent, in the order of the first ones.
+
+    A state with findings that count for the gate comes first, so that its marks are shown: an element may be known in
+    one state and new in another.
+    """
     listed = list(pages)
     if not any(page.state for page in listed):
         return listed
     place = {page.url: number for number, page in reversed(list(enumerate(listed)))}
-    return sorted(listed, key=lambda page: place[page.url])
+    return sorted(listed, key=lambda page: (place[page.url], page.marks.is_set and not page.counted.findings))
 
 
 def folded(places: Sequence[Place]) -> list[Place]:
-    """Return the places of a component or rule with each element of a page once, even if several states show it."""
+    """Return the places of a component or rule with each element of a page once, even if several states show it.
+
+    As in ``together``, states in which the finding counts for the gate come first.
+    """
     if not any(page.state for page, _ in places):
         return list(places)
     first = {page.url: number for number, (page, _) in reversed(list(enumerate(places)))}
     seen, kept = Seen(), list[Place]()
-    for page, finding in sorted(places, key=lambda one: first[one[0].url]):
+    for page, finding in sorted(places, key=lambda one: (first[one[0].url], one[0].marks.counted(one[1]) is None)):
         added = seen.added(page, finding)
         if added is not None:
             kept.append((page, added))

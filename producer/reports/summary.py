@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from producer.contract import IMPACTS, Impact, JsonObject
+from producer.reports.decisions import decisions_of, reviews_of
 from producer.reports.doubts import doubt_kind
 from producer.reports.marks import Mark
 from producer.reports.page import Page, elements, fails, impact_of
@@ -20,6 +21,7 @@ class Summary:
 
     ``not_scanned`` counts all pages that do not pass, ``doubtful`` those counted only by ``--strict``. ``decided``
     counts elements with a decision, by verdict. ``in_doubt`` counts pages with any doubt, ``doubts`` pages by kind.
+    ``reviews`` are the findings that need review, each once for all states of its page (``reviews_of``).
     ``rules`` and ``components`` are those with a violation, by name and by ``issue_id``. A page in several states
     counts as several ``pages`` and as one of ``addresses``.
     """
@@ -32,7 +34,7 @@ class Summary:
     in_doubt: int = 0
     doubts: dict[str, int] = field(default_factory=dict[str, int])
     failing: int = 0
-    needs_review: int = 0
+    reviews: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     decided: Counter[str] = field(default_factory=Counter[str])
     marked: dict[Mark, int] = field(default_factory=dict[Mark, int])
     elements: dict[Impact, int] = field(default_factory=lambda: dict.fromkeys(IMPACTS, 0))
@@ -56,16 +58,22 @@ class Summary:
         for kind in {doubt_kind(doubt) for doubt in page.doubts}:
             self.doubts[kind] = self.doubts.get(kind, 0) + 1
         self.failing += fails(page, fail_on)
-        to_review = page.result.incomplete if page.result else ()
-        self.needs_review += sum(self._seen.added(page, finding) is not None for finding in to_review)
-        self.decided.update(decision.verdict for decision in page.marks.decisions.values())
-        for finding in filter(None, (self._seen.added(page, finding) for finding in page.findings)):
+        self.reviews |= reviews_of(page)
+        added = [one for one in (self._seen.added(page, finding) for finding in page.findings) if one]
+        dismissed = (self._seen.added(page, finding) for finding in page.dismissed)
+        self.decided.update(one.verdict for one in decisions_of(page, [*added, *filter(None, dismissed)]))
+        for finding in added:
             self.elements[impact_of(finding)] += elements(finding)
             self.rules.add(finding.rule)
             self.components |= {node.issue_id for node in finding.nodes if node.issue_id}
             for _, mark, number in page.marks.each(finding):
                 if mark:
                     self.marked[mark] = self.marked.get(mark, 0) + number
+
+    @property
+    def needs_review(self) -> int:
+        """The number of findings that need review."""
+        return len(self.reviews)
 
     @property
     def unit(self) -> str:
@@ -97,10 +105,21 @@ class Summary:
     def why_no_pass(self) -> str:
         """The number of pages that do not pass, and why; ``''`` if all were scanned."""
         unread = self.not_scanned - self.doubtful
-        parts = [f"{_counted(unread, self.unit)} could not be scanned"] if unread else []
+        parts = [f"{_counted(unread, self.unit)} could not be {'scanned' if self.unit == 'page' else 'completed'}"]
+        parts = parts if unread else []
         if self.doubtful:
             parts.append(f"{_counted(self.doubtful, self.unit)} {'is' if self.doubtful == 1 else 'are'} in doubt")
         return " and ".join(parts)
+
+    def passing_text(self, fail_on: Impact | None) -> str:
+        """Return one sentence about barriers that do not fail the run."""
+        uncounted = {name: number for name, number in self.marked.items() if name != "new" and number}
+        if sum(uncounted.values()) == self.total:
+            return f"Barriers were found, all {' or '.join(sorted(uncounted))}."
+        if fail_on is None:
+            return "Barriers were found."
+        but = f"; apart from {' and '.join(sorted(uncounted))} ones, " if uncounted else ", "
+        return f"Barriers were found{but}none is {fail_on.value} or worse."
 
     def document(self) -> JsonObject:
         """Return the totals as JSON."""

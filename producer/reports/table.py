@@ -7,6 +7,7 @@ Below ``_WIDE`` columns a page takes two lines instead of a table row, so that 4
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TextIO
 
 from rich.console import Console
@@ -56,7 +57,11 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
         heading.append(f"  {one_line(sites.pop())}", style="not bold dim")
     console.print(heading)
     named = dict(zip(map(id, listed), names, strict=True))
-    for group in by_component(listed):
+    groups = by_component(listed)
+    if any(page.state for page in whole):  # a state in which it is known or waived has it, too
+        in_all = {(one.issue_id, one.rule): one.only_text for one in by_component(whole)}
+        groups = [replace(group, only_text=in_all.get((group.issue_id, group.rule), "")) for group in groups]
+    for group in groups:
         _print_component(console, group, named, context)
     if lines := mended_lines(whole):
         console.print(Text(f"\n{HEADING}", style="bold green"))
@@ -86,8 +91,9 @@ def write_overview(pages: Iterable[Page], context: ReportContext, out: TextIO) -
 def write_sums(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     """Write the pages that could not be scanned and the totals, to explain the outcome if all reports are files."""
     console, listed = _console(context, out), [page.counted for page in pages]
-    print_problems(console, listed, [one_line(label) for label in labels(listed)])
-    print_sums(console, summarise(listed, fail_on=context.fail_on), context)
+    summary = summarise(listed, fail_on=context.fail_on)
+    print_problems(console, listed, [one_line(label) for label in labels(listed)], unit=summary.unit)
+    print_sums(console, summary, context)
 
 
 def _console(context: ReportContext, out: TextIO) -> Console:
@@ -172,7 +178,7 @@ def _print_component(console: Console, group: ComponentBarrier, names: dict[int,
 def _about(group: ComponentBarrier, context: ReportContext) -> Text:
     """Return rule, numbers, groups and date on one line: ``image-alt, 150 elements on 150 pages, known``."""
     parts = [group.rule, f"{counted(group.node_count, 'element')} on {counted(group.page_count, 'page')}"]
-    parts += [one_line(group.only_text, limit=200)] if group.only else []
+    parts += [one_line(group.only_text, limit=200)] if group.only_text else []
     parts += [f"in {one_line(', '.join(group.groups), limit=120)}"] if group.groups else []
     parts += [group.state] if group.state not in {"", "new"} else []
     parts += [context.dates[group.issue_id].text] if group.issue_id in context.dates else []

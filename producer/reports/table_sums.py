@@ -40,7 +40,7 @@ def impact_counts(counts: Mapping[Impact, int]) -> Text:
     return line
 
 
-def print_problems(console: Console, pages: Sequence[Page], names: Sequence[str]) -> None:
+def print_problems(console: Console, pages: Sequence[Page], names: Sequence[str], *, unit: str) -> None:
     """Print the pages that do not pass, and why; then other doubts."""
     named = list(zip(names, pages, strict=True))
     unread = [(name, page) for name, page in named if not page.is_scanned and page.outcome != "doubtful"]
@@ -49,7 +49,7 @@ def print_problems(console: Console, pages: Sequence[Page], names: Sequence[str]
         if not problems:
             continue
         console.print()
-        console.print(Text(f"{heading}, so not a pass: {counted(len(problems), 'page')}", style="bold magenta"))
+        console.print(Text(f"{heading}, so not a pass: {counted(len(problems), unit)}", style="bold magenta"))
         for name, page in problems:
             text = Text.assemble((name, "bold"), "  ", f"{page.outcome}: ", one_line(page.problem, limit=500))
             console.print(indented(text), overflow="fold")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -260,10 +259,12 @@ def _has_login(url: str) -> bool:
 def _schedule(value: bytes) -> Schedule | None:
     try:
         fields: Any = json.loads(value)
-        payloads: Sequence[JsonObject] = fields["payloads"]
+        payloads: Any = fields["payloads"]
         zone, gate = str(fields.get("time_zone") or ""), fields.get("gate") or {}
+        if fields["kind"] == FIND_PAGES and not isinstance(payloads[0], dict):
+            return None
         return Schedule(
             str(fields["name"]), str(fields["cron"]), str(fields["kind"]), tuple(payloads), zone, dict(gate)
         )
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None

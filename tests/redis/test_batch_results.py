@@ -42,10 +42,13 @@ async def test_an_open_batch_is_no_pass(client: Client, redis_url: str, keys: Ke
     await scanned(client, redis_url, keys, URL)
 
     early = call("result", "b", "--format", "json")
+    shown = call("result", "b", "--format", "html")
     await client.seal_batch("b")
     late = call("result", "b", "--format", "json")
 
-    assert (early.returncode, len(json.loads(early.stdout)["pages"])) == (3, 1), early.stderr
+    page, more = json.loads(early.stdout)["pages"]
+    assert (early.returncode, page["url"], more["url"], more["state"]) == (3, URL, "batch b", "waiting"), early.stderr
+    assert "1 page could not be scanned, so this is not a pass." in shown.stdout
     assert "sightline: batch 'b' is open: its submitter may still add pages" in early.stderr
     assert (late.returncode, late.stderr.count("is open")) == (0, 0), late.stderr
 
@@ -87,5 +90,6 @@ async def test_a_batch_that_has_lost_jobs_is_no_pass(
 
     rest = call("result", "b", "--format", "json")
 
-    assert (rest.returncode, len(json.loads(rest.stdout)["pages"])) == (4, 1)
-    assert "sightline: 1 job of batch 'b' is missing here" in rest.stderr
+    _, lost = json.loads(rest.stdout)["pages"]
+    assert (rest.returncode, lost["url"], lost["error"]["type"]) == (4, "batch b", "ResultExpired")
+    assert "sightline: 1 job is missing in this report of batch 'b'" in rest.stderr

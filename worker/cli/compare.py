@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from producer.cli.outputs import Output, encoding_of, plan_outputs, replacing
+from producer.cli.outputs import Output, encoding_of, plan_outputs, print_report, replacing
 from producer.cli.scan.report_options import FAIL_ON
 from producer.cli.terminal import is_for_people
 from producer.errors import InputError
@@ -76,7 +75,7 @@ def compare(
     found = with_redis(read_settings(), act)
     for item in outputs:
         if item.path is None:
-            write_comparison(item.format, found, sys.stdout)
+            print_report(item.format, partial(write_comparison, item.format, found))
             continue
         with replacing(item.path, encoding=encoding_of(item.format)) as out:
             write_comparison(item.format, found, out)

@@ -193,7 +193,7 @@ def read_baseline(file: Path) -> Baseline:
     fields = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
     version = fields.get("v")
     barriers, components = fields.get("barriers"), fields.get("components", [])
-    if version not in {1, _VERSION} or not isinstance(barriers, list) or not isinstance(components, list):
+    if version not in (1, _VERSION) or not isinstance(barriers, list) or not isinstance(components, list):
         raise InputError(f"the baseline {str(file)!r} has no barriers of version 1 or {_VERSION}: {_EXPECTED}")
     elements = (_barrier(file, entry) for entry in cast("list[Any]", barriers) if entry != {})
     known = (_component(file, entry) for entry in cast("list[Any]", components) if entry != {})

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from producer.contract import Impact
+from producer.reports.decisions import reviews_of
 from producer.reports.page import Page, impact_of
 from producer.reports.plain_text import counted
 
@@ -64,11 +65,11 @@ class Count:
     fail_on: Impact | None
     _groups: dict[Barrier, set[str]] = field(default_factory=dict[Barrier, set[str]])
     _new: set[Barrier] = field(default_factory=set[Barrier])
-    _review: int = 0
+    _review: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
     def add(self, page: Page) -> None:
         """Count a marked page."""
-        self._review += len(page.result.incomplete) if page.result else 0
+        self._review |= reviews_of(page)
         for finding in page.findings:
             if self.fail_on and impact_of(finding).rank < self.fail_on.rank:
                 continue
@@ -96,7 +97,7 @@ class Count:
             number = sum(group in those for those in groups.values())
             yield Measured((*top, "groups", group), _of(f"in {group}"), allowed, number)
         if limits.review is not None:
-            yield Measured((*top, "review"), _REVIEW, limits.review, self._review)
+            yield Measured((*top, "review"), _REVIEW, limits.review, len(self._review))
 
     def exceeded(self) -> list[str]:
         """Return the reasons why the run fails; empty if it passes."""

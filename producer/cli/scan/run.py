@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
+from producer.cli.ci import harmless
 from producer.cli.connect import environment, with_client
 from producer.cli.job_log import say_nothing_was_tested
 from producer.cli.scan.appearance import states_of
@@ -68,7 +69,7 @@ def _run(wanted: Wanted, urls: Sequence[str], file: TextIO | None, application: 
     options = wanted.options
     targets, asked = asked_pages(wanted, urls, file)
     for remark in targets.remarks:
-        click.echo(f"sightline: {remark}", err=True)
+        click.echo(f"sightline: {harmless(remark)}", err=True)
     plan = _plan(targets, asked, options, file_journeys(wanted.config))
     as_lines = options.as_json or not (is_for_people() or options.formats or options.output)
     queued = Queued(plan.batch)

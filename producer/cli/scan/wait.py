@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from producer.cli.ci import ci_system
+from producer.cli.ci import ci_system, harmless
 from producer.cli.connect import GRACE_S, environment, warning_without_worker, with_client
 from producer.cli.job_log import write_job_log
 from producer.cli.outputs import Output, check_distinct, check_writable, plan_outputs, replacing, write_reports
@@ -165,7 +165,7 @@ class Waiting:
         else:
             write_job_log({"jsonl"}, self.failing, self._context())
             for line in remarks(self.pages):
-                click.echo(f"sightline: {line}", err=True)
+                click.echo(f"sightline: {harmless(line)}", err=True)
             if self.summary.in_doubt:
                 kinds = counts_text(self.summary.doubts)
                 click.echo(f"sightline: {counted(self.summary.in_doubt, 'page')} in doubt: {kinds}", err=True)
@@ -188,7 +188,7 @@ class Waiting:
             click.echo(f"sightline: failed: {reason}", err=True)
         if not reasons:
             click.echo("sightline: within the limits of the gate", err=True)
-        if all(page.is_scanned for page in self.pages):  # a page that was not scanned may have more
+        if not self.summary.not_scanned:  # a page that was not scanned may have more
             for one in self.count.lower():
                 key = ".".join(one.key)
                 click.echo(f"sightline: {key} can be lowered from {one.allowed:,} to {one.found:,}", err=True)
@@ -217,7 +217,7 @@ class Waiting:
         fixed = fixed_in(self.before, self.pages)
         place = "and removed from the baseline" if self.options.write_baseline else "and still in the baseline"
         for barrier in fixed[:SHOWN_BARRIERS]:
-            click.echo(f"sightline: fixed, {place}: {barrier.text}", err=True)
+            click.echo(f"sightline: fixed, {place}: {harmless(barrier.text)}", err=True)
         if len(fixed) > SHOWN_BARRIERS:
             click.echo(f"sightline: and {counted(len(fixed) - SHOWN_BARRIERS, 'more fixed barrier')}", err=True)
         if not self.options.write_baseline:

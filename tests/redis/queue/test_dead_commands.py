@@ -69,3 +69,14 @@ def test_letters_are_named_or_all_are_meant(call: Call, words: tuple[str, ...]) 
 
     assert done.returncode == 64
     assert "name the dead letters, or use --all" in done.stderr
+
+
+async def test_a_letter_is_one_line_of_the_list_whatever_its_reason_says(
+    redis_url: str, keys: Keys, redis: Redis
+) -> None:
+    await redis.xadd(keys.dead, {"id": "a", "kind": "scan", "error": "ScanFailed", "reason": "it broke\nb  scan  fine"})
+
+    code, drawn = drawn_by_sightline(environment_for(redis_url, keys), "dead", "list")
+
+    assert (code, len(drawn.splitlines())) == (0, 1)
+    assert "ScanFailed: it broke b scan fine" in drawn

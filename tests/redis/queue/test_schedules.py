@@ -150,7 +150,16 @@ async def test_an_ended_batch_is_announced_for_a_schedule_too(client: Client, re
 
 
 @pytest.mark.parametrize(
-    "written", ["not json", "[]", '{"name": "abc", "cron": "* * * * *"}', "\\xff", '{"name": "other"}']
+    "written",
+    [
+        "not json",
+        "[]",
+        '{"name": "abc", "cron": "* * * * *"}',
+        "\\xff",
+        '{"name": "other"}',
+        '{"name": "abc", "cron": "* * * * *", "kind": "find_pages", "payloads": ["https://example.org/"]}',
+        '{"name": "abc", "cron": "* * * * *", "kind": "find_pages", "payloads": []}',
+    ],
 )
 async def test_a_schedule_that_cannot_be_read_keeps_no_other_from_firing(
     client: Client, redis: Redis, keys: Keys, written: str

@@ -127,6 +127,7 @@ def test_renewing_drops_what_is_fixed_adds_what_is_new_and_keeps_other_pages() -
         ("<<<<<<< ours", "is not JSON"),
         ("[]", "has no barriers of version 1"),
         ('{"v": 3, "barriers": []}', "has no barriers of version 1 or 2"),
+        ('{"v": [], "barriers": []}', "has no barriers of version 1 or 2"),
         ('{"v": 2, "barriers": [], "components": {}}', "has no barriers of version 1 or 2"),
         ('{"v": 2, "barriers": [], "components": [{"kind": "x"}]}', "a component without a kind, rule or name"),
         ('{"v": 2, "barriers": [], "components": [{"kind": "x", "rule": "r", "name": "n", "paths": "/"}]}', "paths"),

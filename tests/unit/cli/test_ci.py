@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -169,3 +171,19 @@ def test_a_pipe_is_a_log_in_ci_and_a_file_is_a_program_s(
         )
 
     assert done.stderr == str(is_for_people)
+
+
+@pytest.mark.parametrize("name", ["markdown", "json", "jsonl"])
+def test_no_format_that_a_log_may_show_has_a_command(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(connect.os, "environ", {**os.environ, "TF_BUILD": "True"})
+    text = "##vso[task.setvariable variable=PATH]x"
+    refused = refused_page("https://shop.example/#/##[error]x", text)
+
+    out, err = written([Output(name, None)], [refused], capsys)
+
+    assert "task.setvariable" in out
+    assert not re.search(r"##\w*\[", out + err)
+    if name == "jsonl":
+        assert json.loads(out)["error"]["message"] == text

@@ -54,3 +54,10 @@ def test_sarif_and_markdown_carry_it() -> None:
 
     assert json.loads(sarif.getvalue())["runs"][0]["automationDetails"] == {"id": "sightline/shop.example/390x844/"}
     assert markdown.getvalue().startswith("<!-- sightline: sightline/shop.example/390x844 -->\n## ")
+
+
+def test_a_report_of_earlier_scans_has_the_states_of_its_pages() -> None:
+    dark = replace(sample.passed(), state="dark")
+
+    assert category_of([dark, refused_page("x", "y")]) == "sightline/shop.example/dark"
+    assert category_of([dark, sample.passed()]) == "sightline/shop.example/dark+default"

@@ -87,3 +87,15 @@ def test_a_comment_stays_within_what_github_takes():
 
     assert len(text) < 65_536
     assert "more component barriers; all are in the other formats" in text
+
+
+def test_a_comment_without_room_lists_nothing_under_another_heading():
+    fixed = [change("mended", "Footer › link", lost=lost) for lost in (150, 1)]
+    for padding in range(0, 100, 10):
+        names = [f"Header › {'x' * (100 + padding * (n == 0))}" for n in range(200)]
+        new = [change("new", name, gained=150) for name in names]
+
+        text = written("markdown", comparison(*new, *fixed))
+
+        assert "gone from" not in text.partition("**Fixed")[0]
+        assert text.count("\n- critical ") + int(text.partition("\n… and ")[2].partition(" more")[0] or 0) == 202

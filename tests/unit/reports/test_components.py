@@ -8,10 +8,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
 from junitparser import JUnitXml
 
 from ops.bench.many_results import PLANTED, results
-from producer.contract import Impact
+from producer.cli.scan.gate import Gate
+from producer.contract import Doubt, Impact
 from producer.contract.waiver import Waiver
 from producer.reports.component_dates import ComponentDates
 from producer.reports.components import by_component
@@ -234,3 +236,50 @@ def test_every_count_of_the_html_report_says_what_it_counts() -> None:
         "Rule Component barriers Elements Pages",
     ):  # fmt: skip
         assert said in made, said
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "waived", "said"),
+    [
+        (Impact.SERIOUS, (HEADER, CARD), "Barriers were found, all waived."),
+        (None, (), "Barriers were found."),
+        (Impact.CRITICAL, (), "Barriers were found, none is critical or worse."),
+        (Impact.CRITICAL, (HEADER,), "Barriers were found; apart from waived ones, none is critical or worse."),
+    ],
+)
+def test_a_report_that_fails_nothing_says_why(fail_on: Impact | None, waived: Sequence[str], said: str) -> None:
+    serious = finding("image-alt", CARD).model_copy(update={"impact": Impact.SERIOUS})
+    header = finding("label", HEADER)
+    if HEADER not in waived:
+        header = header.model_copy(update={"impact": Impact.MODERATE})
+    gate = Gate(waivers={name: Waiver(name, "in March") for name in waived})
+    found = [gate.mark(page_of(sample.scan_result("/tea", header, serious)))]
+
+    assert f'<p class="verdict some">{said}</p>' in sample.render("html", found, fail_on=fail_on)
+    assert f"\n**{said}**\n" in sample.render("markdown", found, fail_on=fail_on)
+
+
+def test_no_two_entries_of_gitlab_s_report_are_taken_for_one() -> None:
+    plain = sample.scan_result("/tea", sample.finding(trimmed=2)).model_copy(
+        update={"doubts": (Doubt(kind="blank", what="the page is blank"),)}
+    )
+    unread = sample.scan_result("/cup", status="partial", reason="cut off")
+    found = [
+        page_of(one.model_copy(update={"url": one.url.replace("shop", host), "page_state": state}))
+        for one in (plain, unread)
+        for host in ("shop", "blog")
+        for state in ("", "dark")
+    ]
+
+    prints = [one["fingerprint"] for one in json.loads(sample.render("gitlab", found))]
+
+    assert len(prints) == len(set(prints)) == 10
+
+
+def test_gitlab_compares_branches_whatever_host_serves_them() -> None:
+    def prints(host: str) -> list[str]:
+        one = sample.scan_result("/tea", sample.finding())
+        found = page_of(one.model_copy(update={"url": f"https://{host}/tea"}))
+        return [entry["fingerprint"] for entry in json.loads(sample.render("gitlab", [found]))]
+
+    assert prints("main.example") == prints("branch-7.example")

@@ -92,7 +92,9 @@ def test_long_texts_of_pages_fit_too_and_truncation_is_reported() -> None:
 def test_the_verdict_comes_first_and_a_missing_page_outranks_findings() -> None:
     made = sample.render("markdown", sample.every_kind())
 
-    assert made.splitlines()[2] == "**7 pages could not be scanned**, so this is not a pass."
+    assert made.splitlines()[2] == (
+        "**7 pages could not be scanned**, so this is not a pass. **2 pages with findings that are serious or worse.**"
+    )
 
 
 def test_pages_that_were_not_scanned_come_before_the_worst_pages() -> None:

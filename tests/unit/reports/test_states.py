@@ -5,17 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
+from datetime import date
 
 import pytest
 
-from producer.contract import Finding, ScanStatus
+from producer.cli.scan.gate import Gate
+from producer.cli.scan.limits import Count, Limits
+from producer.contract import Finding, Impact, ScanStatus
+from producer.contract.decision import Decision
 from producer.reports.components import by_component
+from producer.reports.decisions import decision_lines
+from producer.reports.marks import Marks
 from producer.reports.mended import mended_lines
 from producer.reports.page import Page, page_of
 from producer.reports.states import only_text
 from producer.reports.summary import summarise
 from tests.unit.reports import sample_pages as sample
-from tests.unit.reports.component_pages import CARD, HEADER, finding
+from tests.unit.reports.component_pages import CARD, HEADER, NAMES, finding
 
 
 def shown(path: str, state: str, *findings: Finding, status: ScanStatus = "scanned") -> Page:
@@ -129,3 +136,68 @@ def test_an_older_worker_s_result_is_no_pass_in_another_state() -> None:
     page = page_of(sample.scan_result("/tea"), state="dark")
 
     assert (page.outcome, page.error, page.is_scanned) == ("failed", "WorkerOutdated", False)
+
+
+def test_what_needs_review_or_was_decided_is_counted_once_for_all_states_in_every_format() -> None:
+    card = finding("image-alt", CARD, nodes=2)
+    undecided = [_undecided("", card), _undecided("dark", card)]
+    gate = Gate(decisions={CARD: Decision(CARD, "barrier", "too light", "Anna", date(2026, 11, 28))})
+    decided = [gate.mark(page) for page in undecided]
+
+    numbers = json.loads(sample.render("sarif", undecided))["runs"][0]["properties"]["needsReview"]
+    count = Count(Limits(review=0), None)
+    for page in reversed(undecided):
+        count.add(page)
+
+    assert numbers == summarise(undecided, fail_on=None).needs_review == next(count.measured()).found == 1
+    assert decision_lines(undecided) == [f"needs review: {NAMES[CARD]}, image-alt, 2 elements on 1 page ({CARD})"]
+    assert decision_lines(decided)[0].startswith("2 elements barrier, decided by Anna")
+    assert json.loads(sample.render("json", decided))["summary"]["decided"] == {"barrier": 2}
+
+
+def _undecided(state: str, card: Finding) -> Page:
+    page = shown("/tea", state)
+    assert page.result is not None
+    return replace(page, result=page.result.revised(incomplete=(card,)))
+
+
+def test_a_barrier_known_in_one_state_and_new_in_another_fails_in_every_report() -> None:
+    card = finding("image-alt", CARD)
+    fingerprints = frozenset(node.fingerprint for node in card.nodes)
+    found = [
+        replace(shown("/tea", "", card), marks=Marks(known=fingerprints)),
+        replace(shown("/tea", "dark", card), marks=Marks(known=frozenset())),
+    ]
+
+    assert summarise(found, fail_on=Impact.SERIOUS).failing == 1
+    assert 'failures="1"' in sample.render("junit", found)
+    assert "<dt>new component barrier</dt><dd>1</dd>" in sample.render("html", found)
+    assert "Known: " not in sample.render("markdown", found)
+    assert "only dark" not in sample.render("table", found)
+    assert json.loads(sample.render("json", found))["summary"]["marked"] == {"new": 1}
+    [result] = json.loads(sample.render("sarif", found))["runs"][0]["results"]
+    assert result["baselineState"] == "new"
+
+
+def test_the_html_report_counts_scans_where_pages_have_several_states() -> None:
+    unread = shown("/cup", "zoom", status="partial")
+
+    text = sample.render("html", [*pages(), unread])
+    table = sample.render("table", [*pages(), unread])
+
+    assert "<dt>pages in 4 states</dt><dd>2</dd>" in text
+    assert "<dt>scans with barriers</dt><dd>6</dd>" in text
+    assert "<dt>scan not completed</dt><dd>1</dd>" in text
+    assert "1 scan could not be completed, so this is not a pass." in text
+    assert "Not scanned, so not a pass: 1 scan\n" in table
+
+
+def test_the_json_report_has_the_numbers_of_the_others_whatever_the_order_of_the_scans() -> None:
+    first, *rest = pages()
+
+    mixed = json.loads(sample.render("json", [*rest, first]))
+    ordered = json.loads(sample.render("json", pages()))
+
+    assert mixed["summary"] == ordered["summary"]
+    assert [one["elements"] for one in mixed["component_barriers"]] == [2, 2]
+    assert [len(one["pages"]) for one in mixed["component_barriers"]] == [2, 1]
