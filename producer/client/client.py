@@ -213,6 +213,14 @@ class Client:
 
     async def result(self, job_id: str) -> Result | None:
         """Return the result, with ``error`` unless the job succeeded; None if there is none (``job`` has the state)."""
+        found = await self._stored_result(job_id)
+        if found is not None:
+            state = await self._read(cast("Awaitable[bytes | None]", self._redis.hget(self.keys.job(job_id), "state")))
+            if state is not None and not JobState(state.decode()).is_final:
+                return None  # the result of an earlier job with this id
+        return found
+
+    async def _stored_result(self, job_id: str) -> Result | None:
         text = await self._read(self._redis.get(self.keys.result(job_id)))
         return contract.decode_result(text) if text is not None else None
 
@@ -283,7 +291,7 @@ class Client:
 
     async def _ended(self, job_id: str) -> Result | None:
         """Return the result of a job whose end was announced; None if it has not ended after all."""
-        result = await self.result(job_id)
+        result = await self._stored_result(job_id)
         if result is not None:
             return result
         info = await self.job(job_id)
