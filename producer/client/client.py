@@ -53,6 +53,8 @@ READ_AT_ONCE: Final = 500
 """Payloads that ``submit_many`` reads before it sends their jobs; limits the client's memory."""
 PIPELINED: Final = 100
 """Jobs per round trip: while Redis adds some, the next are prepared. Limits how long one client keeps Redis busy."""
+DURABLE_CHECK_EVERY_S: Final = 5.0
+"""Interval of the check of how Redis persists data, which a failover or CONFIG SET may change."""
 MEMORY_CHECK_EVERY_S: Final = 0.5
 """Interval of the memory check, since INFO costs as much as a submit."""
 
@@ -73,7 +75,7 @@ class Client:
         self._scripts = ScriptPipe(cast("ConnectionPool", self._redis.connection_pool))
         self._waiters = Waiters(self._redis, self.keys.events, check=self._ended_of)
         self._memory_due_at = 0.0
-        self._is_durable = False
+        self._durable_due_at = 0.0
 
     @property
     def redis(self) -> Redis:
@@ -141,9 +143,9 @@ class Client:
 
     async def _submit_durably(self, job: Submission) -> Submitted:
         """Submit and wait for the disk; an interrupted call is repeated and recognised by its nonce."""
-        if not self._is_durable:
+        if (now := time.monotonic()) >= self._durable_due_at:
             await replied(check_durable(self._redis))
-            self._is_durable = True
+            self._durable_due_at = now + DURABLE_CHECK_EVERY_S
         what = f"job {job.job_id!r}"
         reply = await run_durably(self._redis, SUBMIT, job.keys(self.keys), self._submit_args(job), what=what)
         return self._answered(job, reply)

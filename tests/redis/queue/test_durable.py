@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hiredis import pack_command
 
+from producer.client import client as client_module
 from producer.client import durability
 from producer.client.client import Client
 from producer.client.durability import durability_problem
@@ -78,6 +79,19 @@ async def test_a_job_whose_disk_redis_can_no_longer_confirm_is_said_to_be_queued
         with pytest.raises(NotDurable, match="job 'j' is queued, but Redis cannot confirm that it is on disk"):
             await client.submit("add", {}, job_id="j", durable=True)
         assert (await client.job("j")).job_id == "j"
+
+
+async def test_a_redis_that_confirms_no_longer_what_is_on_disk_is_noticed(
+    redis_server: StartServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(client_module, "DURABLE_CHECK_EVERY_S", 0.0)
+    server = redis_server()
+    async with Client(ClientSettings(redis_url=server.url, environment=KEYS.environment)) as client:
+        await client.submit("add", {}, durable=True)
+        await client.redis.config_set("appendfsync", "everysec")
+
+        with pytest.raises(NotDurable, match="appendfsync everysec"):
+            await client.submit("add", {}, durable=True)
 
 
 async def test_a_refused_durable_submit_is_not_said_to_be_queued(
