@@ -115,6 +115,7 @@ class LeaseKeeper(Renewals):
             pause_s, waits_since = self.every_s, time.monotonic()
             if time.monotonic() - self._ticked_at > LOOP_HUNG_S:
                 log.error("lease.loop_hung", silent_s=LOOP_HUNG_S)
+                self.note_outage()  # when it wakes, the loop must not reclaim what is renewed a moment later
                 continue
             try:
                 client = client or self._connect()
