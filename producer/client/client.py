@@ -53,6 +53,8 @@ READ_AT_ONCE: Final = 500
 """Payloads that ``submit_many`` reads before it sends their jobs; limits the client's memory."""
 PIPELINED: Final = 100
 """Jobs per round trip: while Redis adds some, the next are prepared. Limits how long one client keeps Redis busy."""
+DURABLE_CHECK_EVERY_S: Final = 5.0
+"""Interval of the check of how Redis persists data, which a failover or CONFIG SET may change."""
 MEMORY_CHECK_EVERY_S: Final = 0.5
 """Interval of the memory check, since INFO costs as much as a submit."""
 
@@ -73,7 +75,7 @@ class Client:
         self._scripts = ScriptPipe(cast("ConnectionPool", self._redis.connection_pool))
         self._waiters = Waiters(self._redis, self.keys.events, check=self._ended_of)
         self._memory_due_at = 0.0
-        self._is_durable = False
+        self._durable_due_at = 0.0
 
     @property
     def redis(self) -> Redis:
@@ -141,9 +143,9 @@ class Client:
 
     async def _submit_durably(self, job: Submission) -> Submitted:
         """Submit and wait for the disk; an interrupted call is repeated and recognised by its nonce."""
-        if not self._is_durable:
+        if (now := time.monotonic()) >= self._durable_due_at:
             await replied(check_durable(self._redis))
-            self._is_durable = True
+            self._durable_due_at = now + DURABLE_CHECK_EVERY_S
         what = f"job {job.job_id!r}"
         reply = await run_durably(self._redis, SUBMIT, job.keys(self.keys), self._submit_args(job), what=what)
         return self._answered(job, reply)
@@ -213,6 +215,14 @@ class Client:
 
     async def result(self, job_id: str) -> Result | None:
         """Return the result, with ``error`` unless the job succeeded; None if there is none (``job`` has the state)."""
+        found = await self._stored_result(job_id)
+        if found is not None:
+            state = await self._read(cast("Awaitable[bytes | None]", self._redis.hget(self.keys.job(job_id), "state")))
+            if state is not None and not JobState(state.decode()).is_final:
+                return None  # the result of an earlier job with this id
+        return found
+
+    async def _stored_result(self, job_id: str) -> Result | None:
         text = await self._read(self._redis.get(self.keys.result(job_id)))
         return contract.decode_result(text) if text is not None else None
 
@@ -283,7 +293,7 @@ class Client:
 
     async def _ended(self, job_id: str) -> Result | None:
         """Return the result of a job whose end was announced; None if it has not ended after all."""
-        result = await self.result(job_id)
+        result = await self._stored_result(job_id)
         if result is not None:
             return result
         info = await self.job(job_id)

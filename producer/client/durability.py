@@ -65,9 +65,9 @@ def durability_problem(appendonly: str, appendfsync: str, version: str) -> str:
 
 
 async def run_durably(redis: Redis, script: Script, keys: Sequence[str], args: Sequence[Arg], *, what: str) -> Any:
-    """Run ``script``, which must write, and return its reply once the writes are on disk.
+    """Run submit.lua and return its reply once the job is on disk; a refusal, which writes nothing, at once.
 
-    Raises ``NotDurable`` if that takes longer than ``WAIT_MS``; the writes stand nevertheless.
+    Raises ``NotDurable`` if that takes longer than ``WAIT_MS`` or Redis cannot tell; the job is queued nevertheless.
     """
     pool = cast("ConnectionPool", redis.connection_pool)
     replicas = int(asks_sentinels(pool))
@@ -76,9 +76,13 @@ async def run_durably(redis: Redis, script: Script, keys: Sequence[str], args: S
         reply, synced = await pipe.run_many(script, [(keys, args)], then=_WAIT_FOR_REPLICA if replicas else _WAIT)
     finally:
         await pipe.close()
-    for answer in (reply, synced):
-        if isinstance(answer, Exception):
-            raise answer
+    if isinstance(reply, Exception):
+        raise reply
+    if reply[0] not in {b"created", b"duplicate"}:
+        return reply
+    if isinstance(synced, Exception):
+        msg = f"{what} is queued, but Redis cannot confirm that it is on disk: {synced}"
+        raise NotDurable(msg)
     if int(synced[0]) < 1:
         msg = f"{what} is queued, but Redis did not sync it to disk within {WAIT_MS // 1000} s: check its disk"
         raise NotDurable(msg)

@@ -221,7 +221,10 @@ async def lost_workers(redis: Redis, keys: Keys) -> list[str]:
 
 
 async def ended_of(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> list[str]:
-    """Return which of the jobs have ended; raises ``UnknownJob`` for a job that was never submitted."""
+    """Return which of the jobs have ended; raises ``UnknownJob`` for a job that was never submitted.
+
+    The result of a job that has not ended is that of an earlier one with its id.
+    """
     ids = list(job_ids)
     async with redis.pipeline(transaction=False) as pipe:
         for job_id in ids:
@@ -230,7 +233,7 @@ async def ended_of(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> list[str
         replies = await pipe.execute()
     ended: list[str] = []
     for job_id, state, has_result in zip(ids, replies[::2], replies[1::2], strict=True):
-        if has_result or (state is not None and JobState(state.decode()).is_final):
+        if has_result if state is None else JobState(state.decode()).is_final:
             ended.append(job_id)
         elif state is None and not await _is_added_by_hand(redis, keys, job_id):
             raise unknown(f"job {job_id!r}", keys)

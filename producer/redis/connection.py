@@ -39,7 +39,8 @@ ATTEMPTS: Final = 5
 ATTEMPTS_OF_A_FAILOVER: Final = 12
 """The same with Sentinel: about ten seconds, enough to agree that the primary is down and to promote a replica."""
 _T = TypeVar("_T")
-_TRIED_AGAIN: Final = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError)
+_TRIED_AGAIN: Final = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OSError)
+"""A read-only Redis is a replica, perhaps since a failover: the new connection may lead to the primary."""
 _KEEPALIVE: Final[dict[str, Any]] = {
     "socket_keepalive": True,
     "socket_keepalive_options": {

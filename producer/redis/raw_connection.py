@@ -20,7 +20,7 @@ import hiredis
 from redis._parsers import BaseParser
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import ReadOnlyError, RedisError
 
 REPLY_S: Final = 30.0
 """Longest wait for a reply, since a frozen Redis or a half-open socket sends nothing. Must exceed the longest blocking
@@ -104,13 +104,20 @@ class RawConnection(asyncio.Protocol):
         return future
 
     def data_received(self, data: bytes) -> None:
-        """Pass the replies to their listeners."""
+        """Pass the replies to their listeners.
+
+        A Redis that has become a replica ends the connection: the address may lead to another primary by now.
+        """
         self._heard_at = time.monotonic()
+        is_read_only = False
         try:
             self._reader.feed(data)
             while (reply := self._reader.gets(False)) is not _NOTHING_YET:  # noqa: FBT003  as bytes; hiredis takes no keyword
                 if self._listeners and not isinstance(reply, hiredis.PushNotification):
+                    is_read_only = is_read_only or isinstance(reply, ReadOnlyError)
                     self._listeners.popleft()(reply)
+            if is_read_only:
+                self.lose("Redis is read-only")
         except hiredis.HiredisError as error:
             self.lose(f"Redis's reply cannot be read: {error}")
 

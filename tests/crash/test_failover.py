@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from arq.worker import func
 from hiredis import pack_command
+from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 
@@ -26,8 +29,13 @@ from producer.redis.connection import open_blocking_redis, open_redis, redis_err
 from producer.redis.dial import blocking_twin
 from producer.settings import ClientSettings
 from tests.support.queue import events_of, running_worker, until
+from tests.support.redis_server import StartServer
 from tests.support.sentinels import SERVICE, Failover, failover
 from worker.queue.arq_pool import StreamPool
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "ops" / "chaos"))
+
+from tcp_proxy import TcpProxy  # pyright: ignore[reportMissingImports]  # a program's own folder, no package
 
 KEYS = Keys("failover")
 PASSWORD = "of-the-sentinels"  # noqa: S105  of servers that live as long as the test
@@ -96,6 +104,49 @@ async def test_what_was_acknowledged_before_a_failover_ends_once_and_what_runs_k
     assert set(announced.values()) == {1}
     assert runs[held_id] == 1
     assert max(calls_s) < SUBMIT_WITHIN_S
+
+
+async def test_clients_and_workers_leave_a_primary_that_was_demoted_in_place(redis_server: StartServer) -> None:
+    """An operator's FAILOVER, or a cloud's: the old primary keeps its connections, the address leads to the new one."""
+    old, new = (redis_server(config={"repl-diskless-sync-delay": "0"}) for _ in range(2))
+    is_over = asyncio.Event()
+
+    async def held(ctx: dict[str, Any]) -> None:
+        del ctx
+        await is_over.wait()
+
+    async with (
+        Redis.from_url(old.url) as first,
+        Redis.from_url(new.url) as second,
+        TcpProxy(old.port) as address,
+    ):
+        await second.execute_command("REPLICAOF", "127.0.0.1", old.port)
+        await until(lambda: _has_link(second), what="the replica's link")
+        settings = ClientSettings(redis_url=f"redis://127.0.0.1:{address.port}", environment=KEYS.environment)
+        pool = StreamPool.over(open_redis(settings), environment=KEYS.environment)
+        async with Client(settings) as client, running_worker("", KEYS, [func(held, name="held")], pool=pool) as worker:
+            running = (await client.submit("held", {})).job_id
+            await until(lambda: worker.executor.running, what="the running job")
+
+            await first.execute_command("FAILOVER")
+            await until(lambda: _is_replica(first), what="the old primary's demotion")
+            address.target_port = new.port
+            is_over.set()
+            waiting = (await client.submit("held", {})).job_id
+            ends = [await client.wait(job_id, timeout_s=30) for job_id in (running, waiting)]
+            events = [json.loads(line) for line in await events_of(second, KEYS)]
+
+    assert {end.state for end in ends} == {JobState.SUCCEEDED}
+    announced = [event["job_id"] for event in events if event["event"] == "job.succeeded"]
+    assert sorted(announced) == sorted((running, waiting))
+
+
+async def _has_link(replica: Redis) -> bool:
+    return (await replica.info("replication")).get("master_link_status") == "up"
+
+
+async def _is_replica(server: Redis) -> bool:
+    return (await server.info("replication"))["role"] == "slave"
 
 
 async def test_every_way_to_dial_asks_the_sentinels(settings: ClientSettings) -> None:

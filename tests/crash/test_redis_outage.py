@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
 from functools import partial
 from pathlib import Path
@@ -99,6 +101,36 @@ async def test_an_outage_longer_than_the_lease_steals_no_healthy_job(
 
     assert attempts == [1, 1, 1, 1]
     assert counts == dict.fromkeys(jobs, 1)
+
+
+async def test_workers_and_redis_frozen_together_lose_no_job_when_they_wake_one_after_the_other(
+    redis_server: StartServer, children: list[subprocess.Popen[bytes]], tmp_path: Path
+):
+    """As after a pause of all containers: a woken worker must not take what another one, not yet awake, holds."""
+    server, gate = redis_server(), tmp_path / "open"
+    holder = start_program(children, tmp_path / "workers.log", server.url, KEYS.environment, f"lease={LEASE_S}")
+    async with Client(settings_of(server)) as client, Redis.from_url(server.url) as redis:
+        jobs = [(await client.submit("held_by_file", {"path": str(gate)})).job_id for _ in range(2)]
+        await until(lambda: _runs(redis, 2), what="both jobs")
+        idle = start_program(children, tmp_path / "workers.log", server.url, KEYS.environment, f"lease={LEASE_S}")
+        await until(partial(workers_heard, client, 2), what="both workers")
+        await asyncio.sleep(1.5 * LEASE_S)  # it may reclaim after a lease
+
+        assert server.pid is not None
+        for pid in (idle.pid, holder.pid, server.pid):
+            os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(1.5 * LEASE_S)
+        os.kill(server.pid, signal.SIGCONT)
+        idle.send_signal(signal.SIGCONT)
+        await asyncio.sleep(0.5 * LEASE_S)
+        holder.send_signal(signal.SIGCONT)
+        await asyncio.sleep(1.5 * LEASE_S)
+        attempts = [(await client.job(job_id)).attempt for job_id in jobs]
+        gate.touch()
+        for job_id in jobs:
+            assert (await client.wait(job_id, timeout_s=WAIT_S)).state is JobState.SUCCEEDED
+
+    assert attempts == [1, 1]
 
 
 async def test_at_maxmemory_producers_are_refused_running_jobs_end_or_wait_nothing_is_evicted_and_all_goes_on_below(

@@ -236,6 +236,7 @@ class Executor:
                     attempt_returned=outcome.attempt_returned,
                     needs_function=outcome.needs_function,
                     control=outcome.control,
+                    may_be_cancelled=self.functions.may_be_cancelled,
                 )
             case Requeued():
                 return await self._stream.requeue(delivery)

@@ -176,11 +176,12 @@ class Loop:
         """Whether Redis has answered this worker without interruption for a full lease.
 
         The outage rule: idle time continues while Redis is down, and within a lease every healthy worker renews its
-        leases. The lease thread detects a Redis that is frozen or unreachable; the reclaim's connection detects one
-        that was restarted between two renewals, perhaps from a snapshot so old that every lease has ended in it.
+        leases. The lease thread detects a Redis that is frozen or unreachable, and a freeze of this process, perhaps
+        together with Redis; the reclaim's connection detects one that was restarted between two renewals, perhaps from
+        a snapshot so old that every lease has ended in it.
         """
         up_since = max(self._leases.up_since, self._stream.connected_since)
-        return time.monotonic() - up_since >= self._lease_s
+        return not self._leases.loop_was_frozen and time.monotonic() - up_since >= self._lease_s
 
     async def _reclaim(self) -> None:
         """Reclaim pending entries that were not renewed for a lease, as many as their lane has slots for.

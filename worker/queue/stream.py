@@ -235,10 +235,12 @@ class JobStream:
         attempt_returned: bool = False,
         needs_function: bool = False,
         control: str = "",
+        may_be_cancelled: bool = True,
     ) -> Standing:
         """Commit a retry: the job is scheduled, possibly for a worker that has a function for its kind.
 
-        With ``control``, it waits until that control is removed.
+        With ``control``, it waits until that control is removed. A cancelled job is due at once, unless this worker's
+        jobs may not be cancelled.
         """
         keys = [*self._held_keys(delivery), self.keys.scheduled_in(delivery.lane), self.keys.events]
         if needs_function:
@@ -250,7 +252,8 @@ class JobStream:
         reason = json.dumps(about["error"])
         returned = int(attempt_returned and not delivery.is_exhausted)
         tail = (delivery.job_id, int(delay_s * 1000), reason, event, self.keys.events_live, returned, control)
-        reply = await self.pipe.call(SCRIPTS["retry"], keys, (*self._held_args(delivery), *tail))
+        args = (*self._held_args(delivery), *tail, int(may_be_cancelled))
+        reply = await self.pipe.call(SCRIPTS["retry"], keys, args)
         return reply.decode()
 
     async def requeue(self, delivery: Delivery) -> Standing:

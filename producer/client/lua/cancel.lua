@@ -33,7 +33,9 @@ redis.call('ZREM', scheduled, ARGV[1])
 local entry = held[4] or ''
 if string.match(entry, '^%d+-%d+$') then
   local pending = redis.pcall('XPENDING', lane, ARGV[9], entry, entry, 1) -- an error: there is no group yet
-  if pending.err or #pending == 0 then
+  local row = redis.call('XRANGE', lane, entry, entry)[1]
+  local is_own = not row or (row[2][1] == 'id' and row[2][2] == ARGV[1]) -- in a new stream it may be another job's
+  if is_own and (pending.err or #pending == 0) then
     redis.call('ZREM', waiting, entry)
     delete_entries(lane, entry)
   end

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -213,6 +214,28 @@ async def test_an_abort_that_is_not_allowed_has_no_effect(flavour: Flavour, pool
         with pytest.raises(asyncio.TimeoutError):
             await job.abort(timeout=1.2, poll_delay=0.05)
         assert await job.status() is JobStatus.in_progress
+
+
+async def test_an_abort_that_is_not_allowed_does_not_hasten_the_next_try(flavour: Flavour, pool: ArqRedis):
+    is_aborted = asyncio.Event()
+    times: list[float] = []
+
+    async def waits_once(ctx: Ctx) -> None:
+        times.append(time.monotonic())
+        if ctx["job_try"] == 1:
+            await is_aborted.wait()
+            times.append(time.monotonic())
+            raise Retry(defer=1)
+
+    job = await enqueued(pool, "waits_once")
+    async with running(flavour, functions=[func(waits_once, name="waits_once")]):
+        await until(lambda: times, what="the run")
+        with pytest.raises(asyncio.TimeoutError):
+            await job.abort(timeout=0.1, poll_delay=0.05)
+        is_aborted.set()
+        await job.result(timeout=WAIT_S, poll_delay=0.05)
+
+    assert times[2] - times[1] >= 1
 
 
 async def test_the_health_line_is_written_unasked_and_counts_the_queue(flavour: Flavour, pool: ArqRedis):

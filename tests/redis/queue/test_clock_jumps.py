@@ -233,5 +233,31 @@ async def test_a_retry_runs_in_time_although_redis_clock_is_set_back_meanwhile(t
     assert 1.5 < runs[1] - runs[0] < 10
 
 
+@pytest.mark.skipif(not has_compiler(), reason="no C compiler: Redis' clock cannot be set")
+async def test_a_job_of_a_dead_worker_runs_again_although_the_clock_was_set_back_before_the_next_worker_started(
+    tmp_path: Path, keys: Keys
+):
+    clock, lease_ms = RedisClock(tmp_path), 300
+    with EmbeddedRedis(tmp_path / "redis", config=CONFIG, variables=clock.variables, die_with_parent=True) as server:
+        clock.set(wrong_s=3600)
+        async with Client(settings_for(server.url, keys)) as client, Redis.from_url(server.url) as redis:
+            job_id = await submitted(client)
+            async with open_stream(redis, keys) as stream:
+                await start_one(stream)
+            clock.set(wrong_s=0)
+
+            async with open_stream(redis, keys, consumer="w2") as other:
+                assert await other.reclaim(Lane.BATCH, cursor="0-0", count=5, min_idle_ms=lease_ms) == ("0-0", [])
+                await until(lambda: is_idle(redis, keys, lease_ms), what="the end of the lease", timeout_s=10)
+                _, entries = await other.reclaim(Lane.BATCH, cursor="0-0", count=5, min_idle_ms=lease_ms)
+
+    assert [entry.job_id for entry in entries] == [job_id]
+
+
+async def is_idle(redis: Redis, keys: Keys, idle_ms: int) -> bool:
+    rows = await cast("Any", redis).xpending_range(keys.lane("batch"), GROUP, "-", "+", 5)
+    return all(row["time_since_delivered"] >= idle_ms for row in rows)
+
+
 async def client_sees(client: Client, job_id: str, state: JobState) -> bool:
     return (await client.job(job_id)).state is state

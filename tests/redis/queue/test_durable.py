@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hiredis import pack_command
 
+from producer.client import client as client_module
+from producer.client import durability
 from producer.client.client import Client
 from producer.client.durability import durability_problem
-from producer.errors import NotDurable
+from producer.errors import NotDurable, QueueFull
 from producer.keys import Keys
 from producer.settings import ClientSettings
 from tests.support.redis_server import StartServer
@@ -64,6 +67,47 @@ async def test_a_durable_submit_goes_on_when_redis_has_forgotten_the_script(redi
         again = await client.submit("add", {}, durable=True)
 
     assert again.created
+
+
+async def test_a_job_whose_disk_redis_can_no_longer_confirm_is_said_to_be_queued(redis_server: StartServer):
+    """As after a failover to a server without an append-only file."""
+    server = redis_server()
+    async with Client(ClientSettings(redis_url=server.url, environment=KEYS.environment)) as client:
+        await client.submit("add", {}, durable=True)
+        await client.redis.config_set("appendonly", "no")
+
+        with pytest.raises(NotDurable, match="job 'j' is queued, but Redis cannot confirm that it is on disk"):
+            await client.submit("add", {}, job_id="j", durable=True)
+        assert (await client.job("j")).job_id == "j"
+
+
+async def test_a_redis_that_confirms_no_longer_what_is_on_disk_is_noticed(
+    redis_server: StartServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(client_module, "DURABLE_CHECK_EVERY_S", 0.0)
+    server = redis_server()
+    async with Client(ClientSettings(redis_url=server.url, environment=KEYS.environment)) as client:
+        await client.submit("add", {}, durable=True)
+        await client.redis.config_set("appendfsync", "everysec")
+
+        with pytest.raises(NotDurable, match="appendfsync everysec"):
+            await client.submit("add", {}, durable=True)
+
+
+async def test_a_refused_durable_submit_is_not_said_to_be_queued(
+    redis_server: StartServer, monkeypatch: pytest.MonkeyPatch
+):
+    def asks(_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(durability, "asks_sentinels", asks)  # then a replica must confirm, and there is none
+    monkeypatch.setattr(durability, "_WAIT_FOR_REPLICA", pack_command(("WAITAOF", 1, 1, 100)))  # pyright: ignore[reportArgumentType]  typed as a tuple of one
+    server = redis_server()
+    async with Client(ClientSettings(redis_url=server.url, environment=KEYS.environment, backlog_limit=1)) as client:
+        await client.submit("add", {})
+
+        with pytest.raises(QueueFull):
+            await client.submit("add", {}, job_id="j", durable=True)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,16 @@ async def test_a_retried_job_of_a_batch_takes_its_turn_behind_jobs_without_one(
     assert await cast("Any", redis).hget(keys.turns("batch"), "batched") is None
 
 
+async def test_a_worker_with_thousands_of_slots_claims_for_all_of_them(stream: JobStream, redis: Redis, keys: Keys):
+    add_waiting = """for i = 1, 8100 do
+        redis.call('ZADD', KEYS[2], 1, redis.call('XADD', KEYS[1], '*', 'kind', 'add', 'payload', '{}'))
+    end"""
+    await cast("Any", redis).eval(add_waiting, 2, keys.lane("batch"), keys.waiting("batch"))
+    await redis.xgroup_setid(keys.lane("batch"), GROUP, "$")
+
+    assert len(await claimed(stream, slots=8_050)) == 8_050
+
+
 async def test_ten_pages_behind_five_thousand_are_claimed_within_twelve_claims_a_slot(
     client: Client, stream: JobStream
 ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import pytest
@@ -135,6 +136,7 @@ async def test_a_hung_loop_loses_its_leases(
 
     keeper.start()
     await until(lambda: _is_idle_for(redis, keys, 600), what="a lease that nobody renews")
+    assert time.monotonic() - keeper.up_since < 0.5, "the woken loop reclaims nothing for a lease"
     monkeypatch.undo()
     keeper.tick()
     await until(lambda: _is_fresh(redis, keys), what="the renewal after the loop woke")

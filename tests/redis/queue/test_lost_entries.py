@@ -192,6 +192,20 @@ async def test_entries_whose_turns_were_deleted_wait_again(
     assert {first.job_id, *(one.job_id for one in rest)} == jobs
 
 
+async def test_a_look_examines_a_part_of_a_large_backlog_and_the_next_one_the_rest(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    look_at_any_time(monkeypatch)
+    async for _ in client.submit_many("add", ({"a": 1} for _ in range(4_100)), batch="night"):
+        pass
+    await stream.claim(slots=1, for_batch=1, turns=0)
+    await redis.xgroup_setid(keys.lane("batch"), GROUP, "$")
+    assert await redis.zcard(keys.waiting("batch")) == 4_000
+
+    assert [await stream.lanes.restore_lost() for _ in range(3)] == [0, 99, 0]
+    assert await redis.zcard(keys.waiting("batch")) == 4_099
+
+
 async def test_a_worker_finds_a_lost_entry_by_itself(
     client: Client, redis: Redis, redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ):

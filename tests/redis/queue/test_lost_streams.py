@@ -81,6 +81,20 @@ async def test_a_job_whose_entry_id_another_job_has_in_the_new_stream_is_queued_
     assert {"other", first} < started
 
 
+async def test_cancelling_a_job_of_a_deleted_stream_deletes_no_entry_of_another_job(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    first = await submitted(client)
+    entry = await cast("Any", redis).hget(keys.job(first), "entry")
+    await redis.delete(keys.lane("batch"))
+    await redis.xadd(keys.lane("batch"), {"id": "other", "kind": "add", "payload": '{"a": 1}'}, id=entry)
+
+    await client.cancel(first)
+
+    await stream.lanes.ensure_groups()
+    assert (await start_one(stream)).job_id == "other"
+
+
 async def test_a_walk_that_is_cut_short_is_walked_again(
     client: Client, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ):

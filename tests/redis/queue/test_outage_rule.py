@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -65,6 +66,7 @@ async def watched(server: EmbeddedRedis, connect: Callable[[], blocking_redis.Re
         assert stream.pipe._connection is not None
         stream.pipe._connection.opened_at -= 2 * LEASE_S
         keeper.up_since -= 2 * LEASE_S
+        keeper._ticked_at = math.inf  # no loop ticks here
         try:
             yield Watched(loop, stream, keeper)
         finally:

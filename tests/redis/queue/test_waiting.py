@@ -47,6 +47,25 @@ async def test_thousands_of_jobs_are_awaited_over_a_handful_of_connections(
     assert most - len(before) < 20  # the worker's own among them
 
 
+async def test_a_wait_for_a_new_job_is_not_answered_with_the_kept_result_of_an_earlier_one_with_its_id(
+    client: Client, redis_url: str, keys: Keys, redis: Redis
+) -> None:
+    await client.submit("double", {"n": 1}, job_id="weekly")
+    async with running_worker(redis_url, keys, [double]):
+        await client.wait("weekly", timeout_s=WAIT_S)
+    await redis.delete(keys.job("weekly"))  # it expires after 7 days, the result after RESULT_TTL_S
+    assert (await client.submit("double", {"n": 2}, job_id="weekly")).created
+
+    assert await client.result("weekly") is None
+    with pytest.raises(WaitTimeout):
+        await client.wait("weekly", timeout_s=0)
+    async with running_worker(redis_url, keys, [double]):
+        result = await client.wait("weekly", timeout_s=WAIT_S)
+
+    assert isinstance(result, FunctionResult)
+    assert result.value == 4
+
+
 async def test_a_timeout_of_0_yields_all_ended_jobs_however_slowly_they_are_checked(
     redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:

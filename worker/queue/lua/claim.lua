@@ -75,7 +75,7 @@ end
 local function take_turns(lane, count)
   local rows = {}
   while #rows < count do
-    local popped, ids = redis.call('ZPOPMIN', lane.waiting, count - #rows), {}
+    local popped, ids = redis.call('ZPOPMIN', lane.waiting, math.min(count - #rows, 2000)), {} -- unpack has a limit
     if #popped == 0 then break end
     for i = 1, #popped, 2 do ids[#ids + 1] = popped[i] end
     lane.now = math.max(lane.now, tonumber(popped[#popped]))

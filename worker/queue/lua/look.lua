@@ -6,10 +6,10 @@
 -- ARGV  1 group  2 min ms between two looks  3 min ms between two searches
 -- Returns {entries that wait again} | {entries that wait again, missing entries, token of the search}
 -- turns: deleted, the number of entries that Sightline's scripts deleted; looked_ms, searched_ms, the times of the last
--- look and search.
+-- look and search; looked_at, the entry where the next look continues.
 --@include _common.lua
 
-local LEAST = 1000 -- min number of skipped entries put back in one look
+local MOST = 4000 -- entries examined in one look, in some 30 ms; all of a large backlog would block Redis for seconds
 
 local function map(flat)
   local fields = {}
@@ -30,7 +30,7 @@ about = map(about)
 check_type(waiting, 'zset')
 check_type(turns, 'hash')
 
-local now, held = now_ms(), redis.call('HMGET', turns, 'deleted', 'looked_ms', 'searched_ms', 'now')
+local now, held = now_ms(), redis.call('HMGET', turns, 'deleted', 'looked_ms', 'searched_ms', 'now', 'looked_at')
 -- A clock that was set back must not stop the search.
 local function is_due(last, every_ms)
   local since = now - (tonumber(last) or 0)
@@ -45,12 +45,15 @@ local skipped = 0
 if gone ~= 0 or not group.lag or about.length - group.lag ~= given then
   local pending = {}
   for _, row in ipairs(redis.call('XPENDING', lane, ARGV[1], '-', '+', math.max(group.pending, 1))) do pending[row[1]] = true end
-  for _, row in ipairs(redis.call('XRANGE', lane, '-', group['last-delivered-id'], 'COUNT', given + LEAST)) do
+  local from = string.match(held[5] or '', '^%d+%-%d+$') or '-'
+  local rows = redis.call('XRANGE', lane, from, group['last-delivered-id'], 'COUNT', MOST)
+  for _, row in ipairs(rows) do
     if not pending[row[1]] and not redis.call('ZSCORE', waiting, row[1]) then
       redis.call('ZADD', waiting, tonumber(held[4]) or 0, row[1])
       skipped = skipped + 1
     end
   end
+  redis.call('HSET', turns, 'looked_at', #rows == MOST and rows[MOST][1] or '')
 end
 if gone == 0 or not is_due(held[3], ARGV[3]) then return { skipped } end
 redis.call('HSET', turns, 'searched_ms', ms(now))

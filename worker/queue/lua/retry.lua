@@ -6,6 +6,7 @@
 --       zset of the jobs that wait for the end of a pause  6 and then the hash of the controls
 -- ARGV  1 group  2 consumer  3 entry id  4 fence  5 job id  6 delay ms  7 error JSON  8 event JSON  9 channel
 --       10 '1' = return the attempt  11 the control that must be resumed first, or ''; due at once if it was meanwhile
+--       12 '1' = the next start ends a cancelled job, which therefore does not wait
 -- Returns 'committed' | 'already' | 'lost' | 'overdue' (it has waited that long for a function; nothing is changed)
 --@include _common.lua
 --@include _events.lua
@@ -23,7 +24,7 @@ local held = standing(lane, job, ARGV[1], ARGV[2], ARGV[3], ARGV[4], 'scheduled'
 if held ~= 'ok' then return held end
 
 local now = now_ms()
-local is_cancelled = redis.call('HEXISTS', job, 'cancel_ms') == 1 -- its next start ends it: no need to wait
+local is_cancelled = ARGV[12] == '1' and redis.call('HEXISTS', job, 'cancel_ms') == 1
 local due = now + (is_cancelled and 0 or tonumber(ARGV[6]))
 if KEYS[6] then
   if redis.pcall('HEXISTS', KEYS[6], ARGV[11]) == 1 and not is_cancelled then
