@@ -254,7 +254,7 @@ async def _closed(client: Client, batch: BatchInfo, timeout_s: float | None) -> 
 
     until = None if timeout_s is None else monotonic() + timeout_s
     while not batch.sealed and (until is None or monotonic() < until):
-        await asyncio.sleep(_OPEN_AGAIN_S)
+        await asyncio.sleep(_OPEN_AGAIN_S if until is None else min(_OPEN_AGAIN_S, until - monotonic()))
         batch = await client.batch(batch.batch_id)
     return batch
 
