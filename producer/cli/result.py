@@ -16,7 +16,7 @@ from producer.cli.scan.config_file import config_file, config_options
 from producer.cli.scan.report_options import report_options
 from producer.cli.terminal import folded, is_for_people
 from producer.contract import check_job_id
-from producer.errors import UnknownJob, WaitTimeout
+from producer.errors import InputError, UnknownJob, WaitTimeout
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted
 
@@ -127,6 +127,8 @@ def result(
     raise_for_end(found, "job")
     if extras is not None:
         return _report(outputs, asked, extras)
+    if formats or output:
+        raise InputError(f"job {job_id!r} is no scan ({found.kind}), so it has no reports: omit --format and --output")
     if not is_line:
         is_answer = isinstance(found, contract.QueryResult)
         click.echo(folded(plain_answer(found)) if is_answer else line_of(found.model_dump(mode="json")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
@@ -24,6 +25,10 @@ async def scan(ctx: dict[Any, Any], **payload: Any) -> Commit:
     """What a scan without findings leaves."""
     del ctx
     return Commit(result=ScanResult(url=payload["url"], status="scanned"), event={"url": payload["url"]})
+
+
+async def double(_: object, n: int) -> int:
+    return 2 * n
 
 
 async def scanned(client: Client, redis_url: str, keys: Keys, *urls: str) -> None:
@@ -48,6 +53,21 @@ async def test_an_open_batch_is_no_pass(client: Client, redis_url: str, keys: Ke
     assert (early.returncode, len(json.loads(early.stdout)["pages"])) == (3, 1), early.stderr
     assert "sightline: batch 'b' is open: its submitter may still add pages" in early.stderr
     assert (late.returncode, late.stderr.count("is open")) == (0, 0), late.stderr
+
+
+async def test_a_job_without_reports_writes_none_and_says_so(
+    client: Client, redis_url: str, keys: Keys, call: Call, tmp_path: Path
+) -> None:
+    job = await client.submit("double", {"n": 21})
+    async with running_worker(redis_url, keys, [double]):
+        await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    reported = call("result", job.job_id, "--format", f"html={tmp_path}/made.html")
+    shown = call("result", job.job_id)
+
+    assert (reported.returncode, reported.stdout) == (64, "")
+    assert "is no scan (double), so it has no reports" in reported.stderr
+    assert (shown.returncode, json.loads(shown.stdout)["value"]) == (0, 42)
 
 
 async def test_waiting_for_an_open_batch_is_waiting_for_all_its_pages(
