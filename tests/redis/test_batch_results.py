@@ -102,10 +102,14 @@ async def test_a_batch_that_has_lost_jobs_is_no_pass(
 ) -> None:
     await scanned(client, redis_url, keys, URL, f"{URL}2")
     await client.seal_batch("b")
-    [first, _] = [name async for name in redis.scan_iter(keys.job("*"))]
+    [first, second] = [name async for name in redis.scan_iter(keys.job("*"))]
     await redis.delete(first)
 
     rest = call("result", "b", "--format", "json")
+    await redis.delete(second)
+    none = call("result", "b", "--format", "json")
 
     assert (rest.returncode, len(json.loads(rest.stdout)["pages"])) == (4, 1)
     assert "sightline: 1 job of batch 'b' is missing here" in rest.stderr
+    assert (none.returncode, none.stdout) == (4, "")
+    assert none.stderr == "sightline: batch 'b' had 2 jobs, no longer kept: scan again\n"
