@@ -29,11 +29,20 @@ def decoded(content: bytes) -> str:
     return content.decode("utf-16" if is_utf16 else "utf-8-sig")
 
 
+def is_unicode(text: str) -> bool:
+    """Return whether the text can be written as UTF-8: bytes of another encoding in an argument cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def replace_text(file: Path, text: str) -> None:
     """Write the file atomically, even if the program is killed; keeps the file's mode. Raises ``OSError``."""
     beside = file.with_name(f".{file.name}.{os.getpid()}.new")
     try:
-        beside.write_text(text, encoding="utf-8")
+        beside.write_bytes(text.encode())
         with contextlib.suppress(FileNotFoundError):
             beside.chmod(file.stat().st_mode)
         beside.replace(file)

@@ -60,22 +60,23 @@ def ask(
 
 
 def _answer(payload: JsonObject, timeout_s: float | None, *, as_json: bool) -> Result:
-    job_id = ""
+    from producer.client.submission import prepare
+
+    job = prepare("query", payload)  # its id is known even if Redis never confirms it
+    job_id, is_asked = job.job_id, False
+    doubt = f"the question may have been asked: see 'sightline status {job_id}'"
 
     async def act(client: Client) -> Result:
-        nonlocal job_id
-        job_id = (await client.submit("query", payload)).job_id
+        nonlocal is_asked
+        await client.submit_prepared(job)
+        is_asked = True
         async with warning_without_worker(client):
             return await client.wait(job_id, timeout_s=timeout_s)
 
     try:
-        return with_client(act, timeout_s=timeout_s)
+        return with_client(act, timeout_s=timeout_s, doubt=doubt)
     except KeyboardInterrupt:
-        how = (
-            f"the question is still queued or running: sightline result {job_id} --wait"
-            if job_id
-            else "nothing was asked"
-        )
+        how = f"the question is still queued or running: sightline result {job_id} --wait" if is_asked else doubt
         raise click.Abort(f"stopped waiting; {how}") from None
     except WaitTimeout:
         if as_json:

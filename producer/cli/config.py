@@ -11,7 +11,7 @@ from producer.cli.connect import environment
 from producer.cli.terminal import NamingGroup, json_option
 from producer.errors import InputError
 from producer.reports.plain_text import counted, one_line
-from producer.text_file import replace_text
+from producer.text_file import is_unicode, replace_text
 
 if TYPE_CHECKING:
     from producer.config.importing.draft import Draft
@@ -121,6 +121,8 @@ def import_(file: str, *, output: str) -> None:
 
     draft = draft_of(Path(file))
     text = draft.text(Path(file).name)
+    if not is_unicode(text):
+        raise InputError(f"{file!r} has text that is no Unicode, such as half of a surrogate pair: correct it by hand")
     _check_text(text, draft)
     _write(output, text)
     for one in draft.left:

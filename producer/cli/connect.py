@@ -32,11 +32,13 @@ def with_client(
     *,
     variables: Mapping[str, str] | None = None,
     timeout_s: float | None = None,
+    doubt: str = "try again",
 ) -> T:
     """Run ``action`` with a client for the environment's settings; Ctrl-C cancels it and raises KeyboardInterrupt.
 
     ``variables`` override the environment. ``timeout_s`` bounds the whole call, plus ``GRACE_S`` in which the action
-    can raise a better error; after that, raises ``WaitTimeout``. Warns on stderr about names that resemble a setting's.
+    can raise a better error; after that, raises ``WaitTimeout``, which ends with ``doubt``. Warns on stderr about names
+    that resemble a setting's.
     """
     import asyncio
 
@@ -57,8 +59,7 @@ def with_client(
         if timeout_s is None:
             raise
         where = settings.public_redis_url
-        msg = f"Redis at {where!r} did not confirm this within {timeout_s:g} s; it may have taken effect: try again"
-        raise WaitTimeout(msg) from None
+        raise WaitTimeout(f"Redis at {where!r} did not reply within {timeout_s:g} s: {doubt}") from None
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 

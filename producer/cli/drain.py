@@ -48,5 +48,5 @@ def drain(worker: str) -> None:
 
 def named(text: str, names: Iterable[str]) -> str:
     """Return the only name that equals or begins with ``text``, else ``''``. Pure."""
-    found = [name for name in names if name.startswith(text)]
+    found = [name for name in names if text and name.startswith(text)]
     return text if text in found else found[0] if len(found) == 1 else ""

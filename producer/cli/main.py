@@ -159,8 +159,13 @@ def cli() -> None:
 
 def main() -> None:
     """Run the program and exit with its code; the console script ``sightline``."""
-    if sys.stdout is None:  # closed by the caller: a socket would get its number; writing to it must fail
+    # Closed by the caller, as by a daemon: a socket would get its number. Writing to stdout must fail.
+    if sys.stdin is None:
+        sys.stdin = open(os.open(os.devnull, os.O_RDONLY), encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stdout is None:
         sys.stdout = open(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a page's title may contain characters that the terminal's encoding lacks
             cast("Any", stream).reconfigure(errors="replace")
@@ -193,8 +198,17 @@ def run(args: Sequence[str]) -> int:
     except (_ReaderGone, BrokenPipeError):
         return _reader_gone()
     except Exception as error:  # noqa: BLE001  else Python would exit with 1, which means findings
+        if isinstance(error, UnicodeEncodeError) and (wrong := _not_text(args)):
+            return _say(f"the argument {wrong!r} is not text in UTF-8", EXIT_USAGE)
         return _unforeseen(error)
     return code if isinstance(code, int) else 0
+
+
+def _not_text(args: Sequence[str]) -> str:
+    """Return the first argument that is not UTF-8, '' if all are; only names of files may be other bytes."""
+    from producer.text_file import is_unicode
+
+    return next((arg for arg in args if not is_unicode(arg)), "")
 
 
 def _say(message: str, code: int) -> int:

@@ -17,8 +17,9 @@ from producer.cli.scan.config_file import config_file, config_options
 from producer.cli.scan.report_options import report_options
 from producer.cli.terminal import folded, is_for_people
 from producer.contract import check_job_id
-from producer.errors import ResultExpired, UnknownJob, WaitTimeout
+from producer.errors import InputError, ResultExpired, UnknownJob, WaitTimeout
 from producer.reports.jsonl import line_of
+from producer.reports.plain_text import counted
 
 if TYPE_CHECKING:
     from producer.cli.outputs import Output
@@ -127,6 +128,8 @@ def result(
     raise_for_end(found, "job")
     if extras is not None:
         return _report(outputs, asked, extras)
+    if formats or output:
+        raise InputError(f"job {job_id!r} is no scan ({found.kind}), so it has no reports: omit --format and --output")
     if not is_line:
         is_answer = isinstance(found, contract.QueryResult)
         text = folded(plain_answer(found)) if is_answer else line_of(found.model_dump(mode="json"))
@@ -198,7 +201,7 @@ def _batch_result(batch_id: str, error: UnknownJob, outputs: Sequence[Output], a
 
 
 def _report_of_batch(batch_id: str, error: UnknownJob, outputs: Sequence[Output], asked: _Asked, *, waits: bool) -> int:
-    """Report the pages of the batch; raises ``UnknownJob`` if it or its jobs are unknown or expired.
+    """Report the pages of the batch; raises ``UnknownJob``, and ``ResultExpired`` if none of its jobs is kept.
 
     A batch that is open, or that has lost jobs, is no pass even if all known pages are: each report has an entry about
     them that was not scanned (``_Lost``).
@@ -260,7 +263,7 @@ async def _closed(client: Client, batch: BatchInfo, timeout_s: float | None) -> 
 
     until = None if timeout_s is None else monotonic() + timeout_s
     while not batch.sealed and (until is None or monotonic() < until):
-        await asyncio.sleep(_OPEN_AGAIN_S)
+        await asyncio.sleep(_OPEN_AGAIN_S if until is None else min(_OPEN_AGAIN_S, until - monotonic()))
         batch = await client.batch(batch.batch_id)
     return batch
 
@@ -270,7 +273,7 @@ async def _urls(
 ) -> tuple[dict[str, str], _Lost]:
     """Return the address of each of the batch's jobs, '' if the payload has none, and what is missing.
 
-    Waits until an open batch is closed, if waiting is requested.
+    Raises ``ResultExpired`` if none of its jobs is kept. Waits until an open batch is closed, if waiting is requested.
     """
     from producer.client.queue_view import jobs_of_batch, urls_of_jobs
     from producer.redis.connection import redis_errors
@@ -286,5 +289,7 @@ async def _urls(
         jobs = await jobs_of_batch(client.redis, client.keys, batch_id)
         urls = await urls_of_jobs(client.redis, client.keys, jobs)
     if not urls:
-        raise UnknownJob(f"batch {batch_id!r} had {batch.total} jobs, which are no longer kept")
+        if not batch.total:
+            raise UnknownJob(f"batch {batch_id!r} has no jobs, so there is nothing to report")
+        raise ResultExpired(f"batch {batch_id!r} had {counted(batch.total, 'job')}, no longer kept: scan again")
     return urls, _Lost(batch_id, is_open=not batch.sealed, number=max(0, batch.total - len(urls)))

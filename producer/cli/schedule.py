@@ -165,7 +165,7 @@ def report(context: click.Context, name: str, **options: Any) -> int:
     """
     from producer.cli.result import result
 
-    one, batch = with_client(lambda client: _schedules(client).last_run(name))
+    one, batch = with_client(lambda client: _schedules(client).last_run(name), timeout_s=options["timeout_s"])
     options["fail_on"] = options["fail_on"] or one.gate.get("fail_on")
     options["strict"] = options["strict"] or bool(one.gate.get("strict"))
     click.echo(f"sightline: run {batch}", err=True)

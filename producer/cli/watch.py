@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -12,15 +11,13 @@ import click
 from producer.cli.connect import with_client
 from producer.cli.status_text import clock
 from producer.cli.terminal import json_option
-from producer.errors import InputError
+from producer.client.given import check_event_id
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted, middle_cut, one_line
 
 if TYPE_CHECKING:
     from producer.client.client import Client
     from producer.contract import Event
-
-_EVENT_ID: Final = re.compile(r"\$|\d{1,20}(-\d{1,20})?")
 
 _LEAST_ADDRESS: Final = 24
 """Characters of an address that are enough to recognize it."""
@@ -38,9 +35,7 @@ def watch(*, since: str, as_json: bool) -> None:
     sightline watch
     sightline watch --since 1763862000123-0 --json
     """
-    if not _EVENT_ID.fullmatch(since):
-        msg = f"--since {since!r}: expected the id of an event such as 1763862000123-0, or 0 for the oldest kept"
-        raise InputError(msg)
+    check_event_id(since)
     last_id = ""
 
     async def follow(client: Client) -> None:

@@ -30,9 +30,9 @@ from redis.asyncio.connection import ConnectionPool
 from producer import contract
 from producer.client.durability import check_durable, run_durably
 from producer.client.event_stream import NoReply, Waiters, follow, not_ended, outlasting
-from producer.client.given import check_timeout
+from producer.client.given import check_event_id, check_text, check_timeout
 from producer.client.submission import SUBMIT, Submission, Submitted, doubt_of_many, prepare, read_answer
-from producer.contract import JobState, JsonObject, Lane
+from producer.contract import JobState, JsonObject, Lane, check_own_job_id
 from producer.errors import QueueFull, ResultExpired
 from producer.keys import Keys
 from producer.redis.connection import open_redis, redis_errors
@@ -347,8 +347,11 @@ class Client:
     async def seal_batch(self, batch_id: str, *, create: bool = False) -> BatchInfo:
         """Declare the batch complete, so that its completion event can be sent. Safe to call twice.
 
-        Raises ``UnknownJob``, unless ``create`` makes an empty batch, which finishes immediately.
+        Raises ``UnknownJob``, unless ``create`` makes an empty batch, which finishes immediately; then
+        ``InvalidJob`` for a name that no batch can have.
         """
+        if create:
+            check_own_job_id(check_text("batch", batch_id), what="batch")
         keys = (self.keys.batch(batch_id), self.keys.events, self.keys.batches)
         args = (batch_id, KEEP_FINISHED_S, self.keys.events_live, int(create))
         with redis_errors(self.settings, lambda: f"batch {batch_id!r} may be sealed; seal it again to be sure"):
@@ -362,8 +365,12 @@ class Client:
     async def events(
         self, *, since: str = "$", follow_new: bool = True, on_outage: Callable[[Exception], object] | None = None
     ) -> AsyncGenerator[Event]:
-        """Yield the events after ``since``; with ``follow_new`` also new ones, through outages."""
+        """Yield the events after ``since``; with ``follow_new`` also new ones, through outages.
+
+        ``since`` is an event's id, ``0`` for the oldest kept or ``$`` for now; raises ``InputError`` for anything else.
+        """
         read = partial(follow, self._redis, self.keys.events, on_outage=on_outage)
+        since = check_event_id(since)
         with redis_errors(self.settings, None):
             async for event in read(since=since, is_endless=follow_new):
                 yield event

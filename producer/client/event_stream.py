@@ -21,7 +21,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer import contract
-from producer.errors import RedisUnreachable, UnknownJob, WaitTimeout
+from producer.errors import RedisUnreachable, ServiceError, UnknownJob, WaitTimeout
 from producer.redis.raw_connection import replied
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ GRACE_S: Final = 5.0
 """Extra time for the final check of the jobs, which takes milliseconds unless Redis is silent."""
 CHECKED_AT_ONCE: Final = 500
 """Jobs checked per round trip."""
+CLOSED: Final = "the client was closed during the call; jobs continue"
 ENDS: Final = frozenset({"job.succeeded", "job.cancelled", "job.dead", "job.rejected"})
 
 
@@ -205,7 +206,7 @@ class Waiters:
                 self._forget(job_id, heard)
 
     async def close(self) -> None:
-        """Stop reading and cancel pending waits."""
+        """Stop reading; pending waits raise ``ServiceError``."""
         if self._reader is not None:
             self._reader.cancel()
             await asyncio.gather(self._reader, return_exceptions=True)
@@ -241,7 +242,7 @@ class Waiters:
 
     def _fail(self, has_position: asyncio.Future[None], reader: asyncio.Task[None]) -> None:
         """Pass the error that ended the reader, if any, to all waiters: no event would wake them."""
-        error = None if reader.cancelled() else reader.exception()
+        error = ServiceError(CLOSED) if reader.cancelled() else reader.exception()
         if not isinstance(error, Exception):
             return
         for heard in {id(heard): heard for waiting in self._waiting.values() for heard in waiting}.values():

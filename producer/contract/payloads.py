@@ -97,7 +97,7 @@ def encode_payload(payload: JsonObject) -> str:
     try:
         text = _COMPACT.encode(payload)
         size = len(text) if text.isascii() else len(text.encode())
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidJob(f"the payload cannot be sent as JSON: {error}") from None
     if size > MAX_PAYLOAD_BYTES:
         msg = f"the payload has {size} bytes: at most {MAX_PAYLOAD_BYTES} are accepted; send a URL instead of a page"

@@ -17,6 +17,7 @@ from producer.contract.decision import VERDICTS, Decision
 from producer.contract.nearest import nearest
 from producer.errors import InvalidJob
 from producer.redis.connection import redis_errors
+from producer.text_file import is_unicode
 
 ISSUE_ID: Final = re.compile(r"[0-9a-f]{16}-[0-9a-f]{8}")
 MAX_REASON_CHARS: Final = 1000
@@ -65,6 +66,8 @@ def check_decision(decision: Decision) -> Decision:
     for what, text, most in (("reason", decision.reason, MAX_REASON_CHARS), ("name", decision.by, MAX_NAME_CHARS)):
         if not text.strip() or len(text) > most:
             raise InvalidJob(f"the {what} of a decision has {len(text)} characters: expected 1 to {most}")
+        if not is_unicode(text):  # no report could be written
+            raise InvalidJob(f"the {what} of a decision is not text in UTF-8")
     return decision
 
 

@@ -17,6 +17,7 @@ from producer.contract.nearest import nearest
 from producer.contract.waiver import FINGERPRINT, MAX_REASON_CHARS, Waiver
 from producer.errors import InvalidJob
 from producer.redis.connection import redis_errors
+from producer.text_file import is_unicode
 
 
 class Waivers:
@@ -59,6 +60,8 @@ def check_waiver(waiver: Waiver) -> Waiver:
     if not waiver.reason.strip() or len(waiver.reason) > MAX_REASON_CHARS:
         msg = f"the reason of a waiver has {len(waiver.reason)} characters: expected 1 to {MAX_REASON_CHARS}"
         raise InvalidJob(msg)
+    if not is_unicode(waiver.reason):  # no report could be written
+        raise InvalidJob("the reason of a waiver is not text in UTF-8")
     return waiver
 
 

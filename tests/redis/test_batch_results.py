@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
@@ -24,6 +25,10 @@ async def scan(ctx: dict[Any, Any], **payload: Any) -> Commit:
     """What a scan without findings leaves."""
     del ctx
     return Commit(result=ScanResult(url=payload["url"], status="scanned"), event={"url": payload["url"]})
+
+
+async def double(_: object, n: int) -> int:
+    return 2 * n
 
 
 async def scanned(client: Client, redis_url: str, keys: Keys, *urls: str) -> None:
@@ -51,6 +56,21 @@ async def test_an_open_batch_is_no_pass(client: Client, redis_url: str, keys: Ke
     assert "1 page could not be scanned, so this is not a pass." in shown.stdout
     assert "sightline: batch 'b' is open: its submitter may still add pages" in early.stderr
     assert (late.returncode, late.stderr.count("is open")) == (0, 0), late.stderr
+
+
+async def test_a_job_without_reports_writes_none_and_says_so(
+    client: Client, redis_url: str, keys: Keys, call: Call, tmp_path: Path
+) -> None:
+    job = await client.submit("double", {"n": 21})
+    async with running_worker(redis_url, keys, [double]):
+        await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    reported = call("result", job.job_id, "--format", f"html={tmp_path}/made.html")
+    shown = call("result", job.job_id)
+
+    assert (reported.returncode, reported.stdout) == (64, "")
+    assert "is no scan (double), so it has no reports" in reported.stderr
+    assert (shown.returncode, json.loads(shown.stdout)["value"]) == (0, 42)
 
 
 async def test_waiting_for_an_open_batch_is_waiting_for_all_its_pages(
@@ -85,11 +105,15 @@ async def test_a_batch_that_has_lost_jobs_is_no_pass(
 ) -> None:
     await scanned(client, redis_url, keys, URL, f"{URL}2")
     await client.seal_batch("b")
-    [first, _] = [name async for name in redis.scan_iter(keys.job("*"))]
+    [first, second] = [name async for name in redis.scan_iter(keys.job("*"))]
     await redis.delete(first)
 
     rest = call("result", "b", "--format", "json")
+    await redis.delete(second)
+    none = call("result", "b", "--format", "json")
 
     _, lost = json.loads(rest.stdout)["pages"]
     assert (rest.returncode, lost["url"], lost["error"]["type"]) == (4, "batch b", "ResultExpired")
     assert "sightline: 1 job is missing in this report of batch 'b'" in rest.stderr
+    assert (none.returncode, none.stdout) == (4, "")
+    assert none.stderr == "sightline: batch 'b' had 2 jobs, no longer kept: scan again\n"

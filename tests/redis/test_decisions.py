@@ -51,7 +51,15 @@ def test_the_command_keeps_lists_and_takes_back(call: Call) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"issue_id": "a" * 24}, {"verdict": "perhaps"}, {"reason": " "}, {"by": ""}, {"reason": "x" * 1001}]
+    "changes",
+    [
+        {"issue_id": "a" * 24},
+        {"verdict": "perhaps"},
+        {"reason": " "},
+        {"by": ""},
+        {"reason": "x" * 1001},
+        {"by": "M\udcfcller"},
+    ],
 )
 async def test_an_invalid_decision_is_refused(decisions: Decisions, changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidJob):

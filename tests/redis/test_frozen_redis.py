@@ -12,7 +12,8 @@ from typing import Final
 import pytest
 
 import worker.telemetry
-from producer.cli import main
+from producer.cli import connect, main
+from producer.cli.scan import wait
 from producer.client import event_stream
 from producer.redis import raw_connection, script_pipe
 from tests.support.redis_server import start_or_skip
@@ -71,6 +72,7 @@ CALLS: Final[list[tuple[list[str], str]]] = [
     (["schedule", "add", "nightly", "0 3 * * *", PAGE], "may have been added"),
     (["schedule", "list"], READ),
     (["schedule", "remove", "nightly"], "may have been removed"),
+    (["schedule", "report", "nightly"], READ),
     (["status"], READ),
     (["status", "one"], READ),
     (["top", "--once"], READ),
@@ -125,6 +127,32 @@ def _nothing(**_: object) -> None:
 
 def _give_up(_: int, __: FrameType | None) -> None:
     pytest.fail(f"the command had not ended after {DEADLINE_S:g} s")
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["ask", "why?", "--json"], "the question may have been asked: see 'sightline status "),
+        (["scan", PAGE, "--json"], "may be queued: see 'sightline status "),
+        (["scan", PAGE, "--json", "--batch", "night"], "repeat the command with --batch night --resume"),
+        (["schedule", "report", "nightly"], "try again"),
+    ],
+)
+def test_a_wait_ends_in_its_time_and_says_what_may_have_been_queued(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    for module in (raw_connection, script_pipe):
+        monkeypatch.setattr(module, "REPLY_S", 2 * DEADLINE_S)
+    for module in (connect, wait):
+        monkeypatch.setattr(module, "GRACE_S", SILENCE_S)
+
+    code = main.run([*words, "--timeout", "0.1"])
+
+    shown = capsys.readouterr()
+    assert code == 3, shown
+    assert said in shown.err
+    assert '"job_id":""' not in shown.out
 
 
 def test_every_command_is_called() -> None:

@@ -40,7 +40,9 @@ async def test_a_waiver_that_is_not_there_cannot_be_removed(waivers: Waivers) ->
         await waivers.remove("c" * 24)
 
 
-@pytest.mark.parametrize(("fingerprint", "reason"), [("image-alt", "x"), ("A" * 24, "x"), ("a" * 24, " ")])
+@pytest.mark.parametrize(
+    ("fingerprint", "reason"), [("image-alt", "x"), ("A" * 24, "x"), ("a" * 24, " "), ("a" * 24, "B\udcfccher")]
+)
 async def test_an_invalid_waiver_is_refused(waivers: Waivers, fingerprint: str, reason: str) -> None:
     with pytest.raises(InvalidJob):
         await waivers.add(Waiver(fingerprint, reason))
@@ -48,7 +50,13 @@ async def test_an_invalid_waiver_is_refused(waivers: Waivers, fingerprint: str, 
     assert await waivers.all() == []
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"fingerprint": 1}', '{"fingerprint": "x", "reason": "y"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", '{"fingerprint": 1}', '{"fingerprint": "x", "reason": "y"}'),
+        f'{{"fingerprint": "{"a" * 24}", "reason": "B\\udcfccher"}}',
+    ],
+)
 async def test_an_unreadable_waiver_waives_nothing(waivers: Waivers, redis: Redis, keys: Keys, text: str) -> None:
     await cast("Any", redis).hset(keys.waivers, "a" * 24, text)
 

@@ -70,6 +70,29 @@ async def test_a_wait_without_a_sensible_end_is_refused(timeout_s: Any) -> None:
             await client.wait("job", timeout_s=timeout_s)
 
 
+@pytest.mark.parametrize("since", ["yesterday", "", None, 5, "1-1-1", "9" * 20])
+async def test_events_after_nothing_that_is_an_event_are_refused(since: Any) -> None:
+    async with Client(NOTHING_THERE) as client:
+        with pytest.raises(InputError, match="expected the id of an event such as"):
+            await anext(client.events(since=since))
+
+
+@pytest.mark.parametrize("name", ["", "a b/c:d", "assess.one", None])
+async def test_an_empty_batch_has_a_name_that_jobs_can_name(name: Any) -> None:
+    async with Client(NOTHING_THERE) as client:
+        with pytest.raises(InvalidJob, match="batch"):
+            await client.seal_batch(name, create=True)
+
+
+def test_a_payload_nested_too_deeply_is_refused() -> None:
+    payload: Any = 1
+    for _ in range(100_000):
+        payload = [payload]
+
+    with pytest.raises(InvalidJob, match="cannot be sent as JSON: maximum recursion depth"):
+        prepare("add", {"a": payload})
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [({"cron": 5}, "cron=5: expected a string"), ({"name": None}, "schedule name=None"), ({"kind": ""}, "kind ''")],

@@ -113,6 +113,7 @@ def combined(
     if path is None:
         if options.sites:
             raise click.UsageError(f"--site {options.sites[0]!r} selects a site of {NAME}, but no such file was found")
+        _check_max_new(options)
         return Wanted(options, given, start=_start(options, None, asked_first))
     from producer.cli.scan.option_keys import option_keys
     from producer.config.options import given as given_in

@@ -31,7 +31,7 @@ from producer.cli.terminal import is_for_people
 from producer.contract import JsonObject, Lane, check_own_job_id
 from producer.contract.addresses import stateless
 from producer.contract.states import with_state
-from producer.errors import ServiceError
+from producer.errors import ServiceError, WaitTimeout
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted
 
@@ -83,8 +83,8 @@ def _run(wanted: Wanted, urls: Sequence[str], file: TextIO | None, application: 
         return wait_and_report(plan, targets, queued, options, as_lines=as_lines, rules=rules, application=application)
     except KeyboardInterrupt:
         raise click.Abort(f"stopped waiting; {_how_to_go_on(plan, queued, options)}") from None
-    except (BrokenPipeError, ServiceError):
-        if queued.urls:
+    except (BrokenPipeError, ServiceError) as error:
+        if queued.urls or isinstance(error, WaitTimeout):  # Redis was asked and has not replied
             click.echo(f"sightline: {_how_to_go_on(plan, queued, options)}", err=True)
         raise
 

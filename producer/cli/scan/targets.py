@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
 import click
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from producer.cli.scan.options import ScanOptions
     from producer.contract import JsonObject
     from producer.reports.page import Page
+
+_COMMENT: Final = r"(?:^|\s)\s*#.*"
+"""A comment, which may follow an address; a fragment follows without a space."""
 
 
 def check_choice(options: ScanOptions) -> None:
@@ -100,6 +104,5 @@ def _lines(file: IO[str]) -> Iterator[str]:
     except UnicodeDecodeError:
         raise InputError(f"{file.name!r} is not a text file in UTF-8: expected one address per line") from None
     for line in lines.splitlines():
-        text = line.strip().lstrip("\ufeff")
-        if text and not text.startswith("#"):
+        if text := re.sub(_COMMENT, "", line.lstrip("\ufeff")).strip():
             yield text

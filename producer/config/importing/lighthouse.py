@@ -194,10 +194,10 @@ def _assertions(source: Source, draft: Draft, level: dict[str, list[str]]) -> No
             )
         elif name not in AXE_RULES:
             draft.leave(source.named(name), _NOT_ACCESSIBILITY)
-        elif word not in level:
+        elif not isinstance(word, str) or word not in level:
             draft.leave(source.named(name), "expected off, warn or error")
         else:
-            level[str(word)].append(name)
+            level[word].append(name)
             if options and word == "error":
                 for option in cast("JsonMap", options[0]) if isinstance(options[0], dict) else ():
                     if option != "minScore":

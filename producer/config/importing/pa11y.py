@@ -109,13 +109,13 @@ def _take_viewport(source: Source, found: JsonMap, draft: Draft) -> None:
 
 def _take_rules(source: Source, found: JsonMap, draft: Draft) -> None:
     for name, key in (("ignore", "disable"), ("rules", "enable")):
-        rules = cast("list[str]", source.take(name, list) or [])
+        rules = list(map(str, source.take(name, list) or []))
         if known := [rule for rule in rules if rule in AXE_RULES]:
             found[key] = known
         for rule in rules:
-            if rule not in AXE_RULES and str(rule).lower() not in _SAID_ANYWAY:
+            if rule not in AXE_RULES and rule.lower() not in _SAID_ANYWAY:
                 draft.leave(
-                    f"{source.named(name)} {str(rule)[:120]}", "not a rule of axe-core; HTML CodeSniffer's are not run"
+                    f"{source.named(name)} {rule[:120]}", "not a rule of axe-core; HTML CodeSniffer's are not run"
                 )
     for runner in cast("list[Any]", source.take("runners", list) or []):
         if runner != "axe":
@@ -129,11 +129,11 @@ def _take_launch(source: Source, found: JsonMap, draft: Draft) -> None:
     launch = source.table("chromeLaunchConfig")
     if launch.take("ignoreHTTPSErrors", bool):
         found["insecure"] = True
-    for argument in cast("list[Any]", launch.take("args", list) or []):
+    for argument in map(str, launch.take("args", list) or []):
         if argument == "--ignore-certificate-errors":
             found["insecure"] = True
         elif argument not in {"--no-sandbox", "--disable-setuid-sandbox", "--disable-dev-shm-usage"}:
-            draft.leave(f"{launch.named('args')} {str(argument)[:80]}", "the browser is the worker's")
+            draft.leave(f"{launch.named('args')} {argument[:80]}", "the browser is the worker's")
     for name in launch.rest():
         draft.leave(launch.named(name), "the browser is the worker's")
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import producer.redis.connection
 from producer import BlockingClient, Client
 from producer.contract import FunctionResult, JobState
-from producer.errors import RedisUnreachable, UnknownJob, WaitTimeout
+from producer.errors import InputError, RedisUnreachable, ServiceError, SettingsError, UnknownJob, WaitTimeout
 from producer.keys import Keys
 from producer.settings import ClientSettings
-from tests.support.queue import DEADLINE_S, running_worker, settings_for
+from tests.support.queue import DEADLINE_S, running_worker, settings_for, until
 
 
 async def double(_: object, n: int) -> int:
@@ -63,6 +66,66 @@ def test_it_closes_twice_without_complaint(redis_url: str, keys: Keys):
     client.close()
 
     assert not client._thread.is_alive()
+
+
+def test_closing_it_ends_the_calls_of_other_threads(redis_url: str, keys: Keys):
+    client = BlockingClient(settings_for(redis_url, keys))
+    job = client.submit("double", {"n": 1}, defer_s=600)
+    started = threading.Event()
+
+    async def silence() -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    with ThreadPoolExecutor() as others:
+        calls = [others.submit(client.wait, job.job_id), others.submit(client.run, silence())]
+        assert started.wait(DEADLINE_S)
+        client.run(until(lambda: job.job_id in client.client._waiters._waiting, what="a waiting thread"))
+        client.close()
+        errors = [call.exception(timeout=DEADLINE_S) for call in calls]
+
+    assert [type(error) for error in errors] == [ServiceError, ServiceError]
+    assert all("the client was closed" in str(error) for error in errors)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_closed_one_says_so(redis_url: str, keys: Keys):
+    client = BlockingClient(settings_for(redis_url, keys))
+    client.submit("double", {"n": 1})
+    events = client.events(since="0", follow_new=False)
+    client.close()
+
+    with pytest.raises(InputError, match="this client is closed"):
+        client.submit("double", {"n": 1})
+    with pytest.raises(InputError, match="this client is closed"):
+        list(events)
+
+
+def test_a_forked_process_gets_an_error_and_does_not_wait_for_ever(redis_url: str, keys: Keys):
+    with BlockingClient(settings_for(redis_url, keys)) as client:
+        child = os.fork()
+        if child == 0:
+            try:
+                client.queue()
+            except InputError as error:
+                client.close()
+                os._exit(7 if "fork" in str(error) else 1)
+            finally:
+                os._exit(1)
+
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    assert code == 7
+
+
+def test_one_that_cannot_be_made_leaves_no_thread(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("REDIS_URL", "nowhere")
+    before = threading.active_count()
+
+    with pytest.raises(SettingsError):
+        BlockingClient()
+
+    assert threading.active_count() == before
 
 
 def test_it_has_every_method_of_the_async_client():

@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 import producer.client.event_stream
 from producer.client.client import Client
 from producer.contract import FunctionResult, JobState
-from producer.errors import ResultExpired, UnknownJob, WaitTimeout
+from producer.errors import ResultExpired, ServiceError, UnknownJob, WaitTimeout
 from producer.keys import Keys
 from tests.support.queue import running_worker, until
 
@@ -250,3 +250,14 @@ async def test_a_poll_during_an_outage_ends_no_wait(
     await ended_unheard(redis, keys, job.job_id)
 
     assert (await asyncio.wait_for(waiting, WAIT_S)).state is JobState.SUCCEEDED
+
+
+async def test_closing_the_client_ends_its_waits(client: Client) -> None:
+    job = await client.submit("double", {"n": 1}, defer_s=600)
+    waiting = asyncio.create_task(client.wait(job.job_id))
+    assert (await client.job(job.job_id)).state is JobState.SCHEDULED
+
+    await client.close()
+
+    with pytest.raises(ServiceError, match="the client was closed"):
+        await asyncio.wait_for(waiting, WAIT_S)

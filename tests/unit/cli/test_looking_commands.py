@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from producer.cli import main
+from producer.cli.drain import named
 from producer.contract import IMPACTS
 from tests.support.helps import helps_of
 from worker.cli import history
@@ -24,3 +27,12 @@ def test_the_help_loads_click_and_nothing_else() -> None:
 
 def test_choices_of_impact_are_those_of_the_contract() -> None:
     assert tuple(impact.value for impact in IMPACTS) == history.IMPACTS
+
+
+@pytest.mark.parametrize(("text", "found"), [("gpu-1", "gpu-1-4711"), ("gpu", ""), ("", ""), ("gpu-2", "gpu-2")])
+def test_a_worker_is_named_by_the_only_name_that_begins_so(text: str, found: str) -> None:
+    assert named(text, ["gpu-1-4711", "gpu-2", "gpu-2-12"]) == found
+
+
+def test_an_empty_name_means_no_worker() -> None:
+    assert named("", ["the-only-one"]) == ""

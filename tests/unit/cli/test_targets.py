@@ -18,6 +18,14 @@ def test_addresses_come_in_order_and_once() -> None:
     assert targets.urls == ("https://a.example/", "https://b.example/")
 
 
+def test_a_comment_after_an_address_is_no_part_of_it() -> None:
+    file = io.StringIO(
+        "https://a.example/cart  # the new one\nhttps://a.example/#/pay\t#/shop\n  # https://b.example/\n"
+    )
+
+    assert read_targets([], file).urls == ("https://a.example/cart", "https://a.example/#/pay")
+
+
 def test_an_invalid_address_among_valid_ones_is_skipped_with_its_reason() -> None:
     targets = read_targets(["nonsense", "https://a.example/"], None)
 

@@ -91,6 +91,31 @@ def test_a_closed_stdout_has_a_code_and_a_line_of_its_own() -> None:
     assert (done.returncode, done.stderr) == (74, "sightline: cannot write to stdout: Bad file descriptor\n")
 
 
+def test_a_closed_stderr_or_stdin_is_no_fault_of_the_program() -> None:
+    closed = subprocess.run([*PROGRAM, "config", "check"], preexec_fn=lambda: os.close(2), check=False, cwd="/")
+    assert closed.returncode == main.EXIT_USAGE
+    waited = subprocess.run(
+        [*PROGRAM, "scan", "https://shop.example/", "--timeout", "9", "--json"],
+        preexec_fn=lambda: os.close(2),
+        env={**os.environ, "REDIS_URL": "redis://127.0.0.1:1/0"},
+        check=False,
+    )
+    assert waited.returncode == errors.RedisUnreachable.exit_code
+
+    listed = subprocess.run(
+        [*PROGRAM, "scan", "--file", "-"], preexec_fn=lambda: os.close(0), check=False, capture_output=True, text=True
+    )
+    assert (listed.returncode, "has no addresses" in listed.stderr) == (main.EXIT_USAGE, True), listed.stderr
+
+
+def test_an_argument_that_is_not_utf_8_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code = main.run(["config", "init", "--start", "B\udcfccher", "-o", str(tmp_path / "made.toml")])
+
+    said = capsys.readouterr().err
+    assert (code, said) == (main.EXIT_USAGE, "sightline: the argument 'B\\udcfccher' is not text in UTF-8\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_reader_that_leaves_before_the_programs_own_help_does_not_make_it_exit_1() -> None:
     ours, theirs = os.pipe()
     os.close(ours)

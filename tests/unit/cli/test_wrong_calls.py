@@ -66,6 +66,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["scan", PAGE, "--viewport", "wide"], "'wide': expected width and height in CSS pixels, such as 390x844"),
         (["scan", PAGE, "--viewport", "90x844"], "viewport.width"),
         (["scan", PAGE, "--device", "iphone14"], "no device is called 'iphone14': did you mean 'iPhone 14'?"),
+        (["scan", PAGE, "--max-new", "3"], "max_new limits new barriers: it needs only_new or a baseline"),
         (["scan", PAGE, "--max-pages", "9"], "--max-pages limit a --crawl URL, but none is given"),
         (
             ["scan", PAGE, "--id", "a", "--zoom", "100", "--zoom", "400"],
@@ -96,6 +97,8 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["result", "x", "--json", "--format", "html"], "--json writes to stdout"),
         (["cancel", "no good"], "job id 'no good'"),
         (["watch", "--since", "yesterday"], "expected the id of an event"),
+        (["watch", "--since", "9" * 20], "expected the id of an event"),
+        (["watch", "--since", "١٢٣"], "expected the id of an event"),
         (["batch", "close"], "Missing argument 'BATCH'"),
         (["scna", PAGE], "No such command 'scna': did you mean 'scan'?"),
         (["config", "chek"], "No such command 'chek': did you mean 'check'?"),

@@ -14,6 +14,7 @@ import yaml
 from click.testing import CliRunner
 
 from producer.cli.config import config as config_command
+from producer.cli.main import run
 from producer.cli.scan.by_file import combined
 from producer.cli.scan.command import scan
 from producer.cli.scan.option_keys import option_keys
@@ -260,3 +261,32 @@ def test_a_key_that_is_several_lines_adds_no_line_to_the_settings_file(tmp_path:
 
     assert "start =" not in [line[:7] for line in made.splitlines()]
     assert not any(line.startswith("b = 1") for line in made.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "lost"),
+    [
+        (*pa11y(urls=["http://a.example/"], defaults={"ignore": [["label"]], "rules": [{"id": 1}]}), "defaults.ignore"),
+        (
+            *pa11y(urls=["http://a.example/"], defaults={"chromeLaunchConfig": {"args": [{}]}}),
+            "chromeLaunchConfig.args",
+        ),
+        (*lighthouse(**{"assert": {"assertions": {"label": {}}}}), "label"),
+    ],
+)
+def test_values_of_an_unexpected_kind_are_named(tmp_path: Path, name: str, text: str, lost: str) -> None:
+    (tmp_path / name).write_text(text)
+
+    draft = draft_of(tmp_path / name)
+
+    assert any(lost in one.option for one in draft.left)
+
+
+def test_text_that_no_file_can_have_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".pa11yci").write_text('{"urls": ["http://a.example/\\ud800"]}')
+
+    assert run(["config", "import", ".pa11yci"]) == 64
+    assert "has text that is no Unicode" in capsys.readouterr().err
