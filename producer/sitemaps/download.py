@@ -215,6 +215,7 @@ class _OwnSite(HTTPRedirectHandler):
         if site_name(newurl) != site_name(req.full_url) or not newurl.startswith(("http://", "https://")):
             text = f"{req.full_url!r} redirects to another site, {newurl[:300]!r}: give that address, if you trust it"
             raise PageUnreachable(text)
+        fp.close()  # else urllib reads its body, which may be endless, into memory
         following = super().redirect_request(req, fp, code, msg, headers, newurl)
         if following is not None:
             _log_in(following, self._login)
