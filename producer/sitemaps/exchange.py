@@ -10,11 +10,12 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import partial
-from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from ssl import SSLContext
 from typing import Any, Self, TypeAlias
+from urllib.error import HTTPError
 from urllib.request import HTTPHandler, HTTPSHandler, Request
 
 Refuse: TypeAlias = Callable[[str, int, str], str | None]
@@ -59,6 +60,17 @@ class Exchange:
         """Raise ``TimeoutError`` if the deadline has passed."""
         if time.monotonic() >= self._ends_s:
             raise TimeoutError(f"it was not complete within {self._limit_s:g} s")
+
+    @contextlib.contextmanager
+    def on_time(self) -> Generator[None]:
+        """Raise ``TimeoutError`` if the deadline ended the block's read or has passed."""
+        try:
+            yield
+        except (HTTPException, OSError) as error:
+            if not isinstance(error, HTTPError):
+                self.check()
+            raise
+        self.check()
 
     def watch(self, connected: socket.socket) -> None:
         """Shut ``connected`` down at the deadline, including TLS on top of it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 import tomllib
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -269,6 +270,44 @@ def test_a_rule_with_unlisted_elements_closes_no_issue_of_its_components(run: Ru
     assert github.states() == ["open", "open"]
 
 
+def test_an_issue_that_the_host_lists_twice_is_not_its_own_duplicate(run: Run, host: TrackerStub) -> None:
+    options = (*asked_of(run, host), "--apply")
+    run.report(page("/", LABEL))
+    run.sync(*options)
+    host.issues.append(dict(host.issues[0]))  # another issue was opened between the requests for two pages of the list
+
+    run.sync(*options)
+
+    assert (host.states(), host.writes) == (["open", "open"], ["POST"])
+
+
+def test_a_host_that_drips_its_reply_is_given_up(
+    run: Run, github: TrackerStub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(api, "CALL_S", 0.3)
+    run.report(page("/"))
+    for status in (200, 404):
+        github.drip_s, github.refuse = 0.05, lambda _, status=status: (status, {})
+
+        began_s = time.monotonic()
+        assert run.sync(*asked_of(run, github)) in {3, 64}
+        assert time.monotonic() - began_s < 15
+    assert "it was not complete within 0.3 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["https://anna:s3cret@host.example/api", "ftp://anna:s3cret@host.example"])
+def test_an_address_with_user_info_is_refused_and_not_quoted(
+    run: Run, capsys: pytest.CaptureFixture[str], address: str
+) -> None:
+    run.variables = {"GITHUB_TOKEN": TOKEN, "GITHUB_API_URL": address}
+    run.report(page("/"))
+
+    assert run.sync("--to", "github", "--project", "shop/web") == 64
+    said = capsys.readouterr().err
+    assert "GITHUB_API_URL: expected an http or https address without user info" in said
+    assert "s3cret" not in said
+
+
 def test_a_report_that_is_older_changes_nothing(run: Run, github: TrackerStub) -> None:
     options = (*asked_of(run, github), "--apply")
     run.report(page("/"))
@@ -282,12 +321,13 @@ def test_a_report_that_is_older_changes_nothing(run: Run, github: TrackerStub) -
     assert (github.states(), github.writes) == (["open"], ["POST"])
 
 
-def test_an_issue_that_people_closed_as_not_planned_stays_closed(run: Run, github: TrackerStub) -> None:
+@pytest.mark.parametrize("reason", ["not_planned", "duplicate"])
+def test_an_issue_that_people_closed_as_not_planned_stays_closed(run: Run, github: TrackerStub, reason: str) -> None:
     options = (*asked_of(run, github), "--apply")
     run.report(page("/", LABEL))
     run.sync(*options)
 
-    github.close(1, reason="not_planned")
+    github.close(1, reason=reason)
     run.sync(*options)
     assert github.states() == ["closed"]
 
@@ -380,8 +420,11 @@ def test_a_limit_that_ends_in_an_hour_is_reported_and_not_waited_for(
     assert "it asks to try again in" in capsys.readouterr().err
 
 
-def test_an_issue_that_was_opened_though_the_host_answered_502_is_not_opened_twice(run: Run, host: TrackerStub) -> None:
-    answers: list[Answer] = [(502, {})]
+@pytest.mark.parametrize("status", [502, 503])
+def test_an_issue_that_was_opened_though_the_host_answered_502_is_not_opened_twice(
+    run: Run, host: TrackerStub, status: int
+) -> None:
+    answers: list[Answer] = [(status, {})]
     host.after = True
     host.refuse = lambda method: answers.pop() if method == "POST" and answers else None
     run.report(page("/", LABEL))
