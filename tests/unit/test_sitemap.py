@@ -225,10 +225,12 @@ def test_a_host_of_many_addresses_that_do_not_answer_ends_at_the_limit(monkeypat
             filler = opened.enter_context(socket.socket())
             filler.settimeout(0)
             filler.connect_ex(full.getsockname())
+
+        def addresses_of(host: str, *about: Any, **options: Any) -> list[Any]:
+            return many if host == "shop.example" else look_up(host, *about, **options)
+
         many: list[Any] = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", full.getsockname())] * 20
-        monkeypatch.setattr(
-            socket, "getaddrinfo", lambda host, *a, **k: many if host == "shop.example" else look_up(host, *a, **k)
-        )
+        monkeypatch.setattr(socket, "getaddrinfo", addresses_of)
         began_s = time.monotonic()
 
         [problem] = read_sitemap(f"http://shop.example:{full.getsockname()[1]}/s.xml", Choice()).problems.values()

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -286,13 +287,19 @@ def test_a_host_that_drips_its_reply_is_given_up(
 ) -> None:
     monkeypatch.setattr(api, "CALL_S", 0.3)
     run.report(page("/"))
-    for status in (200, 404):
-        github.drip_s, github.refuse = 0.05, lambda _, status=status: (status, {})
+    github.drip_s = 0.05
+    answers: tuple[Answer, Answer] = ((200, {}), (404, {}))
+    for answer in answers:
+        github.refuse = partial(_answered, answer)
 
         began_s = time.monotonic()
         assert run.sync(*asked_of(run, github)) in {3, 64}
         assert time.monotonic() - began_s < 15
     assert "it was not complete within 0.3 s" in capsys.readouterr().err
+
+
+def _answered(answer: Answer, _: str) -> Answer:
+    return answer
 
 
 @pytest.mark.parametrize("address", ["https://anna:s3cret@host.example/api", "ftp://anna:s3cret@host.example"])
