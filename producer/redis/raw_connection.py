@@ -20,7 +20,7 @@ import hiredis
 from redis._parsers import BaseParser
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import ReadOnlyError, RedisError
 
 REPLY_S: Final = 30.0
 """Longest wait for a reply, since a frozen Redis or a half-open socket sends nothing. Must exceed the longest blocking
@@ -52,8 +52,8 @@ class RawConnection(asyncio.Protocol):
         seen: Any = streams._reader  # noqa: SLF001  no public way to the socket
         self._transport: asyncio.Transport = streams._writer.transport  # noqa: SLF001  the same
         self._before = self._transport.get_protocol()
-        parse_error = cast("Any", BaseParser).parse_error
-        self._reader = hiredis.Reader(replyError=parse_error, notEnoughData=_NOTHING_YET)
+        self._reader = hiredis.Reader(replyError=self._error_of, notEnoughData=_NOTHING_YET)
+        self._is_demoted = False
         self._listeners: deque[Listener] = deque()
         self._lost: RedisError | None = None
         self._heard_at = 0.0
@@ -113,6 +113,13 @@ class RawConnection(asyncio.Protocol):
                     self._listeners.popleft()(reply)
         except hiredis.HiredisError as error:
             self.lose(f"Redis's reply cannot be read: {error}")
+        if self._is_demoted:
+            self.lose("Redis has become read-only")  # a new connection reaches the new primary
+
+    def _error_of(self, text: str) -> Exception:
+        error: Exception = cast("Any", BaseParser).parse_error(text)
+        self._is_demoted |= isinstance(error, ReadOnlyError)
+        return error
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Notify the listeners and redis-py's protocol."""

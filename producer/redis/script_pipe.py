@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Final
 
 from redis.asyncio.connection import ConnectionPool
-from redis.exceptions import AuthenticationError, NoScriptError, RedisError
+from redis.exceptions import AuthenticationError, NoScriptError, ReadOnlyError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -70,7 +70,11 @@ class ScriptPipe:
             # The common case, without the overhead of retries and multiple calls.
             try:
                 return await connection.call(script.packed(keys, args))
-            except (RedisConnectionError, NoScriptError) as error:  # sent again below, unless Redis is silent
+            except (
+                RedisConnectionError,
+                NoScriptError,
+                ReadOnlyError,
+            ) as error:  # sent again below, unless it is silent
                 if isinstance(error, ReplyTimeout):
                     raise
                 lost = error if isinstance(error, ReplyLost) else None
