@@ -148,7 +148,7 @@ def _why_closed(issue: Issue, barrier: Barrier, seen: Seen) -> str:
         return "left closed: it is waived"
     if issue.is_refused:
         return "left closed: it was closed as not planned or as a duplicate"
-    if seen.at_ms <= issue.closed_ms:
+    if max(seen.scanned_ms, barrier.since_ms) <= issue.closed_ms:
         return "left closed: the scan is older"
     return ""
 
