@@ -393,6 +393,17 @@ def test_waivers_of_pyproject_are_its_tables_and_a_block_without_an_end_costs_no
     assert file.read_text() == broken
 
 
+def test_waivers_in_a_file_with_windows_line_ends_are_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "sightline.toml"
+    file.write_bytes(b'[gate]\r\nfail_on = "serious"\r\n')
+
+    for wanted, is_changed in (([Waiver(CARD, "later")], True), ([Waiver(CARD, "later")], False), ([], True)):
+        assert write_waivers(file, wanted) is is_changed
+        text = file.read_bytes()
+        assert text.count(b"\n") == text.count(b"\r\n")
+    assert CARD.encode() not in text
+
+
 def test_of_two_issues_that_two_runs_made_at_once_the_older_stays(run: Run, host: TrackerStub) -> None:
     options = (*asked_of(run, host), "--apply")
     run.report(page("/", LABEL))
