@@ -118,6 +118,8 @@ class _Connection(_Redialled):
         self._is_reached = True
 
     async def _mismatch(self) -> str:
+        if not self.host:  # no Sentinel has named one
+            return ""
         return await asyncio.to_thread(mismatch, self.host, self.port, is_tls=self.is_tls)
 
 
@@ -138,7 +140,7 @@ class _PrimaryMixin:
 
     def __init__(self, *, sentinels: Sentinels, **options: Any) -> None:
         self._sentinels = sentinels
-        super().__init__(**options)
+        super().__init__(**{**options, "host": ""})
 
 
 class _Primary(_PrimaryMixin, _Connection):
