@@ -467,6 +467,21 @@ def test_a_refusal_says_what_to_do_and_quotes_no_token(
     assert TOKEN not in err
 
 
+def test_an_issue_that_the_host_refuses_stops_no_other(
+    run: Run, host: TrackerStub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = (*asked_of(run, host), "--apply")
+    run.report(page("/", LABEL, CARDS))
+    answers: list[Answer] = [(422, {})]
+    host.refuse = lambda method: answers.pop() if method == "POST" and answers else None
+
+    assert run.sync(*options) == 64
+    assert "1 step refused, all others done: POST" in capsys.readouterr().err
+    assert len(host.issues) == 1
+    assert run.sync(*options) == 0
+    assert len(host.issues) == 2
+
+
 def test_a_dropped_label_ends_the_sync_at_the_first_issue(
     run: Run, host: TrackerStub, capsys: pytest.CaptureFixture[str]
 ) -> None:
