@@ -53,7 +53,7 @@ def check_redis_url(url: str) -> str:
 
 def parse_address(url: str) -> RedisAddress:
     """Return the parsed ``url``; raises ``ValueError`` as ``check_redis_url`` does."""
-    if public_redis_url(url) == UNCLEAR:
+    if public_redis_url(url) == UNCLEAR or urlsplit(url).fragment:
         msg = (
             "expected an address such as redis://127.0.0.1:6379/0; "
             "a '/', '#', '?' or '@' in a password is written %2F, %23, %3F, %40"
@@ -62,6 +62,8 @@ def parse_address(url: str) -> RedisAddress:
     parts = urlsplit(url)
     scheme, _, through = parts.scheme.partition("+")
     is_socket, is_sentinel = parts.scheme == "unix", through == "sentinel"
+    if is_socket and parts.netloc.rpartition("@")[2]:
+        raise ValueError("a socket has no host: expected three slashes, as in unix:///run/redis.sock")
     hosts = () if is_socket else _hosts(parts.netloc.rpartition("@")[2], SENTINEL_PORT if is_sentinel else REDIS_PORT)
     is_known = scheme in {"redis", "rediss"} if not through or is_sentinel else False
     if not (parts.path if is_socket else hosts and is_known) or (len(hosts) > 1 and not is_sentinel):
@@ -100,12 +102,21 @@ def _hosts(netloc: str, port: int) -> tuple[tuple[str, int], ...]:
         if not parts.hostname:
             return ()
         # Python's resolver raises no OSError for such names.
-        if not all(1 <= len(label) <= MAX_LABEL for label in parts.hostname.removesuffix(".").split(".")):
+        if not all(map(_is_label, parts.hostname.removesuffix(".").split("."))):
             raise ValueError(
                 f"{parts.hostname!r} is not a host name: expected 1 to {MAX_LABEL} characters between dots"
             )
+        if parts.port == 0:
+            raise ValueError("port 0: expected 1 to 65535")
         found.append((parts.hostname, parts.port or port))
     return tuple(found)
+
+
+def _is_label(text: str) -> bool:
+    try:
+        return 1 <= len(text if text.isascii() else text.encode("idna")) <= MAX_LABEL
+    except UnicodeError:
+        return False
 
 
 def _options(given: Mapping[str, str], *, is_tls: bool, is_sentinel: bool) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -148,7 +159,7 @@ def _only(*values: str, why: str) -> Value:
     def read(text: str) -> str:
         if text.lower() not in values:
             raise ValueError(why)
-        return text
+        return text.lower()
 
     return read
 

@@ -60,13 +60,19 @@ def write_comment(place: Place, text: str) -> str:
 
     If two simultaneous jobs created several, the oldest is updated and the others are deleted. Raises ``ApiFault``.
     """
+    from producer.trackers.api import NOT_FOUND, ApiFault
+
     ours = place.ours(text.partition("\n")[0])
     if not ours:
         place.create(text)
         return "created"
     place.update(ours[0], text)
     for extra in ours[1:]:
-        place.delete(extra)
+        try:
+            place.delete(extra)
+        except ApiFault as fault:
+            if fault.status != NOT_FOUND:  # another job has deleted it
+                raise
     return "updated"
 
 

@@ -12,7 +12,7 @@ from producer.cli.connect import environment, with_client
 from producer.cli.terminal import NamingGroup, is_for_people
 from producer.errors import InputError, ServiceError
 from producer.reports.jsonl import line_of
-from producer.reports.plain_text import one_line
+from producer.reports.plain_text import counted, one_line
 
 if TYPE_CHECKING:
     from producer.trackers.api import ApiFault
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from producer.trackers.tracker import Tracker
 
 _DONE: Final = {"open": "opened", "update": "updated", "close": "closed", "reopen": "reopened", "merge": "closed"}
+_OF_ONE_ISSUE: Final = frozenset({400, 409, 422})
+"""Statuses with which a host refuses one issue, such as one whose text became too long; the others may be written."""
+_SHOWN: Final = 3
 _HINTS: Final = {
     401: "the token was refused: has it expired, or is it for another host?",
     403: "the token may not do this: it needs issues: write (GitHub) or the scope api (GitLab)",
@@ -102,14 +105,14 @@ def sync(
     try:
         plan = make_plan(seen, tracker.issues(), impact=Impact(impact), max_opened=max_open)
         _print_notes(plan, as_json=as_json)
-        for step in plan.steps:
-            number = _do(tracker, step) if is_applied else step.number
-            _print_step(step, number, is_done=is_applied, as_json=as_json)
+        refused = _carry_out(tracker, plan, is_applied=is_applied, as_json=as_json)
     except ApiFault as fault:
         raise _error(fault) from None
     _keep(plan, waivers, is_applied=is_applied, as_json=as_json)
     if not as_json:
         _print_end(plan, tracker, is_applied=is_applied)
+    if refused:
+        raise InputError(f"{counted(len(refused), 'step')} refused, all others done: {'; '.join(refused[:_SHOWN])}")
 
 
 def _seen(report: str | None, site: str | None) -> Seen:
@@ -126,6 +129,23 @@ def _seen(report: str | None, site: str | None) -> Seen:
     except OSError as error:
         raise InputError(f"cannot read the report {report!r}: {error.strerror}") from None
     return read_report(text, report)
+
+
+def _carry_out(tracker: Tracker, plan: Plan, *, is_applied: bool, as_json: bool) -> list[str]:
+    """Do the steps and print them; return why the host refused some. Raises ``ApiFault`` for any other failure."""
+    from producer.trackers.api import ApiFault
+
+    refused: list[str] = []
+    for step in plan.steps:
+        try:
+            number = _do(tracker, step) if is_applied else step.number
+        except ApiFault as fault:
+            if fault.status not in _OF_ONE_ISSUE:
+                raise
+            refused.append(str(fault))
+        else:
+            _print_step(step, number, is_done=is_applied, as_json=as_json)
+    return refused
 
 
 def _do(tracker: Tracker, step: Step) -> int:

@@ -1,8 +1,9 @@
 """Dials Redis: makes every pool and connection, blocking or not, from an address (``redis_address.py``).
 
 With Sentinel, each connection looks up the primary when it is opened, so reconnections after a failover reach the new
-one. A password file is read for each connection. A mismatch between TLS and plain TCP is reported at once. Next:
-``connection.py``, which opens clients.
+one. A connection to a server that has become read-only is dialled again before its next use. A password file is read
+for each connection. A mismatch between TLS and plain TCP is reported at once. Next: ``connection.py``, which opens
+clients.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from redis import connection as blocking
 from redis.asyncio import connection as pooled
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.credentials import CredentialProvider
-from redis.exceptions import AuthenticationError
+from redis.exceptions import AuthenticationError, ReadOnlyError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from producer.errors import SettingsError
@@ -57,7 +58,26 @@ class PasswordFile(CredentialProvider):
 # ---------------------------------------------------------------------------------------------- connections
 
 
-class _Connection(pooled.Connection):
+class _Redialled(pooled.Connection):
+    """Dials again, before the next use, if the server has become read-only: it keeps its connections."""
+
+    _is_demoted = False
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        try:
+            return await super().read_response(*args, **options)
+        except ReadOnlyError:
+            self._is_demoted = True
+            raise
+
+    async def connect(self) -> None:
+        if self._is_demoted:
+            self._is_demoted = False
+            await self.disconnect(nowait=True)
+        await super().connect()
+
+
+class _Connection(_Redialled):
     """Raises permanent errors unchanged and reports a protocol mismatch."""
 
     is_tls = False
@@ -69,7 +89,7 @@ class _Connection(pooled.Connection):
         return _PACKER.pack(*args)
 
     async def connect(self) -> None:
-        if self.is_connected:
+        if self.is_connected and not self._is_demoted:
             return
         if self._is_opening:  # redis-py's handshake uses commands, which would reconnect after a hang-up
             raise RedisConnectionError("the server closed the connection before it was established")
@@ -98,6 +118,8 @@ class _Connection(pooled.Connection):
         self._is_reached = True
 
     async def _mismatch(self) -> str:
+        if not self.host:  # no Sentinel has named one
+            return ""
         return await asyncio.to_thread(mismatch, self.host, self.port, is_tls=self.is_tls)
 
 
@@ -118,7 +140,7 @@ class _PrimaryMixin:
 
     def __init__(self, *, sentinels: Sentinels, **options: Any) -> None:
         self._sentinels = sentinels
-        super().__init__(**options)
+        super().__init__(**{**options, "host": ""})
 
 
 class _Primary(_PrimaryMixin, _Connection):
@@ -133,13 +155,42 @@ class _TlsPrimary(_PrimaryMixin, _TlsConnection):
         await super()._connect()
 
 
-class _BlockingPrimary(_PrimaryMixin, blocking.Connection):
+class _BlockingMixin:
+    """The same for blocking connections."""
+
+    _is_demoted = False
+
+    def read_response(self, *args: Any, **options: Any) -> Any:
+        connection: Any = super()
+        try:
+            return connection.read_response(*args, **options)
+        except ReadOnlyError:
+            self._is_demoted = True
+            raise
+
+    def connect(self) -> None:
+        connection: Any = super()
+        if self._is_demoted:
+            self._is_demoted = False
+            connection.disconnect()
+        connection.connect()
+
+
+class _Blocking(_BlockingMixin, blocking.Connection):
+    pass
+
+
+class _BlockingTls(_BlockingMixin, blocking.SSLConnection):
+    pass
+
+
+class _BlockingPrimary(_PrimaryMixin, _Blocking):
     def _connect(self) -> Any:
         self.host, self.port = self._sentinels.primary_now()
         return super()._connect()
 
 
-class _BlockingTlsPrimary(_PrimaryMixin, blocking.SSLConnection):
+class _BlockingTlsPrimary(_PrimaryMixin, _BlockingTls):
     def _connect(self) -> Any:
         self.host, self.port = self._sentinels.primary_now()
         return super()._connect()
@@ -256,5 +307,5 @@ def _blocking_client(arguments: dict[str, Any], *, is_tls: bool) -> BlockingRedi
     elif "sentinels" in arguments:
         kind = _BlockingTlsPrimary if is_tls else _BlockingPrimary
     else:
-        kind = blocking.SSLConnection if is_tls else blocking.Connection
+        kind = _BlockingTls if is_tls else _Blocking
     return BlockingRedis(connection_pool=blocking.ConnectionPool(kind, **arguments))

@@ -52,8 +52,8 @@ class RawConnection(asyncio.Protocol):
         seen: Any = streams._reader  # noqa: SLF001  no public way to the socket
         self._transport: asyncio.Transport = streams._writer.transport  # noqa: SLF001  the same
         self._before = self._transport.get_protocol()
-        parse_error = cast("Any", BaseParser).parse_error
-        self._reader = hiredis.Reader(replyError=parse_error, notEnoughData=_NOTHING_YET)
+        self._reader = hiredis.Reader(replyError=self._error_of, notEnoughData=_NOTHING_YET)
+        self._is_demoted = False
         self._listeners: deque[Listener] = deque()
         self._lost: RedisError | None = None
         self._heard_at = 0.0
@@ -109,17 +109,20 @@ class RawConnection(asyncio.Protocol):
         A Redis that has become a replica ends the connection: the address may lead to another primary by now.
         """
         self._heard_at = time.monotonic()
-        is_read_only = False
         try:
             self._reader.feed(data)
             while (reply := self._reader.gets(False)) is not _NOTHING_YET:  # noqa: FBT003  as bytes; hiredis takes no keyword
                 if self._listeners and not isinstance(reply, hiredis.PushNotification):
-                    is_read_only = is_read_only or isinstance(reply, ReadOnlyError)
                     self._listeners.popleft()(reply)
-            if is_read_only:
-                self.lose("Redis is read-only")
         except hiredis.HiredisError as error:
             self.lose(f"Redis's reply cannot be read: {error}")
+        if self._is_demoted:
+            self.lose("Redis has become read-only")  # a new connection reaches the new primary
+
+    def _error_of(self, text: str) -> Exception:
+        error: Exception = cast("Any", BaseParser).parse_error(text)
+        self._is_demoted |= isinstance(error, ReadOnlyError)
+        return error
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Notify the listeners and redis-py's protocol."""

@@ -71,8 +71,8 @@ class Sentinels:
         if not reply:
             said.append(f"{sentinel[0]}:{sentinel[1]} does not know it")
             return None
-        self.hosts.remove(sentinel)
-        self.hosts.insert(0, sentinel)
+        # In one step: a lease thread shares the list with the event loop.
+        self.hosts = [sentinel, *(one for one in self.hosts if one != sentinel)]
         host, port = (part.decode() if isinstance(part, bytes) else str(part) for part in reply)
         return host, int(port)
 

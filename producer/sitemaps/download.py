@@ -105,7 +105,7 @@ class _Pieces(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        with _on_time(self._exchange):
+        with self._exchange.on_time():
             data = self._response.read1(len(buffer))
         if not data and self._response.length:
             msg = f"it ended {self._response.length} bytes early"
@@ -152,7 +152,7 @@ class Downloads:
             _log_in(request, self.login)
             exchange.limit(HEAD_S)
             try:
-                with _on_time(exchange):
+                with exchange.on_time():
                     return cast("HTTPResponse", opener.open(request, timeout=min(SILENCE_S, HEAD_S)))
             except HTTPError as error:
                 wait_s = _retry_after_s(error)
@@ -187,18 +187,6 @@ def _retry_after_s(error: HTTPError) -> float | None:
     return read_retry_after(error.headers.get("Retry-After") or "", sent=error.headers.get("Date") or "")
 
 
-@contextlib.contextmanager
-def _on_time(exchange: Exchange) -> Generator[None]:
-    """Raise ``TimeoutError`` if the deadline ended the read or has passed."""
-    try:
-        yield
-    except (HTTPException, OSError) as error:
-        if not isinstance(error, HTTPError):
-            exchange.check()
-        raise
-    exchange.check()
-
-
 class _OwnSite(HTTPRedirectHandler):
     """Follows redirects from http to https and to or from ``www.``, and no others."""
 
@@ -215,6 +203,7 @@ class _OwnSite(HTTPRedirectHandler):
         if site_name(newurl) != site_name(req.full_url) or not newurl.startswith(("http://", "https://")):
             text = f"{req.full_url!r} redirects to another site, {newurl[:300]!r}: give that address, if you trust it"
             raise PageUnreachable(text)
+        fp.close()  # else urllib reads its body, which may be endless, into memory
         following = super().redirect_request(req, fp, code, msg, headers, newurl)
         if following is not None:
             _log_in(following, self._login)

@@ -10,11 +10,12 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import partial
-from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from ssl import SSLContext
 from typing import Any, Self, TypeAlias
+from urllib.error import HTTPError
 from urllib.request import HTTPHandler, HTTPSHandler, Request
 
 Refuse: TypeAlias = Callable[[str, int, str], str | None]
@@ -50,10 +51,26 @@ class Exchange:
         self._timer.daemon = True
         self._timer.start()
 
+    @property
+    def left_s(self) -> float:
+        """Seconds until the deadline, more than 0."""
+        return max(0.001, self._ends_s - time.monotonic())
+
     def check(self) -> None:
         """Raise ``TimeoutError`` if the deadline has passed."""
         if time.monotonic() >= self._ends_s:
             raise TimeoutError(f"it was not complete within {self._limit_s:g} s")
+
+    @contextlib.contextmanager
+    def on_time(self) -> Generator[None]:
+        """Raise ``TimeoutError`` if the deadline ended the block's read or has passed."""
+        try:
+            yield
+        except (HTTPException, OSError) as error:
+            if not isinstance(error, HTTPError):
+                self.check()
+            raise
+        self.check()
 
     def watch(self, connected: socket.socket) -> None:
         """Shut ``connected`` down at the deadline, including TLS on top of it."""
@@ -85,33 +102,29 @@ def _watched(kind: type[HTTPConnection], exchange: Exchange, *args: Any, **optio
     """Return a connection that ``exchange`` watches already during the TLS handshake, which can also drip."""
     connection: Any = kind(*args, **options)
     connect = connection._create_connection  # noqa: SLF001  http.client has no other way to the socket before TLS
-    if exchange.refuse is not None:
-        connect = partial(_guarded, connect, exchange.refuse)
-
-    def connect_watched(*place: Any, **limits: Any) -> socket.socket:
-        connected: socket.socket = connect(*place, **limits)
-        exchange.watch(connected)
-        return connected
-
-    connection._create_connection = connect_watched  # noqa: SLF001
+    connection._create_connection = partial(_connected, exchange, connect)  # noqa: SLF001
     return connection
 
 
-def _guarded(
-    connect: Callable[..., socket.socket], refuse: Refuse, place: tuple[str, int], *args: Any, **options: Any
+def _connected(
+    exchange: Exchange, connect: Callable[..., socket.socket], place: tuple[str, int], limit_s: float, *args: Any
 ) -> socket.socket:
-    """Connect to the first address of a host that is not refused and answers; its name is resolved once."""
+    """Connect to the first address of a host that is not refused and answers in time; its name is resolved once."""
     host, port = place
     why: OSError = OSError("its host has no address")
     for *_, found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         address = str(found[0])
-        if refused := refuse(host, port, address):
+        exchange.check()  # a host may have any number of addresses that do not answer
+        if exchange.refuse is not None and (refused := exchange.refuse(host, port, address)):
             why = OSError(refused)
             continue
         try:
-            return connect((address, port), *args, **options)
+            connected = connect((address, port), min(limit_s, exchange.left_s), *args)
         except OSError as error:
             why = error
+        else:
+            exchange.watch(connected)
+            return connected
     raise why
 
 

@@ -1,4 +1,4 @@
-"""Extracts the links of an HTML page in a stream, with bounded memory for hostile input. Pure."""
+"""Extracts the links of an HTML page in a stream, in bounded time for hostile input. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from producer.contract.addresses import normal_url, public_url
 MAX_LINKS: Final = 20_000
 """Per page."""
 _MAX_CHARS: Final = 4_096
-_LONGEST_TAG: Final = 1 << 18
 _HTTP: Final = ("http://", "https://")
 
 
@@ -38,12 +37,20 @@ class _Links(HTMLParser):
 
 
 def links_of(pieces: Iterable[bytes], url: str, *, charset: str = "utf-8") -> Iterator[str]:
-    """Yield the http and https addresses that the page at ``url`` links to, normalised and without duplicates."""
-    reader, decoder = _Links(), codecs.getincrementaldecoder(charset)("replace")
+    """Yield the http and https addresses that the page at ``url`` links to, normalised and without duplicates.
+
+    The caller bounds ``pieces``: an unfinished tag, script or comment is kept in memory.
+    """
+    reader, decoder, text = _Links(), codecs.getincrementaldecoder(charset)("replace"), ""
     for piece in pieces:
-        reader.feed(decoder.decode(piece))
-        if len(reader.found) > MAX_LINKS or len(reader.rawdata) > _LONGEST_TAG:
-            break  # html.parser buffers an unfinished tag
+        text += decoder.decode(piece)
+        if len(text) < len(reader.rawdata):
+            continue  # html.parser reads an unfinished tag again from its start: each feed is at least as long
+        reader.feed(text)
+        text = ""
+        if len(reader.found) > MAX_LINKS:
+            break
+    reader.feed(text)
     seen: set[str] = set()
     for href in reader.found[:MAX_LINKS]:
         address = _address(href, _joined(url, reader.base))

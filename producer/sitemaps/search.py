@@ -15,7 +15,7 @@ from producer.contract.addresses import normal_url, origin_of, path_of, public_u
 from producer.sitemaps.crawl import Bounds, Crawled, crawl
 from producer.sitemaps.download import Downloads
 from producer.sitemaps.robots import RobotsOfSites
-from producer.sitemaps.sitemap import Choice, Listed, read_sitemap, replaced
+from producer.sitemaps.sitemap import Choice, Listed, Room, read_sitemap, replaced
 
 _Found = TypeVar("_Found", bound=Listed)
 
@@ -49,8 +49,9 @@ def in_sitemaps(search: Search, downloads_of: Callable[[str], Downloads]) -> Ite
         downloads = downloads_of(address)
         robots = robots_of.setdefault(origin_of(address), RobotsOfSites(downloads))
         choice = Choice(search.match, search.exclude, None if search.ignore_robots else robots.allows, search.replaced)
+        room = Room()
         for sitemap in _sitemaps_at(address, robots, search.replaced):
-            yield Part(sitemap, read_sitemap(sitemap, choice, downloads), robots)
+            yield Part(sitemap, read_sitemap(sitemap, choice, downloads, room=room), robots)
 
 
 def in_crawls(

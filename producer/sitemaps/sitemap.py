@@ -81,6 +81,14 @@ class Listed:
         self.examples.setdefault(why, url[:300])
 
 
+@dataclass(slots=True)
+class Room:
+    """How many more pages and sitemaps may be read: those that a robots.txt lists share one."""
+
+    pages: int = field(default_factory=lambda: MAX_PAGES)
+    sitemaps: int = field(default_factory=lambda: MAX_SITEMAPS)
+
+
 def fits(url: str, pattern: str) -> bool:
     """Return whether ``url`` matches a pattern."""
     if not pattern.startswith("/"):
@@ -105,27 +113,29 @@ def replaced(url: str, pairs: tuple[tuple[str, str], ...]) -> str:
     return url
 
 
-def read_sitemap(url: str, choice: Choice, downloads: Downloads | None = None) -> Listed:
-    """Return the selected pages of the sitemap at ``url`` and of the sitemaps it lists.
+def read_sitemap(url: str, choice: Choice, downloads: Downloads | None = None, *, room: Room | None = None) -> Listed:
+    """Return the selected pages of the sitemap at ``url`` and of the sitemaps it lists, which take from ``room``.
 
-    Raises ``InputError`` for more than ``MAX_PAGES``. Unreadable parts are in ``problems``.
+    Raises ``InputError`` for more than ``room``. Unreadable parts are in ``problems``.
     """
-    return _Walk(normal_url(url), choice, downloads or Downloads()).walk()
+    return _Walk(normal_url(url), choice, downloads or Downloads(), room or Room()).walk()
 
 
 class _Walk:
     """A breadth-first walk of a sitemap and those it lists, reading each once."""
 
-    def __init__(self, first: str, choice: Choice, downloads: Downloads) -> None:
+    def __init__(self, first: str, choice: Choice, downloads: Downloads, room: Room) -> None:
         self._first = first
         self._choice = choice
         self._downloads = downloads
-        self._depths = {first: 1}
-        self._todo = deque([first])
+        self._room = room
+        self._depths: dict[str, int] = {}
+        self._todo = deque[str]()
         self._sites = {site_name(first)}
         self._listed = Listed()
 
     def walk(self) -> Listed:
+        self._take_sitemap(self._first, 1)
         while self._todo:
             address = self._todo.popleft()
             self._listed.sitemaps += 1
@@ -160,7 +170,8 @@ class _Walk:
         if why:
             self._listed.leave_out(page, why)
             return
-        if len(pages) >= MAX_PAGES:
+        self._room.pages -= 1
+        if self._room.pages < 0:
             msg = f"more than {MAX_PAGES:,} pages: take fewer with --match or --exclude, or give parts of the sitemap"
             raise InputError(msg)
         pages[page] = None
@@ -171,9 +182,11 @@ class _Walk:
         elif depth > MAX_DEPTH:
             msg = f"{address!r} is nested more than {MAX_DEPTH} deep in {self._first!r}: list it separately"
             self._listed.problems[address] = InputError(msg)
-        elif len(self._depths) >= MAX_SITEMAPS:
-            raise InputError(f"{self._first!r} lists more than {MAX_SITEMAPS:,} sitemaps: give some of them instead")
+        elif self._room.sitemaps <= 0:
+            msg = f"more than {MAX_SITEMAPS:,} sitemaps, up to those in {self._first!r}: give some of them instead"
+            raise InputError(msg)
         else:
+            self._room.sitemaps -= 1
             self._depths[address] = depth
             self._todo.append(address)
 

@@ -17,18 +17,24 @@ from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from producer.contract.addresses import origin_of
-from producer.errors import os_reason
+from producer.errors import InputError, os_reason
 from producer.reports.plain_text import one_line
+from producer.sitemaps.exchange import Exchange
 
 TIMEOUT_S: Final = 20.0
+"""Between two chunks, and for connecting."""
+CALL_S: Final = 120.0
+"""For one attempt, with its reply, however slowly the host sends."""
 TRIES: Final = 3
 MAX_PAUSE_S: Final = 30.0
 MAX_BYTES: Final = 20_000_000
 MAX_PAGES: Final = 50
 """Maximum pages of a list, with 100 entries each; further entries are not read."""
 _BUSY: Final = frozenset({429, 500, 502, 503, 504})
-UNCLEAR: Final = frozenset({500, 502, 504})
-"""Statuses after which the request may have taken effect."""
+UNCLEAR: Final = frozenset({500, 502, 503, 504})
+"""Statuses after which the request may have taken effect, unless a 503 says when to come again."""
+NOT_FOUND: Final = 404
+_UNAVAILABLE: Final = 503
 _NEXT: Final = re.compile(r'<([^>]*)>\s*;\s*rel="?next"?')
 
 
@@ -83,10 +89,11 @@ class Api:
                 return self._once(method, url, body)
             except HTTPError as error:
                 wait_s = _pause_s(error, TRIES - left)
-                may_be_done = once and error.code in UNCLEAR
+                is_turned_away = error.code == _UNAVAILABLE and "Retry-After" in error.headers
+                may_be_done = once and error.code in UNCLEAR and not is_turned_away
                 if wait_s is None or wait_s > MAX_PAUSE_S or may_be_done or not left:
                     later = f"; it asks to try again in {wait_s:.0f} s" if wait_s and wait_s > MAX_PAUSE_S else ""
-                    raise ApiFault(f"{method} {_shown(url)}: {error.code} {_said(error)}{later}", error.code) from None
+                    raise ApiFault(f"{method} {_shown(url)}: {error.code} {error.msg}{later}", error.code) from None
             except (OSError, HTTPException, ValueError) as error:
                 wait_s = float(TRIES - left)
                 if once or not left:
@@ -118,10 +125,24 @@ class Api:
         if data is not None:
             headers["Content-Type"] = "application/json"
         request = Request(url, data, headers, method=method)  # noqa: S310  only http and https, checked by the caller
-        with build_opener(_NoRedirects).open(request, timeout=TIMEOUT_S) as reply:
-            text = reply.read(MAX_BYTES)
-            link = _NEXT.search(reply.headers.get("Link") or "")
+        with Exchange() as exchange:
+            exchange.limit(CALL_S)
+            opener = build_opener(_NoRedirects, *exchange.handlers())
+            try:
+                with exchange.on_time(), opener.open(request, timeout=TIMEOUT_S) as reply:
+                    text = reply.read(MAX_BYTES)
+                    link = _NEXT.search(reply.headers.get("Link") or "")
+            except HTTPError as error:
+                error.msg = _said(error)
+                raise
         return Reply(json.loads(text) if text.strip() else None, link[1] if link else "")
+
+
+def base_of(address: str, name: str) -> str:
+    """Return the ``base`` of an address in the variable ``name``; raises ``InputError``, which quotes no user info."""
+    if not origin_of(address) or "@" in address:
+        raise InputError(f"{name}: expected an http or https address without user info")
+    return address.rstrip("/")
 
 
 def _pause_s(error: HTTPError, tries: int) -> float | None:

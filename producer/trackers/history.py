@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import Any, Final, cast
 
@@ -17,9 +18,12 @@ from producer.client.client import Client
 from producer.contract import Impact
 from producer.errors import InputError, RedisUnsuitable
 from producer.redis.connection import redis_errors
+from producer.reports.site_days import recent_scans
 from producer.trackers.seen import Barrier, Seen
 
-_FIELDS: Final = ("name", "rule", "impact", "pages", "elements", "groups", "host_name")
+_FIELDS: Final = ("name", "rule", "impact", "pages", "elements", "groups", "host_name", "since_ms")
+_DAYS: Final = 400
+"""How long ago the last scan of a site is looked for."""
 _AT_ONCE: Final = 500
 MAX_BARRIERS: Final = 10_000
 """RediSearch's limit for results."""
@@ -46,12 +50,20 @@ async def seen_on(client: Client, site: str) -> Seen:
                     mended.add(issue_id)
             if len(rows) < _AT_ONCE:
                 break
+        scanned_ms = await _scanned_ms(client, host, datetime.fromtimestamp(int(seconds), tz=UTC).date())
     if not barriers and not mended:
         env = client.settings.environment
         msg = f"no component barrier of {site!r} is known in environment {env!r}: expected a scanned site"
         raise InputError(f"{msg}, such as shop.example or localhost:3000")
     at_ms = int(seconds) * 1000 + int(micros) // 1000
-    return Seen(at_ms, barriers, mended=frozenset(mended), is_history=True)
+    return Seen(at_ms, barriers, mended=frozenset(mended), is_history=True, scanned_ms=scanned_ms)
+
+
+async def _scanned_ms(client: Client, host: str, today: date) -> int:
+    """Return the begin (UTC) of the last day with a scan of the site; 0 if none is known."""
+    known = await recent_scans(client.redis, client.keys, (host, f"www.{host}"), today=today, days=_DAYS)
+    last = max(day for _, day in known)
+    return int(datetime.fromisoformat(f"{last}T00:00:00+00:00").timestamp() * 1000) if last else 0
 
 
 async def _rows(client: Client, query: str, first: int) -> list[tuple[str, dict[str, str]]]:
@@ -83,6 +95,7 @@ def _barrier(issue_id: str, fields: Mapping[str, str]) -> Barrier:
         pages=int(fields.get("pages") or 0),
         elements=int(fields.get("elements") or 0),
         groups=tuple(sorted(json.loads(fields.get("groups") or "{}"))),
+        since_ms=int(fields.get("since_ms") or 0),
     )
 
 

@@ -38,7 +38,7 @@ class GitHubIssues:
 
     def issues(self) -> list[Issue]:
         """Return all issues with the label, without pull requests, which GitHub also lists."""
-        path = f"{self._path}?labels={quote(self.label, safe='')}&state=all&per_page=100"
+        path = f"{self._path}?labels={quote(self.label, safe='')}&state=all&per_page=100&direction=asc"
         listed = self.api.listed(path, whole=True)
         return [self.issue_of(one) for one in listed if one.get("pull_request") is None]  # Gitea: null for an issue
 
@@ -88,7 +88,7 @@ class GitHubIssues:
             one.get("state") != "closed",
             str(one.get("html_url") or ""),
             _time_ms(one.get("closed_at")),
-            is_refused=one.get("state_reason") == "not_planned",
+            is_refused=one.get("state_reason") in {"not_planned", "duplicate"},
         )
 
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from producer.contract.addresses import origin_of
 from producer.errors import InputError
-from producer.trackers.api import Api
+from producer.trackers.api import Api, base_of
 from producer.trackers.hosts import GitHubIssues, GitLabIssues
 from producer.trackers.json_file import JsonIssues
 from producer.trackers.tokens import token_of
@@ -30,7 +29,7 @@ def open_tracker(to: str, variables: Mapping[str, str], *, project: str, output:
         token = _token(
             variables, "GITHUB_TOKEN", "GH_TOKEN", file="GITHUB_TOKEN_FILE", scope="permission issues: write"
         )
-        base = _address(variables, "GITHUB_API_URL", "https://api.github.com")
+        base = base_of(variables.get("GITHUB_API_URL", "").strip() or "https://api.github.com", "GITHUB_API_URL")
         headers = {"Authorization": f"Bearer {token}", "X-GitHub-Api-Version": "2022-11-28"}
         return GitHubIssues(Api(base, headers), project, label)
     if to == "gitlab":
@@ -40,7 +39,7 @@ def open_tracker(to: str, variables: Mapping[str, str], *, project: str, output:
                 f"the project is {project!r}: expected --project or CI_PROJECT_ID as its number or group/name"
             )
         token = _token(variables, "GITLAB_TOKEN", file="GITLAB_TOKEN_FILE", scope="scope api")
-        base = _address(variables, "CI_API_V4_URL", "https://gitlab.com/api/v4")
+        base = base_of(variables.get("CI_API_V4_URL", "").strip() or "https://gitlab.com/api/v4", "CI_API_V4_URL")
         return GitLabIssues(Api(base, {"PRIVATE-TOKEN": token}), project, label)
     return JsonIssues(Path(output), label)
 
@@ -53,10 +52,3 @@ def _token(variables: Mapping[str, str], *names: str, file: str, scope: str) -> 
             f"the {scope}"
         )
     return token
-
-
-def _address(variables: Mapping[str, str], name: str, otherwise: str) -> str:
-    base = variables.get(name, "").strip() or otherwise
-    if not origin_of(base) or "@" in base:
-        raise InputError(f"{name}: expected an http or https address without user info")
-    return base.rstrip("/")

@@ -87,7 +87,8 @@ def _by_id(issues: Iterable[Issue]) -> tuple[dict[str, Issue], dict[str, list[Is
     """Return the oldest issue of each component barrier, and the duplicates."""
     ours: dict[str, Issue] = {}
     extra: dict[str, list[Issue]] = {}
-    for issue in sorted(issues, key=lambda one: one.number):
+    once = {one.number: one for one in issues}  # a list that grows while it is read shows an issue on two of its pages
+    for _, issue in sorted(once.items()):
         hidden = hidden_of(issue.body)
         if hidden is not None and ours.setdefault(hidden.issue_id, issue) is not issue:
             extra.setdefault(hidden.issue_id, []).append(issue)
@@ -146,8 +147,8 @@ def _why_closed(issue: Issue, barrier: Barrier, seen: Seen) -> str:
     if issue.waived_by or barrier.is_waived:
         return "left closed: it is waived"
     if issue.is_refused:
-        return "left closed: it was closed as not planned"
-    if seen.at_ms <= issue.closed_ms:
+        return "left closed: it was closed as not planned or as a duplicate"
+    if max(seen.scanned_ms, barrier.since_ms) <= issue.closed_ms:
         return "left closed: the scan is older"
     return ""
 

@@ -34,7 +34,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
-    """A component barrier for its issue.
+    """A component barrier for its issue, which it has had since ``since_ms`` (0 if unknown).
 
     ``pages`` and ``elements`` are counts. ``places`` is empty if only counts are known (from the history).
     """
@@ -53,12 +53,14 @@ class Barrier:
     groups: tuple[str, ...] = ()
     diff: tuple[str, ...] = ()
     is_waived: bool = False
+    since_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """The component barriers of a scan by ``issue_id``; ``at_ms`` is when it ended.
 
+    ``scanned_ms``: no earlier than this, a page was scanned last. In the history it is the begin of a day.
     ``read`` has the digests of completely scanned pages, ``unsure`` the digest and rule of omitted elements. From the
     history, ``mended`` has the barriers that no page has any more, and the other two are empty.
     """
@@ -69,6 +71,7 @@ class Seen:
     unsure: frozenset[tuple[str, str]] = frozenset()
     mended: frozenset[str] = frozenset()
     is_history: bool = False
+    scanned_ms: int = 0
 
     def without(self, rule: str, issue_id: str) -> frozenset[str]:
         """Return the digests of pages that certainly do not have the barrier."""
@@ -102,7 +105,7 @@ def seen_in(pages: Sequence[Page], *, at_ms: int, waived: Iterable[str] = ()) ->
     read = frozenset(_digest(page) for page in pages if page.is_scanned and _terms(page))
     unsure = frozenset((_digest(page), one.rule) for page in pages for one in page.findings if one.is_trimmed)
     found = {one.issue_id: _barrier(one, is_waived=one.issue_id in waived) for one in by_component(pages)}
-    return Seen(at_ms, {issue_id: one for issue_id, one in found.items() if issue_id}, read, unsure)
+    return Seen(at_ms, {issue_id: one for issue_id, one in found.items() if issue_id}, read, unsure, scanned_ms=at_ms)
 
 
 def _barrier(one: ComponentBarrier, *, is_waived: bool) -> Barrier:

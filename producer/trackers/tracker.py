@@ -14,7 +14,7 @@ WAIVES: Final = ("a11y-waived", "wontfix")
 class Issue:
     """An issue with the label; ``closed_ms`` is when it was closed, 0 for an open one.
 
-    ``is_refused``: it was closed as not planned.
+    ``is_refused``: it was closed as not planned or as a duplicate.
     """
 
     number: int

@@ -6,6 +6,7 @@ In a file they are between two comments and replaced by each sync; everything ab
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -42,18 +43,19 @@ def write_waivers(path: Path, wanted: Sequence[Waiver]) -> bool:
     """
     try:
         text = read_text(path) if path.exists() else ""
-        head, found, rest = text.partition(f"{_BEGIN}\n")
-        _, ended, tail = rest.partition(f"{_END}\n") if found else ("", _END, "")
-        if not ended:
+        head, *rest = re.split(rf"{re.escape(_BEGIN)}\r?\n", text, maxsplit=1)
+        _, *end = re.split(rf"{re.escape(_END)}\r?\n", rest[0], maxsplit=1) if rest else ("", "")
+        if not end:
             raise InputError(
                 f"{str(path)!r} has the line {_BEGIN!r} without {_END!r} below: add that line after its waivers"
             )
         name = "tool.sightline.waiver" if path.name == "pyproject.toml" else "waiver"
+        tail, line_end = end[0], "\r\n" if "\r\n" in text else "\n"
         listed = [one for one in wanted if one.fingerprint not in f"{head}{tail}"]
         tables = "".join(f"\n{_table(one, name)}" for one in sorted(listed, key=lambda one: one.fingerprint))
         block = f"{_BEGIN}\n{tables}\n{_END}\n" if listed else ""
-        gap = "\n" if head and not head.endswith("\n\n") and block else ""
-        after = f"{head}{gap}{block}{tail}"
+        gap = "\n" if head and not head.endswith(line_end * 2) and block else ""
+        after = head + f"{gap}{block}".replace("\n", line_end) + tail
         if after == text:
             return False
         replace_text(path, after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, cast
 
@@ -61,6 +62,35 @@ async def test_what_workers_count_opens_closes_and_reopens_issues(site: Site, cl
     closing = make_plan(await seen_on(client, "shop.example"), issues)
 
     assert [(one.kind, one.issue_id) for one in closing.steps if one.kind == "close"] == [("close", second)]
+
+
+async def test_an_issue_that_was_closed_after_the_last_scan_stays_closed(
+    site: Site, client: Client, redis: Redis, keys: Keys
+) -> None:
+    await site.scan(component("aaaa"), path="/one")
+    await until(lambda: _is_known(client))
+    [opened] = make_plan(await seen_on(client, "shop.example"), []).steps
+    now_ms = int((await cast("Any", redis).time())[0]) * 1000
+    today = datetime.fromtimestamp(now_ms / 1000, tz=UTC).date()
+    begun_ms = int(datetime.fromisoformat(f"{today}T00:00:00+00:00").timestamp() * 1000)
+    await cast("Any", redis).hset(keys.barrier(issue_id("aaaa")), "since_ms", begun_ms - 9_000_000)
+    await redis.delete(keys.site("shop.example"))  # counted today
+    await cast("Any", redis).hset(keys.site("www.shop.example"), f"{today - timedelta(days=1)}:scans", 3)
+    closed = Issue(1, opened.title, opened.body, frozenset({"sightline"}), is_open=False, closed_ms=begun_ms - 1_000)
+
+    left = make_plan(await seen_on(client, "shop.example"), [closed])
+    await cast("Any", redis).hset(keys.site("www.shop.example"), f"{today}:scans", 1)
+    back = make_plan(await seen_on(client, "shop.example"), [closed])
+
+    assert (left.steps, left.notes) == ((), (f"{issue_id('aaaa')}, issue 1: left closed: the scan is older",))
+    assert [one.kind for one in back.steps] == ["reopen"]
+
+
+async def _is_known(client: Client) -> bool:
+    try:
+        return bool((await seen_on(client, "shop.example")).barriers)
+    except InputError:
+        return False
 
 
 async def _has_mended(client: Client) -> bool:

@@ -17,13 +17,15 @@ Refusal = tuple[int, dict[str, str]]
 class HostingStub:
     """``comments`` are those of one pull request; ``refuse`` may answer a request instead of the host.
 
-    ``login`` is the token's account; '' stands for a job's token, which may not request its account.
+    ``login`` is the token's account; '' stands for a job's token, which may not request its account. ``next_host`` is
+    where the next pages of a list seem to be.
     """
 
     def __init__(self, *, login: str = "", per_page: int = 2) -> None:
         self.comments: list[dict[str, Any]] = []
         self.login = login
         self.per_page = per_page
+        self.next_host = ""
         self.refuse: Callable[[str, str], Refusal | None] = lambda _method, _path: None
         self.asked: list[tuple[str, str]] = []
         self.tokens: set[str] = set()
@@ -73,7 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         page = int(parse_qs(parts.query).get("page", ["1"])[0])
         first = (page - 1) * stub.per_page
-        following = f"{stub.url}{parts.path}?page={page + 1}"
+        following = f"{stub.next_host or stub.url}{parts.path}?page={page + 1}"
         more = {"Link": f'<{stub.url}{parts.path}?page=1>; rel="prev", <{following}>; rel="next"'}
         is_last = first + stub.per_page >= len(stub.comments)
         self._reply(200, stub.comments[first : first + stub.per_page], {} if is_last else more)

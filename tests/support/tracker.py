@@ -5,7 +5,9 @@ https://docs.github.com/en/rest/issues/issues and https://docs.gitlab.com/api/is
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
@@ -25,7 +27,7 @@ class TrackerStub:
     ``may_label``: whether the token's account may set labels; if not, both hosts drop them silently. ``recase`` is
     what became of a label's case when it was first made. ``is_gitea``: as Gitea and Forgejo answer, whose API is under
     /api/v1: a new issue's labels are numbers of ``labels``, and an issue's ``pull_request`` is null.
-    https://docs.gitea.com/api/
+    https://docs.gitea.com/api/ ``drip_s`` is the pause before each byte of a reply.
     """
 
     def __init__(self, kind: Literal["github", "gitlab"]) -> None:
@@ -39,6 +41,7 @@ class TrackerStub:
         self.labels = ["bug"]
         self.asked: list[tuple[str, str]] = []
         self.per_page = 2
+        self.drip_s = 0.0
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
@@ -162,7 +165,11 @@ class _Handler(BaseHTTPRequestHandler):
         for name, text in {**(headers or {}), "Content-Length": str(len(body))}.items():
             self.send_header(name, text)
         self.end_headers()
-        self.wfile.write(body)
+        size = 1 if self._stub.drip_s else len(body)
+        with contextlib.suppress(OSError):  # the client has given up
+            for at in range(0, len(body), size):
+                time.sleep(self._stub.drip_s)
+                self.wfile.write(body[at : at + size])
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  http.server's name
         """Say nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 
 import pytest
 
@@ -116,10 +117,28 @@ def test_a_crawl_whose_start_has_no_links_says_why(site: SmallSite) -> None:
         read_targets([], None, ScanOptions(crawl=("http://127.0.0.1:1/",)))
 
 
-def test_a_page_that_never_ends_takes_no_memory() -> None:
-    unclosed = [b"<a href='/x'>", *[b"<a title='" + b"x" * 65_000] * 100]
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        ("<script>var state = '", "'</script>"),
+        ("<style>@font-face{", "}</style>"),
+        ("<img src='data:", "'>"),
+        ("<!--", "-->"),
+    ],
+)
+def test_links_after_a_long_script_or_picture_in_a_page_are_found(begin: str, end: str) -> None:
+    page = f"<a href='/x'>{begin}{'x' * 1_000_000}{end}<a href='/y'>".encode()
+    pieces = [page[at : at + 65_536] for at in range(0, len(page), 65_536)]
+
+    assert list(links_of(pieces, "https://a.example/")) == ["https://a.example/x", "https://a.example/y"]
+
+
+def test_a_tag_that_never_ends_takes_little_time() -> None:
+    unclosed = [b"<a href='/x'>", b"<a ", *[b"a " * 32_768] * 64]
+    began_s = time.process_time()
 
     assert list(links_of(unclosed, "https://a.example/")) == ["https://a.example/x"]
+    assert time.process_time() - began_s < 15  # half a minute if it is read again from its start with each piece
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_an_option_of_the_address_that_would_break_the_client_is_refused_with_wh
 
 
 def test_known_options_of_the_address_reach_the_connection() -> None:
-    url = "rediss://u:p%40@h:1/0?socket_connect_timeout=3&client_name=me&ssl_cert_reqs=none&encoding=utf-8&db=0"
+    url = "rediss://u:p%40@h:1/0?socket_connect_timeout=3&client_name=me&ssl_cert_reqs=None&encoding=utf-8&db=0"
 
     arguments = connection_arguments(ClientSettings(redis_url=url).address)
 
@@ -126,6 +126,10 @@ def test_an_address_over_sentinel_names_sentinels_and_service_and_shows_no_passw
         ("redis://h1,h2/0", "expected an address such as"),
         ("redis://a..b:6379", "'a..b' is not a host name: expected 1 to 63 characters between dots"),
         (f"redis://{'a' * 64}.example", "is not a host name"),
+        (f"redis://{'ü' * 60}.example", "is not a host name"),
+        ("redis://h:0", "port 0: expected 1 to 65535"),
+        ("unix://run/redis.sock", "three slashes, as in unix:///run/redis.sock"),
+        ("redis://h/0?password=a#b", "a '/', '#', '.' or '@' in a password is written"),
         ("redis+sentinel://s1,.s2/main", "'.s2' is not a host name"),
         ("rediss://h?ssl_ca_certs=/missing.pem", r"ssl_ca_certs=/missing.pem: the file cannot be read \(No such file"),
     ],

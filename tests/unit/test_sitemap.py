@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import socket
 import ssl
 import time
 import tracemalloc
 from http.server import BaseHTTPRequestHandler
 from itertools import product
+from typing import Any
 
 import pytest
 
 from producer.errors import InputError
 from producer.sitemaps import download, sitemap
+from producer.sitemaps.search import Search, in_sitemaps
 from producer.sitemaps.sitemap import Choice, read_sitemap
 from tests.support.rows import check_each
 from tests.support.site import PAGES
@@ -192,6 +196,64 @@ def test_a_file_without_valid_entries_takes_no_memory(site: SmallSite) -> None:
     assert peak < 2_500_000
     assert len(listed.problems) == sitemap.MAX_PROBLEMS
     assert listed.left_out["that are not addresses"] == 5_000 - sitemap.MAX_PROBLEMS
+
+
+def test_the_body_of_a_redirect_is_not_read(site: SmallSite) -> None:
+    def endless(request: BaseHTTPRequestHandler) -> None:
+        request.wfile.write(b"HTTP/1.1 302 Found\r\nLocation: /new.xml\r\n\r\n")
+        with contextlib.suppress(OSError):
+            for _ in range(100):
+                request.wfile.write(b"x" * 1_000_000)
+
+    site.files = {"/old.xml": endless, "/new.xml": urlset(f"{site.url}/1")}
+    tracemalloc.start()
+    try:
+        listed = read_sitemap(f"{site.url}/old.xml", Choice())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert list(listed.pages) == [f"{site.url}/1"]
+    assert peak < 10_000_000
+
+
+def test_a_host_of_many_addresses_that_do_not_answer_ends_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "HEAD_S", 1.0)
+    look_up = socket.getaddrinfo
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as opened:
+        for _ in range(4):  # Linux then drops further connections to this port
+            filler = opened.enter_context(socket.socket())
+            filler.settimeout(0)
+            filler.connect_ex(full.getsockname())
+
+        def addresses_of(host: str, *about: Any, **options: Any) -> list[Any]:
+            return many if host == "shop.example" else look_up(host, *about, **options)
+
+        many: list[Any] = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", full.getsockname())] * 20
+        monkeypatch.setattr(socket, "getaddrinfo", addresses_of)
+        began_s = time.monotonic()
+
+        [problem] = read_sitemap(f"http://shop.example:{full.getsockname()[1]}/s.xml", Choice()).problems.values()
+
+    assert time.monotonic() - began_s < 5
+    assert "it was not complete within 1 s" in str(problem)
+
+
+def test_sitemaps_of_one_robots_txt_share_the_limits(site: SmallSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = "".join(f"Sitemap: {site.url}/{n}.xml\n" for n in range(8))
+    site.files = {f"/{n}.xml": urlset(*(f"{site.url}/{n}/{m}" for m in range(3))) for n in range(8)}
+    site.files["/robots.txt"] = lines.encode()
+    search = Search((f"{site.url}/",))
+
+    monkeypatch.setattr(sitemap, "MAX_PAGES", 10)
+    with pytest.raises(InputError, match="more than 10 pages"):
+        list(in_sitemaps(search, lambda _: download.Downloads()))
+
+    monkeypatch.undo()
+    monkeypatch.setattr(sitemap, "MAX_SITEMAPS", 5)
+    with pytest.raises(InputError, match=r"more than 5 sitemaps, up to those in '.*/5\.xml'"):
+        list(in_sitemaps(search, lambda _: download.Downloads()))
+    assert "/6.xml" not in site.asked
 
 
 def test_redirects_are_followed_within_the_site_alone(site: SmallSite) -> None:

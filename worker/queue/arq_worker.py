@@ -28,7 +28,7 @@ from redis.exceptions import RedisError, ResponseError
 from producer.contract import Lane
 from producer.errors import RedisUnsuitable, SettingsError
 from worker.queue.arq_functions import ArqFunctions
-from worker.queue.arq_pool import StreamPool, cron_ticks, default_environment
+from worker.queue.arq_pool import StreamPool, connections_of, cron_ticks, default_environment
 from worker.queue.arq_wire import OWN_KIND, SCANNERS, Deserializer, Serializer, environment_of
 from worker.queue.worker import DEFAULT_LEASE_S, StreamWorker
 
@@ -37,6 +37,8 @@ JobFunctionOfArq = Function | Callable[..., Awaitable[Any]]
 Seconds = float | timedelta
 
 LOOK_FOR_ABORTS_S: Final = 0.2
+LEAST_CONNECTIONS: Final = 6
+"""Readers of the lanes, scripts, upkeep and aborts hold up to five at a time, and one is left for the functions."""
 OLDEST_REDIS: Final = 7
 """First major version whose scripts may have flags, as Sightline's do."""
 
@@ -139,6 +141,10 @@ class ArqWorker(StreamWorker):
 
     async def _connect(self) -> None:
         await super()._connect()
+        most = connections_of(self.pool).max_connections
+        if most < LEAST_CONNECTIONS:
+            msg = f"max_connections of the Redis connections is {most}: a worker needs at least {LEAST_CONNECTIONS}"
+            raise SettingsError(msg)
         await check_version(self.pool)
 
     def _over(self, pool: Redis) -> StreamPool:

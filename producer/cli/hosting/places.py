@@ -14,10 +14,9 @@ from typing import Any, Final, Protocol, cast
 from urllib.parse import quote
 
 from producer.cli.ci import ci_system
-from producer.contract.addresses import origin_of
 from producer.errors import InputError
 from producer.text_file import read_text
-from producer.trackers.api import Api, ApiFault
+from producer.trackers.api import Api, ApiFault, base_of
 from producer.trackers.tokens import token_of
 
 _PULL_REF: Final = re.compile(r"refs/pull/(\d+)/")
@@ -73,7 +72,7 @@ def _github(variables: Mapping[str, str]) -> Place:
     token = token_of(variables, "GITHUB_TOKEN", "GH_TOKEN", file="GITHUB_TOKEN_FILE")
     if not token:
         raise NoPullRequest("there is no GITHUB_TOKEN: add it to the step's env, as GITHUB_TOKEN: ${{ github.token }}")
-    base = _checked(variables.get("GITHUB_API_URL") or "https://api.github.com", "GITHUB_API_URL")
+    base = base_of(variables.get("GITHUB_API_URL") or "https://api.github.com", "GITHUB_API_URL")
     headers = {"Authorization": f"Bearer {token}", "X-GitHub-Api-Version": "2022-11-28"}
     return GitHub(Api(base, headers), repository, number)
 
@@ -87,7 +86,7 @@ def _gitlab(variables: Mapping[str, str]) -> Place:
         raise NoPullRequest(
             "there is no GITLAB_TOKEN: set it to a project access token with the scope api (a job token cannot comment)"
         )
-    base = _checked(variables.get("CI_API_V4_URL", ""), "CI_API_V4_URL")
+    base = base_of(variables.get("CI_API_V4_URL", ""), "CI_API_V4_URL")
     project = quote(variables.get("CI_MERGE_REQUEST_PROJECT_ID") or variables.get("CI_PROJECT_ID", ""), safe="")
     return GitLab(Api(base, {"PRIVATE-TOKEN": token}), project, number)
 
@@ -106,12 +105,6 @@ def _pull_request(variables: Mapping[str, str]) -> str:
         return str(number)
     found = _PULL_REF.match(variables.get("GITHUB_REF", ""))
     return found[1] if found else ""
-
-
-def _checked(base: str, name: str) -> str:
-    if not origin_of(base):
-        raise InputError(f"{name} {base!r}: expected an http or https address")
-    return base.rstrip("/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +126,7 @@ class GitHub:
         path = f"repos/{self.repository}/issues/{self.number}/comments?per_page=100"
         return [
             str(one["id"])
-            for one in self.api.listed(path)
+            for one in self.api.listed(path, whole=True)
             if _begins(one.get("body"), marker) and _is_of(one.get("user"), login)
         ]
 
@@ -183,7 +176,7 @@ class GitLab:
         own = user.get("id") if isinstance(user, dict) else None
         return [
             str(one["id"])
-            for one in self.api.listed(f"{self._notes}?per_page=100&sort=asc&order_by=created_at")
+            for one in self.api.listed(f"{self._notes}?per_page=100&sort=asc&order_by=created_at", whole=True)
             if _begins(one.get("body"), marker) and own is not None and (one.get("author") or {}).get("id") == own
         ]
 

@@ -9,7 +9,7 @@ from arq.connections import RedisSettings
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
-from producer.errors import RedisUnsuitable
+from producer.errors import RedisUnsuitable, SettingsError
 from producer.keys import Keys
 from tests.support.queue import add
 from worker.queue.arq_pool import create_pool
@@ -40,6 +40,16 @@ async def run_on(redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch, an
 async def test_an_old_redis_is_refused_by_its_version(redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(RedisUnsuitable, match=r"Redis is version 6\.2\.14: expected 7 or newer"):
         await run_on(redis_url, keys, monkeypatch, "6.2.14")
+
+
+async def test_a_pool_too_small_for_a_worker_is_refused(redis_url: str, keys: Keys):
+    settings = RedisSettings.from_dsn(redis_url)
+    settings.max_connections = 3
+    worker = ArqWorker([add], redis_settings=settings, environment=keys.environment, burst=True, handle_signals=False)
+
+    with pytest.raises(SettingsError, match="max_connections of the Redis connections is 3: a worker needs at least 6"):
+        await worker.main()
+    await worker.close()
 
 
 @pytest.mark.parametrize("answer", ["7.0.0", "10.1", "unstable", NoPermissionError("no INFO")])

@@ -139,6 +139,33 @@ def test_a_fork_without_permission_has_the_report_in_the_summary_and_stays_green
     assert "t0ken" not in err
 
 
+def test_a_comment_that_another_job_has_deleted_is_no_fault(
+    host: HostingStub, job: Job, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for body in ("first", "second"):
+        host.add(f"{REPORT}{body}", login=BOT, kind="Bot")
+    host.refuse = lambda method, _: (404, {}) if method == "DELETE" else None
+
+    job.comment(host)
+
+    assert "updated the comment" in capsys.readouterr().err
+    assert not job.summary.exists()
+
+
+def test_a_list_that_cannot_be_read_whole_adds_no_second_comment(host: HostingStub, job: Job) -> None:
+    for body in ("one", "two", f"{REPORT}old"):
+        host.add(body, login=BOT, kind="Bot")
+    host.next_host = "http://other.example"
+
+    assert job.comment(host) == 0
+    assert (len(host.comments), job.summary.read_text()) == (3, REPORT)
+
+
+def test_user_info_of_an_address_is_not_quoted(host: HostingStub, job: Job, capsys: pytest.CaptureFixture[str]) -> None:
+    assert job.comment(host, GITHUB_API_URL="https://anna:s3cret@host.example/api") == 64
+    assert "s3cret" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_busy_host_is_asked_again(host: HostingStub, job: Job, no_pauses: list[float], status: int) -> None:
     left: list[Refusal] = [(status, {"Retry-After": "2"}), (status, {})]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 import tomllib
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -269,6 +271,50 @@ def test_a_rule_with_unlisted_elements_closes_no_issue_of_its_components(run: Ru
     assert github.states() == ["open", "open"]
 
 
+def test_an_issue_that_the_host_lists_twice_is_not_its_own_duplicate(run: Run, host: TrackerStub) -> None:
+    options = (*asked_of(run, host), "--apply")
+    run.report(page("/", LABEL))
+    run.sync(*options)
+    host.issues.append(dict(host.issues[0]))  # another issue was opened between the requests for two pages of the list
+
+    run.sync(*options)
+
+    assert (host.states(), host.writes) == (["open", "open"], ["POST"])
+
+
+def test_a_host_that_drips_its_reply_is_given_up(
+    run: Run, github: TrackerStub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(api, "CALL_S", 0.3)
+    run.report(page("/"))
+    github.drip_s = 0.05
+    answers: tuple[Answer, Answer] = ((200, {}), (404, {}))
+    for answer in answers:
+        github.refuse = partial(_answered, answer)
+
+        began_s = time.monotonic()
+        assert run.sync(*asked_of(run, github)) in {3, 64}
+        assert time.monotonic() - began_s < 15
+    assert "it was not complete within 0.3 s" in capsys.readouterr().err
+
+
+def _answered(answer: Answer, _: str) -> Answer:
+    return answer
+
+
+@pytest.mark.parametrize("address", ["https://anna:s3cret@host.example/api", "ftp://anna:s3cret@host.example"])
+def test_an_address_with_user_info_is_refused_and_not_quoted(
+    run: Run, capsys: pytest.CaptureFixture[str], address: str
+) -> None:
+    run.variables = {"GITHUB_TOKEN": TOKEN, "GITHUB_API_URL": address}
+    run.report(page("/"))
+
+    assert run.sync("--to", "github", "--project", "shop/web") == 64
+    said = capsys.readouterr().err
+    assert "GITHUB_API_URL: expected an http or https address without user info" in said
+    assert "s3cret" not in said
+
+
 def test_a_report_that_is_older_changes_nothing(run: Run, github: TrackerStub) -> None:
     options = (*asked_of(run, github), "--apply")
     run.report(page("/"))
@@ -282,12 +328,13 @@ def test_a_report_that_is_older_changes_nothing(run: Run, github: TrackerStub) -
     assert (github.states(), github.writes) == (["open"], ["POST"])
 
 
-def test_an_issue_that_people_closed_as_not_planned_stays_closed(run: Run, github: TrackerStub) -> None:
+@pytest.mark.parametrize("reason", ["not_planned", "duplicate"])
+def test_an_issue_that_people_closed_as_not_planned_stays_closed(run: Run, github: TrackerStub, reason: str) -> None:
     options = (*asked_of(run, github), "--apply")
     run.report(page("/", LABEL))
     run.sync(*options)
 
-    github.close(1, reason="not_planned")
+    github.close(1, reason=reason)
     run.sync(*options)
     assert github.states() == ["closed"]
 
@@ -346,6 +393,17 @@ def test_waivers_of_pyproject_are_its_tables_and_a_block_without_an_end_costs_no
     assert file.read_text() == broken
 
 
+def test_waivers_in_a_file_with_windows_line_ends_are_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "sightline.toml"
+    file.write_bytes(b'[gate]\r\nfail_on = "serious"\r\n')
+
+    for wanted, is_changed in (([Waiver(CARD, "later")], True), ([Waiver(CARD, "later")], False), ([], True)):
+        assert write_waivers(file, wanted) is is_changed
+        text = file.read_bytes()
+        assert text.count(b"\n") == text.count(b"\r\n")
+    assert CARD.encode() not in text
+
+
 def test_of_two_issues_that_two_runs_made_at_once_the_older_stays(run: Run, host: TrackerStub) -> None:
     options = (*asked_of(run, host), "--apply")
     run.report(page("/", LABEL))
@@ -380,8 +438,11 @@ def test_a_limit_that_ends_in_an_hour_is_reported_and_not_waited_for(
     assert "it asks to try again in" in capsys.readouterr().err
 
 
-def test_an_issue_that_was_opened_though_the_host_answered_502_is_not_opened_twice(run: Run, host: TrackerStub) -> None:
-    answers: list[Answer] = [(502, {})]
+@pytest.mark.parametrize("status", [502, 503])
+def test_an_issue_that_was_opened_though_the_host_answered_502_is_not_opened_twice(
+    run: Run, host: TrackerStub, status: int
+) -> None:
+    answers: list[Answer] = [(status, {})]
     host.after = True
     host.refuse = lambda method: answers.pop() if method == "POST" and answers else None
     run.report(page("/", LABEL))
@@ -404,6 +465,21 @@ def test_a_refusal_says_what_to_do_and_quotes_no_token(
     assert said in err
     assert f"{status} the host says no" in err
     assert TOKEN not in err
+
+
+def test_an_issue_that_the_host_refuses_stops_no_other(
+    run: Run, host: TrackerStub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = (*asked_of(run, host), "--apply")
+    run.report(page("/", LABEL, CARDS))
+    answers: list[Answer] = [(422, {})]
+    host.refuse = lambda method: answers.pop() if method == "POST" and answers else None
+
+    assert run.sync(*options) == 64
+    assert "1 step refused, all others done: POST" in capsys.readouterr().err
+    assert len(host.issues) == 1
+    assert run.sync(*options) == 0
+    assert len(host.issues) == 2
 
 
 def test_a_dropped_label_ends_the_sync_at_the_first_issue(

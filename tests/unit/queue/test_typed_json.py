@@ -6,11 +6,11 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sightline.arq import typed_json
 
 
@@ -23,6 +23,19 @@ class Order:
 class Invoice(BaseModel):
     order: Any
     total: Decimal
+
+
+class Customer(BaseModel, extra="allow"):
+    number: int = Field(alias="customerNumber")
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+class Moment(datetime):
+    """A date of another library."""
 
 
 class OutOfStock(Exception):
@@ -39,6 +52,7 @@ EVERYTHING = {
     "few": {1, 2},
     "by number": {1: "one", None: date(2026, 1, 1)},
     "marked": {"$type": "datetime", "value": "not one"},
+    "customer": Customer(customerNumber=7, since="2020"),  # pyright: ignore[reportCallIssue]  an extra field
     "invoice": Invoice(order=Order(7, date(2026, 12, 1)), total=Decimal("1.10")),
 }
 
@@ -54,8 +68,9 @@ def test_an_error_comes_back_as_it_was():
 
 
 def test_what_it_cannot_carry_is_named():
-    with pytest.raises(TypeError, match="cannot carry a object"):
-        typed_json.dumps([object()])
+    for value, name in ((object(), "object"), (Point(1, 2), "Point"), (Moment(2026, 1, 1), "Moment")):
+        with pytest.raises(TypeError, match=f"cannot carry a {name}"):
+            typed_json.dumps([value])
 
 
 @pytest.mark.parametrize("name", ["os:system", "subprocess:Popen", "nobody:Knows", "builtins:eval", "x"])

@@ -74,19 +74,21 @@ def _to_json(value: object) -> Any:
 
 
 def _typed(value: object) -> Any:
+    is_read = type(value).__name__ in _READERS  # a named tuple or another subclass would be refused by the reader
     match value:
-        case datetime() | date():
+        case datetime() | date() if is_read:
             return _marked(type(value).__name__, value.isoformat())
         case timedelta():
             return _marked("timedelta", [value.days, value.seconds, value.microseconds])
-        case UUID() | Decimal():
+        case UUID() | Decimal() if is_read:
             return _marked(type(value).__name__, str(value))
         case bytes():
             return _marked("bytes", b64encode(value).decode())
-        case tuple() | set():
+        case tuple() | set() if is_read:
             return _marked(type(value).__name__, [_to_json(item) for item in cast("tuple[object]", value)])
         case BaseModel():
-            return _marked(_name_of(value), {name: _to_json(getattr(value, name)) for name in type(value).model_fields})
+            fields = {name: getattr(value, name) for name in type(value).model_fields} | (value.model_extra or {})
+            return _marked(_name_of(value), {name: _to_json(item) for name, item in fields.items()})
         case Exception():
             return _marked(_name_of(value), [_to_json(item) for item in value.args])
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -114,6 +116,8 @@ def _from_json(value: Any) -> Any:
 
 
 def _built(found: type, given: Any) -> Any:
+    if issubclass(found, BaseModel):
+        return found.model_validate(given, by_name=True, by_alias=True)
     return found(*given) if issubclass(found, Exception) else found(**given)
 
 
