@@ -107,8 +107,9 @@ class Comparison:
     """The changes between two times, on the pages known at both.
 
     ``only_before`` and ``only_after`` count pages known at one time only, ``other_terms`` those scanned with other
-    rules, parts or widths, ``not_whole`` those scanned only in part at one of the times. ``is_part``: there are more
-    pages.
+    rules, parts or widths, ``not_whole`` those scanned only in part at one of the times, ``unnamed`` those whose
+    earlier record is of a release without components, so that what was fixed has no name. ``is_part``: there are
+    more pages.
     """
 
     before: Side
@@ -120,6 +121,7 @@ class Comparison:
     only_after: int = 0
     other_terms: int = 0
     not_whole: int = 0
+    unnamed: int = 0
     is_part: bool = False
 
     def of(self, change: Change) -> list[ComponentChange]:
@@ -143,6 +145,7 @@ class Comparison:
                 "only_after": self.only_after,
                 "other_terms": self.other_terms,
                 "not_whole": self.not_whole,
+                "unnamed": self.unnamed,
             },
             "is_part": self.is_part,
         }
@@ -177,6 +180,11 @@ class Comparison:
                 self.not_whole,
                 "was scanned only in part at one of the times",
                 "were scanned only in part at one of the times",
+            ),
+            (
+                self.unnamed,
+                "was scanned then by a release without component barriers: what was fixed there is not listed",
+                "were scanned then by a release without component barriers: what was fixed there is not listed",
             ),
         )
         lines = [f"{counted(number, 'page')} {one if number == 1 else many}" for number, one, many in found if number]

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from producer.contract.advice import advice_on
+from producer.contract.component_name import without_example
 from producer.reports.component_dates import day_of
 from producer.reports.markdown import code, text
 from producer.reports.plain_text import counted, one_line
@@ -108,11 +109,12 @@ def moved_body(old: str, hidden: Hidden) -> str:
 
 
 def is_same(one: str, other: str) -> bool:
-    """Return whether two texts differ only in the scan's time and in line ends, which hosts change."""
+    """Return whether two texts differ only in time, in the name's example and in line ends, which hosts change."""
     first, second = hidden_of(one), hidden_of(other)
     if first is None or second is None or first.places != second.places:
         return False
-    return _tidy(one)[1:] == _tidy(other)[1:]
+    (_, named, *rest), (_, other_named, *other_rest) = ([*_tidy(text), ""] for text in (one, other))
+    return without_example(named) == without_example(other_named) and rest == other_rest
 
 
 def _tidy(body: str) -> list[str]:

@@ -75,6 +75,41 @@ async def test_what_shares_an_id_is_not_searched_for_again_for_each(
     }
 
 
+STYLES_ARE_COUNTED = """;{
+  const read = window.getComputedStyle;
+  let left = 1500;
+  window.getComputedStyle = (...given) => {
+    if (--left < 0) throw new Error("too many styles");
+    return read(...given);
+  };
+}"""
+CLOSED = "<details><summary>More</summary><x-part><p>{}</p></x-part></details>"
+
+
+async def test_the_style_of_what_is_within_something_hidden_is_not_read(
+    engine: ScanEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_audits(monkeypatch, STYLES_ARE_COUNTED)
+    links = "".join(f'<b>text <a href="/{n}"></a></b>' for n in range(200))
+
+    result = await scan(engine, CLOSED.format(links) * 10 + "<p>and <a href=/></a></p>", disabled_rules=["target-size"])
+
+    assert not result.incomplete, "axe-core says so of a rule that threw"
+    assert {one.rule: one.node_count for one in result.findings} == {"image-alt": 1, "link-name": 1}
+
+
+async def test_what_no_slot_shows_in_something_hidden_breaks_no_rule(engine: ScanEngine) -> None:
+    attach = (
+        "<script>for (const part of document.querySelectorAll('x-part')) part.attachShadow({mode: 'open'})</script>"
+    )
+    grey = '<p style="color: #bbb; background: #fff">grey</p>'
+
+    result = await scan(engine, f"{CLOSED.format('<i><b>deep</b></i>')}{attach}{grey}")
+
+    assert not result.incomplete
+    assert {one.rule: one.node_count for one in result.findings} == {"image-alt": 1, "color-contrast": 1}
+
+
 A_CHECK_IS_SLOW = """;{
   const check = axe._audit.checks["CHECK"], { evaluate } = check;
   const wait = (end) => { while (performance.now() < end); };

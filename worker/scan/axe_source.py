@@ -79,6 +79,33 @@ _QUICK: Final = (
         ),
         "relatedNodes:function(){}",
     ),
+    # It asks for the style of an element, then whether it is in something hidden. In closed details and under
+    # content-visibility, each style that is read lays that part out again: ancestors first, whose answers it keeps.
+    ("var Op=[xp,Ap,Cp,_p];", "var Op=[_p,xp,Ap,Cp];"),
+    ("return!!Ip(e,t)||!!e.parent&&Pp(e.parent,!0)", "return!!e.parent&&Pp(e.parent,!0)||!!Ip(e,t)"),
+    (
+        ":!Bp(e,{skipAncestors:!0,isAncestor:t})&&(!e.parent||Gm(e.parent,!0))",
+        ":(!e.parent||Gm(e.parent,!0))&&!Bp(e,{skipAncestors:!0,isAncestor:t})",
+    ),
+    (
+        (
+            ":!(Bp(t,{skipAncestors:!0,isAncestor:r})||t.actualNode&&Up.some(function(e){return e(t,{isAncestor:r})}))"
+            "&&(!t.parent||Yp(t.parent,!0))"
+        ),
+        (
+            ":(!t.parent||Yp(t.parent,!0))"
+            "&&!(Bp(t,{skipAncestors:!0,isAncestor:r})||t.actualNode&&Up.some(function(e){return e(t,{isAncestor:r})}))"
+        ),
+    ),
+    # Its grid has no element within something hidden, but reads ten styles of each.
+    (
+        "i=r?o.nextNode():o.currentNode;i;){var u=R(i),l=(",
+        (
+            "i=r?o.nextNode():o.currentNode;i;){var u=R(i),"
+            "q=u&&u.parent||R(i.assignedSlot||i.parentElement||i.parentNode);"
+            "if(q&&!Yp(q,!0)){(u||new axe.VirtualNode(i,q))._stackingOrder=[];i=o.nextNode();continue}var l=("
+        ),
+    ),
     # One check of target-size can take minutes: it now checks the clock.
     ("function kf(a){var e,t,o,i,", "function kf(a){sightlineClock.check();var e,t,o,i,"),
 )

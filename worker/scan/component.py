@@ -12,7 +12,8 @@ only: the same component gets the same ``issue_id`` on every page, regardless of
    the same on every page there.
 
 Text, numbers, positions, further classes and the page's address are not part of it. ``issue_id`` is ``KIND-SITE``: the
-same component of the same framework has the same kind on every site, and a separate id on each.
+same component of the same framework has the same kind on every site, and a separate id on each. A name shows what the
+page says: where neither class nor field name tells an element from others, also the file or text of one of them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Final, NamedTuple
 
 from producer.contract.addresses import site_name
 from producer.contract.advice import problem_of
+from producer.contract.component_name import MAX_EXAMPLE, example
 from worker.scan.fingerprint import Ancestry, normal_address
 from worker.scan.markup import first_elements
 from worker.scan.words import GENERIC, base_class, sure_words_of, words_of
@@ -57,6 +59,9 @@ _SHOWN: Final = {
 }  # fmt: skip
 _REPEATED: Final = frozenset({"li", "article", "tr", "figure", "fieldset", "dl", "details", "section", "form"})
 _FIELDS: Final = frozenset({"input", "select", "textarea", "button", "img", "iframe", "map", "area", "object"})
+_PICTURES: Final = frozenset({"img", "area", "object", "iframe"})
+_SHOWN_VALUES: Final = frozenset({"radio", "checkbox", "submit", "button", "reset"})
+"""Types of fields whose value is the author's, not the user's; a text area's text is the user's, too."""
 _WHOLE: Final = frozenset({"html", "head", "title", "meta", "body"})
 _NOUNS: Final = {
     "a": "link", "button": "button", "img": "image", "svg": "image", "input": "field", "select": "selection",
@@ -114,7 +119,7 @@ class _Element:
     """The parts of an element's markup that identify its component."""
 
     def __init__(self, snippet: str, page: str) -> None:
-        found = first_elements(snippet)
+        found, self.text = first_elements(snippet)
         self.tag, attributes = found[0] if found else ("", {})
         self.attributes = attributes
         self.role = attributes.get("role", "").split(" ")[0].lower()
@@ -126,11 +131,30 @@ class _Element:
         address = attributes.get("src") or attributes.get("href") or ""
         is_file = bool(address) and not address.startswith("data:")
         self.address = normal_address(_BUILD_HASH.sub("", address), page=page) if is_file else ""
+        self.file = _file_of(address) if is_file else ""
 
     @property
     def is_named(self) -> bool:
         """Whether its classes or names distinguish it from others of its tag."""
         return bool(set(self.base.split()) - GENERIC or self.id or self.field)
+
+    @property
+    def example(self) -> str:
+        """The page's own words for this one element: its file, its text or its value."""
+        own = self.attributes
+        value = own.get("value", "") if self.type in _SHOWN_VALUES else ""
+        text = "" if self.tag == "textarea" else self.text
+        written = [own.get("aria-label"), own.get("alt"), text, value]
+        written += [own.get(name) for name in ("placeholder", "title", "name")]
+        said = next((text for text in written if text and text.strip()), "")
+        return (self.file or said) if self.tag in _PICTURES else (said or self.file)
+
+
+def _file_of(address: str) -> str:
+    """Return the last part of an address as the page has it, without a build's letters; '' if it has none."""
+    path = _BUILD_HASH.sub("", address.strip()).partition("#")[0].partition("?")[0].rstrip("/")
+    name = path.rpartition("/")[2]
+    return "" if name in {".", ".."} or path.lower().startswith("javascript:") else name
 
 
 def _field_name(name: str) -> str:
@@ -265,9 +289,10 @@ def _what(element: _Element, steps: Sequence[Step], landmarks: Sequence[str]) ->
     tags, is_repeated, _ = around if element.is_named else _around(steps, has_landmarks=bool(landmarks))
     label = own or next((part for part in tags if part not in _NOUNS and part not in _TAGS), "")
     if not label and (address := _sitewide_address(element, landmarks, is_repeated=is_repeated)):
-        label = address.rstrip("/").rpartition("/")[2][:40] or "home"
+        return f"{(element.file or address.rstrip('/').rpartition('/')[2])[:MAX_EXAMPLE] or 'home'} {noun}"
     kept = [word for word in label.split() if word not in noun.split() and word not in _SAME and len(word) > 1]
-    return f"{' '.join(kept)} {noun}".strip()
+    what = " ".join([*kept, noun])
+    return what if (own and kept) or noun == "search field" else what + example(element.example)
 
 
 def _digest(parts: Sequence[str] | map[str], digits: int) -> str:

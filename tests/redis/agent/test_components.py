@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from producer.contract import Impact
+from producer.contract import Finding, Impact
 from producer.contract.findings import Changes
 from producer.keys import Keys
 from tests.redis.agent.scanning import graph, hash_of, jobs
@@ -101,6 +101,33 @@ async def test_a_further_page_writes_only_the_counts_of_known_components_and_a_n
     )
     assert (card.name, card.host, card.pages, card.elements) == ("Main › card", "shop.example", 2, 4)
     assert await last_indexed(site, site.keys.barriers_index) == before + written + 2
+
+
+async def test_a_name_with_another_example_is_not_written_again(site: Site) -> None:
+    def named(name: str) -> Finding:
+        return LOGO.revised(nodes=tuple(node.model_copy(update={"component": name}) for node in LOGO.nodes))
+
+    await site.scan(named("Main › image “offer1.gif” has no text"), path="/a")
+    kept: list[str] = []
+    for path, name in (("/b", "Main › image “cup.gif” has no text"), ("/c", "Main › cup2.gif image has no text")):
+        await site.scan(named(name), path=path)
+        kept.append((await logo(site)).name)
+
+    assert kept == ["Main › image “offer1.gif” has no text", "Main › cup2.gif image has no text"]
+
+
+async def test_pages_are_counted_for_the_group_of_that_name_only(site: Site) -> None:
+    groups = ["shop", 'x,"shop":1', 'a"shop', "other\\", "Straße/1"]
+    for number, group in enumerate([*groups, "shop", *groups]):
+        await site.scan(LOGO, path=f"/{number}", group=group)
+
+    await site.scan(LOGO, path="/0", group='a"shop')
+    await site.scan(path="/3", group="other\\")
+    await site.scan(path="/9", group="other\\")
+
+    assert (await logo(site)).groups == {"shop": 2, 'x,"shop":1': 2, 'a"shop': 3, "Straße/1": 2}
+    assert [one.issue_id for one in await site.history.barriers.find(BarrierFilter(group="other\\"))] == []
+    assert len(await site.history.barriers.find(BarrierFilter(group='a"shop'))) == 1
 
 
 async def last_indexed(site: Site, index: str) -> int:

@@ -109,6 +109,22 @@ async def test_a_record_of_a_release_without_components_has_those_whose_elements
     assert found.unchanged == 1
 
 
+async def test_what_was_fixed_since_a_release_without_components_is_not_passed_over_in_silence(shop: Shop):
+    await shop.scan("/all", finding("image-alt", "x"), at=T1)
+    await shop.scan("/all", at=T2)
+    await shop.scan("/some", finding("image-alt", "x"), at=T1)
+    await shop.scan("/some", component("b", rule="label"), at=T2)
+    await shop.scan("/clean", at=T1)
+    await shop.scan("/clean", component("b", rule="label"), at=T2)
+
+    found = await shop.compare("nightly-1", "nightly-2")
+
+    assert told(found) == {"b": "new"}
+    assert found.remarks == [
+        "2 pages were scanned then by a release without component barriers: what was fixed there is not listed"
+    ]
+
+
 async def test_pages_of_one_time_alone_are_counted_and_compared_with_nothing(shop: Shop):
     await shop.scan("/gone", component("a"), at=T1)
     await shop.scan("/late", component("b"), at=T2)

@@ -118,4 +118,5 @@ def test_a_name_is_shown_in_words_of_a_closed_list():
     assert (
         name_shown("Header › Navigation › xyz logo link has no name", "link-name") == "Header › Navigation › logo link"
     )
+    assert name_shown("Main › image “Header › logo 7” has no text alternative", "image-alt") == "Main › image"
     assert len(name_shown(f"Page › {'logo ' * 90}image", "image-alt")) <= 80

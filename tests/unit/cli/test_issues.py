@@ -153,6 +153,16 @@ def test_an_issue_is_opened_updated_closed_and_reopened(run: Run, host: TrackerS
     assert len(host.issues) == 2
 
 
+def test_an_issue_is_not_written_again_for_another_example_in_the_name(run: Run, host: TrackerStub) -> None:
+    options = (*asked_of(run, host), "--apply")
+    for price in ("12.90", "13.50"):
+        text = {"component": f"Main › card text “{price}” has too little contrast"}
+        run.report(page("/", CARDS.revised(nodes=tuple(node.model_copy(update=text) for node in CARDS.nodes))))
+        assert run.sync(*options) == 0
+
+    assert host.writes == ["POST"]
+
+
 def test_a_barrier_that_is_waived_on_one_of_its_pages_has_an_issue_and_one_that_is_waived_has_none(
     run: Run, github: TrackerStub
 ) -> None:

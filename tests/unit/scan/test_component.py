@@ -7,12 +7,14 @@ import time
 import pytest
 
 from ops.bench.grouping import STYLES, measure, planted_site
+from producer.contract.component_name import plain_name
 from worker.scan.component import Step, component_of
 from worker.scan.fingerprint import node_fingerprints
 from worker.scan.words import base_class, words_of
 
 PAGE = "https://shop.example/tea/1"
 HEADER: list[Step] = [("header", "", "site-header", "")]
+MAIN: list[Step] = [("main", "", "", "")]
 CARD: list[Step] = [("main", "", "page-home", ""), ("article", "", "card", "")]
 
 
@@ -135,12 +137,37 @@ def test_what_is_wrong_with_the_page_itself_is_one_component_of_the_site() -> No
         ("button-name", CARD, "<button class=btn><i class=icon-heart></i></button>", "Main › heart button has no name"),
         ("link-name", HEADER, '<a href="/cart"></a>', "Header › cart link has no name"),
         ("image-alt", [], '<img src="/img/logo.gif">', "Page › logo.gif image has no text alternative"),
-        ("color-contrast", [("footer", "", "", "")], "<p>2026</p>", "Footer › text has too little contrast"),
-        ("new-rule", [("footer", "", "", "")], "<p>2026</p>", "Footer › text fails the rule new-rule"),
+        ("image-alt", [], '<img src="img/teaser7.jpg?v=2">', "Page › teaser7.jpg image has no text alternative"),
+        ("image-alt", [], '<img src="/a/logo-B_kAbanX.svg">', "Page › logo.svg image has no text alternative"),
+        ("image-alt", MAIN, '<img src="/7/offer2.gif">', "Main › image “offer2.gif” has no text alternative"),
+        ("image-alt", MAIN, '<img src="data:image/gif;base64,R0" title="Two">',
+         "Main › image “Two” has no text alternative"),
+        ("color-contrast", MAIN, "<p>©\n 2026</p>", "Main › text “© 2026” has too little contrast"),
+        ("color-contrast", CARD, "<b>12 “new”</b>", 'Main › card text “12 "new"” has too little contrast'),
+        ("color-contrast", MAIN, f"<p><style>p {{}}</style>{'tea ' * 30}</p>",
+         "Main › text “tea tea tea tea tea tea tea tea tea tea…” has too little contrast"),
+        ("label", MAIN, "<input type=text name=n value=Jane>", "Main › text field “n” has no label"),
+        ("label", MAIN, "<textarea name=n>Jane</textarea>", "Main › text field “n” has no label"),
+        ("label", MAIN, "<input type=radio name=t value=mrs>", "Main › radio button “mrs” has no label"),
+        ("link-name", MAIN, '<a href="/tea/7/?q=1#x"></a>', "Main › link “7” has no name"),
+        ("link-name", HEADER, '<a href="/#top"></a>', "Header › home link has no name"),
+        ("link-name", HEADER, '<a href="./"></a>', "Header › tea link has no name"),
+        ("link-name", MAIN, '<a href="javascript:go(1)"></a>', "Main › link has no name"),
+        ("new-rule", [("footer", "", "", "")], "<p></p>", "Footer › text fails the rule new-rule"),
     ],
 )  # fmt: skip
 def test_a_component_has_a_name_that_people_recognise(rule: str, place: list[Step], snippet: str, name: str) -> None:
     assert component_of(rule, [place], snippet, page=PAGE).name == name
+
+
+def test_a_name_shows_another_example_of_the_same_component() -> None:
+    one, other = (
+        component_of("image-alt", [MAIN], f'<img src="/tea{n}.jpg">', page=PAGE) for n in ("1", "-green-cup 22")
+    )
+
+    assert one.issue_id == other.issue_id
+    assert one.name != other.name
+    assert plain_name(one.name) == plain_name(other.name) == "Main › image has no text alternative"
 
 
 @pytest.mark.parametrize(

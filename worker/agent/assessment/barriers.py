@@ -17,6 +17,7 @@ from typing import Final
 
 from producer.contract import Finding, JsonObject, Node, ScanResult
 from producer.contract.advice import problem_of
+from producer.contract.component_name import without_example
 from worker.agent.prompts import REPAIR, clip, load_prompt, version_of, worst_first
 from worker.scan.words import is_of_templates
 
@@ -123,7 +124,7 @@ def markup(snippet: str) -> str:
 
 def name_shown(name: str, rule: str) -> str:
     """Return a component's name reduced to known landmarks, nouns and template words."""
-    parts = name.removesuffix(problem_of(rule)).split(" › ")
+    parts = without_example(name.removesuffix(problem_of(rule))).split(" › ")
     known = (" ".join(word for word in part.split() if is_known(word.lower())) for part in parts)
     return clip(" › ".join(filter(None, known)), 80)
 

@@ -81,8 +81,9 @@ async def compare_moments(
         # Skip pages that left the group or no longer have the words in their title.
         then = {place: state for place, state in then.items() if place in now}
     both = then.keys() & now.keys()
-    changed = [place for place in both if then[place].components != now[place].components]
+    changed = [place for place in both if _has_changed(then[place], now[place])]
     found: defaultdict[str, _Component] = defaultdict(_Component)
+    unnamed: set[str] = set()
     _take_presence(found, then, now, both)
     for start in range(0, len(changed), CHUNK):
         places = changed[start : start + CHUNK]
@@ -95,6 +96,8 @@ async def compare_moments(
                 for issue_id in old.components:
                     found[issue_id].before.add(old.url)
                 _take_pair(found, old, new)
+                if any(finding.nodes and not finding.components for finding in old.findings):
+                    unnamed.add(old.url)
     for one in found.values():
         one.settle()
     changes = await _named(history, found)
@@ -109,6 +112,7 @@ async def compare_moments(
         only_after=len(urls[1] - urls[0]),
         other_terms=len((urls[0] & urls[1]) - urls[2]),
         not_whole=sum(_is_partial(then[place], now[place]) for place in both),
+        unnamed=len(unnamed),
         is_part=is_part,
     )
 
@@ -161,6 +165,11 @@ def _take_presence(found: defaultdict[str, _Component], then: States, now: State
         for issue_id in state.components:
             found[issue_id].after.add(state.url)
             found[issue_id].groups.add(state.group)
+
+
+def _has_changed(old: PageState, new: PageState) -> bool:
+    """Return whether components differ, or may do so: a record without any may be of an earlier release."""
+    return old.components != new.components or (not old.components and old.scan_id != new.scan_id)
 
 
 def _is_partial(old: PageState, new: PageState) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from producer.contract import Changes, Finding, Impact, Node, ScanResult
+from producer.contract.component_name import plain_name
 from producer.contract.findings import ComponentChange, SpreadComponent
 from worker.memory.history.barriers import BarrierRecord, PageBefore
 from worker.memory.history.scan_record import ScanRecord
@@ -143,12 +144,13 @@ def _mended(
         return []
     listed = {node.issue_id for finding in result.findings for node in finding.nodes}
     trimmed = {finding.rule for finding in result.findings if finding.is_trimmed}
-    renamed = {(one.rule, one.name) for one in here.values() if one.issue_id not in was.components and was.had(one)}
+    kept = (one for one in here.values() if one.issue_id not in was.components and was.had(one))
+    renamed = {(one.rule, plain_name(one.name)) for one in kept}
     gone = [known[issue_id] for issue_id in was.components if issue_id not in listed and issue_id in known]
     return [
         ComponentChange(issue_id=one.issue_id, name=one.name, rule=one.rule, impact=one.impact)
         for one in sorted(gone, key=lambda one: (-(one.impact.rank if one.impact else 0), one.name))
-        if one.rule not in trimmed and (one.rule, one.name) not in renamed
+        if one.rule not in trimmed and (one.rule, plain_name(one.name)) not in renamed
     ]
 
 
