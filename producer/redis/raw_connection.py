@@ -22,6 +22,7 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, RedisError
 
+CANCEL_AGAIN_S: Final = 5.0
 REPLY_S: Final = 30.0
 """Longest wait for a reply, since a frozen Redis or a half-open socket sends nothing. Must exceed the longest blocking
 command: 10 s, in WAITAOF."""
@@ -174,6 +175,18 @@ async def replied(call: Awaitable[T]) -> T:
     finally:
         if task is not None and task.cancelling() > asked:
             raise asyncio.CancelledError
+
+
+async def end(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks that call Redis, and wait for their ends; what they raise is dropped.
+
+    They are cancelled again every ``CANCEL_AGAIN_S``, as redis-py may swallow a cancellation: see ``replied``.
+    """
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def settle(future: asyncio.Future[Any], reply: Any) -> None:

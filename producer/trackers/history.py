@@ -62,7 +62,7 @@ async def seen_on(client: Client, site: str) -> Seen:
 async def _scanned_ms(client: Client, host: str, today: date) -> int:
     """Return the begin (UTC) of the last day with a scan of the site; 0 if none is known."""
     known = await recent_scans(client.redis, client.keys, (host, f"www.{host}"), today=today, days=_DAYS)
-    last = max(day for _, day in known)
+    last = max(day for _, _, day in known)
     return int(datetime.fromisoformat(f"{last}T00:00:00+00:00").timestamp() * 1000) if last else 0
 
 

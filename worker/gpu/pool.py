@@ -26,6 +26,7 @@ from producer.contract import Lane
 from producer.errors import ModelBusy
 from producer.keys import Keys
 from producer.redis.lease import keep
+from producer.redis.raw_connection import end
 from worker.gpu.health import EARLY_S, HealthRounds, Probe
 from worker.gpu.hosts import Host, Kind
 from worker.gpu.scripts import Ask, PoolScripts, Timing, note_silence
@@ -110,9 +111,7 @@ class GpuPool:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_S):
                 await self._is_idle.wait()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
         self._tasks = []
         for token in [*self._held, *self._waiters]:
             self._run_errand(self._release(token))

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from producer.errors import SightlineError
 from producer.keys import Keys
+from producer.redis.raw_connection import end
 from worker.notices.mail import Mail
 from worker.notices.settings import NoticeSettings, listed, secret_of, smtp_of, webhooks_of
 from worker.notices.store import Notice, NoticeStore, State
@@ -140,6 +141,6 @@ async def sending(sender: NoticeSender | None) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        task.cancel()
+        await end(task)
         with suppress(asyncio.CancelledError):
             await task

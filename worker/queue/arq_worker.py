@@ -27,6 +27,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from producer.contract import Lane
 from producer.errors import RedisUnsuitable, SettingsError
+from producer.redis.raw_connection import end
 from worker.queue.arq_functions import ArqFunctions
 from worker.queue.arq_pool import StreamPool, connections_of, cron_ticks, default_environment
 from worker.queue.arq_wire import OWN_KIND, SCANNERS, Deserializer, Serializer, environment_of
@@ -132,8 +133,7 @@ class ArqWorker(StreamWorker):
             await super().main()
         finally:
             if self._aborting is not None:
-                self._aborting.cancel()
-                await asyncio.gather(self._aborting, return_exceptions=True)
+                await end(self._aborting)
 
     async def _open(self) -> None:
         await super()._open()

@@ -19,6 +19,7 @@ from producer.client.controls_view import WORKER, Control
 from producer.client.queue_view import consumers
 from producer.errors import Paused
 from producer.keys import Keys
+from producer.redis.raw_connection import replied
 from producer.stored.controls import lift
 from worker.queue.delivery import Delivery
 
@@ -74,7 +75,7 @@ class Controls:
 
     async def look(self) -> bool:
         """Read the controls; returns whether they changed. Raises redis-py's errors."""
-        names = await cast("Awaitable[list[bytes]]", self._redis.hkeys(self._keys.controls))
+        names = await replied(cast("Awaitable[list[bytes]]", self._redis.hkeys(self._keys.controls)))
         before, self.fields = self.fields, frozenset(name.decode("utf-8", "replace") for name in names)
         self.is_draining = self._own.field in self.fields
         return before != self.fields

@@ -20,6 +20,7 @@ from redis.exceptions import OutOfMemoryError, RedisError
 from producer.contract import Lane
 from producer.contract.terms import SUBMITTED
 from producer.redis.backoff import Backoff
+from producer.redis.raw_connection import end
 from worker.queue.delivery import Entry, id_number
 from worker.queue.executor import Executor
 from worker.queue.leases import LeaseKeeper
@@ -302,9 +303,7 @@ class Loop:
             for reader in self._readers.values():
                 await reader.unblock()
             await asyncio.wait(readers, timeout=0.02)
-        for task in readers:
-            task.cancel()
-        await asyncio.gather(*readers, return_exceptions=True)
+        await end(*readers)
         for reader in self._readers.values():
             await reader.close()
 

@@ -31,6 +31,7 @@ from redis.exceptions import RedisError
 from producer.contract.terms import SUBMITTED
 from producer.keys import Keys
 from producer.redis.dial import blocking_twin
+from producer.redis.raw_connection import end
 from producer.redis.script_pipe import ScriptPipe
 from producer.stored.schedules import Schedules
 from worker.queue.arq_pool import StreamPool, connections_of
@@ -192,9 +193,7 @@ class StreamWorker(Worker):
             self.executor.stop_all(StopReason.SHUTDOWN)
             await self.executor.wait_until_done(timeout_s=self.lease_s)
         finally:
-            for task in watched:
-                task.cancel()
-            await asyncio.gather(*watched, return_exceptions=True)
+            await end(*watched)
 
     async def _wind_down(self) -> None:
         """Stop everything that ``_open`` started; jobs still held go to other workers when their leases end."""

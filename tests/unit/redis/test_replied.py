@@ -1,4 +1,4 @@
-"""The wrapper of every redis-py call: it ends in time, and when it is cancelled."""
+"""Calls of redis-py, and loops of them: they end in time, and when they are cancelled."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from producer.redis.raw_connection import replied
+from producer.redis import raw_connection
+from producer.redis.raw_connection import end, replied
 
 
 async def test_a_cancellation_that_redis_py_drops_is_raised_when_the_call_ends():
@@ -33,3 +34,30 @@ async def test_a_cancellation_that_redis_py_drops_is_raised_when_the_call_ends()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, 5)
     assert calls == 1
+
+
+async def test_a_loop_whose_cancellation_redis_py_drops_is_cancelled_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(raw_connection, "CANCEL_AGAIN_S", 0.1)
+    is_in_call, dropped = asyncio.Event(), 0
+
+    async def watch() -> None:
+        nonlocal dropped
+        while True:
+            try:
+                is_in_call.set()
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                dropped += 1
+                if dropped > 1:
+                    raise
+
+    async def broken() -> None:
+        raise LookupError
+
+    tasks = [asyncio.create_task(watch()), asyncio.create_task(broken())]
+    await is_in_call.wait()
+
+    await asyncio.wait_for(end(*tasks), 5)
+
+    assert [task.done() for task in tasks] == [True, True]
+    assert dropped == 2

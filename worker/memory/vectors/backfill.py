@@ -31,6 +31,7 @@ from producer.errors import (
     SightlineError,
     SlotLost,
 )
+from producer.redis.raw_connection import end
 from producer.redis.scripts import load_script, run_script
 from producer.reports.plain_text import one_line
 from worker.memory.history.history import scan_documents
@@ -174,8 +175,7 @@ async def keep_backfilled(embeddings: Embeddings, *, every_s: float = BACKFILL_S
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end(task)
 
 
 async def _keep_backfilling(embeddings: Embeddings, every_s: float) -> None:
