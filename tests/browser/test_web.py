@@ -187,4 +187,5 @@ async def test_a_page_that_waits_for_an_answer_outlasts_an_outage(redis_url: str
             await until(lambda: len(asked) > 4, what="questions after the outage", timeout_s=30)
             answer = QueryResult.model_validate({"job_id": "late", "state": "succeeded", "answer": "The cart."})
             await client.redis.set(keys.result("late"), answer.model_dump_json())
+            await client.redis.execute_command("HSET", keys.job("late"), "state", "succeeded")
             await page.until("document.readyState === 'complete' && document.body.innerText.includes('The cart.')")
