@@ -15,6 +15,7 @@ from worker.scan.engine import ScanEngine
 from worker.scan.guard import Guard
 from worker.scan.page import Page
 from worker.scan.proxy import ScanProxy
+from worker.scan.rest import Rest
 from worker.scan.settings import ScanSettings
 
 FADE = "@keyframes fade{from{opacity:.05}to{opacity:1}}"
@@ -203,6 +204,24 @@ async def test_a_page_with_fades_sliders_and_counters_has_the_same_findings_ever
     seen = [{(node.snippet, node.failure_summary) for one in found.findings for node in one.nodes} for found in results]
     assert any("Too pale" in snippet for snippet, _ in seen[0])
     assert seen[0] == seen[1] == seen[2]
+
+
+async def test_a_page_without_scripts_is_at_rest_once_it_is_loaded(
+    engine: ScanEngine, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    ask_all = Rest._ask_all
+
+    async def noted(self: Rest, call: str, frames: Any) -> list[Any]:
+        asked.append(call)
+        return await ask_all(self, call, frames)
+
+    monkeypatch.setattr(Rest, "_ask_all", noted)
+
+    result = await scan(engine, site.add("/plain", page("<p>Black on white.</p>")))
+
+    assert result.status == "scanned"
+    assert [call for call in asked if "finish" in call] == ["sightlineRest.finish()"]
 
 
 async def test_styles_for_pages_without_scripts_are_not_what_is_audited(engine: ScanEngine, site: Site) -> None:

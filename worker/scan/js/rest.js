@@ -162,7 +162,6 @@
     return moved;
   };
 
-  const since = (name) => (Object.hasOwn(globalThis, name) ? globalThis[name]() : performance.now());
   const isTall = () => {
     const top = root();
     return Boolean(top) && scrollHeight(top) > innerHeight + 1;
@@ -176,8 +175,11 @@
     }
   });
   const hasScripts = () => Object.hasOwn(globalThis, "sightlineStillMs");
-  // The time since scripts last changed content and styles.
-  const changes = () => ({ still_ms: since("sightlineStillMs"), styled_ms: since("sightlineStyledMs") });
+  // The time since scripts last changed content and styles. Without scripts, the content came while the page was loaded,
+  // and no style changes.
+  const changes = () => (hasScripts()
+    ? { still_ms: globalThis.sightlineStillMs(), styled_ms: globalThis.sightlineStyledMs() }
+    : { still_ms: performance.now(), styled_ms: 1e9 });
   globalThis.sightlineRest = {
     scroll,
     goesOn,
