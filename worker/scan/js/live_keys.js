@@ -2,7 +2,7 @@
 // focus went; and besides what only a pointer can click, and what a key did. Evaluated after live.js.
 (() => {
   if (Object.hasOwn(globalThis, "sightlineKeys")) return;
-  const { attribute, matches, above, around, isWithin, boxOf, elements, isShown, isAsked, nameOf, numberOf, pageBox, short, drawn } = sightlineLive;
+  const { attribute, matches, above, around, isWithin, boxOf, elements, isShown, isAsked, nameOf, numberOf, pageBox, short, drawn, hasScripts } = sightlineLive;
   const NATIVE = "a[href],area[href],button,input,select,textarea,summary,iframe,object,embed,audio[controls],video[controls],[contenteditable]:not([contenteditable=false])";
   const TABBABLE = `${NATIVE},[tabindex]`;
   const COMPOSITE = "[role=tablist],[role=listbox],[role=menu],[role=menubar],[role=tree],[role=grid],[role=treegrid],[role=radiogroup],[role=combobox],[role=toolbar]";
@@ -110,9 +110,17 @@
     last = element;
     return facts;
   };
+  // The focus has left the page for as long as a person takes to press the next key: a script may fetch it back.
+  const OUT_MS = 300;
+  const leftForGood = () => new Promise((resolve) => {
+    const timer = setTimeout(done, hasScripts() ? OUT_MS : 0);
+    function done() { clearTimeout(timer); removeEventListener("focus", done, true); resolve(); }
+    addEventListener("focus", done, true);
+  });
   // What has the focus once it has settled; `isOut` is the browser's own part, after the last element.
   const stop = async () => {
     await drawn();
+    if (!document.hasFocus()) await leftForGood();
     const element = active(), dropped = came;
     came = null;
     if (!element && dropped instanceof Element && dropped.isConnected && document.hasFocus())
