@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
 from typing import Any, Final, cast
 
 from redis import Redis as BlockingRedis
@@ -28,6 +29,7 @@ from producer.redis_address import RedisAddress, connection_options, password_in
 PROBE_S: Final = 1.0
 OPENINGS: Final = 5
 """Attempts for a connection that is cut while it is opened; redis-py retries only refused connections."""
+IDLE_S: Final = 60.0
 _PACKER: Final = blocking.HiredisRespSerializer()
 
 
@@ -225,6 +227,23 @@ def _speaks_tls(probe: socket.socket) -> bool:
 # ---------------------------------------------------------------------------------------------- pools
 
 
+class _Pool(pooled.ConnectionPool):
+    """Closes a connection unused for ``IDLE_S`` when another is returned; redis-py's pool keeps the most ever used."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._free_since: dict[pooled.AbstractConnection, float] = {}
+
+    async def release(self, connection: pooled.AbstractConnection) -> None:
+        now = self._free_since[connection] = time.monotonic()
+        await super().release(connection)
+        oldest = self._available_connections[0] if self._available_connections else connection  # the last is taken
+        if now - self._free_since[oldest] > IDLE_S:
+            self._available_connections.remove(oldest)
+            del self._free_since[oldest]
+            await oldest.disconnect(nowait=True)
+
+
 def connection_arguments(address: RedisAddress, *, password_file: str = "") -> dict[str, Any]:
     """Return the arguments of a connection to ``address``, blocking or not."""
     arguments = connection_options(address)
@@ -246,10 +265,10 @@ def open_pool(address: RedisAddress, *, password_file: str = "", **defaults: Any
     """Return a pool of asyncio connections to ``address``, whose options override ``defaults``."""
     arguments = {**defaults, **connection_arguments(address, password_file=password_file)}
     if address.path:
-        return pooled.ConnectionPool(pooled.UnixDomainSocketConnection, **arguments)
+        return _Pool(pooled.UnixDomainSocketConnection, **arguments)
     if address.service:
-        return pooled.ConnectionPool(_TlsPrimary if address.is_tls else _Primary, **arguments)
-    return pooled.ConnectionPool(_TlsConnection if address.is_tls else _Connection, **arguments)
+        return _Pool(_TlsPrimary if address.is_tls else _Primary, **arguments)
+    return _Pool(_TlsConnection if address.is_tls else _Connection, **arguments)
 
 
 def open_blocking(address: RedisAddress, *, password_file: str = "", **defaults: Any) -> BlockingRedis:
