@@ -27,6 +27,8 @@ from worker.models.ollama.errors import model_errors
 CONNECT_TIMEOUT_S: Final = 3.0
 LOOK_TIMEOUT_S: Final = 3.0
 """Seconds for requests that need no GPU: a host that takes longer is not fit for work."""
+_IDLE: Final = 2
+"""Connections kept per host: calls are few at a time, and a new one costs far less than a call."""
 
 _OPEN: Final[ContextVar[list[TrackedStream] | None]] = ContextVar("open_responses", default=None)
 
@@ -64,7 +66,7 @@ class TrackedTransport(httpx.AsyncBaseTransport):
     def __init__(self, token_file: str = "") -> None:
         self._token_file = token_file
         self._inner = httpx.AsyncHTTPTransport(
-            verify=trusted(), limits=httpx.Limits(max_keepalive_connections=4, keepalive_expiry=30.0)
+            verify=trusted(), limits=httpx.Limits(max_keepalive_connections=_IDLE, keepalive_expiry=30.0)
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
