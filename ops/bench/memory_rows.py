@@ -1,4 +1,4 @@
-"""The rows about the memories: search among 100,000 scans, cache hits. A scan's memory: growth_rows.py.
+"""The rows about the memories: search among 100,000 scans and a million, cache hits. A scan's memory: growth_rows.py.
 
 No embedding model runs here: the vectors are synthetic, unit vectors of 768 numbers in clusters, like pages of one
 template. The time of a search depends only on their number and length. README.md describes the methods.
@@ -28,6 +28,9 @@ from worker.memory.vectors.generations import Generation
 from worker.models.protocols import EmbedReply
 
 SCANS: Final = 100_000
+MANY_SCANS: Final = 1_000_000
+BLOCK: Final = 100_000
+"""Vectors generated at a time, since numpy makes them from 64-bit numbers."""
 DIMS: Final = 768
 CLUSTERS: Final = 500
 SPREAD: Final = 0.6
@@ -38,6 +41,7 @@ PAUSE_S: Final = 0.02
 """Pause before separate searches, after which the CPU has idled and its caches hold other data."""
 NEAREST: Final = 10
 SEARCH_MUST_MS: Final = 5.0
+MANY_MUST_MS: Final = 10.0
 RECALL_MUST: Final = 0.95
 GENERATION: Final = Generation(1, "synthetic", DIMS)
 KEYS: Final = Keys("bench")
@@ -62,16 +66,25 @@ class Synthetic:
 
 def history(bench: Bench) -> list[Row]:
     """Measure searches for the ten nearest of 100,000 scans, unfiltered and on one site, beside an exact search."""
+    return _history(bench, SCANS, SEARCH_MUST_MS)
+
+
+def history_million(bench: Bench) -> list[Row]:
+    """Measure the same among a million scans: the index takes an hour, and with the exact search 12 GB."""
+    return _history(bench, MANY_SCANS, MANY_MUST_MS)
+
+
+def _history(bench: Bench, scans: int, must_ms: float) -> list[Row]:
     bench.fresh()
-    found = asyncio.run(_search(bench.url))
-    row = Row(f"history search over {SCANS:,} scans, {DIMS} dimensions", "p50 / p99 ms")
+    found = asyncio.run(_search(bench.url, scans))
+    row = Row(f"history search over {scans:,} scans, {DIMS} dimensions", "p50 / p99 ms")
     times = (
         f"{found['p50']:.2f} / {found['p99']:.2f}; "
         f"after {PAUSE_S * 1000:.0f} ms without searches {found['paused_p50']:.2f}"
     )
     row.values = {"sightline": f"{times}; on one site {found['site_p50']:.2f} ({found['redis_mb']:.0f} MB of Redis)"}
     row.targets = [
-        (f"p50 {found['p50']:.2f} ms, must be ≤ {SEARCH_MUST_MS:g} ms", found["p50"] <= SEARCH_MUST_MS),
+        (f"p50 {found['p50']:.2f} ms, must be ≤ {must_ms:g} ms", found["p50"] <= must_ms),
         (f"recall@{NEAREST} {found['recall']:.3f}, must be ≥ {RECALL_MUST}", found["recall"] >= RECALL_MUST),
     ]
     return [row]
@@ -89,10 +102,12 @@ def cache(bench: Bench) -> list[Row]:
 # ---------------------------------------------------------------------------------------------- history
 
 
-async def _search(url: str) -> dict[str, float]:
+async def _search(url: str, scans: int) -> dict[str, float]:
     chance = np.random.default_rng(7)
-    vectors = clustered(chance, SCANS)
-    wanted = clustered(chance, QUERIES, centres=vectors[chance.integers(0, SCANS, QUERIES)])
+    vectors = np.empty((scans, DIMS), dtype=np.float32)
+    for first in range(0, scans, BLOCK):
+        vectors[first : first + BLOCK] = clustered(chance, min(BLOCK, scans - first))
+    wanted = clustered(chance, QUERIES, centres=vectors[chance.integers(0, scans, QUERIES)])
     async with Redis.from_url(url, protocol=2) as redis:
         past = History(Embeddings(redis, KEYS, Synthetic()))
         await past.ensure_index()
