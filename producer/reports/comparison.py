@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
+from producer.contract.component_name import also
 from producer.contract.terms import JsonObject
 from producer.reports.plain_text import counted
 
@@ -46,8 +47,8 @@ class Side:
 class ComponentChange:
     """A component barrier whose pages differ between the two times; pages are addresses.
 
-    Pages in ``gained`` have it now, pages in ``lost`` no longer; ``uncertain`` pages are unknown. ``scan`` is a page's
-    scan.
+    Pages in ``gained`` have it now, pages in ``lost`` no longer; ``uncertain`` pages are unknown. ``examples`` are
+    files or texts of its elements there, if its name does not tell them from others. ``scan`` is a page's scan.
     """
 
     change: Change
@@ -61,7 +62,13 @@ class ComponentChange:
     lost: tuple[str, ...] = ()
     uncertain: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
     scan: str = ""
+
+    @property
+    def also(self) -> str:
+        """Examples of its elements beside that in its name: ``also “a.gif”, “b.gif”``; '' if there are none."""
+        return also(self.name, self.examples)
 
     @property
     def text(self) -> str:
@@ -98,6 +105,7 @@ class ComponentChange:
             "lost": list(self.lost),
             "uncertain": list(self.uncertain),
             "groups": list(self.groups),
+            **({"examples": list(self.examples)} if self.examples else {}),
             "scan": self.scan,
         }
 

@@ -23,6 +23,7 @@ MAX_COMPONENTS: Final = 200
 """Maximum number per kind in Markdown: a comment holds 65,536 characters."""
 COLUMNS: Final = (
     "change", "impact", "rule", "component", "issue_id", "page", "on_page", "pages_before", "pages_after", "groups",
+    "examples",
 )  # fmt: skip
 
 Writer: TypeAlias = "Callable[[Comparison, TextIO], None]"
@@ -41,6 +42,7 @@ def _table(found: Comparison, out: TextIO) -> None:
         for one in listed:
             impact = f"{one.impact.value}  " if one.impact else ""
             out.write(f"  {impact}{one_line(one.name)}\n      {one_line(one.rule)}, {one.text}, id {one.issue_id}\n")
+            out.write(f"      {one_line(one.also)}\n" if one.also else "")
             urls = _pages(one)
             out.writelines(
                 f"      {word} {middle_cut(one_line(url), 100)}\n" for word, url in urls[: MAX_PAGES["table"]]
@@ -66,7 +68,7 @@ def _csv(found: Comparison, out: TextIO) -> None:
         for word, url in _pages(one):
             cells = (
                 one.change, one.impact.value if one.impact else "", one.rule, one.name, one.issue_id, url, word,
-                one.pages_before, one.pages_after, ", ".join(one.groups),
+                one.pages_before, one.pages_after, ", ".join(one.groups), ", ".join(one.examples),
             )  # fmt: skip
             rows.writerow([cell(str(value)) for value in cells])
 
@@ -86,6 +88,7 @@ def _markdown(found: Comparison, out: TextIO) -> None:
             title = f"\n**{heading}: {len(listed):,}**\n\n" if number == 0 else ""
             impact = f"{one.impact.value} " if one.impact else ""
             block = f"{title}- {impact}**{text(one_line(one.name, limit=200))}**: {one.text} ({code(one.issue_id)})\n"
+            block += f"  - {text(one_line(one.also))}\n" if one.also else ""
             urls = _pages(one)
             block += "".join(
                 f"  - {word} {code(middle_cut(url, 100))}\n" for word, url in urls[: MAX_PAGES["markdown"]]

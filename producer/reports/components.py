@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from producer.contract import Impact, JsonObject
 from producer.contract.addresses import site_name
 from producer.contract.advice import Advice, advice_on
+from producer.contract.component_name import also, examples_of
 from producer.reports.explained import explanation_of
 from producer.reports.page import Page, RuleGroup, elements, impact_of
 from producer.reports.states import folded, only_in, only_text, states_read
@@ -50,6 +51,16 @@ class ComponentBarrier(RuleGroup):
     def groups(self) -> list[str]:
         """The groups of its pages, sorted."""
         return sorted({page.result.group for page, _ in self.places if page.result and page.result.group})
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """Files or texts of its elements, if its name does not tell them from others."""
+        return examples_of(node.component for _, finding in self.places for node in finding.nodes)
+
+    @property
+    def also(self) -> str:
+        """Examples beside that in its name: ``also “a.gif”, “b.gif”``; '' if there are none."""
+        return also(self.name, self.examples) if self.issue_id else ""
 
     @property
     def marks(self) -> Counter[str]:
@@ -165,6 +176,7 @@ def _entry(one: ComponentBarrier) -> JsonObject:
         "pages": list(dict.fromkeys(page.url for page, _ in one.places)),
         "groups": one.groups,
         "marks": dict(one.marks),
+        **({"examples": list(one.examples)} if one.examples else {}),
         **fix,
         **({"only_in_states": list(one.only)} if one.only else {}),
     }

@@ -239,6 +239,7 @@ def _component(group: ComponentBarrier, names: dict[int, str]) -> str:
     state = f"<b>{group.state}</b>: " if group.state else ""
     name = _html(group.name) if group.issue_id else f"{_html(group.rule)}: {_html(group.finding.help)}"
     lines = [f"\n<details><summary>{state}<b>{group.impact.value}</b> {name} ({_html(place)})</summary>\n\n"]
+    lines += [f"{text(one_line(group.also))}\n\n"] if group.also else []
     lines += [_place(page, finding, names) for page, finding in group.places[:PLACES]]
     if hidden := group.page_count - len({page.url for page, _ in group.places[:PLACES]}):
         lines.append(f"- … and {counted(hidden, 'more page')}\n")

@@ -166,6 +166,8 @@ def _print_component(console: Console, group: ComponentBarrier, names: dict[int,
     _print_hanging(console, heading, tail=criteria)
     if group.issue_id:
         console.print(indented(_about(group, context)), overflow="fold")
+    if group.also:
+        console.print(indented(Text(one_line(group.also), style="dim")), overflow="fold")
     console.print(_places(group, names, console.width - INDENT))
     hidden = group.page_count - len({page.url for page, _ in group.places[:_PLACES]})
     if hidden > 0:

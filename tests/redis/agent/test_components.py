@@ -103,6 +103,19 @@ async def test_a_further_page_writes_only_the_counts_of_known_components_and_a_n
     assert await last_indexed(site, site.keys.barriers_index) == before + written + 2
 
 
+async def test_a_component_fixed_on_its_last_page_is_indexed_once_and_is_in_no_group(site: Site) -> None:
+    await site.scan(LOGO, CARD, group="shop")
+    before = await last_indexed(site, site.keys.barriers_index)
+
+    await site.scan(CARD, group="shop")
+
+    mended = await logo(site)
+    assert await last_indexed(site, site.keys.barriers_index) == before + 1
+    assert (mended.is_mended, mended.groups) == (True, {})
+    assert await site.history.barriers.find(BarrierFilter(is_mended=True)) == [mended]
+    assert [one.issue_id for one in await site.history.barriers.find(BarrierFilter(group="shop"))] == [CARD_ID]
+
+
 async def test_a_name_with_another_example_is_not_written_again(site: Site) -> None:
     def named(name: str) -> Finding:
         return LOGO.revised(nodes=tuple(node.model_copy(update={"component": name}) for node in LOGO.nodes))

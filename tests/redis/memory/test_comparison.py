@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from producer.contract import Impact, ScanStatus
+from producer.contract import Finding, Impact, ScanStatus
 from producer.errors import InputError
 from producer.keys import Keys
 from producer.reports.comparison import Comparison
@@ -57,6 +57,28 @@ async def test_new_fixed_and_moved_components_are_listed(shop: Shop):
         Impact.SERIOUS,
     )
     assert (found.verdict, found.unchanged, found.compared) == ("worse and better", 1, 3)
+
+
+async def test_examples_tell_the_elements_of_an_unnamed_component_apart(shop: Shop):
+    def image(*files: str) -> Finding:
+        made = component("a", nodes=len(files))
+        names = (f"Main › image “{file}” has no text alternative" for file in files)
+        nodes = tuple(node.model_copy(update={"component": name}) for node, name in zip(made.nodes, names, strict=True))
+        return made.revised(nodes=nodes)
+
+    await shop.named("a", "Main › image “bullet.gif” has no text alternative")
+    await shop.scan("/1", image("bullet.gif", "bullet.gif", "arrow.gif"), component("b"), at=T1)
+    await shop.scan("/2", image("offers.gif"), at=T1)
+    for path in ("/1", "/2"):
+        await shop.scan(path, at=T2)
+
+    found = await shop.compare("nightly-1", "nightly-2")
+
+    images, other = found.changes
+    assert set(images.examples) == {"bullet.gif", "arrow.gif", "offers.gif"}
+    assert "“arrow.gif”" in images.also
+    assert "bullet" not in images.also
+    assert (other.examples, other.also) == ((), "")
 
 
 async def test_as_many_new_as_fixed_components_are_not_called_unchanged(shop: Shop):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -50,6 +51,21 @@ def test_the_report_for_people_has_names_pages_and_what_was_not_compared(name: s
     assert "2 pages were first scanned later" in text
     assert "gone from 150 pages" in text
     assert "more pages" in text
+
+
+@pytest.mark.parametrize("name", list(WRITERS))
+def test_every_format_lists_examples_beside_that_in_a_name(name: str):
+    files = ("bullet.gif", *(f"offer{number}.gif" for number in range(6)))
+    images = replace(change("mended", "Main › image “bullet.gif” has no text", lost=1), examples=files)
+
+    text = written(name, comparison(images))
+
+    assert "offer0.gif" in text
+    if name in {"json", "jsonl", "csv"}:
+        assert "offer5.gif" in text
+    else:
+        assert "also “offer0.gif”, “offer1.gif”, “offer2.gif”, “offer3.gif”, “offer4.gif” and others" in text
+    assert "examples" not in written("jsonl", BOTH)
 
 
 def test_the_report_for_programs_has_all_pages():

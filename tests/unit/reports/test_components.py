@@ -136,6 +136,23 @@ def test_json_lists_the_components_with_their_pages_and_csv_names_them() -> None
     assert NAMES[CARD] in sample.render("csv", pages(2))
 
 
+@pytest.mark.parametrize("name", ["table", "markdown", "json"])
+def test_elements_without_a_name_are_told_apart_by_examples(name: str) -> None:
+    made = finding("image-alt", CARD, nodes=3)
+    files = ("bullet.gif", "bullet.gif", "offers.gif")
+    names = [f"Main › image “{file}” has no text alternative" for file in files]
+    nodes = (node.model_copy(update={"component": named}) for node, named in zip(made.nodes, names, strict=True))
+    images = page_of(sample.scan_result("/", made.revised(nodes=tuple(nodes))))
+
+    text = sample.render(name, [images])
+
+    if name == "json":
+        assert json.loads(text)["component_barriers"][0]["examples"] == ["bullet.gif", "offers.gif"]
+    else:
+        assert "also “offers.gif”" in text
+    assert "examples" not in sample.render("json", pages(2))
+
+
 def test_markdown_has_components_before_pages_and_new_ones_first() -> None:
     made = sample.render("markdown", [compared(page, ["label-n0"]) for page in pages(4)])
 

@@ -194,6 +194,7 @@ def component_changes(compared: Compared) -> JsonObject:
                 "rule": one.rule,
                 "impact": one.impact.value if one.impact else None,
                 "where": one.text,
+                **({"also": clip(one.also, 200)} if one.also else {}),
                 "scan": one.scan,
             }
             for change in ORDER

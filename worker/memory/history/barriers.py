@@ -116,11 +116,14 @@ class PageBefore:
 
 
 def schema(keys: Keys) -> IndexSchema:
-    """Return the schema of the index of hashes under ``barrier:``, without the fields that every scan writes."""
+    """Return the schema of the index of hashes under ``barrier:``, with no field that no query needs.
+
+    Each field costs a first scan of a page (decision 0042). Indexes of earlier releases keep theirs.
+    """
     fields: list[dict[str, Any]] = [
         *({"name": name, "type": "tag"} for name in ("kind", "site", "host", "rule", "impact", "group_tags")),
-        *({"name": name, "type": "numeric"} for name in ("first_ms", "mended_ms")),
-        *({"name": name, "type": "numeric", "attrs": {"sortable": True}} for name in ("since_ms", "pages", "elements")),
+        {"name": "mended_ms", "type": "numeric"},
+        *({"name": name, "type": "numeric", "attrs": {"sortable": True}} for name in ("since_ms", "pages")),
     ]
     # With the colon, as every prefix: see ``documents.index_schema``.
     index = {"name": keys.barriers_index, "prefix": keys.barrier_prefix, "storage_type": "hash"}
@@ -153,7 +156,7 @@ class Barriers:
         wanted: BarrierFilter = BarrierFilter(),
         *,
         limit: int = 1_000,
-        by: Literal["pages", "elements", "since_ms"] = "pages",
+        by: Literal["pages", "since_ms"] = "pages",
         without: Collection[str] = (),
     ) -> list[BarrierRecord]:
         """Return component barriers, sorted by ``by`` in descending order, except those in ``without``."""

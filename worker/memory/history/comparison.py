@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from producer.contract.component_name import MAX_EXAMPLES
 from producer.reports.comparison import Change, Comparison, ComponentChange, ordered
 from worker.memory.history.history import EVERYTHING, History, ScanFilter
 from worker.memory.history.pages import BRIEF, MAX_PAGES, PICKED, PageState
@@ -42,6 +43,7 @@ class _Component:
     uncertain: set[str] = field(default_factory=set[str])
     only_before: bool = False
     groups: set[str] = field(default_factory=set[str])
+    examples: set[str] = field(default_factory=set[str])
     scan: str = ""
 
     def settle(self) -> None:
@@ -197,6 +199,7 @@ def _take_pair(found: defaultdict[str, _Component], old: ScanRecord, new: ScanRe
         one = found[issue_id]
         is_gain = issue_id in has
         one.rule = (has if is_gain else had)[issue_id]
+        one.examples |= {*(new if is_gain else old).examples_of(issue_id)}
         if not _proves_absence(old if is_gain else new, one.rule):
             one.uncertain.add(new.url)
             continue
@@ -234,6 +237,7 @@ async def _named(history: History, found: Mapping[str, _Component]) -> tuple[Com
                 lost=tuple(sorted(one.lost)),
                 uncertain=tuple(sorted(one.uncertain)),
                 groups=tuple(sorted(one.groups - {""})),
+                examples=tuple(sorted(one.examples)[:MAX_EXAMPLES]),
                 scan=one.scan,
             )
         )

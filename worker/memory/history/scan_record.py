@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 
 from producer.contract import Changes, Counts, Finding, Impact, JsonObject, ScanRequest, ScanResult, page_id
 from producer.contract.addresses import any_port, host_of, path_of, site_of, without_port
+from producer.contract.component_name import examples_of
 from producer.contract.findings import counts_of
 from producer.redis.scripts import as_text
 from worker.memory.vectors.embeddings import Embedded
@@ -23,6 +24,8 @@ from worker.memory.vectors.indexes import exact_tag
 
 MAX_FINGERPRINTS: Final = 2_000
 """Fingerprints stored per scan, about 55 KB, since documents are kept until pruned; further ones are only counted."""
+EXAMPLES_KEPT: Final = 5
+"""Examples stored per component of a page, so that a comparison can tell its elements apart."""
 MAX_TITLE: Final = 300
 MAX_SUMMARY: Final = 2_000
 MAX_TEXT: Final = 8_000
@@ -39,7 +42,8 @@ DEFAULT_STANDARD: Final = "wcag22aa"
 class RecordedFinding:
     """A finding as stored in the history. ``nodes`` are the elements' fingerprints, all unless ``is_trimmed``.
 
-    ``components`` counts its listed elements by ``issue_id``; empty in records of earlier releases.
+    ``components`` counts its listed elements by ``issue_id``; empty in records of earlier releases. ``examples`` are
+    the files or texts in these elements' names, by ``issue_id``.
     """
 
     rule: str
@@ -49,6 +53,7 @@ class RecordedFinding:
     nodes: tuple[str, ...]
     criteria: tuple[str, ...] = ()
     components: Mapping[str, int] = field(default_factory=dict[str, int])
+    examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
     @property
     def is_trimmed(self) -> bool:
@@ -90,6 +95,10 @@ class ScanRecord:
         """The page's component barriers: ``issue_id`` → elements; empty in records of earlier releases."""
         return {issue_id: count for finding in self.findings for issue_id, count in finding.components.items()}
 
+    def examples_of(self, issue_id: str) -> tuple[str, ...]:
+        """Return files or texts of a component's elements on the page; none if its name tells them apart."""
+        return tuple(one for finding in self.findings for one in finding.examples.get(issue_id, ()))
+
 
 def page_of(request: ScanRequest) -> str:
     """Return the page's id in the history; for HTML without an address it is derived from the text."""
@@ -116,9 +125,18 @@ def recorded_findings(findings: Sequence[Finding]) -> tuple[RecordedFinding, ...
             nodes=kept[finding.fingerprint],
             criteria=finding.criteria,
             components=dict(Counter({n.fingerprint: n.issue_id for n in finding.nodes if n.issue_id}.values())),
+            examples=_examples(finding),
         )
         for finding in findings
     )
+
+
+def _examples(finding: Finding) -> dict[str, tuple[str, ...]]:
+    names: dict[str, list[str]] = {}
+    for node in finding.nodes:
+        names.setdefault(node.issue_id, []).append(node.component)
+    found = ((issue_id, examples_of(some, limit=EXAMPLES_KEPT)) for issue_id, some in names.items())
+    return {issue_id: some for issue_id, some in found if issue_id and some}
 
 
 def _distinct(finding: Finding) -> int:
@@ -246,14 +264,20 @@ def _tags(values: Iterable[str]) -> str:
 def _pack(finding: RecordedFinding, places: Mapping[str, int]) -> JsonObject:
     # Refer to a component by its index in the document's tags, since an id takes 25 bytes in each document.
     counts = sorted((places[issue_id], count) for issue_id, count in finding.components.items())
-    return ({"k": [number for pair in counts for number in pair]} if counts else {}) | {
-        "r": finding.rule,
-        "i": finding.impact.value if finding.impact else None,
-        "f": finding.fingerprint,
-        "c": finding.node_count,
-        "n": finding.nodes,
-        "w": finding.criteria,
-    }
+    examples = [[places[issue_id], *some] for issue_id, some in sorted(finding.examples.items())]
+    about = {"k": [number for pair in counts for number in pair]} if counts else {}
+    return (
+        about
+        | ({"e": examples} if examples else {})
+        | {
+            "r": finding.rule,
+            "i": finding.impact.value if finding.impact else None,
+            "f": finding.fingerprint,
+            "c": finding.node_count,
+            "n": finding.nodes,
+            "w": finding.criteria,
+        }
+    )
 
 
 def _unpack(item: JsonObject, components: Sequence[str]) -> RecordedFinding:
@@ -266,6 +290,7 @@ def _unpack(item: JsonObject, components: Sequence[str]) -> RecordedFinding:
         nodes=tuple(item["n"]),
         criteria=tuple(item["w"]),
         components={components[place]: count for place, count in zip(counts[::2], counts[1::2], strict=True)},
+        examples={components[int(place)]: tuple(some) for place, *some in cast("list[list[str]]", item.get("e", []))},
     )
 
 

@@ -153,7 +153,7 @@ local function count_barrier(page, one, at)
   local was, is = is_there and math.max(one.old, most) or 0, math.max(one.count, most)
   if not is_there and is == 0 then return end
   local pages = math.max(0, held + (is > 0 and 1 or 0) - (was > 0 and 1 or 0))
-  local fields, gone = { 'pages', pages, 'elements', math.max(0, (tonumber(kept[3]) or 0) + is - was) }, {}
+  local fields, is_back = { 'pages', pages, 'elements', math.max(0, (tonumber(kept[3]) or 0) + is - was) }, false
   local function set(field, value)
     if value ~= '' then fields[#fields + 1], fields[#fields + 2] = field, value end
   end
@@ -171,7 +171,7 @@ local function count_barrier(page, one, at)
     since, run = page.seen, page.run
     if is_there then
       set('returned_ms', ms(since))
-      gone[1] = 'mended_ms'
+      is_back = true
     elseif known > 0 then
       since = math.min(known, since)
     end
@@ -208,10 +208,10 @@ local function count_barrier(page, one, at)
       for group, tag in pairs(groups_elsewhere) do regroup(group, tag, 1) end
     end
     if groups ~= '' and groups ~= kept[6] then set('groups', groups) end
-    if tags == '' then gone[#gone + 1] = 'group_tags' elseif tags then set('group_tags', tags) end
+    if tags then fields[#fields + 1], fields[#fields + 2] = 'group_tags', tags end -- '' is not indexed
   end
   redis.call('HSET', key, unpack(fields))
-  if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
+  if is_back then redis.call('HDEL', key, 'mended_ms') end
 end
 
 -- Counts the changed rows of a page that open_page has read at the same argument.
