@@ -12,6 +12,7 @@ import asyncio
 import socket
 import ssl
 import time
+from contextlib import suppress
 from typing import Any, Final, cast
 
 from redis import Redis as BlockingRedis
@@ -20,7 +21,7 @@ from redis.asyncio import connection as pooled
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
-from redis.exceptions import AuthenticationError, ReadOnlyError
+from redis.exceptions import AuthenticationError, ReadOnlyError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
@@ -63,7 +64,15 @@ class PasswordFile(CredentialProvider):
 # ---------------------------------------------------------------------------------------------- connections
 
 
-class _Connection(pooled.Connection):
+class _Checked(pooled.AbstractConnection):
+    """Takes any reply to its health check for a sign of life: Redis refuses PING while it cannot write to its disk."""
+
+    async def _send_ping(self) -> None:
+        with suppress(ResponseError):
+            await super()._send_ping()
+
+
+class _Connection(_Checked, pooled.Connection):
     """Raises permanent errors unchanged and reports a protocol mismatch."""
 
     is_tls = False
@@ -119,6 +128,10 @@ class _TlsConnection(_Connection, pooled.SSLConnection):
             if wrong := await self._mismatch():
                 raise WrongProtocol(wrong) from None
             raise
+
+
+class _Socket(_Checked, pooled.UnixDomainSocketConnection):
+    """A connection to a Unix socket."""
 
 
 class _PrimaryMixin:
@@ -220,7 +233,7 @@ def open_pool(address: RedisAddress, *, password_file: str = "", **defaults: Any
     """Return a pool of asyncio connections to ``address``, whose options override ``defaults``."""
     arguments = {**defaults, **connection_arguments(address, password_file=password_file)}
     if address.path:
-        return _Pool(pooled.UnixDomainSocketConnection, **arguments)
+        return _Pool(_Socket, **arguments)
     if address.service:
         return _Pool(_TlsPrimary if address.is_tls else _Primary, **arguments)
     return _Pool(_TlsConnection if address.is_tls else _Connection, **arguments)
