@@ -62,6 +62,7 @@ class Guard:
         session, is_new = self._session(request)
         visitor = self._visitor(request, session)
         scope["state"] |= {"visitor": visitor, "session": session, "sessions": self._sessions}
+        scope["state"]["may_view"] = lambda: bool(self._visitor(request, self._session(request)[0]).role)
         refused = await self._refusal(request, session, visitor)
         if isinstance(refused, tuple):
             status, why = refused

@@ -76,8 +76,9 @@ class Live:
                 try:
                     yield await asyncio.wait_for(queue.get(), ALIVE_S)
                 except TimeoutError:
-                    if topic.task.done():
-                        topic.task.result()  # raises what ended it: the log has it, and the browser connects again
+                    for task in (topic.task, self._reader):
+                        if task is not None and task.done():
+                            task.result()  # raises what ended it: the log has it, and the browser connects again
                     yield b": alive\n\n"
         finally:
             topic.listeners.discard(queue)

@@ -217,6 +217,32 @@ async def test_a_page_whose_updates_have_ended_is_not_told_that_they_go_on(
     await live.close()
 
 
+async def test_a_page_whose_events_are_no_longer_read_is_not_told_that_they_go_on(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producer.web.live.ALIVE_S", 0.05)
+
+    async def broken(**_: Any) -> AsyncIterator[Any]:
+        raise ValueError("a fault of ours")
+        yield
+
+    async def render(name: str, events: Any) -> dict[str, str]:
+        del events
+        return {"name": name}
+
+    monkeypatch.setattr(client, "events", broken)
+    live = Live(client, render)
+    stream = live.stream("one")
+
+    async def to_the_end() -> None:
+        async for _ in stream:
+            pass
+
+    with pytest.raises(ValueError, match="a fault of ours"):
+        await asyncio.wait_for(to_the_end(), 5)
+    await live.close()
+
+
 async def test_a_slow_client_is_sent_the_newest_and_holds_nobody_up(client: Client) -> None:
     async def render(name: str, _: Any) -> dict[str, str]:
         return {"name": name}
