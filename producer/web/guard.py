@@ -149,7 +149,7 @@ class Guard:
 def cookie_line(request: Request, settings: WebSettings, sessions: Sessions, session: Session) -> str:
     """Return the header that sets the session cookie, for TLS alone if the request came over TLS.
 
-    Nothing proves X-Forwarded-Proto, but whoever makes it up limits only their own cookie.
+    Nothing proves X-Forwarded-Proto, but a visitor who invents it limits only their own cookie.
     """
     schemes = (request.scope["scheme"], request.headers.get("x-forwarded-proto", "").lower())
     secure = "; Secure" if "https" in schemes else ""

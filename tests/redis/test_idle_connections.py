@@ -10,13 +10,11 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
-from redis.exceptions import ResponseError
 
 from producer.redis import dial
 from producer.redis.connection import open_redis
 from producer.settings import ClientSettings
-from tests.support.queue import until
-from tests.support.redis_server import StartServer
+from tests.support.redis_server import StartServer, refuse_writes
 
 
 async def connections(redis: Redis, name: str) -> int:
@@ -53,19 +51,8 @@ async def test_an_idle_connection_reads_while_redis_refuses_writes(
     url = server.url if kind == "tcp" else f"unix://{tmp_path}/redis.sock"
     async with open_redis(ClientSettings(redis_url=url)) as redis:
         await redis.set("name", "value")
-        (tmp_path / "data" / "dump.rdb" / "in-the-way").mkdir(parents=True)
-        await redis.config_set("save", "3600 1")
-        await redis.bgsave()
-        await until(lambda: _refuses_writes(redis), what="the failed snapshot")
+        await refuse_writes(redis, tmp_path / "data")
         for connection in cast("ConnectionPool", redis.connection_pool)._available_connections:
             connection.next_health_check = 1.0
 
         assert await redis.get("name") == b"value"
-
-
-async def _refuses_writes(redis: Redis) -> bool:
-    try:
-        await redis.set("name", "value")
-    except ResponseError as error:
-        return str(error).startswith("MISCONF")
-    return False
