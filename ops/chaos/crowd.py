@@ -46,7 +46,6 @@ class Crowd:
         self._dice = random.Random(seed)  # noqa: S311  a plan, not a secret
         self._room = asyncio.Semaphore(OUTSTANDING)
         self._endings: set[asyncio.Task[None]] = set()
-        self.tries_again = 0
 
     async def run(self, *, seconds: float) -> None:
         """Submit for ``seconds``, then finish the calls that have begun."""
@@ -121,7 +120,6 @@ class Crowd:
             try:
                 return await self._calls.made("crowd", what, act, deadline_s=deadline_s)
             except PASSING:
-                self.tries_again += 1
                 await asyncio.sleep(AGAIN_S)
 
 

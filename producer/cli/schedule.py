@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from producer.cli.ci import harmless
 from producer.cli.connect import with_client
 from producer.cli.scan.appearance import states_of
 from producer.cli.scan.command import scan
@@ -120,7 +121,7 @@ def _asked(
     given = _targets(urls, file, asked) if urls or file or not is_search else Targets()
     targets = found_now(given, asked) if is_search else given
     for remark in targets.remarks:
-        click.echo(f"sightline: {remark}", err=True)
+        click.echo(f"sightline: {harmless(remark)}", err=True)
     if targets.refused:
         raise InputError(targets.refused[0].problem)
     fields = request_options(asked) | fields

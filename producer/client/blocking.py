@@ -87,7 +87,7 @@ class BlockingClient:
     def __init__(self, settings: ClientSettings | None = None, *, redis: Redis | None = None) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="sightline-client", daemon=True)
-        self._ending = threading.Lock()
+        self._ending = threading.RLock()  # a generator may be collected, and end its call, while one begins
         self._thread.start()
         try:
             self.client = self.run(_made(settings, redis))

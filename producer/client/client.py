@@ -33,6 +33,7 @@ from producer.client.event_stream import NoReply, Waiters, follow, not_ended, ou
 from producer.client.given import check_event_id, check_text, check_timeout
 from producer.client.submission import SUBMIT, Submission, Submitted, doubt_of_many, prepare, read_answer
 from producer.contract import JobState, JsonObject, Lane, check_own_job_id
+from producer.contract.terms import FINAL_STATES
 from producer.errors import QueueFull, ResultExpired
 from producer.keys import Keys
 from producer.redis.connection import open_redis, redis_errors
@@ -218,7 +219,7 @@ class Client:
         found = await self._stored_result(job_id)
         if found is not None:
             state = await self._read(cast("Awaitable[bytes | None]", self._redis.hget(self.keys.job(job_id), "state")))
-            if state is not None and not JobState(state.decode()).is_final:
+            if state is not None and state.decode() not in FINAL_STATES:
                 return None  # the result of an earlier job with this id
         return found
 

@@ -12,7 +12,7 @@ from producer.errors import InputError, InvalidJob
 MAX_S: Final = 366 * 86_400.0
 """Longest duration accepted: a year, which in milliseconds is far below any limit of Redis."""
 MAX_TRIES: Final = 1_000
-_EVENT_ID: Final = re.compile(r"\$|\d{1,19}(-\d{1,19})?", re.ASCII)
+EVENT_ID: Final = re.compile(r"\d{1,19}(-\d{1,19})?", re.ASCII)
 
 
 def check_seconds(name: str, given: object, *, error: type[InputError] = InvalidJob) -> float:
@@ -47,7 +47,7 @@ def check_text(name: str, given: object) -> str:
 
 def check_event_id(given: object) -> str:
     """Return the id of an event, ``0`` or ``$``; raises ``InputError``."""
-    if isinstance(given, str) and _EVENT_ID.fullmatch(given):
+    if isinstance(given, str) and (given == "$" or EVENT_ID.fullmatch(given)):
         return given
     what = "expected the id of an event such as 1763862000123-0, or 0 for the oldest kept"
     raise InputError(f"since {_shown(given)}: {what}")

@@ -5,8 +5,9 @@ Times are Redis ms.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -176,20 +177,22 @@ class QueueInfo:
 
 
 async def job_info(redis: Redis, keys: Keys, job_id: str) -> JobInfo:
-    """Return a job's fields and its position in the queue; raises ``UnknownJob``."""
+    """Return a job's fields and its position in the queue; raises ``UnknownJob`` and ``RedisUnsuitable``."""
     fields = await cast("Any", redis).hgetall(keys.job(job_id))
     if not fields:
         raise unknown(f"job {job_id!r}", keys)
     position = await lane_position(redis, keys, fields) if fields.get(b"state") == b"queued" else None
-    return JobInfo.of(job_id, fields, position=position)
+    with _written_by_sightline(f"job {job_id!r}", keys):
+        return JobInfo.of(job_id, fields, position=position)
 
 
 async def batch_info(redis: Redis, keys: Keys, batch_id: str) -> BatchInfo:
-    """Return a batch's counters; raises ``UnknownJob``."""
+    """Return a batch's counters; raises ``UnknownJob`` and ``RedisUnsuitable``."""
     fields = await cast("Any", redis).hgetall(keys.batch(batch_id))
     if not fields:
         raise unknown(f"batch {batch_id!r}", keys)
-    return BatchInfo.of(batch_id, fields)
+    with _written_by_sightline(f"batch {batch_id!r}", keys):
+        return BatchInfo.of(batch_id, fields)
 
 
 async def queue_info(redis: Redis, keys: Keys) -> QueueInfo:
@@ -221,7 +224,7 @@ async def lost_workers(redis: Redis, keys: Keys) -> list[str]:
 
 
 async def ended_of(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> list[str]:
-    """Return which of the jobs have ended; raises ``UnknownJob`` for a job that was never submitted.
+    """Return which of the jobs have ended; raises ``UnknownJob`` for one never submitted, and ``RedisUnsuitable``.
 
     The result of a job that has not ended is that of an earlier one with its id.
     """
@@ -233,7 +236,9 @@ async def ended_of(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> list[str
         replies = await pipe.execute()
     ended: list[str] = []
     for job_id, state, has_result in zip(ids, replies[::2], replies[1::2], strict=True):
-        if has_result if state is None else JobState(state.decode()).is_final:
+        with _written_by_sightline(f"job {job_id!r}", keys):
+            has_ended = has_result if state is None else JobState(state.decode()).is_final
+        if has_ended:
             ended.append(job_id)
         elif state is None and not await _is_added_by_hand(redis, keys, job_id):
             raise unknown(f"job {job_id!r}", keys)
@@ -243,7 +248,8 @@ async def ended_of(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> list[str
 async def jobs_of_batch(redis: Redis, keys: Keys, batch_id: str) -> dict[str, JobState]:
     """Return the jobs of a batch, oldest first. Scans all job hashes, so do not call it in a loop.
 
-    Raises ``RedisUnsuitable`` for a user without SCAN, such as ``producer`` in ``ops/users.acl``.
+    Raises ``RedisUnsuitable`` for a user without SCAN, such as ``producer`` in ``ops/users.acl``, and for a job's hash
+    that was written by hand.
     """
     from redis.exceptions import NoPermissionError  # noqa: PLC0415  a command's help needs no Redis
 
@@ -261,8 +267,10 @@ async def jobs_of_batch(redis: Redis, keys: Keys, batch_id: str) -> dict[str, Jo
         redis, names, "batch", "state", "enqueued_ms", "entry"
     ):
         if batch == batch_id.encode() and state is not None:
-            number = int((entry or b"").partition(b"-")[2] or 0)  # sequence number within the millisecond
-            found.append((int(enqueued_ms or 0), number, name.removeprefix(prefix), JobState(state.decode())))
+            job_id = name.removeprefix(prefix)
+            with _written_by_sightline(f"job {job_id!r}", keys):
+                number = int((entry or b"").partition(b"-")[2] or 0)  # sequence number within the millisecond
+                found.append((int(enqueued_ms or 0), number, job_id, JobState(state.decode())))
     return {job_id: state for *_, job_id, state in sorted(found)}
 
 
@@ -277,6 +285,16 @@ async def urls_of_jobs(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> dict
             url = None
         urls[name.removeprefix(keys.job(""))] = str(url or "")
     return urls
+
+
+@contextlib.contextmanager
+def _written_by_sightline(what: str, keys: Keys) -> Generator[None]:
+    """Raise ``RedisUnsuitable`` instead of the ``ValueError`` of a value that something else wrote."""
+    try:
+        yield
+    except ValueError as error:
+        msg = f"{what} in environment {keys.environment!r} has a value that Sightline did not write: {error}"
+        raise RedisUnsuitable(msg) from None
 
 
 def unknown(what: str, keys: Keys, *, see: str = "status", meant: str = "") -> UnknownJob:

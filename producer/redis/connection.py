@@ -14,6 +14,7 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
+    DataError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -145,7 +146,7 @@ class redis_errors:  # noqa: N801  read as a function; a class because a generat
         """Nothing to prepare."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None:
+        if error is None or isinstance(error, DataError):  # the latter is about the caller's value, as a TypeError is
             return
         if isinstance(error, ReplyLost | RedisTimeoutError) and (isinstance(error, ReplyLost) or _is_silence(error)):
             where = self._settings.public_redis_url

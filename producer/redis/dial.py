@@ -12,15 +12,19 @@ import asyncio
 import socket
 import ssl
 import time
+from contextlib import suppress
 from typing import Any, Final, cast
 
 from redis import Redis as BlockingRedis
 from redis import connection as blocking
 from redis.asyncio import connection as pooled
 from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
-from redis.exceptions import AuthenticationError, ReadOnlyError
+from redis.exceptions import AuthenticationError, ReadOnlyError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
 
 from producer.errors import SettingsError
 from producer.redis.sentinels import Sentinels
@@ -60,26 +64,15 @@ class PasswordFile(CredentialProvider):
 # ---------------------------------------------------------------------------------------------- connections
 
 
-class _Redialled(pooled.Connection):
-    """Dials again, before the next use, if the server has become read-only: it keeps its connections."""
+class _Checked(pooled.AbstractConnection):
+    """Takes any reply to its health check for a sign of life: Redis refuses PING while it cannot write to its disk."""
 
-    _is_demoted = False
-
-    async def read_response(self, *args: Any, **options: Any) -> Any:
-        try:
-            return await super().read_response(*args, **options)
-        except ReadOnlyError:
-            self._is_demoted = True
-            raise
-
-    async def connect(self) -> None:
-        if self._is_demoted:
-            self._is_demoted = False
-            await self.disconnect(nowait=True)
-        await super().connect()
+    async def _send_ping(self) -> None:
+        with suppress(ResponseError):
+            await super()._send_ping()
 
 
-class _Connection(_Redialled):
+class _Connection(_Checked, pooled.Connection):
     """Raises permanent errors unchanged and reports a protocol mismatch."""
 
     is_tls = False
@@ -91,7 +84,7 @@ class _Connection(_Redialled):
         return _PACKER.pack(*args)
 
     async def connect(self) -> None:
-        if self.is_connected and not self._is_demoted:
+        if self.is_connected:
             return
         if self._is_opening:  # redis-py's handshake uses commands, which would reconnect after a hang-up
             raise RedisConnectionError("the server closed the connection before it was established")
@@ -137,6 +130,10 @@ class _TlsConnection(_Connection, pooled.SSLConnection):
             raise
 
 
+class _Socket(_Checked, pooled.UnixDomainSocketConnection):
+    """A connection to a Unix socket."""
+
+
 class _PrimaryMixin:
     """Asks the Sentinels for the primary on each connection."""
 
@@ -157,42 +154,13 @@ class _TlsPrimary(_PrimaryMixin, _TlsConnection):
         await super()._connect()
 
 
-class _BlockingMixin:
-    """The same for blocking connections."""
-
-    _is_demoted = False
-
-    def read_response(self, *args: Any, **options: Any) -> Any:
-        connection: Any = super()
-        try:
-            return connection.read_response(*args, **options)
-        except ReadOnlyError:
-            self._is_demoted = True
-            raise
-
-    def connect(self) -> None:
-        connection: Any = super()
-        if self._is_demoted:
-            self._is_demoted = False
-            connection.disconnect()
-        connection.connect()
-
-
-class _Blocking(_BlockingMixin, blocking.Connection):
-    pass
-
-
-class _BlockingTls(_BlockingMixin, blocking.SSLConnection):
-    pass
-
-
-class _BlockingPrimary(_PrimaryMixin, _Blocking):
+class _BlockingPrimary(_PrimaryMixin, blocking.Connection):
     def _connect(self) -> Any:
         self.host, self.port = self._sentinels.primary_now()
         return super()._connect()
 
 
-class _BlockingTlsPrimary(_PrimaryMixin, _BlockingTls):
+class _BlockingTlsPrimary(_PrimaryMixin, blocking.SSLConnection):
     def _connect(self) -> Any:
         self.host, self.port = self._sentinels.primary_now()
         return super()._connect()
@@ -265,7 +233,7 @@ def open_pool(address: RedisAddress, *, password_file: str = "", **defaults: Any
     """Return a pool of asyncio connections to ``address``, whose options override ``defaults``."""
     arguments = {**defaults, **connection_arguments(address, password_file=password_file)}
     if address.path:
-        return _Pool(pooled.UnixDomainSocketConnection, **arguments)
+        return _Pool(_Socket, **arguments)
     if address.service:
         return _Pool(_TlsPrimary if address.is_tls else _Primary, **arguments)
     return _Pool(_TlsConnection if address.is_tls else _Connection, **arguments)
@@ -319,6 +287,10 @@ def _arq_sentinels(pool: SentinelConnectionPool) -> Sentinels:
     return Sentinels(hosts, pool.service_name, is_tls=False, options=options)
 
 
+_NO_RETRY: Final = Retry(NoBackoff(), 0, (RedisConnectionError, RedisTimeoutError, ReadOnlyError))
+"""redis-py closes a connection after these errors; a server that was demoted in place sends the last one."""
+
+
 def _blocking_client(arguments: dict[str, Any], *, is_tls: bool) -> BlockingRedis:
     kind: type[Any]
     if "path" in arguments:
@@ -326,5 +298,5 @@ def _blocking_client(arguments: dict[str, Any], *, is_tls: bool) -> BlockingRedi
     elif "sentinels" in arguments:
         kind = _BlockingTlsPrimary if is_tls else _BlockingPrimary
     else:
-        kind = _BlockingTls if is_tls else _Blocking
-    return BlockingRedis(connection_pool=blocking.ConnectionPool(kind, **arguments))
+        kind = blocking.SSLConnection if is_tls else blocking.Connection
+    return BlockingRedis(connection_pool=blocking.ConnectionPool(kind, retry=_NO_RETRY, **arguments))

@@ -118,7 +118,7 @@ class RawConnection(asyncio.Protocol):
         except hiredis.HiredisError as error:
             self.lose(f"Redis's reply cannot be read: {error}")
         if self._is_demoted:
-            self.lose("Redis has become read-only")  # a new connection reaches the new primary
+            self.lose("Redis has become read-only")
 
     def _error_of(self, text: str) -> Exception:
         error: Exception = cast("Any", BaseParser).parse_error(text)

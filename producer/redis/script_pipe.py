@@ -26,6 +26,9 @@ from producer.redis.scripts import Arg, Script
 
 FIRST_PAUSE_S: Final = 0.01
 LONGEST_PAUSE_S: Final = 1.0
+_REFUSED: Final = (NoScriptError, ReadOnlyError)
+"""Replies of a script that did not run. A client sends it again: with its text, and on a new connection if Redis has
+become read-only, which may lead to the new primary."""
 
 
 class ScriptPipe:
@@ -70,7 +73,7 @@ class ScriptPipe:
             # The common case, without the overhead of retries and multiple calls.
             try:
                 return await connection.call(script.packed(keys, args))
-            except (RedisConnectionError, NoScriptError, ReadOnlyError) as error:  # sent again, unless Redis is silent
+            except (RedisConnectionError, *_REFUSED) as error:  # sent again, unless Redis is silent
                 if isinstance(error, ReplyTimeout):
                     raise
                 lost = error if isinstance(error, ReplyLost) else None
@@ -98,7 +101,7 @@ class ScriptPipe:
         for with_text in (False, True):
             packed = b"".join([script.packed(keys, args, with_text=with_text) for keys, args in calls])
             replies = await self._exchange(packed + then, len(calls) + bool(then), lost, until)
-            if not any(isinstance(reply, NoScriptError) for reply in replies):
+            if not any(isinstance(reply, _REFUSED) for reply in replies):
                 break
         return replies
 

@@ -1,11 +1,12 @@
 """Report as CSV (RFC 4180): a row per element, for a spreadsheet. Pages without findings have a row too.
 
-A cell that begins like a formula is prefixed with an apostrophe: spreadsheets run formulas, and pages are hostile.
+What begins like a formula gets an apostrophe: spreadsheets run formulas, and pages are hostile.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final, TextIO
 
@@ -47,8 +48,9 @@ COLUMNS: Final = (
     "tried_fix",
     "state",
 )
-_FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What formulas begin with, also in their full-width forms: https://owasp.org/www-community/attacks/CSV_Injection"""
+_FORMULA: Final = re.compile(r"(^|;[\s\"]*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
+"""Where a formula begins, also in full-width forms: https://owasp.org/www-community/attacks/CSV_Injection. Spreadsheets
+of some locales split lines at semicolons, even within quotes that do not begin a cell."""
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:  # noqa: ARG001  fits ``Report``
@@ -116,6 +118,5 @@ def _proposed(proposal: ReviewProposal | None) -> dict[str, str]:
 
 
 def cell(text: str) -> str:
-    """Return ``text`` on one line, as no formula."""
-    fit = one_line(text)
-    return f"'{fit}" if fit.startswith(_FORMULA) else fit
+    """Return ``text`` on one line, without the beginning of a formula."""
+    return _FORMULA.sub(r"\1'", one_line(text))

@@ -291,5 +291,5 @@ def _doubt(page: Page, doubt: Doubt) -> JsonObject:
 
 
 def _message(text: str) -> JsonObject:
-    """Return a message without links: in plain text, ``[words](address)`` is one (SARIF 2.1.0, 3.11.6)."""
-    return {"text": text.replace("](", "\\](")}
+    """Return a message without placeholders, ``{0}``, and links, ``[words](address)`` (SARIF 2.1.0, 3.11.5, 3.11.6)."""
+    return {"text": text.replace("{", "{{").replace("}", "}}").replace("](", "\\](")}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-LABEL: Final = "sightline"
 WAIVES: Final = ("a11y-waived", "wontfix")
 """Labels that waive an issue's barrier."""
 

@@ -1,7 +1,8 @@
 """The password file of ``--auth``, a line per account: ``name:role:scrypt:salt:hash``. Limits failed sign-ins.
 
 The file is read again when it changes: a removed account, or a session of an earlier password, is refused at its next
-request. While it cannot be read, the accounts read last count, and the log says why; no message to a visitor does.
+request, and its live updates end. While it cannot be read, the accounts read last count, and the log says why; no
+message to a visitor does.
 Passwords are hashed with scrypt (RFC 7914; N 2^15, r 8, p 1: some 32 MB and 0.1 s per attempt).
 """
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -114,7 +115,17 @@ async def stream(desk: Desk, request: Request) -> Response:
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     if request.method == "HEAD":  # whoever asks for the head alone must not wait for the end of a stream
         return Response(media_type="text/event-stream", headers=headers)
-    return StreamingResponse(desk.live.stream(name, since=since), media_type="text/event-stream", headers=headers)
+    messages = _while_allowed(request, desk.live.stream(name, since=since))
+    return StreamingResponse(messages, media_type="text/event-stream", headers=headers)
+
+
+async def _while_allowed(request: Request, messages: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """Yield ``messages`` until the visitor may no longer view: the account is removed, or the session ends."""
+    async with aclosing(messages):
+        async for one in messages:
+            if not request.state.may_view():
+                return
+            yield one
 
 
 async def cancel(desk: Desk, request: Request) -> Elsewhere:

@@ -62,6 +62,7 @@ class Guard:
         session, is_new = self._session(request)
         visitor = self._visitor(request, session)
         scope["state"] |= {"visitor": visitor, "session": session, "sessions": self._sessions}
+        scope["state"]["may_view"] = lambda: bool(self._visitor(request, self._session(request)[0]).role)
         refused = await self._refusal(request, session, visitor)
         if isinstance(refused, tuple):
             status, why = refused
@@ -148,7 +149,7 @@ class Guard:
 def cookie_line(request: Request, settings: WebSettings, sessions: Sessions, session: Session) -> str:
     """Return the header that sets the session cookie, for TLS alone if the request came over TLS.
 
-    Nothing proves X-Forwarded-Proto, but whoever makes it up limits only their own cookie.
+    Nothing proves X-Forwarded-Proto, but a visitor who invents it limits only their own cookie.
     """
     schemes = (request.scope["scheme"], request.headers.get("x-forwarded-proto", "").lower())
     secure = "; Secure" if "https" in schemes else ""

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from producer.client.client import Client
 from producer.client.event_stream import event_of, newest_id
+from producer.client.given import EVENT_ID
 from producer.contract import Event
 from producer.errors import SightlineError
 from producer.redis.connection import redis_errors
@@ -26,7 +26,6 @@ PAUSE_S: Final = 1.0
 ALIVE_S: Final = 15.0
 """Seconds between comments, which keep proxies from closing the connection and reveal clients that left."""
 MAX_WAITING: Final = 16
-EVENT_ID: Final = re.compile(r"\d{1,20}-\d{1,20}")
 _CHUNK: Final = 1_000
 
 Render = Callable[[str, Sequence[Event]], Awaitable[dict[str, str]]]
@@ -76,8 +75,9 @@ class Live:
                 try:
                     yield await asyncio.wait_for(queue.get(), ALIVE_S)
                 except TimeoutError:
-                    if topic.task.done():
-                        topic.task.result()  # raises what ended it: the log has it, and the browser connects again
+                    for task in (topic.task, self._reader):
+                        if task is not None and task.done():
+                            task.result()  # raises what ended it: the log has it, and the browser connects again
                     yield b": alive\n\n"
         finally:
             topic.listeners.discard(queue)

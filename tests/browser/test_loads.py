@@ -15,8 +15,6 @@ from worker.own_redis.server import free_port
 from worker.scan.engine import ScanEngine, ScanSettings
 
 BEFORE = '<!doctype html><html lang="en"><title>Load</title><main><h1>Load</h1><p>Some text</p><img src="/pixel.png">'
-LOAD_LIMIT_MS = 3_000
-"""Of the engine in these tests; what has to wait for it is partial."""
 
 
 async def scan(engine: ScanEngine, url: str) -> ScanResult:

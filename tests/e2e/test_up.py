@@ -170,6 +170,23 @@ def test_up_without_workers_runs_until_a_signal(number: signal.Signals):
     assert (code, time.monotonic() - began_s >= 0.3) == (0, True)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_stopped_before_it_handles_signals_is_no_failure(number: signal.Signals):
+    handlers = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+    starting = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"], start_new_session=True)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), number))
+    timer.start()
+
+    try:
+        code = wait_for([starting], None)
+    finally:
+        timer.join()
+        for one, handler in handlers.items():
+            signal.signal(one, handler)
+
+    assert code == 0
+
+
 def test_a_worker_keeps_what_stays_out_of_its_garbage_collections(redis_url: str, keys: Keys):
     need_browser()
     code = "import gc, worker.__main__ as m; m.main(burst=True); print(gc.get_freeze_count(), len(gc.get_objects()))"

@@ -93,6 +93,14 @@ async def test_commands_are_packed_as_redis_py_packs_them(redis_url: str) -> Non
         ours.pack_command("SET", "name", object())  # pyright: ignore[reportArgumentType]  as a caller's mistake
 
 
+async def test_a_value_that_redis_cannot_hold_is_the_callers_mistake_and_no_outage(redis_url: str) -> None:
+    settings = ClientSettings(redis_url=redis_url)
+
+    async with open_redis(settings) as redis:
+        with pytest.raises(DataError), redis_errors(settings):
+            await redis.set("name", object())  # pyright: ignore[reportArgumentType]  as a caller's mistake
+
+
 def test_a_file_of_this_machine_that_fails_is_not_called_redis(tmp_path: Path) -> None:
     settings = ClientSettings(redis_url=f"redis://127.0.0.1:{free_port()}")
 

@@ -1,16 +1,20 @@
-"""A pool after a burst: connections that are no longer needed are closed, and those in use stay."""
+"""Connections that were not used for a while: unneeded ones are closed, and the others answer."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.connection import ConnectionPool
 
 from producer.redis import dial
 from producer.redis.connection import open_redis
 from producer.settings import ClientSettings
+from tests.support.redis_server import StartServer, refuse_writes
 
 
 async def connections(redis: Redis, name: str) -> int:
@@ -21,7 +25,8 @@ async def test_connections_of_a_burst_are_closed_once_they_were_not_used_for_a_w
     redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = f"burst-{uuid.uuid4().hex[:8]}"
-    async with open_redis(ClientSettings(redis_url=f"{redis_url}?client_name={name}")) as burst:
+    async with open_redis(ClientSettings(redis_url=f"{redis_url}?client_name={name}")) as opened:
+        burst: Any = opened  # redis-py types blpop as blocking, too
         await asyncio.gather(*(burst.blpop([f"{name}-nothing"], timeout=0.2) for _ in range(6)))
         await burst.ping()
         assert await connections(redis, name) == 6, "they are kept for the next burst"
@@ -35,3 +40,19 @@ async def test_connections_of_a_burst_are_closed_once_they_were_not_used_for_a_w
 
         assert await waiting is None
         await asyncio.gather(*(burst.ping() for _ in range(6)))
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+async def test_an_idle_connection_reads_while_redis_refuses_writes(
+    redis_server: StartServer, tmp_path: Path, kind: str
+) -> None:
+    """Redis then refuses PING, too, with which redis-py checks a connection that was idle for 30 s."""
+    server = redis_server(data_dir=tmp_path / "data", config={"unixsocket": f"{tmp_path}/redis.sock"})
+    url = server.url if kind == "tcp" else f"unix://{tmp_path}/redis.sock"
+    async with open_redis(ClientSettings(redis_url=url)) as redis:
+        await redis.set("name", "value")
+        await refuse_writes(redis, tmp_path / "data")
+        for connection in cast("ConnectionPool", redis.connection_pool)._available_connections:
+            connection.next_health_check = 1.0
+
+        assert await redis.get("name") == b"value"

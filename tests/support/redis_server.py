@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
 from redis import Redis
+from redis.asyncio import Redis as PooledRedis
 
 from producer.errors import DependencyMissing
 from producer.keys import Keys
@@ -39,6 +41,15 @@ def start_or_skip(server: EmbeddedRedis) -> EmbeddedRedis:
     if missing := _why_missing():
         not_tested(f"no Redis: {missing}")
     return server.start()
+
+
+async def refuse_writes(redis: PooledRedis, data_dir: Path) -> None:
+    """Let a server with this folder refuse writes: its snapshot fails, as on a full disk (MISCONF)."""
+    (data_dir / "dump.rdb" / "in-the-way").mkdir(parents=True)
+    await redis.config_set("save", "3600 1")
+    await redis.bgsave()
+    while (await redis.info("persistence"))["rdb_last_bgsave_status"] == "ok":  # noqa: ASYNC110  Redis notifies nobody
+        await asyncio.sleep(0.01)
 
 
 def delete_environment(url: str, keys: Keys) -> None:

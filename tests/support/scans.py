@@ -82,11 +82,6 @@ def passes(result: ScanResult) -> bool:
     return result.status == "scanned" and not result.findings
 
 
-def vector_of(text: str) -> Vector:
-    """Return the built-in model's vector of ``text``."""
-    return hash_text(text)
-
-
 GENERATION = Generation(1, "builtin", DIMS)
 
 

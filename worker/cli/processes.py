@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -42,8 +42,8 @@ def keep_processes(commands: Sequence[ChildCommand], *, burst: bool = False) -> 
 
     A child that ends by itself is restarted, after a pause that doubles while it dies young; with ``burst`` only one
     that a signal killed. A child that ends with the code of ``InputError``, such as a setting that cannot be used,
-    ends all, as restarting cannot help: that code is returned. Otherwise it is the first code other than 0 of a child
-    that was not restarted; a child that SIGTERM killed before it could handle the signal counts as 0.
+    ends all, as restarting cannot help: that code is returned. Otherwise it is ``first_failure`` of the children that
+    were not restarted.
     """
     children = [_Child(number, command) for number, command in enumerate(commands, start=1)]
     stopping: list[int] = []
@@ -70,6 +70,14 @@ def keep_processes(commands: Sequence[ChildCommand], *, burst: bool = False) -> 
             signal.signal(one, handler)
     if InputError.exit_code in codes:
         return InputError.exit_code
+    return first_failure(codes)
+
+
+def first_failure(codes: Iterable[int]) -> int:
+    """Return the first code other than 0; a child that SIGTERM killed before it could handle the signal has not failed.
+
+    Pure.
+    """
     return next((code for code in codes if code not in {0, -signal.SIGTERM}), 0)
 
 

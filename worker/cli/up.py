@@ -108,21 +108,23 @@ def answers(settings: ClientSettings) -> bool:
 
 
 def wait_for(processes: Sequence[subprocess.Popen[bytes]], server: EmbeddedRedis | None) -> int:
-    """Wait until the workers end; pass SIGTERM and Ctrl-C on to them. Returns the first exit code that is not 0.
+    """Wait until the workers end; pass SIGTERM and Ctrl-C on to them, as SIGTERM. Returns their ``first_failure``.
 
     Without workers, waits for either.
 
     An embedded Redis that exits is restarted (``KeptRedis``) while the workers wait. Stops the workers and raises
     ``RedisUnsuitable`` if it does not start or keeps exiting.
     """
+    from worker.cli.processes import first_failure
+
     kept = None if server is None else KeptRedis(server)
     is_stopped = False
 
-    def pass_on(signum: int, _: object) -> None:
+    def pass_on(_: int, __: object) -> None:
         nonlocal is_stopped
         is_stopped = True
         for process in processes:
-            process.send_signal(signum)
+            process.terminate()
 
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, pass_on)
@@ -135,7 +137,7 @@ def wait_for(processes: Sequence[subprocess.Popen[bytes]], server: EmbeddedRedis
         for process in processes:
             process.terminate()
         codes = [process.wait() for process in processes]
-    return next((code for code in codes if code), 0)
+    return first_failure(codes)
 
 
 class KeptRedis:

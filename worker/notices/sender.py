@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from random import random
 from typing import Any, Final, Protocol
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from producer.errors import SightlineError
 from producer.keys import Keys
 from producer.redis.raw_connection import end
 from worker.notices.mail import Mail
@@ -68,13 +66,13 @@ class NoticeSender:
         return ", ".join(filter(None, (waiting, failed)))
 
     async def run(self) -> None:
-        """Read and send until cancelled; after a failure of Redis, continue with the next round."""
+        """Read and send until cancelled; after a failure, continue with the next round."""
         while True:
             try:
                 while await self.look():
                     pass
-            except (RedisError, OSError, SightlineError) as error:
-                log.warning("notices.failed", error=str(error)[:300])
+            except Exception as error:  # noqa: BLE001  one bad event must not end all rounds, and silently
+                log.warning("notices.failed", error=f"{type(error).__name__}: {error}"[:300])
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def look(self) -> bool:
@@ -142,5 +140,3 @@ async def sending(sender: NoticeSender | None) -> AsyncGenerator[None]:
         yield
     finally:
         await end(task)
-        with suppress(asyncio.CancelledError):
-            await task

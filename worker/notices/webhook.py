@@ -106,6 +106,8 @@ class Webhook:
                     return await asyncio.open_connection(
                         where, port, limit=_HEAD_BYTES, ssl=context, server_hostname=name
                     )
+            except TimeoutError:
+                why = f"{where} accepted no connection within {CONNECT_S:g} s"
             except OSError as error:
                 why = error
         raise why if isinstance(why, OSError) else NotSent(why)

@@ -108,11 +108,14 @@ class LeaseKeeper(Renewals):
 
     def _run(self) -> None:
         client: redis.Redis | None = None
-        pause_s, waits_since = self.every_s, time.monotonic()
-        while not self._stop.wait(pause_s):
+        pause_s = self.every_s
+        while True:
+            waits_since = time.monotonic()
+            if self._stop.wait(pause_s):
+                break
             if time.monotonic() - waits_since > pause_s + FROZEN_S:
                 self.note_outage()  # this process was frozen, perhaps together with Redis and the other workers
-            pause_s, waits_since = self.every_s, time.monotonic()
+            pause_s = self.every_s
             if time.monotonic() - self._ticked_at > LOOP_HUNG_S:
                 log.error("lease.loop_hung", silent_s=LOOP_HUNG_S)
                 self.note_outage()  # when it wakes, the loop must not reclaim what is renewed a moment later

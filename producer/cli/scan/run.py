@@ -211,13 +211,13 @@ def _submit_only(plan: ScanPlan, targets: Targets, queued: Queued, *, as_lines: 
             state = queued.states[job_id]
             click.echo(line_of(line | ({"page_state": state} if state else {})))
         elif plan.jobs <= SHOWN_JOBS:
-            click.echo(f"{job_id}  {with_state(url, queued.states[job_id])}")
+            click.echo(f"{job_id}  {harmless(with_state(url, queued.states[job_id]))}")
 
     with_client(lambda client: submit(client, plan, on_job=say, queued=queued))
     for page in targets.refused:
         if as_lines:
             click.echo(line_of(page.document()))
-        click.echo(f"sightline: not queued: {page.problem}", err=True)
+        click.echo(f"sightline: not queued: {harmless(page.problem)}", err=True)
     if not as_lines:
         click.echo(_queued_line(queued))
     say_nothing_was_tested(queued.batch or next(iter(queued.urls), ""))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import click
 
+from producer.cli.ci import harmless
 from producer.cli.scan.login_files import check_one_site
 from producer.cli.scan.options import ScanOptions
 from producer.cli.scan.target_list import Targets
@@ -84,7 +85,7 @@ def trusted_by(wanted: ScanOptions) -> ssl.SSLContext | None:
 
 def tell(text: str) -> None:
     """Print progress to stderr."""
-    click.echo(f"sightline: {one_line(text, limit=400)}", err=True)
+    click.echo(f"sightline: {harmless(one_line(text, limit=400))}", err=True)
 
 
 def _address(text: str, option: str, targets: Targets) -> str:

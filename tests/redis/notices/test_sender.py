@@ -28,7 +28,7 @@ from tests.support.notice_receivers import WebhookStub, smtp_stub, webhook_stub
 from tests.support.site import AUTHORITY, VOUCHED
 from worker.__main__ import refuse_webhook
 from worker.notices.mail import MAIL_S
-from worker.notices.sender import LONGEST_PAUSE_S, TRIES, NoticeSender, open_sender, pause_after
+from worker.notices.sender import LONGEST_PAUSE_S, TRIES, NoticeSender, open_sender, pause_after, sending
 from worker.notices.store import LEASE_MS, Notice, NoticeStore
 from worker.notices.text import lines
 from worker.notices.webhook import Webhook
@@ -187,6 +187,28 @@ async def test_an_address_that_does_not_answer_leaves_time_for_the_next(
         one.close()
 
     assert len(hook.came) == 1
+
+
+async def test_a_receiver_that_accepts_no_connection_is_said_to(
+    redis: Redis, keys: Keys, hook: WebhookStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.notices.webhook.CONNECT_S", 0.3)
+    silent = socket.create_server(("127.0.0.1", 0), backlog=0)
+    port = silent.getsockname()[1]
+    fills = [socket.socket() for _ in range(3)]
+    for one in fills:  # Linux drops what comes once the backlog is full
+        one.settimeout(0)
+        one.connect_ex(("127.0.0.1", port))
+    sender = hooked(redis, keys, hook, notify_webhooks=f"http://127.0.0.1:{port}/", notify_allow_hosts="127.0.0.1")
+    await sender.look()
+    await add(redis, keys)
+
+    with structlog.testing.capture_logs() as logs:
+        await sender.look()
+    for one in (silent, *fills):
+        one.close()
+
+    assert logs[0]["why"] == "127.0.0.1 accepted no connection within 0.3 s"
 
 
 async def test_a_redirect_is_followed_nowhere(redis: Redis, keys: Keys, hook: WebhookStub) -> None:
@@ -348,6 +370,31 @@ async def test_the_loop_sends_what_comes_and_ends_when_it_is_cancelled(
     running.cancel()
 
     assert len(hook.came) == 1
+
+
+async def test_an_unforeseen_error_ends_one_round_and_not_the_loop(
+    redis: Redis, keys: Keys, hook: WebhookStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.notices.sender.LOOK_EVERY_S", 0.05)
+    sender = hooked(redis, keys, hook)
+    await sender.look()
+    await add(redis, keys)
+    look, rounds = sender.look, 0
+
+    async def fails_first() -> bool:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 1:
+            raise AttributeError("an event of another release")
+        return await look()
+
+    monkeypatch.setattr(sender, "look", fails_first)
+    with structlog.testing.capture_logs() as logs:
+        async with asyncio.timeout(60), sending(sender):
+            await hook.arrived.wait()
+
+    assert len(hook.came) == 1
+    assert {"AttributeError: an event of another release"} == {one["error"] for one in logs if "error" in one}
 
 
 def test_pauses_grow_and_a_receiver_may_ask_for_a_longer_one() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -126,6 +127,29 @@ def test_one_that_cannot_be_made_leaves_no_thread(monkeypatch: pytest.MonkeyPatc
         BlockingClient()
 
     assert threading.active_count() == before
+
+
+def test_an_iterator_that_is_collected_while_a_call_begins_ends(
+    redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    """Python may collect one of an earlier error's frames at any allocation, in the thread of the call."""
+    client = BlockingClient(settings_for(redis_url, keys))
+    left = [client.submit_many("double", ({"n": n} for n in range(2)))]
+    next(left[0])
+    begin = asyncio.run_coroutine_threadsafe
+
+    def collecting(*call: Any) -> Any:
+        left.clear()
+        return begin(*call)
+
+    monkeypatch.setattr("producer.client.blocking.asyncio.run_coroutine_threadsafe", collecting)
+    states = list[int]()
+    calling = threading.Thread(target=lambda: states.append(client.queue().lanes["batch"].queued), daemon=True)
+    calling.start()
+    calling.join(DEADLINE_S / 4)
+
+    assert states == [2]
+    client.close()
 
 
 def test_it_has_every_method_of_the_async_client():

@@ -71,14 +71,20 @@ async def servers(tmp_path: Path) -> AsyncGenerator[tuple[Callable[[], Awaitable
 async def test_connections_to_a_demoted_server_are_dialled_again(tmp_path: Path) -> None:
     async with servers(tmp_path) as (fail_over, settings):
         redis, blocking = open_redis(settings), open_blocking_redis(settings, timeout_s=5)
-        running, calling = ScriptPipe(connections_of(redis)), ScriptPipe(connections_of(redis))
+        running, many, calling = (ScriptPipe(connections_of(redis)) for _ in range(3))
         await running.run(COUNT, ["k"], [])
+        await many.run_many(COUNT, [(["k"], [])])
         await calling.call(COUNT, ["k"], [])
         await redis.incr("k")
         await asyncio.to_thread(blocking.incr, "k")
         await fail_over()
 
-        replies = [await running.run(COUNT, ["k"], []), await redis.incr("k")]  # once more at once: it took no effect
+        # Sent again at once, since a refused write took no effect.
+        replies = [
+            await running.run(COUNT, ["k"], []),
+            *await many.run_many(COUNT, [(["k"], [])]),
+            await redis.incr("k"),
+        ]
         calls: list[Callable[[], Any]] = [
             lambda: calling.call(COUNT, ["k"], []),
             lambda: asyncio.to_thread(blocking.incr, "k"),
@@ -88,8 +94,9 @@ async def test_connections_to_a_demoted_server_are_dialled_again(tmp_path: Path)
                 await call()
             replies.append(await call())
 
-        assert replies == [5, 6, 7, 8]
+        assert replies == [6, 7, 8, 9, 10]
         await running.close()
+        await many.close()
         await calling.close()
         await redis.aclose()
         blocking.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import redis as blocking_redis
@@ -153,6 +154,32 @@ async def test_an_outage_ends_no_lease_and_restarts_the_clock(keeper: LeaseKeepe
     during = keeper.up_since
     await asyncio.sleep(0)
     await until(lambda: keeper.up_since > during, what="the end of the outage being noticed")
+
+
+async def test_a_slow_reply_is_no_freeze(redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch):
+    """A busy Redis that replies within the interval of the renewals is up: the worker may go on reclaiming."""
+    monkeypatch.setattr(worker.queue.leases, "FROZEN_S", 0.2)
+    pings = list[float]()
+
+    class Busy(blocking_redis.Redis):
+        def ping(self, **options: Any) -> Any:
+            pings.append(time.monotonic())
+            time.sleep(0.5)
+            return super().ping(**options)
+
+    keeper = LeaseKeeper(
+        lambda: Busy.from_url(redis_url), keys, consumer="w1", renew_s=1.0, on_lost=_nothing, on_cancel=_nothing
+    )
+    up_since = keeper.up_since
+    keeper.start()
+    await until(lambda: len(pings) == 3, what="three renewals")
+    keeper.stop()
+
+    assert keeper.up_since == up_since
+
+
+def _nothing(leased: Leased) -> None:
+    del leased
 
 
 async def _is_fresh(redis: Redis, keys: Keys) -> bool:

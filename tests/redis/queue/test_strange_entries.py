@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any, cast
 
+import pytest
 from redis.asyncio import Redis
 
 from producer.client.client import Client
+from producer.client.queue_view import jobs_of_batch
 from producer.contract import FunctionResult, JobState
+from producer.errors import RedisUnsuitable
 from producer.keys import Keys
 from tests.support.queue import add, events_of, running_worker, until
 
 WAIT_S = 60
+WHY = ("'done' is not a valid JobState", "invalid literal for int", "invalid literal for int")
 
 
 async def test_garbage_lands_on_the_dead_letter_stream_and_the_worker_goes_on(
@@ -93,3 +98,22 @@ async def test_a_key_of_the_wrong_type_is_reported_and_the_job_commits_once_it_i
 
 async def _length_is(redis: Redis, key: str, length: int) -> bool:
     return await redis.xlen(key) == length
+
+
+async def test_a_hash_that_was_written_by_hand_is_named(client: Client, redis: Redis, keys: Keys) -> None:
+    changed = [(await client.submit("scan", {"url": f"https://a.example/{n}"}, batch="b")).job_id for n in range(2)]
+    await cast("Any", redis).hset(keys.job(changed[0]), "state", "done")
+    await cast("Any", redis).hset(keys.job(changed[1]), "attempt", "two")
+    await cast("Any", redis).hset(keys.batch("b"), "total", "many")
+
+    said: list[str] = []
+    for read in (*(partial(client.job, one) for one in changed), partial(client.batch, "b")):
+        with pytest.raises(RedisUnsuitable) as refused:
+            await read()
+        said.append(str(refused.value))
+    with pytest.raises(RedisUnsuitable, match=changed[0]):
+        await jobs_of_batch(redis, keys, "b")
+    with pytest.raises(RedisUnsuitable, match=changed[0]):
+        await client.wait(changed[0], timeout_s=0)
+
+    assert all(f"has a value that Sightline did not write: {why}" in text for why, text in zip(WHY, said, strict=True))

@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 import producer.client.event_stream
 from producer.client.client import Client
 from producer.contract import FunctionResult, JobState
-from producer.errors import ResultExpired, ServiceError, UnknownJob, WaitTimeout
+from producer.errors import RedisUnsuitable, ResultExpired, ServiceError, UnknownJob, WaitTimeout
 from producer.keys import Keys
 from tests.support.queue import running_worker, until
 
@@ -226,7 +226,7 @@ async def test_a_waiter_gets_whatever_error_ends_the_reader(
 
     monkeypatch.setattr(waiters, "_check", written_by_hand_meanwhile)
 
-    with pytest.raises(ValueError, match="resting"):
+    with pytest.raises(RedisUnsuitable, match="'resting' is not a valid JobState"):
         await asyncio.wait_for(client.wait(job_id), WAIT_S)
 
 

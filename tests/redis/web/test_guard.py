@@ -8,6 +8,7 @@ import re
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 from redis.asyncio import Redis
 from starlette.routing import Route
@@ -163,6 +164,30 @@ async def test_an_operator_may_until_the_account_goes(signed: Browser, client: C
 
     assert (await signed.get("/scan")).status_code == 303
     assert (await client.batch("one")).total == 1
+
+
+async def test_live_updates_end_when_the_account_goes(
+    client: Client, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producer.web.live.ALIVE_S", 0.1)
+    app = app_over(client, WebSettings(auth=file), accounts=Accounts(file))
+    some = browser(app)
+    assert await sign_in(some, "rolf") == 303
+    await client.submit("scan", {"url": "https://a.example/"}, batch="live")
+
+    cookie = "; ".join(f"{name}={value}" for name, value in some.http.cookies.items())
+    async with at_port(app) as port, httpx.AsyncClient(headers={"Cookie": cookie}, timeout=60) as http:
+        address = f"http://127.0.0.1:{port}/batches/live/events"
+        async with http.stream("GET", address) as answer, asyncio.timeout(30):
+            lines = answer.aiter_lines()
+            while await anext(lines) != ": alive":
+                pass
+            remove_account(file, "rolf")
+            async for _ in lines:
+                pass
+        refused = await http.get(address)
+
+    assert refused.status_code == 303
 
 
 async def test_a_session_ends_when_its_password_is_changed(signed: Browser, file: str) -> None:

@@ -117,13 +117,16 @@ async def test_a_browser_that_reconnects_receives_the_events_it_missed(
             await until_ended(client)
         async with browser.stream("GET", address, headers={"Last-Event-ID": last_id}) as answer:
             _, _, later = await anext(heard(answer))
-        async with browser.stream("GET", address, headers={"Last-Event-ID": "nonsense"}) as answer:
-            _, _, fresh = await anext(heard(answer))
+        fresh: list[tuple[str, bool]] = []
+        for odd in ("nonsense", f"{'9' * 20}-0"):
+            async with browser.stream("GET", address, headers={"Last-Event-ID": odd}) as answer:
+                _, _, shown = await anext(heard(answer))
+                fresh.append((shown["rows"], "<b>4</b> of 4 jobs" in shown["progress"]))
 
     assert "<b>0</b> of 4 jobs" in first["progress"]
     assert [f"shop.example/{number}<" in later["rows"] for number in range(4)] == [True] * 4
     assert later["ended"] == "1"
-    assert (fresh["rows"], "<b>4</b> of 4 jobs" in fresh["progress"]) == ("", True)
+    assert fresh == [("", True)] * 2
 
 
 async def began(stream: AsyncIterator[bytes]) -> None:
@@ -214,6 +217,32 @@ async def test_a_page_whose_updates_have_ended_is_not_told_that_they_go_on(
         while not (await anext(later)).startswith(b"id: "):
             pass
     await later.aclose()
+    await live.close()
+
+
+async def test_a_page_whose_events_are_no_longer_read_is_not_told_that_they_go_on(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producer.web.live.ALIVE_S", 0.05)
+
+    async def broken(**_: Any) -> AsyncIterator[Any]:
+        raise ValueError("a fault of ours")
+        yield
+
+    async def render(name: str, events: Any) -> dict[str, str]:
+        del events
+        return {"name": name}
+
+    monkeypatch.setattr(client, "events", broken)
+    live = Live(client, render)
+    stream = live.stream("one")
+
+    async def to_the_end() -> None:
+        async for _ in stream:
+            pass
+
+    with pytest.raises(ValueError, match="a fault of ours"):
+        await asyncio.wait_for(to_the_end(), 5)
     await live.close()
 
 

@@ -19,6 +19,7 @@ from producer.settings import ClientSettings
 from producer.web.accounts import Accounts, add_account
 from producer.web.settings import WebSettings
 from producer.web.templates import style_name
+from tests.support.redis_server import StartServer, refuse_writes
 from tests.support.started_redis import started_redis
 from tests.support.web_pages import app_over, browser
 from tests.support.web_routes import ANSWERED, contents, fill, path_of, routes_of
@@ -174,3 +175,13 @@ def test_the_redis_user_reader_reaches_nothing_else(server: int, command: tuple[
     refused = pytest.raises(ResponseError, match=r"[Nn]o permissions")
     with BlockingRedis.from_url(url) as reader, refused:
         reader.execute_command(*command)
+
+
+async def test_a_redis_that_refuses_writes_is_read(redis_server: StartServer, tmp_path: Path) -> None:
+    """A probe of /health must not take the board away when people look for what is wrong."""
+    server = redis_server(data_dir=tmp_path / "data")
+    async with Client(ClientSettings(redis_url=server.url)) as client:
+        await refuse_writes(client.redis, tmp_path / "data")
+        some = browser(app_over(client))
+
+        assert [(await some.get(path)).status_code for path in ("/health", "/queue")] == [200, 200]

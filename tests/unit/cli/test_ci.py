@@ -16,7 +16,9 @@ import pytest
 from producer.cli import connect
 from producer.cli.ci import ci_system, harmless
 from producer.cli.job_log import say_nothing_was_tested
+from producer.cli.main import run
 from producer.cli.outputs import Output, write_reports
+from producer.cli.scan.sitemap_targets import tell
 from producer.contract import Impact
 from producer.reports.formats import ReportContext
 from producer.reports.page import Page, refused_page
@@ -187,3 +189,15 @@ def test_no_format_that_a_log_may_show_has_a_command(
     assert not re.search(r"##\w*\[", out + err)
     if name == "jsonl":
         assert json.loads(out)["error"]["message"] == text
+
+
+def test_neither_an_error_nor_a_search_for_pages_says_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """An address to which a site redirects, or which its sitemap lists, may contain one."""
+    command = "##vso[task.setvariable variable=x]y"
+
+    run(["status", command])
+    tell(f"1 page of 1 sitemap, such as https://a.example/{command}")
+
+    said = capsys.readouterr().err
+    assert said.count("vso[task.setvariable") == 2
+    assert "##vso[" not in said

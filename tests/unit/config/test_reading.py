@@ -17,7 +17,6 @@ from producer.config.reading import Config, Reading, read_config
 from producer.reports.formats import FORMATS
 
 OPTIONS = option_keys(scan)
-CERTIFICATE = Path("tests/support/tls")
 
 SIZE = "expected width and height in CSS pixels, such as 390x844, or the width"
 FAULTS = """\

@@ -72,6 +72,18 @@ def test_a_cell_never_begins_as_a_formula(text: str) -> None:
     assert row["snippet"].startswith("'")
 
 
+@pytest.mark.parametrize("text", [";=1+1", "x; =1", 'x;"=1', "x;\uff1d1", "x;-2+3;@SUM(A1)"])
+def test_no_part_between_semicolons_begins_as_a_formula(text: str) -> None:
+    """Spreadsheets of some locales split lines at semicolons, within quotes, too."""
+    page = page_of(sample.scan_result("/x", sample.finding(snippet=text)))
+
+    whole = sample.render("csv", [page])
+
+    parts = [part.strip(' "') for part in whole.split(";")[1:]]
+    assert parts
+    assert all(part.startswith("'") for part in parts)
+
+
 def test_trimmed_elements_are_reported() -> None:
     found = rows([page_of(sample.scan_result("/x", sample.finding(nodes=1, trimmed=41)))])
 

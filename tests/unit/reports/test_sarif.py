@@ -47,6 +47,17 @@ def test_an_address_of_a_page_makes_no_link_in_a_message() -> None:
     assert not any("in](" in text for text in messages)
 
 
+def test_braces_of_a_page_are_no_placeholders_of_a_message() -> None:
+    found = page_of(sample.scan_result("/?q={0}", sample.finding()))
+    failed = refused_page("https://shop.example/{1}", "see {2}")
+
+    run = run_of([found, failed])
+
+    told = run["invocations"][0]["toolExecutionNotifications"][0]["message"]["text"]
+    assert "/?q={{0}}" in run["results"][0]["message"]["text"]
+    assert ("/{{1}}" in told, "see {{2}}" in told) == (True, True)
+
+
 def test_a_result_points_at_its_rule() -> None:
     run = run_of(sample.every_kind())
 
