@@ -16,7 +16,7 @@ from producer.errors import RedisUnreachable
 from producer.keys import Keys
 from producer.web.batch import ROWS
 from producer.web.live import Live, _offer, message
-from tests.support.queue import running_worker, settings_for, until
+from tests.support.queue import is_reading_events, running_worker, settings_for, until
 from tests.support.redis_server import StartServer
 from tests.support.scans import scan_result
 from tests.support.web_pages import app_over, at_port, browser
@@ -320,6 +320,8 @@ async def test_a_browser_that_reconnects_late_receives_the_newest_events(client:
     live = Live(client, render)
     stream = live.stream("live", since="0-1")
     await began(stream)
+    # Cancelled while it begins to read, redis-py's call would last its five seconds (producer/redis/raw_connection.py).
+    await until(lambda: is_reading_events(redis), what="the reader")
     await stream.aclose()
     await live.close()
 
