@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from producer.client.client import Client
 from producer.errors import RedisUnreachable
 from producer.keys import Keys
+from producer.redis import connection
 from producer.web.batch import ROWS
 from producer.web.live import Live, _offer, message
 from tests.support.queue import is_reading_events, running_worker, settings_for, until
@@ -59,8 +60,9 @@ async def heard(answer: httpx.Response) -> AsyncIterator[tuple[str, str, dict[st
 
 
 async def test_a_batch_of_300_pages_is_seen_live_with_redis_restarted_in_between(
-    redis_server: StartServer, keys: Keys
+    redis_server: StartServer, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(connection, "ATTEMPTS", 1)  # those of a call and of each of its connections take 15 s
     server, scans = redis_server(), Scans()
     async with Client(settings_for(server.url, keys)) as client, at_port(app_over(client)) as port:
         urls = [f"https://shop.example/{number}" for number in range(PAGES)]
