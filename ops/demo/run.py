@@ -121,9 +121,10 @@ async def demo() -> Outcome:
             for task in (touring, watching):
                 task.cancel()
             await asyncio.gather(touring, watching, return_exceptions=True)
-        writing = asyncio.create_task(asyncio.to_thread(write_reports, outcome.pages, REPORTS))
-        show(outcome)
-    await writing  # while the workers stopped
+        reporting = asyncio.gather(
+            asyncio.to_thread(show, outcome), asyncio.to_thread(write_reports, outcome.pages, REPORTS)
+        )
+    await reporting  # while the workers stopped
     return outcome
 
 

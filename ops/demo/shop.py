@@ -61,7 +61,8 @@ def served(folder: Path = SITE, *, port: int = 0) -> Generator[str]:
     """
     handler = partial(_QuietHandler, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        # Its end waits for the next look: by default half a second.
+        thread = threading.Thread(target=partial(server.serve_forever, poll_interval=0.05), daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}/"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -85,8 +86,12 @@ async def test_a_browser_that_dies_twice_is_worth_another_attempt_of_the_job(
     async with ScanEngine(settings) as engine:
 
         def kill_all(_: str) -> None:
-            for pid in set(descendants()) - others:
-                os.kill(pid, signal.SIGKILL)
+            for (
+                pid
+            ) in descendants():  # parents first: a browser that outlives its page's process reports a crashed page
+                if pid not in others:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
 
         with pytest.raises(ScanFailed, match="failed twice") as caught:
             await engine.audit(ScanRequest(url=site.url("/pages/guilty.html")), on_progress=kill_all)

@@ -123,15 +123,22 @@ def packed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def program(runner: tuple[str, ...]) -> str:
+    """The path of the runner; asked for first, since the wheels take seconds to pack."""
+    program = shutil.which(runner[0])
+    if program is None:
+        pytest.skip(f"NOT TESTED: {runner[0]} is not installed, so the wheel is not tried with it")
+    return program
+
+
 @pytest.mark.parametrize(
     "runner", [("pipx", "run", "--spec", "WHEEL"), ("uvx", "--from", "WHEEL")], ids=lambda words: words[0]
 )
 def test_the_wheel_runs_without_being_installed(
-    wheel: Path, packed: Path, tmp_path: Path, runner: tuple[str, ...]
+    program: str, tmp_path: Path, runner: tuple[str, ...], request: pytest.FixtureRequest
 ) -> None:
-    program = shutil.which(runner[0])
-    if program is None:
-        pytest.skip(f"NOT TESTED: {runner[0]} is not installed, so the wheel is not tried with it")
+    wheel, packed = request.getfixturevalue("wheel"), request.getfixturevalue("packed")
     (tmp_path / "uv.toml").write_text(f"no-index = true\nfind-links = [{str(packed)!r}]\n")
     variables = {
         "PIP_NO_INDEX": "1",

@@ -14,9 +14,10 @@ from redis.asyncio import Redis
 from producer.client.client import Client
 from producer.errors import RedisUnreachable
 from producer.keys import Keys
+from producer.redis import connection
 from producer.web.batch import ROWS
 from producer.web.live import Live, _offer, message
-from tests.support.queue import running_worker, settings_for, until
+from tests.support.queue import is_reading_events, running_worker, settings_for, until
 from tests.support.redis_server import StartServer
 from tests.support.scans import scan_result
 from tests.support.web_pages import app_over, at_port, browser
@@ -59,8 +60,9 @@ async def heard(answer: httpx.Response) -> AsyncIterator[tuple[str, str, dict[st
 
 
 async def test_a_batch_of_300_pages_is_seen_live_with_redis_restarted_in_between(
-    redis_server: StartServer, keys: Keys
+    redis_server: StartServer, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(connection, "ATTEMPTS", 1)  # those of a call and of each of its connections take 15 s
     server, scans = redis_server(), Scans()
     async with Client(settings_for(server.url, keys)) as client, at_port(app_over(client)) as port:
         urls = [f"https://shop.example/{number}" for number in range(PAGES)]
@@ -320,6 +322,8 @@ async def test_a_browser_that_reconnects_late_receives_the_newest_events(client:
     live = Live(client, render)
     stream = live.stream("live", since="0-1")
     await began(stream)
+    # Cancelled while it begins to read, redis-py's call would last its five seconds (producer/redis/raw_connection.py).
+    await until(lambda: is_reading_events(redis), what="the reader")
     await stream.aclose()
     await live.close()
 
