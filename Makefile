@@ -53,7 +53,7 @@ soak: setup ## Look for what grows under a steady load; MINUTES=15
 mutants: setup ## Break one promise, then one random line, at a time and see that the tests notice; RANDOM=10 SEED=7 JOBS=2
 	@$(BIN)/python -m tests.mutants.run --random $(or $(RANDOM),10) $(if $(SEED),--seed $(SEED)) --jobs $(or $(JOBS),2) $(MUTANTS_ARGS)
 
-fuzz: $(READY) ## Try contract, entries, sitemaps and model output with made-up input; MINUTES=5
+fuzz: $(READY) ## Try every parser of foreign text, and all reports, with made-up input; MINUTES=5
 	@$(BIN)/python tests/fuzz/run.py --minutes $(or $(MINUTES),5)
 
 docs: ## Build the documentation in site/; a dead link fails

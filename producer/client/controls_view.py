@@ -47,10 +47,11 @@ async def read_controls(redis: Redis, keys: Keys) -> tuple[Control, ...]:
         fields = await cast("Any", redis).hgetall(keys.controls)
     except NoPermissionError:
         return ()
-    return tuple(sorted((_read(name, value) for name, value in fields.items()), key=lambda one: one.field))
+    return tuple(sorted((control_of(name, value) for name, value in fields.items()), key=lambda one: one.field))
 
 
-def _read(name: bytes, value: bytes) -> Control:
+def control_of(name: bytes, value: bytes) -> Control:
+    """Decode a stored control; with an invalid value, such as one written by hand, it is still in force."""
     kind, _, rest = name.decode("utf-8", "replace").partition(":")
     limits = None
     if kind == LIMITS:
@@ -60,5 +61,5 @@ def _read(name: bytes, value: bytes) -> Control:
     try:
         about = json.loads(value)
         return Control(kind, rest, int(about["at_ms"]), str(about["by"]), limits)
-    except (ValueError, KeyError, TypeError):  # written by hand: still in force
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return Control(kind, rest, limits=limits)

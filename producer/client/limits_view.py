@@ -23,7 +23,7 @@ class HostLimits:
         try:
             about = json.loads(value)
             found = [about.get(name) for name in ("places", "gap_ms")]
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             return cls()
         return cls(*(one if isinstance(one, int) and not isinstance(one, bool) else None for one in found))
 

@@ -343,6 +343,6 @@ def _error_text(text: str) -> str:
         return text
     try:
         fields = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return f"{fields.get('type', 'Error')}: {fields.get('message', '')}"

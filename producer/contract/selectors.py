@@ -11,9 +11,10 @@ from typing import Final
 
 MAX_SELECTOR_CHARS: Final = 1_000
 
-_ESCAPE: Final = r"\\(?:[0-9a-fA-F]{1,6}\s?|[^\n0-9a-fA-F])"
+_ESCAPE: Final = r"\\(?:[0-9a-fA-F]{1,6}+\s?+|[^\n0-9a-fA-F])"
 _LETTER: Final = rf"(?:[a-zA-Z_]|[^\x00-\x7f]|{_ESCAPE})"
-_REST: Final = rf"(?:[\w-]|[^\x00-\x7f]|{_ESCAPE})*"
+_REST: Final = rf"(?:[\w-]|[^\x00-\x7f]|{_ESCAPE})*+"
+"""Possessive, as browsers read names: backtracking doubles the time with each letter that matches twice, such as é."""
 _IDENT: Final = rf"(?:--{_REST}|-?{_LETTER}{_REST})"
 _STRING: Final = r"(?:\"(?:[^\"\\\n]|\\[\s\S])*(?:\"|$)|'(?:[^'\\\n]|\\[\s\S])*(?:'|$))"
 _ATTRIBUTE: Final = (

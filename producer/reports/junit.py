@@ -51,7 +51,7 @@ def _suite(page: Page, context: ReportContext) -> TestSuite:
     scanned = TestCase("page was scanned", classname=one_line(page.name), time=took_s)
     if not page.is_scanned:
         problem = one_line(page.problem)
-        error = Error(f"{page.outcome}: {problem}", page.error or "NotScanned")
+        error = Error(f"{page.outcome}: {problem}", one_line(page.error) or "NotScanned")
         error.text = "\n".join([problem, *doubt_lines(page, untold=True)])
         scanned.result = [error]
     if lines := [*(f"in doubt: {line}" for line in doubt_lines(page)), *_to_review(page)]:

@@ -47,7 +47,7 @@ def remarks(pages: Iterable[Page]) -> list[str]:
         f"({one_line(w.reason, limit=200)})"
         for w, n in expired.items()
     ]
-    lines += [f"{counted(len(urls), 'page')}: {note}" for note, urls in notes.items() if note]
+    lines += [f"{counted(len(urls), 'page')}: {one_line(note)}" for note, urls in notes.items() if note]
     return lines + _spread(pages) + decision_lines(pages) + _led_elsewhere(pages)
 
 

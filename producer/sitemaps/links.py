@@ -24,6 +24,11 @@ class _Links(HTMLParser):
         self.base = ""
         self.found: list[str] = []
 
+    def parse_html_declaration(self, i: int) -> int:
+        """Read ``<![x[`` as a comment, as browsers do; Python's parser asserts (python/cpython issue 77057)."""
+        is_marked = self.rawdata.startswith("<![", i)
+        return self.parse_bogus_comment(i) if is_marked else super().parse_html_declaration(i)
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in {"a", "area", "base"}:
             return

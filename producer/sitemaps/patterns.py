@@ -31,7 +31,7 @@ class Patterns:
         for segment in [part for part in parts.path.split("/") if part][:_DEEPEST]:
             pattern += f"/{self._name(pattern, segment)}"
         names = sorted({name for name, _ in parse_qsl(parts.query, keep_blank_values=True)})
-        route = "#" + re.sub(r"[^/]*\d[^/]*", "*", parts.fragment) if parts.fragment else ""
+        route = "#" + re.sub(r"(?<![^/])[^/\d]*+\d[^/]*+", "*", parts.fragment) if parts.fragment else ""
         return (pattern or "/") + (f"?{'&'.join(names[:_DEEPEST])}" if names else "") + route
 
     def _name(self, before: str, segment: str) -> str:

@@ -42,7 +42,7 @@ class Decisions:
         """Return the decisions by component, without unreadable ones."""
         with redis_errors(self._client.settings, None):
             fields = await self._redis.hgetall(self._key)
-        read = (_decision(value) for value in fields.values())
+        read = (decision_of(value) for value in fields.values())
         return sorted((decision for decision in read if decision), key=lambda decision: decision.issue_id)
 
     async def remove(self, issue_id: str) -> None:
@@ -71,10 +71,11 @@ def check_decision(decision: Decision) -> Decision:
     return decision
 
 
-def _decision(text: bytes) -> Decision | None:
+def decision_of(text: bytes) -> Decision | None:
+    """Decode a stored decision; None for an invalid one, such as one written by hand."""
     try:
         fields = cast("JsonObject", json.loads(text))
         names = ("issue_id", "verdict", "reason", "by")
         return check_decision(Decision(*(str(fields[name]) for name in names), date.fromisoformat(fields["on"])))  # type: ignore[arg-type]  # checked
-    except (ValueError, TypeError, KeyError, AttributeError, InvalidJob):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, InvalidJob):
         return None

@@ -202,7 +202,7 @@ class Schedules:
         if payloads != schedule.payloads:
             hidden = json.dumps(replace(schedule, payloads=payloads).document)
             kept = await self._redis.hget(self._key, schedule.name)
-            if _schedule(kept or b"") == schedule:
+            if schedule_of(kept or b"") == schedule:
                 await run_script(self._client.redis, HIDE_LOGINS, [self._key], [schedule.name, kept, hidden])
 
     async def _fire(self, schedule: Schedule, due: datetime) -> None:
@@ -226,7 +226,7 @@ async def read_schedules(redis: Redis, keys: Keys) -> dict[str, Schedule | None]
     """Return the schedules by name; None for unreadable ones. Raises redis-py's errors."""
     fields = await cast("Any", redis).hgetall(keys.schedules)
     names = sorted(name for name in fields if not name.endswith(FIRED.encode()))
-    return {name.decode("utf-8", "replace"): _schedule(fields[name]) for name in names}
+    return {name.decode("utf-8", "replace"): schedule_of(fields[name]) for name in names}
 
 
 def no_login(url: str) -> str:
@@ -256,7 +256,8 @@ def _has_login(url: str) -> bool:
         return False
 
 
-def _schedule(value: bytes) -> Schedule | None:
+def schedule_of(value: bytes) -> Schedule | None:
+    """Decode a stored schedule; None for an invalid one, such as one written by hand."""
     try:
         fields: Any = json.loads(value)
         payloads: Any = fields["payloads"]

@@ -38,7 +38,7 @@ class Waivers:
         """Return the waivers by fingerprint, without unreadable ones."""
         with redis_errors(self._client.settings, None):
             fields = await self._redis.hgetall(self._key)
-        read = (_waiver(value) for value in fields.values())
+        read = (waiver_of(value) for value in fields.values())
         return sorted((waiver for waiver in read if waiver), key=lambda waiver: waiver.fingerprint)
 
     async def remove(self, fingerprint: str) -> None:
@@ -60,16 +60,17 @@ def check_waiver(waiver: Waiver) -> Waiver:
     if not waiver.reason.strip() or len(waiver.reason) > MAX_REASON_CHARS:
         msg = f"the reason of a waiver has {len(waiver.reason)} characters: expected 1 to {MAX_REASON_CHARS}"
         raise InvalidJob(msg)
-    if not is_unicode(waiver.reason):  # no report could be written
-        raise InvalidJob("the reason of a waiver is not text in UTF-8")
+    if not is_unicode(waiver.reason + waiver.by):  # no report could be written
+        raise InvalidJob("the reason or name of a waiver is not text in UTF-8")
     return waiver
 
 
-def _waiver(text: bytes) -> Waiver | None:
+def waiver_of(text: bytes) -> Waiver | None:
+    """Decode a stored waiver; None for an invalid one, such as one written by hand."""
     try:
         fields = cast("JsonObject", json.loads(text))
         until = date.fromisoformat(fields["until"]) if fields.get("until") else None
         by = str(fields.get("by") or "")
         return check_waiver(Waiver(str(fields["fingerprint"]), str(fields["reason"]), until, by))
-    except (ValueError, TypeError, KeyError, AttributeError, InvalidJob):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, InvalidJob):
         return None

@@ -8,8 +8,12 @@ from typing import Any
 from hypothesis import strategies as st
 
 MARKUP = st.sampled_from(
-    ["<", ">", "&", "]]>", "{", "}", "```json", "\x00", "\u202e", "\ud83d\ude00", "[scan ", "]", "http://", "%", "null"]
-)
+    [
+        "<", ">", "&", "]]>", "{", "}", "```json", "\x00", "\u202e", "\ud83d\ude00", "[scan ", "]", "http://",
+        "%", "null", "-->", "<![x[", "<script>", "`", "|", "](", "@all", "#1", "GH-1", "www.", "javascript:", "=1+1",
+        "##vso[", "\n::", "\x1b[2J", "\u2028", "'", '"', "\\", "\r\n", ",",
+    ]
+)  # fmt: skip
 TEXT = st.one_of(st.text(max_size=80), st.lists(st.one_of(MARKUP, st.text(max_size=8)), max_size=12).map("".join))
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), TEXT)
 JSON = st.recursive(
@@ -17,7 +21,12 @@ JSON = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=12), inner, max_size=4)),
     max_leaves=12,
 )
-BYTES = st.one_of(st.binary(max_size=200), TEXT.map(lambda text: text.encode("utf-8", "surrogatepass")))
+DEEP = st.sampled_from(["[", '{"a":', "[{}, "]).map(lambda opening: opening * 50_000)
+BYTES = st.one_of(
+    st.binary(max_size=200), st.one_of(TEXT, DEEP).map(lambda text: text.encode("utf-8", "surrogatepass"))
+)
+UNICODE = TEXT.map(lambda text: text.encode("utf-8", "ignore").decode())
+"""Without halves of surrogate pairs, which pydantic refuses."""
 
 
 def objects_with(*names: str) -> st.SearchStrategy[dict[str, Any]]:

@@ -9,14 +9,30 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from producer.contract import Result, check_url, decode_payload, decode_result, encode_payload, page_id
+from producer.client.event_stream import event_of
+from producer.contract import (
+    Result,
+    check_url,
+    decode_payload,
+    decode_result,
+    describe_invalid,
+    encode_payload,
+    page_id,
+)
 from producer.contract.addresses import normal_url
+from producer.contract.page_search import PageSearch
 from producer.errors import InvalidJob, JobTooLarge, RedisUnsuitable
 from tests.fuzz.strange import BYTES, JSON, TEXT, as_json, objects_with
 from worker.agent.handlers import parse_query, parse_request
 
-SCAN_FIELDS = ("url", "html", "standard", "include", "exclude", "viewport", "wait_for", "group", "v", "assess")
+SCAN_FIELDS = (
+    "url", "html", "standard", "include", "exclude", "viewport", "wait_for", "group", "v", "assess", "steps", "login",
+    "blocked_hosts", "ca", "checks", "allow_partial", "enabled_rules", "run", "device", "page_state", "host_gap_ms",
+)  # fmt: skip
+SEARCH_FIELDS = ("batch", "urls", "sitemaps", "crawl", "match", "replaced", "max_pages", "ca", "groups", "forms", "v")
+STEPS = objects_with("goto", "click", "fill", "value", "press", "on", "wait_for", "scan", "consent", "scroll", "name")
 QUERY_FIELDS = ("question", "thread_id", "site", "use_cache", "v")
 RESULT_FIELDS = ("kind", "state", "job_id", "error", "findings", "url", "status", "usage", "v", "answer", "sources")
 
@@ -45,6 +61,33 @@ def test_a_scan_request_is_valid_or_named_wrong(payload: dict[str, Any]):
         assert "not a scan request: " in str(error)
     else:
         assert request.url is None or check_url(request.url)
+
+
+@given(st.lists(STEPS, max_size=3))
+def test_steps_are_valid_or_named_wrong(steps: list[dict[str, Any]]):
+    try:
+        request = parse_request({"url": "https://shop.example/", "steps": steps})
+    except InvalidJob as error:
+        assert "steps" in str(error)
+    else:
+        assert len(request.steps) == len(steps)
+
+
+@given(objects_with(*SEARCH_FIELDS))
+def test_a_search_for_pages_is_valid_or_named_wrong(payload: dict[str, Any]):
+    try:
+        search = PageSearch.model_validate(payload)
+    except ValidationError as error:
+        assert describe_invalid(error)
+    else:
+        assert search.forms
+
+
+@given(st.one_of(BYTES, JSON.map(as_json), objects_with("event", "at_ms", "job_id", "state", "id").map(as_json)))
+def test_a_row_of_the_event_stream_is_an_event_or_ignored(raw: str | bytes):
+    event = event_of("1-1", raw)
+
+    assert event is None or event.id == "1-1"
 
 
 @given(objects_with(*QUERY_FIELDS))

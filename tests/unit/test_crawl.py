@@ -124,6 +124,7 @@ def test_a_crawl_whose_start_has_no_links_says_why(site: SmallSite) -> None:
         ("<style>@font-face{", "}</style>"),
         ("<img src='data:", "'>"),
         ("<!--", "-->"),
+        ("<![x[", ">"),
     ],
 )
 def test_links_after_a_long_script_or_picture_in_a_page_are_found(begin: str, end: str) -> None:

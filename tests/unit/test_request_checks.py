@@ -30,6 +30,7 @@ def test_a_selector_that_a_browser_accepts_is_accepted(selector: str) -> None:
     [
         *("", " ", "##x", "div[", "a >", "a,,b", ".", "#1abc", "a b{", "!x", "<iframe>", "a >> b", "[=x]", "a:", "1a"),
         *(">", "a,", ",a", "$('x')", "//div[@id]", "#", "main)", "[a==b]", "[a=1]", "a" * 1_001),
+        *(f"[a={'ü' * 900}!]", "[a=" + r"\aaaaaa" * 140 + "!]"),
     ],
 )
 def test_a_selector_that_no_browser_accepts_is_refused_with_what_was_expected(selector: str) -> None:

@@ -187,7 +187,7 @@ class StreamJob(Job):
         enqueued_ms = int(fields.get(b"enqueued_ms", 0))
         try:
             args, kwargs = tuple(json.loads(fields.get(b"args", b"[]"))), json.loads(fields.get(b"payload") or b"{}")
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             msg = f"unable to deserialize job {self.job_id!r}: {error}"
             raise DeserializationError(msg) from error
         if is_packed(kwargs):

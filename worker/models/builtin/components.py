@@ -43,10 +43,11 @@ _SEEN: Final = re.compile(
     re.IGNORECASE,
 )
 """The same by what is wrong: ``Since when does the search field lack a label?``"""
+# Quantifiers that never give back (++), and names that begin only where a word does: a question has 20,000 characters.
 _UNIT: Final = "minutes?|hours?|days?|weeks?|months?|years?"
 _NAME: Final = (
     rf"(?:the )?\d{{1,2}}(?:st|nd|rd|th)? (?:of )?(?:{MONTHS})(?:,? \d{{4}})?|(?:{MONTHS}) \d{{1,2}}(?:,? \d{{4}})?"
-    rf"|(?:\w+ )(?:{_UNIT}) ago|last \w+|(?:{MONTHS}) \d{{4}}|[^\s\"\u201d?!]+"
+    rf"|\b\w++ (?:{_UNIT}) ago|last \w++|(?:{MONTHS}) \d{{4}}|(?<![^\s\"\u201c\u201d?!])[^\s\"\u201d?!]++"
 )
 _FROM_TO: Final = re.compile(
     rf"(?:\b(?:between|from|compare)\s+)?(?:the )?(?:(?:batch(?:es)?|runs?) )?[\"\u201c]?(?P<a>{_NAME})[\"\u201d]?"
@@ -57,7 +58,7 @@ _AGAINST: Final = re.compile(
     rf"(?:\bin )?(?:(?:batch|run) )?(?P<b>{_NAME}) compared (?:to|with) (?:(?:batch|run) )?(?P<a>{_NAME})",
     re.IGNORECASE,
 )
-_NUMBERED: Final = r"[\w.-]*[a-z][\w.-]*\d[\w.-]*"
+_NUMBERED: Final = r"(?=(?:(?![a-z])[\w.-])*+[a-z](?:(?!\d)[\w.-])*+\d)[\w.-]++"
 _SINCE_IN: Final = re.compile(
     rf"\bsince (?:(?:batch|run) )?(?P<a>{_NUMBERED}) in (?:(?:batch|run) )?(?P<b>{_NUMBERED})",
     re.IGNORECASE,

@@ -57,7 +57,11 @@ def dumps(value: object) -> bytes:
 
 def loads(text: bytes) -> Any:
     """Decode the output of ``dumps``; raises ``ValueError`` for anything else."""
-    return _from_json(json.loads(text))
+    try:
+        return _from_json(json.loads(text))
+    except RecursionError:
+        msg = "typed_json: the JSON is nested too deep: expected the output of dumps"
+        raise ValueError(msg) from None
 
 
 def _to_json(value: object) -> Any:
@@ -110,7 +114,7 @@ def _from_json(value: Any) -> Any:
     name, given = str(fields[MARK]), _from_json(fields.get("value"))
     try:
         return _READERS[name](given) if name in _READERS else _built(_class_of(name), given)
-    except (TypeError, ArithmeticError) as error:
+    except (TypeError, AttributeError, ArithmeticError) as error:
         msg = f"typed_json: {name!r} cannot be built from what was sent: {error}"
         raise ValueError(msg) from error
 
