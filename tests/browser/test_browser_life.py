@@ -24,7 +24,6 @@ from tests.support.processes_of import all_gone, descendants
 from tests.support.site import Site
 from worker.doctor.browser import started_browser_lines
 from worker.doctor.line import Level
-from worker.scan.blank import BlankPage
 from worker.scan.cdp import BrowserGone, Connection, JsonObject
 from worker.scan.chromium import Chromium
 from worker.scan.engine import ScanEngine, ScanSettings
@@ -162,8 +161,6 @@ async def test_a_page_that_fills_the_browser_itself_fails_with_the_reason_and_ta
 
 async def test_a_cancelled_scan_leaves_no_page(settings: ScanSettings, site: Site) -> None:
     async with ScanEngine(settings) as engine:
-        await engine.audit(ScanRequest(url=site.url("/pages/clean.html")))
-        between_scans = await open_contexts(engine)  # the blank page's
         started = asyncio.Event()
         request = ScanRequest(url=site.url("/hang"))
         task = asyncio.create_task(engine.audit(request, on_progress=lambda _: started.set()))
@@ -173,9 +170,20 @@ async def test_a_cancelled_scan_leaves_no_page(settings: ScanSettings, site: Sit
         with pytest.raises(asyncio.CancelledError):
             await task
 
-        assert await open_contexts(engine) == between_scans
+        assert await open_contexts(engine) == []
         again = await engine.audit(ScanRequest(url=site.url("/pages/clean.html")))
         assert again.result.status == "scanned"
+
+
+async def test_between_scans_a_browser_has_no_page_open(settings: ScanSettings, site: Site) -> None:
+    text = "<p style='color:#fff;background-image:linear-gradient(#000,#333)'>A line of text that people read"
+    async with ScanEngine(settings) as engine:
+        assert await open_contexts(engine) == []  # its fonts are known
+
+        result = (await engine.audit(ScanRequest(url=site.add("/undecided", text)))).result
+
+        assert [node.contrast is not None for one in result.incomplete for node in one.nodes] == [True]
+        assert await open_contexts(engine) == []
 
 
 async def test_a_scan_that_is_cancelled_while_its_browser_starts_leaves_none(
@@ -183,7 +191,7 @@ async def test_a_scan_that_is_cancelled_while_its_browser_starts_leaves_none(
 ) -> None:
     others, asked = set(descendants()), asyncio.Event()
 
-    async def endless(_: BlankPage) -> Fonts:
+    async def endless(_: Chromium) -> Fonts:
         asked.set()
         await asyncio.Event().wait()
         raise AssertionError

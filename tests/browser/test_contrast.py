@@ -13,8 +13,7 @@ from producer.contract import MeasuredContrast, ScanRequest, ScanResult, Viewpor
 from tests.support.site import Site
 from worker.scan import contrast
 from worker.scan.axe import AxeRun
-from worker.scan.blank import BlankPage
-from worker.scan.cdp import CallFailed, JsonObject, Session
+from worker.scan.cdp import JsonObject, Session
 from worker.scan.chromium import Chromium
 from worker.scan.contrast import MAX_TEXTS, measure_contrast
 from worker.scan.deadline import Deadline
@@ -196,26 +195,11 @@ async def test_a_page_is_left_as_it_was(browser_path: str, site: Site) -> None:
             axe = AxeRun(opened, ScanRequest(url=url), deadline=Deadline(30), frame_limit_s=5, max_frames=5)
             report = await axe.run(max_nodes=9, with_boxes=False)
 
-            blank = BlankPage(browser)
-            await measure_contrast(opened, report, blank=blank, viewport=viewport, may_scroll=True, left_s=30)
+            await measure_contrast(opened, report, viewport=viewport, may_scroll=True, left_s=30)
 
             [undecided] = [rule for rule in report.incomplete if rule["id"] == "color-contrast"]
             assert [node["contrast"].verdict for node in undecided["nodes"]] == ["passes"] * 2
             assert await opened.evaluate(opened.session, world, state, timeout_s=10) == before
-    finally:
-        await browser.close()
-
-
-async def test_a_blank_page_that_dies_is_replaced_at_the_next_call(browser_path: str) -> None:
-    browser = await Chromium.launch(Path(browser_path), ScanSettings())
-    try:
-        blank = BlankPage(browser)
-        assert await blank.ask("globalThis.known = 1") == 1
-
-        with pytest.raises(CallFailed):
-            await blank.ask("new Promise(() => {})", limit_s=0.2)
-
-        assert await blank.ask("globalThis.known") is None
     finally:
         await browser.close()
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from producer.contract import ScanRequest, ScanResult
 from tests.support.site import Site
+from worker.scan.cdp import JsonObject, Session
 from worker.scan.engine import ScanEngine, ScanSettings
 
 
@@ -45,6 +50,28 @@ async def test_a_page_without_scripts_is_not_waited_for_and_one_with_scripts_is(
     assert scripted.timings_ms["load"] >= quiet_ms
     assert rules_of(scripted) == {"image-alt"}
     assert refreshed.final_url == site.url("/pages/guilty.html")
+
+
+async def test_a_page_is_asked_no_more_than_the_wait_needs(
+    settings: ScanSettings, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: Counter[str] = Counter()
+    call = Session.call
+
+    async def counted(self: Session, method: str, params: JsonObject | None = None, **options: Any) -> JsonObject:
+        expression = str((params or {}).get("expression"))
+        asked["facts" if "still_ms:" in expression and "height:" in expression else method] += 1
+        return await call(self, method, params, **options)
+
+    monkeypatch.setattr(Session, "call", counted)
+    url = site.add("/asked", "<html lang=en><title>Asked</title><h1>Asked</h1><script>document.title += '!'</script>")
+    async with ScanEngine(replace(settings, quiet_ms=1_000)) as engine:
+        result = await scan(engine, url)
+
+    assert result.status == "scanned"
+    assert result.timings_ms["load"] >= 1_000
+    assert asked["facts"] <= 6  # before the wait, after it, and at rest; the rest is for a busy machine
+    assert asked["Page.getFrameTree"] == 0  # it has no frames
 
 
 async def test_a_page_that_says_that_it_leaves_is_followed(engine: ScanEngine, site: Site) -> None:

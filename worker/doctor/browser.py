@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from producer.errors import DependencyMissing
 from worker.doctor.line import Line, error, ok, warning
-from worker.scan.blank import BlankPage
 from worker.scan.browser import find_browser
 from worker.scan.cdp import BrowserGone
 from worker.scan.chromium import Chromium
@@ -29,7 +28,7 @@ async def started_browser_lines(browser_path: str, *, sandbox: SandboxMode = "au
     except (BrowserGone, OSError) as failure:
         return [error("browser", str(failure), "fix the cause, or set another browser in BROWSER_PATH")]
     try:
-        return [sandbox_line(browser.sandbox), fonts_line(await read_fonts(BlankPage(browser)))]
+        return [sandbox_line(browser.sandbox), fonts_line(await read_fonts(browser))]
     finally:
         await browser.close()
 

@@ -13,7 +13,7 @@ import shutil
 import signal
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 
@@ -24,9 +24,6 @@ from worker.scan.flags import FLAGS
 from worker.scan.memory_watch import resident_mb_of, watch_memory
 from worker.scan.sandbox import ON, REFUSED, STARTS, off_from_the_start, refusal, says_none
 from worker.scan.settings import Fonts, ScanSettings
-
-if TYPE_CHECKING:
-    from worker.scan.blank import BlankPage
 
 START_LIMIT_S: Final = 20.0
 END_LIMIT_S: Final = 5.0
@@ -78,7 +75,6 @@ class Chromium:
         self.is_broken = False
         self.end_reason = ""
         self.fonts = Fonts()
-        self.blank: BlankPage
         self._listeners: dict[str, EventHandler] = {}
         connection.listen("", self._route)
 

@@ -1,7 +1,7 @@
 """Measures contrast that axe-core leaves undecided (over images, gradients, overlaps) from the browser's rendering.
 
-Each part of the page with such text is captured four times with the text painted differently (``js/contrast.js``); the
-blank page compares the images (``js/pixels.js``): the colour of the letters after opacity and blending, against their
+Each part of the page with such text is captured four times with the text painted differently (``js/contrast.js``); then
+the images are compared (``js/pixels.js``): the colour of the letters after opacity and blending, against their
 background. A text's shadow counts as background, as in axe-core.
 
 It decides no finding: undecided ones still need review, with the ratio shown. Bounded, best effort, and free if nothing
@@ -19,7 +19,6 @@ from typing import Any, Final
 from producer.contract import MeasuredContrast, Viewport
 from worker.scan.axe import AxeReport, ElementId, World
 from worker.scan.axe_source import script
-from worker.scan.blank import BlankPage
 from worker.scan.cdp import CallFailed, JsonObject
 from worker.scan.edges import Edges, area_around
 from worker.scan.page import Page, ScriptFailed, literal
@@ -107,7 +106,6 @@ async def measure_contrast(
     page: Page,
     report: AxeReport,
     *,
-    blank: BlankPage,
     viewport: Viewport,
     may_scroll: bool,
     left_s: float,
@@ -115,15 +113,15 @@ async def measure_contrast(
 ) -> None:
     """Add ``contrast`` to the nodes of ``report`` whose contrast is undecided; raises no error that the page can cause.
 
-    ``blank`` compares the images. ``may_scroll``: elements outside the window are scrolled into view, and the page is
-    scrolled back. ``is_scaled``: a page pixel is not an image pixel, as on devices and with zoom.
+    ``may_scroll``: elements outside the window are scrolled into view, and the page is scrolled back. ``is_scaled``: a
+    page pixel is not an image pixel, as on devices and with zoom.
     """
     found = [(rule["id"], node) for rule in report.incomplete if rule["id"] in _NEEDED for node in rule["nodes"]]
     if not found:
         return
     with contextlib.suppress(CallFailed, ScriptFailed, TimeoutError):
         async with asyncio.timeout(min(LIMIT_S, left_s * _SHARE)):
-            measurement = _Measurement(page, report.worlds, blank, viewport)
+            measurement = _Measurement(page, report.worlds, viewport)
             if is_scaled:
                 await measurement.see_scale()
             await measurement.run(found[:MAX_TEXTS], may_scroll=may_scroll)
@@ -132,11 +130,9 @@ async def measure_contrast(
 class _Measurement:
     """The contrast measurement of one page."""
 
-    def __init__(self, page: Page, worlds: Sequence[World], blank: BlankPage, viewport: Viewport) -> None:
+    def __init__(self, page: Page, worlds: Sequence[World], viewport: Viewport) -> None:
         self._page = page
         self._worlds = worlds
-        self._blank = blank
-        self._view = blank.new_view()
         self._window = Edges(0, 0, viewport.width, viewport.height)
         self._scale = 1.0
         self._touched: set[int] = set()
@@ -168,7 +164,8 @@ class _Measurement:
                         node["contrast"] = judge(lowest, highest, needed)
                 paths = {name: path for name, path in paths.items() if name not in measured}
         finally:
-            await asyncio.shield(self._put_back())
+            back = "sightlineContrast.paintBack(), sightlineContrast.scrollBack()"
+            await asyncio.shield(self._in_touched(back))
 
     async def _measure_view(
         self, paths: dict[ElementId, Path], shown: ElementId | None
@@ -183,17 +180,17 @@ class _Measurement:
             return done
         area = self._area_of(part for name in chosen for part in texts[name].texts)
         clip = {} if area == self._window else await self._clip(area)
+        shots: dict[str, str] = {}
         try:
             for how in _PAINTS:
                 if how != "plain":
                     await self._paint(chosen, how)
-                shot = await self._shot(clip)
-                await self._blank.ask(f"sightlinePixels.add({self._view}, {literal(how)}, {literal(shot)})")
+                shots[how] = await self._shot(clip)
         finally:
             await asyncio.shield(self._in_touched("sightlineContrast.paintBack()"))
         parts = [[part.cut(texts[name].window) for part in texts[name].texts] for name in chosen]
         boxes = [[part.moved(-area.left, -area.top).scaled(self._scale) for part in some] for some in parts]
-        ratios = await self._blank.ask(f"sightlinePixels.measure({self._view}, {literal(boxes)})")
+        ratios = await self._ask(0, f"({script('pixels').rstrip()})({literal(shots)}, {literal(boxes)})")
         for name, pair in zip(chosen, ratios, strict=True):
             if pair or len(paths[name]) == 1 or name in self._unseen:
                 done[name] = (texts[name], *pair) if pair else None
@@ -246,11 +243,6 @@ class _Measurement:
     async def _shot(self, clip: JsonObject) -> str:
         asked = {"format": "png", "optimizeForSpeed": True, **clip}
         return str((await self._page.session.call("Page.captureScreenshot", asked, timeout_s=LIMIT_S))["data"])
-
-    async def _put_back(self) -> None:
-        await self._in_touched("sightlineContrast.paintBack(), sightlineContrast.scrollBack()")
-        with contextlib.suppress(CallFailed, ScriptFailed):
-            await self._blank.ask(f"sightlinePixels.forget({self._view})")
 
     async def _in_touched(self, call: str) -> None:
         """Call a script in each changed document; failures are ignored."""

@@ -73,10 +73,7 @@ class Rest:
                 break
         if not is_touched or watch.navigations != navigations:
             return False
-        frames = await self._frames()
-        goes_on = await self._ask_all("sightlineRest.goesOn()", frames)
-        await self._ask_all("sightlineRest.restore()", frames)
-        return any(goes_on)
+        return any(await self._ask_all("sightlineRest.restore()", await self._frames()))
 
     async def wait_for_frames(self, *, left_s: float) -> None:
         """Wait for frames' documents without scrolling."""
@@ -179,6 +176,8 @@ class Rest:
 
     async def _frames(self) -> list[_Frame]:
         """Return the page's own document, then its frames."""
+        if not self._page.watch.has_frames:
+            return [self._top]
         sessions = self._page.sessions
         calls = (session.call("Page.getFrameTree", timeout_s=_FRAME_ASK_LIMIT_S) for session in sessions)
         trees = await asyncio.gather(*calls, return_exceptions=True)

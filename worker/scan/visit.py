@@ -79,7 +79,7 @@ class Visit:
             self._mark("load")
             self._on_progress("auditing")
             report = await self._audit()
-            await self._measure_contrast(browser, report)
+            await self._measure_contrast(report)
             await self._look(report)
             await self._read_names(report)
             self._load.doubts += await missing_glyphs(self._page, browser.fonts, worlds=report.worlds)
@@ -162,11 +162,10 @@ class Visit:
         with contextlib.suppress(CallTimedOut):  # too busy to be examined: axe-core finds out how busy
             await self._load.look_again()
 
-    async def _measure_contrast(self, browser: Chromium, report: AxeReport) -> None:
+    async def _measure_contrast(self, report: AxeReport) -> None:
         await measure_contrast(
             self._page,
             report,
-            blank=browser.blank,
             viewport=self._request.window,
             may_scroll=self._request.scroll,
             left_s=self._deadline.left_s,

@@ -148,7 +148,7 @@ async def wait_until_still(
             waited.network = "" if is_network_still else f"{len(watch.inflight)} requests open after {timeout_s:.1f} s"
             waited.dom = "" if is_dom_still else f"still changing after {timeout_s:.1f} s"
             return facts
-        left_s = _LOOK_EVERY_S if is_leaving else max(network_left_ms, dom_left_ms) / 1000
-        await page.until(
-            lambda: is_over() or watch.navigations != navigations, timeout_s=min(max(left_s, _LEAST_S), _LOOK_EVERY_S)
-        )
+        left_s = min(max(network_left_ms, dom_left_ms) / 1000, timeout_s - (now_s - start_s))
+        if is_leaving or facts.is_bare or watch.inflight:  # the wait may be over sooner, or take longer
+            left_s = _LOOK_EVERY_S if is_leaving else min(left_s, _LOOK_EVERY_S)
+        await page.until(lambda: is_over() or watch.navigations != navigations, timeout_s=max(left_s, _LEAST_S))

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import structlog
 
-from worker.scan.blank import BlankPage
 from worker.scan.cdp import BrowserGone
 from worker.scan.chromium import Chromium
 from worker.scan.fonts import read_fonts
@@ -86,9 +85,8 @@ class WarmBrowser:
     async def _launch(self) -> Chromium:
         browser = await Chromium.launch(self.path, self._settings, had_sandbox=self.sandbox == ON)
         self.sandbox = browser.sandbox
-        browser.blank = BlankPage(browser)
         try:
-            browser.fonts = await read_fonts(browser.blank)
+            browser.fonts = await read_fonts(browser)
         except BaseException:  # cancelled, or gone: nothing else knows this browser
             await asyncio.shield(browser.close())
             raise

@@ -106,6 +106,8 @@ class Watch:
     is_loaded: bool = False
     """The load event came, or never will: while it was parsed, the page navigated to something that is not a page."""
     is_parsed: bool = False
+    has_frames: bool = False
+    """Whether there has been a frame in the page."""
     cut_by: str = ""
     """Address of a failed navigation while the page was parsed, or of an app that got a form: parsing ends there."""
     crash: str = ""
@@ -155,6 +157,7 @@ class Watch:
         """Process one event; unknown events are ignored."""
         self.losses.see(method, params, frame_id=self.frame_id, session=session)
         self.departure.see(method, params, frame_id=self.frame_id, session=session)
+        self.has_frames = self.has_frames or method == "Page.frameAttached"
         match method:
             case "Network.requestWillBeSent":
                 self._request_sent(params, session, now_s)

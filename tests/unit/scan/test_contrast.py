@@ -77,7 +77,7 @@ async def test_a_page_with_nothing_undecided_costs_nothing() -> None:
         violations=[{"id": "color-contrast", "nodes": [{}]}], incomplete=[{"id": "label", "nodes": [{}]}]
     )
 
-    await measure_contrast(nobody, decided, blank=nobody, viewport=Viewport(), may_scroll=True, left_s=30)
+    await measure_contrast(nobody, decided, viewport=Viewport(), may_scroll=True, left_s=30)
 
 
 def test_a_screenshot_needs_the_part_of_the_window_that_has_the_texts() -> None:

@@ -1,5 +1,6 @@
-// Measures contrast between screenshots of one view. Evaluated in a blank page, never in the scanned page.
-(() => {
+// Measures contrast between the screenshots of one view, PNGs in base64 by name. Returns for the boxes of each text the
+// lowest and the highest ratio, or null. Evaluated in Sightline's isolated world.
+async (images, all) => {
   const LEAST_PIXELS = 8;
   // Of 255: less is noise. As a share of the text's strongest mark: less is a letter's edge.
   const LEAST_MARK = 24;
@@ -22,18 +23,14 @@
     Math.max(Math.abs(one[i] - other[i]), Math.abs(one[i + 1] - other[i + 1]), Math.abs(one[i + 2] - other[i + 2]));
   const isNearMark = (data, i) => MARK.every((value, channel) => Math.abs(data[i + channel] - value) < NEAR);
 
-  // The screenshots by view and name. Concurrent scans each keep theirs here.
-  const views = new Map();
   const bytesOf = (text) => Uint8Array.fromBase64?.(text) ?? Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-  const add = async (view, name, text) => {
-    const bytes = bytesOf(text);
-    const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
+  const draw = async (text) => {
+    const bitmap = await createImageBitmap(new Blob([bytesOf(text)], { type: "image/png" }));
     const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
     const paper = canvas.getContext("2d", { willReadFrequently: true });
     paper.drawImage(bitmap, 0, 0);
     bitmap.close();
-    if (!views.has(view)) views.set(view, {});
-    views.get(view)[name] = { paper, width: canvas.width, height: canvas.height };
+    return { paper, width: canvas.width, height: canvas.height };
   };
   const pieceOf = (shots, [left, top, right, bottom]) => {
     const [x, y] = [Math.max(0, Math.floor(left)), Math.max(0, Math.floor(top))];
@@ -91,9 +88,7 @@
     const ratios = sorted(found);
     return [share(ratios, TAIL), share(ratios, 1 - TAIL)].map((value) => Math.floor(value * 10 + 1e-6));
   };
-  globalThis.sightlinePixels = {
-    add,
-    measure: (view, all) => all.map((boxes) => measure(views.get(view), boxes)),
-    forget: (view) => void views.delete(view),
-  };
-})()
+  const drawn = Object.entries(images).map(async ([name, text]) => [name, await draw(text)]);
+  const shots = Object.fromEntries(await Promise.all(drawn));
+  return all.map((boxes) => measure(shots, boxes));
+}

@@ -97,13 +97,16 @@
     const height = element === root() ? innerHeight : clientHeight(element), whole = scrollHeight(element);
     return whole > heights.get(element) + LEAST_PX && y + height < whole - LEAST_PX;
   });
+  // Scrolls back; returns `goesOn`.
   const restore = async () => {
-    if (before.size === 0) return;
+    const hasMore = goesOn();
+    if (before.size === 0) return hasMore;
     for (const [element, [left, top]] of [...before].reverse()) {
       Element.prototype.scrollTo.call(element, { left, top, behavior: "instant" });
     }
     before.clear();
     await drawn();
+    return hasMore;
   };
 
   // ------------------------------------------------------------------------------------------ animations
@@ -182,7 +185,6 @@
     : { still_ms: performance.now(), styled_ms: 1e9 });
   globalThis.sightlineRest = {
     scroll,
-    goesOn,
     restore,
     drawn,
     hold,
