@@ -143,10 +143,14 @@ async def test_the_first_read_after_a_restart_starts_what_it_brings_though_scrip
     assert [isinstance(entry.start, Delivery) for entry in found] == [True, True]
 
 
-async def test_a_reader_that_does_not_wait_unblocks_nobody(stream: JobStream, redis: Redis):
+async def test_a_reader_that_does_not_wait_unblocks_nobody(client: Client, stream: JobStream, redis: Redis):
     reader = stream.reader(Lane.BATCH, arrived=lambda _: None)
     before = await unblock_calls(redis)
 
+    await reader.unblock()
+    await submitted(client)
+    await reader.read(newest="0-0", tries=[3])
+    await reader.close()
     await reader.unblock()
 
     assert await unblock_calls(redis) == before
