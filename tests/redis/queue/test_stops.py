@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ import worker.queue.run
 from producer.client.client import Client
 from producer.contract import JobState
 from producer.keys import Keys
-from tests.support.queue import forever, job_fields, running_worker
+from tests.support.queue import forever, job_fields, running_worker, until
 
 WAIT_S = 60
 
@@ -83,6 +84,23 @@ async def stumbles_over_its_end(ctx: dict[Any, Any]) -> None:
     finally:
         msg = "cleaning up failed"
         raise RuntimeError(msg)
+
+
+async def test_a_job_that_ends_within_the_grace_period_is_done(client: Client, redis_url: str, keys: Keys):
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def lasts(_: dict[Any, Any]) -> None:
+        begun.set()
+        await goes_on.wait()
+
+    async with running_worker(redis_url, keys, [func(lasts, name="lasts")], job_completion_wait=WAIT_S) as stopped:
+        job = await client.submit("lasts", {})
+        await asyncio.wait_for(begun.wait(), WAIT_S)
+        stopped.handle_sig(signal.SIGTERM)
+        await until(lambda: all(task.get_name() != "claim" for task in asyncio.all_tasks()), what="the last claim")
+        goes_on.set()
+
+    assert (await client.job(job.job_id)).state is JobState.SUCCEEDED
 
 
 async def test_a_job_that_fails_while_it_is_stopped_is_requeued_not_dead(
