@@ -58,7 +58,7 @@ async def test_a_listener_stops_although_redis_py_drops_its_cancellation(
 async def test_a_listener_notices_that_redis_is_silent(redis_server: StartServer, monkeypatch: pytest.MonkeyPatch):
     silences = Signal("a silent Redis")
     monkeypatch.setattr(wakes, "SILENT_S", 0.1)
-    monkeypatch.setattr(wakes, "note_silence", lambda *_: silences.raise_once())
+    monkeypatch.setattr(wakes, "note_silence", silences.after(wakes.note_silence))
     async with Redis.from_url(redis_server().url) as redis:
         listener = WakeListener(redis, "wakes", on_wake=lambda _: None, on_ready=lambda: None)
         await listener.start()

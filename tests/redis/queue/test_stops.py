@@ -86,16 +86,17 @@ async def stumbles_over_its_end(ctx: dict[Any, Any]) -> None:
         raise RuntimeError(msg)
 
 
+async def lasts(ctx: dict[Any, Any]) -> None:
+    ctx["running"].set()
+    await ctx["goes_on"].wait()
+
+
 async def test_a_job_that_ends_within_the_grace_period_is_done(client: Client, redis_url: str, keys: Keys):
-    begun, goes_on = asyncio.Event(), asyncio.Event()
-
-    async def lasts(_: dict[Any, Any]) -> None:
-        begun.set()
-        await goes_on.wait()
-
-    async with running_worker(redis_url, keys, [func(lasts, name="lasts")], job_completion_wait=WAIT_S) as stopped:
+    running, goes_on = asyncio.Event(), asyncio.Event()
+    ctx = {"running": running, "goes_on": goes_on}
+    async with running_worker(redis_url, keys, [lasts], ctx=ctx, job_completion_wait=WAIT_S) as stopped:
         job = await client.submit("lasts", {})
-        await asyncio.wait_for(begun.wait(), WAIT_S)
+        await asyncio.wait_for(running.wait(), WAIT_S)
         stopped.handle_sig(signal.SIGTERM)
         await until(lambda: all(task.get_name() != "claim" for task in asyncio.all_tasks()), what="the last claim")
         goes_on.set()
