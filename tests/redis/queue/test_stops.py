@@ -104,6 +104,21 @@ async def test_a_job_that_ends_within_the_grace_period_is_done(client: Client, r
     assert (await client.job(job.job_id)).state is JobState.SUCCEEDED
 
 
+async def test_a_running_job_is_requeued_when_its_worker_is_cancelled(
+    client: Client, redis_url: str, keys: Keys, redis: Redis
+):
+    ctx = {"running": asyncio.Event()}
+    with pytest.raises(asyncio.CancelledError):
+        async with running_worker(redis_url, keys, [forever], ctx=ctx) as cancelled:
+            job = await client.submit("forever", {})
+            await asyncio.wait_for(ctx["running"].wait(), WAIT_S)
+            assert cancelled.main_task is not None
+            cancelled.main_task.cancel()
+
+    fields = await job_fields(redis, keys, job.job_id)
+    assert (fields["state"], fields["attempt"]) == ("queued", "0")
+
+
 async def test_a_job_that_fails_while_it_is_stopped_is_requeued_not_dead(
     client: Client, redis_url: str, keys: Keys, redis: Redis
 ):
