@@ -29,7 +29,13 @@ ROOMS: Final = (
     Room(
         "queue",
         ("worker/queue", "producer/client/lua", "producer/redis/lua"),
-        ("tests/unit/queue", "tests/redis/queue", "tests/crash"),
+        (
+            "tests/unit/queue",
+            "tests/redis/queue",
+            "tests/redis/agent/test_components.py",
+            "tests/redis/agent/test_component_history.py",
+            "tests/crash",
+        ),
     ),
     Room(
         "limits",

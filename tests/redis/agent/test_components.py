@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from itertools import chain
 from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from producer.contract import Finding, Impact
 from producer.contract.findings import Changes
@@ -181,6 +183,17 @@ async def test_a_page_is_not_unchanged_if_its_group_elements_or_records_differ(s
     card = (await site.history.barriers.get_many([CARD_ID]))[CARD_ID]
     assert (card.pages, card.elements) == (1, 3 if what == "elements" else 2)
     assert card.groups == ({"help": 1} if what == "group" else {"shop": 1})
+
+
+@pytest.mark.parametrize(("kind", "found"), [("components", LOGO), ("components", CARD), ("barrier", CARD)])
+async def test_a_record_of_another_type_is_named_and_the_scan_waits(site: Site, kind: str, found: Finding) -> None:
+    await site.scan(LOGO)
+    commit = await site.recall(found)
+    [key] = [key.decode() async for key in site.redis.scan_iter(match=f"{site.keys.prefix}{kind}:*")]
+    await site.redis.set(key, "in the way")
+
+    with pytest.raises(ResponseError, match=f"WRONGKEY {re.escape(key)} is a string: expected a hash"):
+        await site.commit(commit)
 
 
 async def test_a_component_that_no_page_has_is_fixed_and_one_that_comes_back_is_new(site: Site) -> None:

@@ -60,17 +60,19 @@ async def test_a_model_s_facts_are_asked_for_again_when_its_host_comes_back(
     models = await open_with(ollama.url, chat_model="builtin", embedding_dims=384)
 
     async with ollama:
+        await until(partial(_is, "up", redis, keys, ollama.url))  # a call to a host that is down for long fails
         await models.embedder.embed_documents(["one"])
-    await until(partial(_is_down, redis, keys, ollama.url))
+    await until(partial(_is, "down", redis, keys, ollama.url))
     ollama.models[SMALL.name] = StubModel(SMALL.name, family="bert", context=256, dims=384)
     async with ollama:
+        await until(partial(_is, "up", redis, keys, ollama.url))
         await models.embedder.embed_documents(["two"])
 
     assert [call.body["options"]["num_ctx"] for call in ollama.calls("/api/embed")] == [512, 256]
 
 
-async def _is_down(redis: Redis, keys: Keys, host: str) -> bool:
-    return (await host_record(redis, keys, host))["state"] == "down"
+async def _is(state: str, redis: Redis, keys: Keys, host: str) -> bool:
+    return (await host_record(redis, keys, host))["state"] == state
 
 
 async def test_a_host_without_model_facts_is_no_error(open_with: Open, ollama: OllamaServer):

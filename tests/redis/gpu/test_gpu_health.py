@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -9,7 +11,11 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from producer.keys import Keys
-from tests.support.gpu import GPU1, GPU2, ONE, TWO, ask, host_record, listening, set_host
+from tests.support.gpu import GPU1, GPU2, ONE, RARELY, TWO, ask, host_record, listening, set_host
+from tests.support.ollama_models import OpenPool
+from tests.support.signals import Signal
+from worker.gpu.health import HostReport
+from worker.gpu.hosts import Host
 from worker.gpu.scripts import PoolScripts, Timing
 
 
@@ -49,6 +55,22 @@ async def test_a_check_asked_for_early_is_made_unless_one_was_made_just_now(scri
     later = await scripts.take_probes(ONE, early_s=0)
 
     assert (at_once, later) == (frozenset(), {GPU1})
+
+
+async def test_a_worker_looks_for_due_checks_at_its_interval(open_pool: OpenPool, monkeypatch: pytest.MonkeyPatch):
+    looks, every_s = Signal("a look for due checks"), 0.1
+    monkeypatch.setattr(PoolScripts, "take_probes", looks.after(PoolScripts.take_probes))
+    await open_pool("w1", probe=healthy, timing=replace(RARELY, probe_down_s=every_s))
+
+    await looks.times(1)
+    began = time.monotonic()
+    await looks.times(5)
+
+    assert time.monotonic() - began >= 4 * every_s
+
+
+async def healthy(_: Host) -> HostReport:
+    return HostReport()
 
 
 async def test_a_host_that_is_down_gets_no_calls_until_it_is_back(scripts: PoolScripts, redis: Redis, keys: Keys):

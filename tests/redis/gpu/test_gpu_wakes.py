@@ -15,6 +15,9 @@ from producer.keys import Keys
 from tests.support.gpu import DEADLINE_S, QUICK, RARELY, hold, hold_for_ever, holders, waiting
 from tests.support.ollama_models import OpenPool
 from tests.support.queue import until
+from tests.support.redis_server import StartServer
+from tests.support.signals import Signal
+from worker.gpu import wakes
 from worker.gpu.pool import GpuPool
 from worker.gpu.scripts import RedisClock
 from worker.gpu.wakes import WakeListener
@@ -48,6 +51,20 @@ async def test_a_listener_stops_although_redis_py_drops_its_cancellation(
     await redis.publish(keys.gpu_wake("w1"), "token")
     async with asyncio.timeout(20):
         await is_reading.wait()
+
+        await listener.stop()
+
+
+async def test_a_listener_notices_that_redis_is_silent(redis_server: StartServer, monkeypatch: pytest.MonkeyPatch):
+    silences = Signal("a silent Redis")
+    monkeypatch.setattr(wakes, "SILENT_S", 0.1)
+    monkeypatch.setattr(wakes, "note_silence", silences.after(wakes.note_silence))
+    async with Redis.from_url(redis_server().url) as redis:
+        listener = WakeListener(redis, "wakes", on_wake=lambda _: None, on_ready=lambda: None)
+        await listener.start()
+        await redis.execute_command("CLIENT", "PAUSE", "600000", "ALL")
+
+        await silences.times(1)
 
         await listener.stop()
 

@@ -274,14 +274,22 @@ async def test_ids_are_kept_as_given(flavour: Flavour, pool: ArqRedis):
 
 
 async def test_serializers_carry_what_json_cannot(flavour: Flavour, pool: ArqRedis):
-    when = datetime(2026, 11, 28, tzinfo=UTC)
-    pool.job_serializer, pool.job_deserializer = pickle.dumps, pickle.loads
+    when, given = datetime(2026, 11, 28, tzinfo=UTC), list[dict[str, Any]]()
+
+    def serialized(about: dict[str, Any]) -> bytes:
+        given.append(about)
+        return pickle.dumps(about)
+
+    pool.job_serializer, pool.job_deserializer = serialized, pickle.loads
     job = await enqueued(pool, "named", when)
     info = await job.info()
     await burst(flavour, named, job_serializer=pickle.dumps, job_deserializer=pickle.loads)
 
     assert info is not None
     assert (info.args, (await job.result(timeout=WAIT_S))[1]) == ((when,), when)
+    [about] = given
+    assert abs(about.pop("et") / 1000 - time.time()) < 10 * WAIT_S
+    assert about == {"t": None, "f": "named", "a": (when,), "k": {}}
 
 
 async def test_a_burst_waits_for_jobs_of_its_start_up(flavour: Flavour):

@@ -226,6 +226,14 @@ async def test_the_last_jobs_of_a_batch_finished_together_complete_it_once(
     assert [message["data"].decode() for message in heard] == lines
 
 
+async def test_the_last_200_sealed_batches_are_listed(client: Client, redis: Redis, keys: Keys):
+    await redis.zadd(keys.batches, {f"b{number}": number for number in range(200)})
+
+    await client.seal_batch("new", create=True)
+
+    assert [await redis.zcard(keys.batches), await redis.zrank(keys.batches, "b1")] == [200, 0]
+
+
 async def test_the_events_stream_stays_capped(client: Client, stream: JobStream, redis: Redis, keys: Keys):
     fill = "for _ = 1, 100200 do redis.call('XADD', KEYS[1], '*', 'event', '{}') end"
     await redis.eval(fill, 1, keys.events)  # pyright: ignore[reportGeneralTypeIssues]  # redis-py types it as sync

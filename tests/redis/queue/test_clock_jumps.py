@@ -100,6 +100,8 @@ async def test_after_a_clock_set_back_no_job_waits_longer_than_its_delay(
     async with open_stream(redis, keys, consumer="w2") as other:
         other.lanes._was_set_back = True
         assert await other.lanes.follow_clock() == 0, "another worker finds nothing left to change"
+    await redis.zincrby(keys.scheduled, HOUR_MS, again)
+    assert await stream.lanes.follow_clock() == 0, "one walk for one change of the clock"
 
 
 async def test_a_fixed_time_is_due_by_the_new_clock(redis_url: str, stream: JobStream, redis: Redis, keys: Keys):

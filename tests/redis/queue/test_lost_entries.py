@@ -145,6 +145,20 @@ async def test_one_of_a_fleet_searches_and_once(
     assert (found, searches, others) == ([1, 0, 0], [Lane.BATCH], [])
 
 
+async def test_one_of_a_fleet_looks_at_a_time(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(lanes, "LOOK_EVERY_MS", 600_000)
+    assert await stream.lanes.restore_lost() == 0
+    await submitted(client)
+    await LOSSES["skipped"](redis, keys.lane("batch"))
+
+    async with open_stream(redis, keys, consumer="w2") as other:
+        assert await other.lanes.restore_lost() == 0, "too early for another look"
+        monkeypatch.setattr(lanes, "LOOK_EVERY_MS", 0)
+        assert await other.lanes.restore_lost() == 1
+
+
 async def test_a_search_whose_worker_was_killed_is_made_again(
     client: Client, stream: JobStream, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ):

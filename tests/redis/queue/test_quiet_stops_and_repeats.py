@@ -17,6 +17,7 @@ from producer.keys import Keys
 from producer.redis.backoff import Backoff
 from tests.support.queue import add, job_fields, running_worker, submitted, until
 from tests.support.queue_loop import Begun, running_loop
+from tests.support.signals import Signal
 from worker.queue.delivery import Delivery, Entry
 from worker.queue.stream import JobStream
 
@@ -49,6 +50,21 @@ async def test_a_commit_that_is_refused_is_repeated_after_a_pause(
 
     assert took_s >= 4 * PAUSE_S
     assert result.state is JobState.SUCCEEDED
+
+
+async def test_a_claim_that_fails_is_repeated_after_a_pause(
+    stream: JobStream, redis_url: str, keys: Keys, redis: Redis, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Backoff, "pause_s", pause_s)
+    await redis.set(keys.lane("batch"), "in the way")
+    claims, claim = Signal("a claim"), stream.claim
+    monkeypatch.setattr(stream, "claim", claims.after(claim))
+    async with running_loop(stream, redis_url, keys, Begun, max_jobs=2, lease_s=600):
+        await claims.times(1)
+        began = time.monotonic()
+        await claims.times(5)
+
+    assert time.monotonic() - began >= 4 * PAUSE_S
 
 
 async def test_a_backlog_is_done_before_any_lease_ends(client: Client, redis_url: str, keys: Keys, redis: Redis):
@@ -143,10 +159,14 @@ async def test_the_first_read_after_a_restart_starts_what_it_brings_though_scrip
     assert [isinstance(entry.start, Delivery) for entry in found] == [True, True]
 
 
-async def test_a_reader_that_does_not_wait_unblocks_nobody(stream: JobStream, redis: Redis):
+async def test_a_reader_that_does_not_wait_unblocks_nobody(client: Client, stream: JobStream, redis: Redis):
     reader = stream.reader(Lane.BATCH, arrived=lambda _: None)
     before = await unblock_calls(redis)
 
+    await reader.unblock()
+    await submitted(client)
+    await reader.read(newest="0-0", tries=[3])
+    await reader.close()
     await reader.unblock()
 
     assert await unblock_calls(redis) == before

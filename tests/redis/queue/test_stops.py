@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ import worker.queue.run
 from producer.client.client import Client
 from producer.contract import JobState
 from producer.keys import Keys
-from tests.support.queue import forever, job_fields, running_worker
+from tests.support.queue import forever, job_fields, running_worker, until
 
 WAIT_S = 60
 
@@ -83,6 +84,39 @@ async def stumbles_over_its_end(ctx: dict[Any, Any]) -> None:
     finally:
         msg = "cleaning up failed"
         raise RuntimeError(msg)
+
+
+async def lasts(ctx: dict[Any, Any]) -> None:
+    ctx["running"].set()
+    await ctx["goes_on"].wait()
+
+
+async def test_a_job_that_ends_within_the_grace_period_is_done(client: Client, redis_url: str, keys: Keys):
+    running, goes_on = asyncio.Event(), asyncio.Event()
+    ctx = {"running": running, "goes_on": goes_on}
+    async with running_worker(redis_url, keys, [lasts], ctx=ctx, job_completion_wait=WAIT_S) as stopped:
+        job = await client.submit("lasts", {})
+        await asyncio.wait_for(running.wait(), WAIT_S)
+        stopped.handle_sig(signal.SIGTERM)
+        await until(lambda: all(task.get_name() != "claim" for task in asyncio.all_tasks()), what="the last claim")
+        goes_on.set()
+
+    assert (await client.job(job.job_id)).state is JobState.SUCCEEDED
+
+
+async def test_a_running_job_is_requeued_when_its_worker_is_cancelled(
+    client: Client, redis_url: str, keys: Keys, redis: Redis
+):
+    ctx = {"running": asyncio.Event()}
+    job = await client.submit("forever", {})
+    with pytest.raises(asyncio.CancelledError):  # noqa: PT012  the worker's own, at the end of the block
+        async with running_worker(redis_url, keys, [forever], ctx=ctx) as cancelled:
+            await asyncio.wait_for(ctx["running"].wait(), WAIT_S)
+            assert cancelled.main_task is not None
+            cancelled.main_task.cancel()
+
+    fields = await job_fields(redis, keys, job.job_id)
+    assert (fields["state"], fields["attempt"]) == ("queued", "0")
 
 
 async def test_a_job_that_fails_while_it_is_stopped_is_requeued_not_dead(

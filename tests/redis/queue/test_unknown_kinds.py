@@ -56,6 +56,7 @@ async def test_a_job_of_an_unknown_kind_waits_without_attempts_until_a_worker_th
 
     assert await missed(stream, deliveries[0]) == "already"
     assert await stream.lanes.promote_due(limit=10) == 0, "nothing is due for a minute"
+    assert await stream.lanes.wake(["scan"], room=0) == 0, "no slot is free"
     assert await stream.lanes.wake(["mail"], room=9) == 0, "that worker does not know it either"
     assert await stream.lanes.wake(["mail", "scan"], room=2) == 2, "as many as it has room for"
     assert await stream.lanes.promote_due(limit=10) == 2

@@ -47,7 +47,7 @@ redis.call('ZADD', scheduled, ms(due), ARGV[5])
 drop_entry(lane, ARGV[1], ARGV[3])
 -- clock_back.lua needs the delay, and where it waits, if Redis's clock is set back meanwhile.
 redis.call('HSET', job, 'state', 'scheduled', 'entry', '', 'error', ARGV[7], 'delay_ms', ms(due - now),
-  'waits_in', due > now and KEYS[5] or '')
+  'waits_in', KEYS[5] or '')
 redis.call('HDEL', job, 'worker', 'progress')
 if ARGV[10] == '1' then redis.call('HINCRBY', job, 'attempt', -1) end
 local line = stamped(ARGV[8], now)
