@@ -180,11 +180,11 @@ async def test_on_a_full_disk_submits_are_refused_with_a_message_and_running_job
 
                 with pytest.raises(RedisUnsuitable, match="cannot write to its disk"):
                     await client.submit("held", {})
-                # Without a password redis-py's first word on a connection is PING, which a full disk refuses.
+                # Without a password the first command on a connection is PING, which a full disk refuses, too.
                 without = ClientSettings(redis_url=f"redis://127.0.0.1:{server.port}", environment="prod")
                 async with Client(without) as newcomer:
                     with pytest.raises(RedisUnsuitable, match="cannot write to its disk"):
-                        await newcomer.submit("held", {}, durable=True)
+                        await newcomer.submit("held", {})
                 await redis.execute_command("ACL", "SETUSER", "default", "resetpass", f">{PASSWORD}")
                 (tmp_path / "open").touch()
                 await until(lambda: _has_error(redis), what="Redis' own word for it")
