@@ -240,7 +240,8 @@ class ScanGraph:
         if placed is None or not result.findings:
             return {}
         wanted = ScanFilter(not_page=page, status="scanned")
-        near = await self._history.similar(placed, wanted, limit=NEIGHBOURS)
+        names = ("page", "components", "findings")
+        near = await self._history.similar(placed, wanted, limit=NEIGHBOURS, names=names)
         nearest = {one.record.page: one.record for one in reversed(near) if one.distance <= NEAR}
         rules = {finding.rule for finding in result.findings}
         shared = [rules & {finding.rule for finding in record.findings} for record in nearest.values()]

@@ -26,7 +26,7 @@ from worker.agent.conversation.user_words import Asker
 from worker.agent.prompts import clip
 from worker.memory.dates import parse_until, parse_when, time_of
 from worker.memory.history.history import History, ScanFilter
-from worker.memory.history.pages import PageState, one_a_page
+from worker.memory.history.pages import NEWEST, PageState, one_a_page
 from worker.memory.history.scan_record import ScanRecord
 from worker.memory.vectors.indexes import exact_tag
 
@@ -187,20 +187,22 @@ class LookUp:
 
     async def _by_meaning(self, args: SearchScans, asker: Asker) -> ToolResult:
         wanted = await self.filter(args, asker)
-        near = await self._history.search(args.text, wanted, limit=NEIGHBOURS)
+        near = await self._history.search(args.text, wanted, limit=NEIGHBOURS, names=("page",))
         found = [one.record for one in near]
         if not args.every:
             found = await self._newest(found, wanted)
-        records = {record.page: record for record in reversed(found)}
-        listed = list(reversed(records.values()))
-        return _listing([brief(one) for one in listed[: args.limit]], more=len(listed) > args.limit)
+        pages = {record.page: record.scan_id for record in reversed(found)}
+        scans = list(reversed(pages.values()))
+        listed = await self._history.get_many(scans[: args.limit])
+        return _listing([brief(one) for one in listed], more=len(scans) > args.limit)
 
     async def _newest(self, found: Sequence[ScanRecord], wanted: ScanFilter) -> list[ScanRecord]:
         """Return the records that are their page's newest: what an earlier one had may be fixed."""
         pages = tuple({record.page for record in found})
         if not pages:
             return []
-        newest = await self._history.newest_of_pages(replace(wanted, page=pages, rule=None, impact=None))
+        within = replace(wanted, page=pages, rule=None, impact=None)
+        newest = await self._history.newest_of_pages(within, picked=NEWEST)
         current = {state.scan_id for state in newest}
         return [record for record in found if record.scan_id in current]
 

@@ -257,13 +257,19 @@ class History:
         prefix, within = self._keys.scan_prefix, wanted.expression()
         return await states_of_records(self._redis, self._documents, within, prefix=prefix, limit=limit)
 
-    async def search(self, text: str, wanted: ScanFilter = EVERYTHING, *, limit: int = 10) -> list[Neighbour]:
-        """Return the scans closest in meaning to ``text``, closest first. Raises ``ModelError``."""
-        found, _ = await self.vectors.looked_up(text, lambda placed: self.similar(placed, wanted, limit=limit))
+    async def search(
+        self, text: str, wanted: ScanFilter = EVERYTHING, *, limit: int = 10, names: Sequence[str] = RETURNED
+    ) -> list[Neighbour]:
+        """Return the scans closest in meaning to ``text``, as ``similar`` does. Raises ``ModelError``."""
+        found, _ = await self.vectors.looked_up(
+            text, lambda placed: self.similar(placed, wanted, limit=limit, names=names)
+        )
         return found
 
-    async def similar(self, placed: Placed, wanted: ScanFilter = EVERYTHING, *, limit: int = 10) -> list[Neighbour]:
-        """Return the scans closest in meaning, closest first.
+    async def similar(
+        self, placed: Placed, wanted: ScanFilter = EVERYTHING, *, limit: int = 10, names: Sequence[str] = RETURNED
+    ) -> list[Neighbour]:
+        """Return the scans closest in meaning, closest first; fields that are not in ``names`` are empty.
 
         Raises ``ModelError`` for a vector of the wrong size, ``IndexMoved`` for one of a retired generation.
         """
@@ -272,7 +278,7 @@ class History:
             vector_field_name=placed.generation.field,
             dtype=placed.generation.dtype,
             filter_expression=wanted.expression(),
-            return_fields=list(RETURNED),
+            return_fields=list(names),
             num_results=limit,
         )
         rows = await self._documents.run(query, generation=placed.generation)

@@ -57,6 +57,8 @@ BRIEF: Final = (
     "status",
 )
 """The fields that a comparison of all pages reads of each."""
+NEWEST: Final = ("__key", "page", "at_ms", "last_seen_ms", "terms", "page_state")
+"""The fields that tell which records are the newest, and no more."""
 
 
 _NO_TAGS: Final = frozenset[str]()
