@@ -33,7 +33,7 @@ from producer.redis_address import RedisAddress, connection_options, password_in
 PROBE_S: Final = 1.0
 OPENINGS: Final = 5
 """Attempts for a connection that is cut while it is opened; redis-py retries only refused connections."""
-IDLE_S: Final = 60.0
+IDLE_S: Final = 10.0
 _PACKER: Final = blocking.HiredisRespSerializer()
 
 
