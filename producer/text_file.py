@@ -6,7 +6,12 @@ import codecs
 import contextlib
 import errno
 import os
+import re
 from pathlib import Path
+from typing import Final
+
+_COMMENT: Final = re.compile(r"(?:^|\s)#")
+_BLANK: Final = "\ufeff \t\r\n\v\f"
 
 
 class NotText(OSError):
@@ -27,6 +32,11 @@ def decoded(content: bytes) -> str:
     """Decode UTF-8, or UTF-16 with a byte order mark; raises ``UnicodeDecodeError``."""
     is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return content.decode("utf-16" if is_utf16 else "utf-8-sig")
+
+
+def without_comment(line: str) -> str:
+    """Return the address in a line of a list; '' if there is none. A comment follows a space, a fragment does not."""
+    return _COMMENT.split(line.strip(_BLANK), maxsplit=1)[0].rstrip()
 
 
 def is_unicode(text: str) -> bool:

@@ -1,7 +1,7 @@
 """Parses a file of addresses in any form of the sitemaps.org protocol, as a stream.
 
-The forms are XML sitemaps and indexes, RSS and Atom feeds, and text with one address per line. Byte order marks and
-blank lines before the XML declaration are skipped, as search engines do. Memory is bounded for hostile input.
+The forms are XML sitemaps and indexes, RSS and Atom feeds, and text with one address per line. Byte order marks, blank
+lines and comments before the XML declaration are skipped. Memory is bounded for hostile input.
 ``sitemap.py`` selects addresses.
 """
 
@@ -19,6 +19,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import XMLParser
 
 from producer.errors import InputError
+from producer.text_file import without_comment
 
 MAX_ADDRESS_CHARS: Final = 8_192
 _PIECE: Final = 65_536
@@ -27,6 +28,7 @@ _DEEPEST: Final = 32
 _MOST_WORDS: Final = 1_000
 """Distinct names of elements and attributes; a sitemap with images, news and translations has some thirty."""
 _BLANK: Final = codecs.BOM_UTF8 + b" \t\r\n\v\f"
+_COMMENTS: Final = re.compile(rb"(?>(?:<!--.*?-->\s*)+)(?=<\?xml\s)", re.DOTALL)
 _UTF16: Final = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _ROOTS: Final = frozenset({"urlset", "sitemapindex", "rss", "RDF", "feed"})
 _ADDRESS: Final = re.compile(r"https?://", re.IGNORECASE)
@@ -77,7 +79,7 @@ def _pieces(stream: io.BufferedReader[Any], name: str) -> Iterator[bytes]:
 
 
 def _begun(piece: bytes) -> bytes:
-    """Return ``piece`` without leading white space and marks."""
+    """Return ``piece`` without leading white space and marks, and without comments before the XML declaration."""
     for mark, encoding in _UTF16.items():
         if piece.startswith(mark):
             blank = {char.encode(encoding) for char in " \t\r\n\ufeff"}
@@ -85,22 +87,23 @@ def _begun(piece: bytes) -> bytes:
             while piece[at : at + 2] in blank:
                 at += 2
             return mark + piece[at:] if piece[at:] else b""
-    return piece.lstrip(_BLANK)
+    begun = piece.lstrip(_BLANK)
+    return begun[before.end() :] if (before := _COMMENTS.match(begun)) else begun
 
 
 # ---------------------------------------------------------------------------------------------- text
 
 
 def _of_text(pieces: Iterable[bytes], name: str, encoding: str) -> Iterator[tuple[str, str]]:
-    """Yield the lines of a text sitemap; '#' starts a comment, as in files for --file."""
+    """Yield the addresses of a text sitemap, which may have comments, as files for --file."""
     decoder, rest, is_known = codecs.getincrementaldecoder(encoding)("replace"), "", False
     for piece in itertools.chain(pieces, [b"\n".decode().encode(encoding)]):
         *lines, rest = (rest + decoder.decode(piece)).replace("\r", "\n").split("\n")
         if len(rest) > _LONGEST_TAG:
             raise Malformed(f"{name!r} has a line of more than {_LONGEST_TAG // 2**20} MB")
-        for line in map(str.strip, lines):
-            text = line.strip("\ufeff \t")
-            if not text or text.startswith("#"):
+        for line in lines:
+            text = without_comment(line)
+            if not text:
                 continue
             if not is_known and not _ADDRESS.match(text):
                 raise Malformed(f"{name!r} is not a sitemap: {_EXPECTED}")

@@ -302,7 +302,7 @@ RDF = (
     "<link>{0}/</link></channel><item><link>{0}/a</link></item><item><link>{0}/b</link></item></rdf:RDF>"
 )
 XML = '<?xml version="1.0" encoding="UTF-8"?><urlset><url><loc>{0}/a</loc></url><url><loc>{0}/b</loc></url></urlset>'
-TEXT = "# our pages\r\n{0}/a\r\n\r\n  {0}/b"
+TEXT = "# our pages\r\n{0}/a\t# the first\r\n\r\n  {0}/b"
 
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16")
@@ -327,6 +327,22 @@ def test_a_byte_order_mark_behind_a_blank_line_is_passed(site: SmallSite) -> Non
     site.files["/s.xml"] = b"\n\xef\xbb\xbf\n" + urlset(f"{site.url}/a")
 
     assert list(read_sitemap(f"{site.url}/s.xml", Choice()).pages) == [f"{site.url}/a"]
+
+
+def test_comments_before_the_xml_declaration_are_passed(site: SmallSite) -> None:
+    site.files["/s.xml"] = b"\n<!-- a -->\n<!-- <?xml? -->" + XML.format(site.url).encode()
+
+    listed = read_sitemap(f"{site.url}/s.xml", Choice())
+
+    assert (list(listed.pages), listed.problems) == ([f"{site.url}/a", f"{site.url}/b"], {})
+
+
+def test_many_comments_and_spaces_are_read_once(site: SmallSite) -> None:
+    site.files["/s.xml"] = b"<!---->" * 9_000 + urlset(f"{site.url}/a").partition(b"\n")[2]
+    site.files["/s.txt"] = f"{site.url}/a{' ' * 900_000}b".encode()
+
+    assert list(read_sitemap(f"{site.url}/s.xml", Choice()).pages) == [f"{site.url}/a"]
+    assert list(read_sitemap(f"{site.url}/s.txt", Choice()).problems.values())
 
 
 def test_relative_addresses_are_relative_to_the_file_where_it_was_found(site: SmallSite) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING
 
 import click
 
@@ -14,15 +13,12 @@ from producer.cli.scan.target_list import Targets
 from producer.contract.addresses import hide_user_info
 from producer.errors import InputError, SightlineError
 from producer.reports.plain_text import middle_cut, one_line
-from producer.text_file import decoded
+from producer.text_file import decoded, without_comment
 
 if TYPE_CHECKING:
     from producer.cli.scan.options import ScanOptions
     from producer.contract import JsonObject
     from producer.reports.page import Page
-
-_COMMENT: Final = r"(?:^|\s)\s*#.*"
-"""A comment, which may follow an address; a fragment follows without a space."""
 
 
 def check_choice(options: ScanOptions) -> None:
@@ -104,5 +100,5 @@ def _lines(file: IO[str]) -> Iterator[str]:
     except UnicodeDecodeError:
         raise InputError(f"{file.name!r} is not a text file in UTF-8: expected one address per line") from None
     for line in lines.splitlines():
-        if text := re.sub(_COMMENT, "", line.lstrip("\ufeff")).strip():
+        if text := without_comment(line):
             yield text
