@@ -26,6 +26,7 @@ from worker.models.ollama.host_abilities import CHAT, EMBED, HostAbilities, lack
 from worker.models.ollama.http import ModelFacts, OllamaClient, full_name
 from worker.models.ollama.turnover import Turnover
 from worker.settings import WorkerSettings
+from worker.telemetry import in_background
 
 LOOK_AGAIN_S: Final = 30.0
 """Seconds between looks for a model that was missing or could not be looked for."""
@@ -71,7 +72,7 @@ class OllamaFleet:
         self._models = tuple(models)
         await self.pool.open()
         await self.look()
-        self._looking = asyncio.create_task(self._keep_looking(), name="ollama-look")
+        self._looking = in_background(self._keep_looking, name="ollama-look")
 
     async def seek(self, models: Iterable[str]) -> None:
         """From now on, look for ``models`` too."""
