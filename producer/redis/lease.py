@@ -17,6 +17,7 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from producer.redis.backoff import Backoff
+from producer.redis.raw_connection import end
 
 FIRST_PAUSE_S: Final = 0.25
 """Seconds of pause after the first renewal without a reply; later pauses are at most half the renewal interval."""
@@ -110,8 +111,7 @@ async def kept(
     try:
         yield
     finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        await end(keeping)
         with suppress(RedisError, OSError):
             await asyncio.shield(release())
 

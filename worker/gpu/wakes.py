@@ -17,7 +17,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from producer.redis.raw_connection import replied
+from producer.redis.raw_connection import end, replied
 from producer.redis.scripts import as_text
 from worker.gpu.scripts import LONGEST_PAUSE_S, new_backoff, note_silence
 from worker.telemetry import in_background
@@ -48,8 +48,7 @@ class WakeListener:
     async def stop(self) -> None:
         """Unsubscribe. Safe to call twice."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end(self._task)
             self._task = None
 
     async def _subscribe(self) -> PubSub:

@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from producer.client.gpu_view import LoadedModel
 from producer.errors import ModelError
 from producer.keys import Keys
+from producer.redis.raw_connection import end
 from worker.gpu.health import HostReport
 from worker.gpu.hosts import Host
 from worker.gpu.pool import GpuPool
@@ -84,8 +85,7 @@ class OllamaFleet:
     async def close(self) -> None:
         """Release all slots and connections. Safe to call twice."""
         if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+            await end(self._looking)
             self._looking = None
         await self.pool.close()
         await asyncio.gather(*(client.close() for client in self.clients.values()))
