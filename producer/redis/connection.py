@@ -195,6 +195,8 @@ def explained(error: Exception, settings: ClientSettings) -> RedisUnreachable | 
         return RedisUnreachable(f"Redis at {where!r} is still loading its data: try again in a moment")
     if isinstance(error, OutOfMemoryError):
         return QueueFull(f"Redis at {where!r} is at its maxmemory: wait for jobs to finish, or raise maxmemory")
+    if isinstance(error, ReadOnlyError) and settings.address.service:
+        return RedisUnreachable(f"the primary that {where!r} names is read-only, as during a failover: try again")
     if isinstance(error, ReadOnlyError):
         return RedisUnsuitable(f"Redis at {where!r} is read-only (a replica?): point REDIS_URL at the primary")
     if isinstance(error, NoPermissionError) or "ACL failure" in str(error):
