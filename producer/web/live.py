@@ -83,6 +83,11 @@ class Live:
                 self._topics.pop(name, None)
                 topic.task.cancel()
 
+    def refresh(self, name: str) -> None:
+        """Send a batch's current state to its viewers, though no event has changed it."""
+        if topic := self._topics.get(name):
+            topic.is_stale = True
+
     async def _first(self, name: str, since: str) -> bytes:
         """Return the current state, with the events after ``since``; the reader starts at this point at the latest."""
         try:
