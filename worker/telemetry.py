@@ -1,4 +1,4 @@
-"""Sets up structlog, and lists every event a worker logs.
+"""Sets up structlog, lists every event a worker logs, and keeps background tasks running, with their errors logged.
 
 ========================  ======================================================================
 event                     when, with which fields
@@ -37,6 +37,8 @@ stream.group_restored     … and it was recreated: lane, requeued
 stream.group_not_restored … or could not be: error
 lease.renewal_failed      Redis did not answer a renewal: error
 lease.loop_hung           the event loop is blocked: leases are given up
+background.failed         an unforeseen error in a background task, which goes on: task, error, and its traceback as
+                          ``exception`` (LOG_TRACEBACKS)
 hook.failed               a hook raised after the outcome was known: hook, error
 pages.found               the pages of a due batch were found and submitted: batch, pages, problems
 schedule.fired            a schedule was due: batch
@@ -48,7 +50,7 @@ browser.fonts_unknown     its fonts could not be determined: error
 browser.recycled          it had scanned enough or grown too large: scans
 browser.killed            it did not exit by itself, or used too much memory: pid, reason, process, resident_mb
 browser.page_killed       one page used too much memory: resident_mb, max_mb
-library.warned            a library logged something: logger, said, error
+library.warned            a library logged something: logger, said, error; the traceback of asyncio's, as above
 dead.capped               the dead-letter stream is full, old entries are dropped: length, cap
 upkeep.failed             one round of upkeep failed: step, error
 settings.misspelt         a variable's name resembles a setting's: hint
@@ -113,9 +115,10 @@ Events are past facts with fields, one JSON object per line. Never a prompt, a h
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Coroutine, MutableMapping
 from typing import Any, Final, Literal
 
 import structlog
@@ -124,7 +127,9 @@ from producer.reports.plain_text import printable
 
 MAX_TRACEBACK: Final = 20_000
 MAX_SAID: Final = 300
-"""Maximum characters kept of a library's line."""
+"""Maximum characters kept of a library's line, and of an error's message."""
+AGAIN_S: Final = 5.0
+"""Pause of a background task after an unforeseen error, which may come again at once."""
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -168,7 +173,10 @@ def configure_logging(
 
 
 class _LibraryLog(logging.Handler):
-    """Converts libraries' log lines to events: their tracebacks are not JSON and may quote data."""
+    """Converts libraries' log lines to events: their tracebacks are not JSON and may quote data.
+
+    asyncio's is kept: it reports a task of ours that failed while nothing waited for it.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log ``library.warned``; a record that cannot be formatted is logged by its template."""
@@ -177,7 +185,9 @@ class _LibraryLog(logging.Handler):
         except (TypeError, ValueError):
             said = str(record.msg)
         raised = record.exc_info[1] if record.exc_info else None
-        error = {"error": type(raised).__name__} if raised is not None else {}
+        error: dict[str, Any] = {"error": type(raised).__name__} if raised is not None else {}
+        if record.name == "asyncio":
+            error["exc_info"] = raised
         log = structlog.get_logger()
         tell = log.error if record.levelno >= logging.ERROR else log.warning
         tell("library.warned", logger=record.name, said=" ".join(said.split())[:MAX_SAID], **error)
@@ -211,3 +221,29 @@ def drop_below(level: int) -> Callable[[Any, str, Any], Any]:
         return event
 
     return drop
+
+
+def in_background(
+    run: Callable[[], Coroutine[Any, Any, None]], *, name: str, again_s: float = AGAIN_S
+) -> asyncio.Task[None]:
+    """Start ``run`` as a task; after an unforeseen error, which is logged, it is called again ``again_s`` later.
+
+    ``run`` handles the foreseen ones, such as an outage of Redis. Cancel the task, or return, to end it.
+    """
+
+    async def keep_running() -> None:
+        while True:
+            try:
+                return await run()
+            except Exception as error:  # noqa: BLE001  whatever it is: a task that ends in silence is missed too late
+                note_failure(name, error)
+            await asyncio.sleep(again_s)
+
+    return asyncio.create_task(keep_running(), name=name)
+
+
+def note_failure(task: str, error: Exception) -> None:
+    """Log an unforeseen error after which ``task`` goes on, with its traceback."""
+    said = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_SAID]
+    log = structlog.get_logger()
+    log.error("background.failed", task=task, error=said, exc_info=error)

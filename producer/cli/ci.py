@@ -1,6 +1,6 @@
-"""Detects the CI system from its environment variables, and makes text safe for its log. Pure.
+"""Detects the CI system from its environment variables, and makes text safe for its log.
 
-Text from a page may contain a CI command, which ``harmless`` breaks.
+Text from a page may contain a CI command, which ``harmless`` breaks. Remarks for people go to stderr by ``say``.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Final, Literal
+
+import click
 
 CiSystem = Literal["", "github", "gitlab", "other"]
 
@@ -31,6 +33,11 @@ def ci_system(variables: Mapping[str, str]) -> CiSystem:
 def harmless(text: str) -> str:
     """Return ``text`` for a job's log, with an invisible character in anything that looks like a command."""
     return re.sub(_COMMAND, rf"\1{_WORD_JOINER}", text)
+
+
+def say(text: str) -> None:
+    """Print a remark to stderr: stdout is for results."""
+    click.echo(f"sightline: {harmless(text)}", err=True)
 
 
 def _is_set(variables: Mapping[str, str], name: str) -> bool:

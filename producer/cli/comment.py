@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from producer.cli.ci import say
 from producer.cli.connect import environment
 from producer.errors import InputError
 
@@ -40,7 +41,7 @@ def comment(file: str) -> None:
     variables = environment()
     text = _report(Path(file))
     if text is None:
-        click.echo(f"sightline: no comment: there is no {file!r}; the scan ended before it was written", err=True)
+        say(f"no comment: there is no {file!r}; the scan ended before it was written")
         return
     from producer.cli.hosting.places import NoPullRequest, place_of
     from producer.trackers.api import ApiFault
@@ -50,9 +51,9 @@ def comment(file: str) -> None:
         done = write_comment(place, text)
     except (NoPullRequest, ApiFault) as error:
         where = _summarise(variables, file, text)
-        click.echo(f"sightline: no comment: {error}; the report is in {where}", err=True)
+        say(f"no comment: {error}; the report is in {where}")
         return
-    click.echo(f"sightline: {done} the comment on {place.name}", err=True)
+    say(f"{done} the comment on {place.name}")
 
 
 def write_comment(place: Place, text: str) -> str:

@@ -8,8 +8,7 @@ import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import click
-
+from producer.cli.ci import say
 from producer.errors import SightlineError, WaitTimeout
 from producer.settings import ClientSettings, misspelt, setting_names
 
@@ -45,7 +44,7 @@ def with_client(
     from producer.client.client import Client
 
     for line in misspelt(os.environ, setting_names(ClientSettings)):
-        click.echo(f"sightline: warning: {line}", err=True)
+        say(f"warning: {line}")
     settings = ClientSettings.from_env({**os.environ, **(variables or {})})
 
     async def act() -> T:
@@ -89,7 +88,7 @@ async def warning_without_worker(client: Client) -> AsyncGenerator[None]:
         with contextlib.suppress(SightlineError):  # no permission to list keys, or an outage: the wait reports it
             if not (await client.queue()).workers:
                 where = f"no worker is alive in environment {client.settings.environment!r}"
-                click.echo(f"sightline: {where}, so this will wait: start one with 'sightline worker'", err=True)
+                say(f"{where}, so this will wait: start one with 'sightline worker'")
 
     looking = asyncio.create_task(look())
     try:

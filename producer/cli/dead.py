@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from producer.cli.ci import say
 from producer.cli.connect import with_client
 from producer.cli.status_text import clock
 from producer.cli.terminal import NamingGroup, json_option, print_each
@@ -130,7 +131,7 @@ def _for_each(
 
 def _raise_first(failures: Sequence[InputError]) -> None:
     for failure in failures[1:]:
-        click.echo(f"sightline: {failure}", err=True)
+        say(str(failure))
     if failures:
         raise failures[0]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from producer.cli.ci import ci_system, harmless
+from producer.cli.ci import ci_system, harmless, say
 from producer.cli.connect import environment
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def write_job_log(to_stdout: Collection[str], pages: Sequence[Page], context: Re
     if to_stdout and "table" not in to_stdout:  # nor are they in the totals below
         lines += log_lines(problems, "page")
     for line in lines:
-        click.echo(f"sightline: {harmless(line)}", err=True)
+        say(line)
     if system == "github":
         for annotation in github_annotations([*problems, *found]):
             click.echo(annotation, err=True)
@@ -60,7 +60,7 @@ def say_nothing_was_tested(queued: str) -> None:
     if not system:
         return
     text = "nothing was tested yet: the pages are queued, and this job passes whatever is found; add --wait"
-    click.echo(f"sightline: warning: {text}, or let a later job run: sightline result {queued} --wait", err=True)
+    say(f"warning: {text}, or let a later job run: sightline result {queued} --wait")
     if system == "github":
         click.echo(f"::warning title=Sightline%3A nothing was tested yet::{text}", err=True)
 

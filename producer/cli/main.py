@@ -212,10 +212,10 @@ def _not_text(args: Sequence[str]) -> str:
 
 
 def _say(message: str, code: int) -> int:
-    from producer.cli.ci import harmless
+    from producer.cli.ci import say
 
     with contextlib.suppress(OSError):  # there is nowhere left to report it
-        click.echo(f"sightline: {harmless(' '.join(message.split()))}", err=True)
+        say(" ".join(message.split()))
     return code
 
 

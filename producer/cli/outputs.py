@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
-from producer.cli.ci import ci_system, harmless
+from producer.cli.ci import ci_system, harmless, say
 from producer.cli.connect import environment
 from producer.cli.job_log import with_sources, write_job_log
 from producer.errors import InputError, os_reason
@@ -99,7 +99,7 @@ def write_reports(outputs: Iterable[Output], pages: Sequence[Page], context: Rep
         written.append(output.path)
     write_job_log({output.format for output in outputs if output.path is None}, pages, context)
     for path in written:
-        click.echo(f"sightline: wrote {path}", err=True)
+        say(f"wrote {path}")
 
 
 def print_report(format_name: str, write: Callable[[TextIO], None]) -> None:

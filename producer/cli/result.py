@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import click
 
 from producer import contract
-from producer.cli.ci import ci_system, harmless
+from producer.cli.ci import ci_system, harmless, say
 from producer.cli.connect import environment, warning_without_worker, with_client
 from producer.cli.scan.config_file import config_file, config_options
 from producer.cli.scan.report_options import report_options
@@ -224,7 +224,7 @@ def _report_of_batch(batch_id: str, error: UnknownJob, outputs: Sequence[Output]
     waiting = Waiting(plan, targets, queued, outputs, asked.options(), asked.gate(), Baseline())
     code = waiting.run(with_client)
     for page in lost.pages:
-        click.echo(f"sightline: {page.problem}", err=True)
+        say(page.problem)
     return code
 
 
@@ -283,7 +283,7 @@ async def _urls(
     except UnknownJob:
         raise UnknownJob(str(error).replace("no job ", "no job or batch ", 1)) from None
     if waits and not batch.sealed:
-        click.echo(f"sightline: {_Lost(batch_id, is_open=True, number=0).pages[0].problem}", err=True)
+        say(_Lost(batch_id, is_open=True, number=0).pages[0].problem)
         batch = await _closed(client, batch, asked.timeout_s)
     with redis_errors(client.settings, None):
         jobs = await jobs_of_batch(client.redis, client.keys, batch_id)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from producer.cli.ci import harmless
+from producer.cli.ci import say
 from producer.cli.connect import with_client
 from producer.cli.scan.appearance import states_of
 from producer.cli.scan.command import scan
@@ -121,7 +121,7 @@ def _asked(
     given = _targets(urls, file, asked) if urls or file or not is_search else Targets()
     targets = found_now(given, asked) if is_search else given
     for remark in targets.remarks:
-        click.echo(f"sightline: {harmless(remark)}", err=True)
+        say(remark)
     if targets.refused:
         raise InputError(targets.refused[0].problem)
     fields = request_options(asked) | fields
@@ -169,7 +169,7 @@ def report(context: click.Context, name: str, **options: Any) -> int:
     one, batch = with_client(lambda client: _schedules(client).last_run(name), timeout_s=options["timeout_s"])
     options["fail_on"] = options["fail_on"] or one.gate.get("fail_on")
     options["strict"] = options["strict"] or bool(one.gate.get("strict"))
-    click.echo(f"sightline: run {batch}", err=True)
+    say(f"run {batch}")
     return context.invoke(result, job_id=batch, as_json=False, **options)
 
 

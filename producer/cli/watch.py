@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
+from producer.cli.ci import say
 from producer.cli.connect import with_client
 from producer.cli.status_text import clock
 from producer.cli.terminal import json_option
@@ -43,11 +44,11 @@ def watch(*, since: str, as_json: bool) -> None:
 
         nonlocal last_id
 
-        def say(error: Exception) -> None:
+        def note_outage(error: Exception) -> None:
             what = explained(error, client.settings)
-            click.echo(f"sightline: {what}; watching resumes when it is back", err=True)
+            say(f"{what}; watching resumes when it is back")
 
-        async for event in client.events(since=since, on_outage=say):
+        async for event in client.events(since=since, on_outage=note_outage):
             if as_json:
                 click.echo(line_of(event.model_dump(mode="json", exclude_none=True)))
             else:

@@ -22,7 +22,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer import contract
 from producer.errors import RedisUnreachable, ServiceError, UnknownJob, WaitTimeout
-from producer.redis.raw_connection import replied
+from producer.redis.raw_connection import end, replied
 
 if TYPE_CHECKING:
     from producer.contract import Event
@@ -208,8 +208,7 @@ class Waiters:
     async def close(self) -> None:
         """Stop reading; pending waits raise ``ServiceError``."""
         if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.gather(self._reader, return_exceptions=True)
+            await end(self._reader)
             self._reader = None
 
     async def _ensure_reading(self) -> None:

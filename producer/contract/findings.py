@@ -6,7 +6,7 @@ from functools import lru_cache
 from operator import not_
 from typing import Literal, Self, TypedDict, Unpack
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from producer.contract.doubts import DOUBTS, REMARKS
 from producer.contract.live import Evidence
@@ -76,7 +76,8 @@ class FindingRevision(TypedDict, total=False):
 class Finding(Part):
     """One axe rule that failed (``violation``) or needs review (``incomplete``) on one page.
 
-    ``node_count`` counts all nodes found, including those trimmed from ``nodes`` to keep the result small.
+    ``node_count`` counts all nodes found, including those trimmed from ``nodes`` to keep the result small. A stored one
+    below the number of ``nodes``, or below 1, is corrected: no gate or report may miss a rule that failed.
     ``criteria`` are WCAG success criteria such as ``1.4.3``. ``engine`` is ``live`` for findings of live checks, and
     omitted from the JSON for all others.
     """
@@ -90,9 +91,14 @@ class Finding(Part):
     help_url: str = ""
     description: str = ""
     nodes: tuple[Node, ...] = ()
-    node_count: int = 0
+    node_count: int = Field(default=0, validate_default=True)
     fingerprint: str
     engine: str = Field(default="", exclude_if=not_)
+
+    @field_validator("node_count")
+    @classmethod
+    def _at_least_listed(cls, count: int, info: ValidationInfo) -> int:
+        return max(count, len(info.data.get("nodes", ())), 1)
 
     @property
     def is_trimmed(self) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any, Final, TypeVar, cast
 
 from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
@@ -91,11 +92,15 @@ def open_blocking_redis(settings: ClientSettings, *, timeout_s: float) -> Blocki
     )
 
 
+_is_retried: ContextVar[bool] = ContextVar("is_retried", default=False)
+
+
 class _Retry(Retry):
     """Retries after outages but not after a refused password, nor, with ``gives_up``, after silence.
 
-    redis-py reports a refused password as a ``ConnectionError``: with health check, command and connection each
-    retrying, a missing password took more than five minutes to report.
+    redis-py retries a command, the health check before it and the connection that either needs, each within the other:
+    a Redis that ended during a command was reported after 20 s, with Sentinel after 30. Here only the outermost
+    retries. redis-py also takes a refused password for an outage.
     """
 
     def __init__(self, *about: Any, gives_up: bool) -> None:
@@ -105,8 +110,10 @@ class _Retry(Retry):
     async def call_with_retry(self, do: Callable[[], Awaitable[_T]], fail: Callable[[RedisError], Any]) -> _T:
         """Return the result of ``do``, retried after an outage; raises ``AuthenticationError`` at once."""
         final: list[Exception] = []
+        retried = _ONCE.call_with_retry if _is_retried.get() else super().call_with_retry
 
         async def once() -> _T | None:
+            outside = _is_retried.set(True)
             try:
                 return await do()
             except (AuthenticationError, RedisTimeoutError) as error:
@@ -114,11 +121,16 @@ class _Retry(Retry):
                     raise
                 final.append(error)
                 return None
+            finally:
+                _is_retried.reset(outside)
 
-        done = await super().call_with_retry(once, fail)
+        done = await retried(once, fail)
         if final:
             raise final[0]
         return cast("_T", done)
+
+
+_ONCE: Final = Retry(NoBackoff(), 0, cast("Any", _TRIED_AGAIN))
 
 
 def _is_silence(error: object) -> bool:
@@ -183,6 +195,8 @@ def explained(error: Exception, settings: ClientSettings) -> RedisUnreachable | 
         return RedisUnreachable(f"Redis at {where!r} is still loading its data: try again in a moment")
     if isinstance(error, OutOfMemoryError):
         return QueueFull(f"Redis at {where!r} is at its maxmemory: wait for jobs to finish, or raise maxmemory")
+    if isinstance(error, ReadOnlyError) and settings.address.service:
+        return RedisUnreachable(f"the primary that {where!r} names is read-only, as during a failover: try again")
     if isinstance(error, ReadOnlyError):
         return RedisUnsuitable(f"Redis at {where!r} is read-only (a replica?): point REDIS_URL at the primary")
     if isinstance(error, NoPermissionError) or "ACL failure" in str(error):

@@ -17,6 +17,7 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from producer.redis.backoff import Backoff
+from producer.redis.raw_connection import end
 
 FIRST_PAUSE_S: Final = 0.25
 """Seconds of pause after the first renewal without a reply; later pauses are at most half the renewal interval."""
@@ -59,10 +60,12 @@ async def keep(
     every_s: float,
     soon: asyncio.Event | None = None,
     on_silent: Callable[[Exception], object] | None = None,
+    on_error: Callable[[Exception], object],
 ) -> None:
     """Renew every ``every_s``, and immediately when ``soon`` is set, until cancelled.
 
-    ``on_silent`` receives the error of each renewal without a reply.
+    ``on_silent`` receives the error of each renewal without a reply, ``on_error`` that of one that failed otherwise:
+    it is repeated, too, as a bug in one renewal must not lose the lease.
     """
     renewals, soon = Renewals(every_s), soon or asyncio.Event()
     pause_s = every_s
@@ -79,28 +82,36 @@ async def keep(
             pause_s = renewals.failed()
             if on_silent is not None:
                 on_silent(error)
+        except Exception as error:  # noqa: BLE001  as promised
+            pause_s = renewals.failed()
+            on_error(error)
         else:
             renewals.answered(asked_at)
             pause_s = every_s if due_s is None else due_s
 
 
 @asynccontextmanager
-async def kept(renew: Renew, *, every_s: float, release: Callable[[], Awaitable[object]]) -> AsyncGenerator[None]:
+async def kept(
+    renew: Renew,
+    *,
+    every_s: float,
+    release: Callable[[], Awaitable[object]],
+    on_error: Callable[[Exception], object],
+) -> AsyncGenerator[None]:
     """Keep a lease while the body runs, then release it, even if the body is cancelled.
 
-    A lease that cannot be released expires.
+    A lease that cannot be released expires. ``on_error``: see ``keep``.
     """
 
     async def bounded() -> float | None:
         async with asyncio.timeout(every_s):  # a dead connection must not delay the next renewal
             return await renew()
 
-    keeping = asyncio.create_task(keep(bounded, every_s=every_s), name="lease-keep")
+    keeping = asyncio.create_task(keep(bounded, every_s=every_s, on_error=on_error), name="lease-keep")
     try:
         yield
     finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        await end(keeping)
         with suppress(RedisError, OSError):
             await asyncio.shield(release())
 

@@ -22,7 +22,7 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, RedisError
 
-CANCEL_AGAIN_S: Final = 5.0
+CANCEL_AGAIN_S: Final = 0.25
 REPLY_S: Final = 30.0
 """Longest wait for a reply, since a frozen Redis or a half-open socket sends nothing. Must exceed the longest blocking
 command: 10 s, in WAITAOF."""

@@ -1,10 +1,10 @@
 """Runs the Lua scripts of many tasks over one persistent connection, opened on the first call and again when lost.
 
 A client's ``run`` and ``run_many`` send immediately, since the cost of a submit is mostly the client's own work. They
-retry after a lost connection, so use them only for idempotent scripts. A worker's ``call`` is sent together with the
-others of its tick, several ticks may be in flight, and there is no retry: a lost connection fails the call and the
-caller decides. A script that Redis has lost in a restart is sent again with its text. Next: ``raw_connection.py``;
-``bulk.py`` for batched calls.
+retry after a lost connection, and with Sentinel until it names a new primary, so use them only for idempotent scripts.
+A worker's ``call`` is sent together with the others of its tick, several ticks may be in flight, and there is no retry:
+a lost connection fails the call and the caller decides. A script that Redis has lost in a restart is sent again with
+its text. Next: ``raw_connection.py``; ``bulk.py`` for batched calls.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer.redis.backoff import Backoff
+from producer.redis.dial import asks_sentinels
 from producer.redis.raw_connection import REPLY_S, Listener, RawConnection, ReplyLost, ReplyTimeout, settle
 from producer.redis.scripts import Arg, Script
 
@@ -28,7 +29,7 @@ FIRST_PAUSE_S: Final = 0.01
 LONGEST_PAUSE_S: Final = 1.0
 _REFUSED: Final = (NoScriptError, ReadOnlyError)
 """Replies of a script that did not run. A client sends it again: with its text, and on a new connection if Redis has
-become read-only, which may lead to the new primary."""
+become read-only, which may lead to the new primary. Sentinels may name the old one for some seconds after that."""
 
 
 class ScriptPipe:
@@ -106,7 +107,10 @@ class ScriptPipe:
         return replies
 
     async def _exchange(self, packed: bytes, count: int, lost: ReplyLost | None, until: float) -> list[Any]:
-        """Return the replies to ``count`` commands, retried after a lost connection until ``until``."""
+        """Return the replies to ``count`` commands, retried until ``until`` after a lost connection.
+
+        With Sentinel, a Redis that is no longer the primary counts as one.
+        """
         failure: RedisError | None = None
         backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         try:
@@ -115,7 +119,13 @@ class ScriptPipe:
                     await self._opened()  # a first connection relies on the pool's own back-off
                 while True:
                     try:
-                        return await _replies(await self._opened(), packed, count)
+                        replies = await _replies(await self._opened(), packed, count)
+                        read_only = next((one for one in replies if isinstance(one, ReadOnlyError)), None)
+                        if read_only is None or not asks_sentinels(self._pool):
+                            return replies
+                        failure = read_only
+                        if any(not isinstance(one, Exception) for one in replies):
+                            lost = ReplyLost("Redis became read-only")  # after some of the calls
                     except (AuthenticationError, ReplyTimeout):
                         raise
                     except (RedisConnectionError, RedisTimeoutError) as error:

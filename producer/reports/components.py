@@ -16,7 +16,7 @@ from producer.contract.addresses import site_name
 from producer.contract.advice import Advice, advice_on
 from producer.contract.component_name import also, examples_of
 from producer.reports.explained import explanation_of
-from producer.reports.page import Page, RuleGroup, elements, impact_of
+from producer.reports.page import Page, RuleGroup, impact_of
 from producer.reports.states import folded, only_in, only_text, states_read
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def _parts(finding: Finding) -> Iterable[tuple[str, Finding]]:
     nodes: dict[str, list[Node]] = {}
     for node in finding.nodes:
         nodes.setdefault(node.issue_id, []).append(node)
-    hidden = elements(finding) - len(finding.nodes)
+    hidden = finding.node_count - len(finding.nodes)
     if len(nodes) == 1 and "" not in nodes and finding.node_count == len(finding.nodes):
         yield next(iter(nodes)), finding  # nearly all have one component, and copying takes a tenth of a report's time
         return

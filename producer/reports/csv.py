@@ -16,8 +16,8 @@ from producer.reports.failure_summary import summary_line
 from producer.reports.fixes import changed_markup, fixes_of
 from producer.reports.formats import ReportContext
 from producer.reports.marks import NO_MARKS, Marks
-from producer.reports.page import Page, elements, proposals, selector_text
-from producer.reports.plain_text import one_line
+from producer.reports.page import Page, proposals, selector_text
+from producer.reports.plain_text import counted, one_line
 from producer.reports.reviews import contrast_text, verdict_word
 
 COLUMNS: Final = (
@@ -103,9 +103,9 @@ def _nodes(finding: Finding, marks: Marks) -> Iterator[dict[str, str]]:
             "component": node.component,
             "contrast": f"{contrast_text(node.contrast)}: {node.contrast.verdict}" if node.contrast else "",
         }
-    hidden = elements(finding) - len(finding.nodes)
+    hidden = finding.node_count - len(finding.nodes)
     if hidden:
-        text = f"{hidden} more elements, omitted to keep the result small"
+        text = f"{counted(hidden, 'more element')}, omitted to keep the result small"
         yield {**about, "what_to_do": text, "fingerprint": finding.fingerprint, "mark": marks.text(finding)}
 
 

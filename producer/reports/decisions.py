@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from producer import contract
 from producer.contract.decision import Decision, Verdict
-from producer.reports.page import Page, elements, impact_of
+from producer.reports.page import Page, impact_of
 from producer.reports.plain_text import counted, one_line
 from producer.reports.states import Seen, together
 
@@ -44,7 +44,7 @@ def decided(page: Page, decisions: Mapping[str, Decision]) -> Page:
             more[impact_of(finding).value] += len(barriers)
         if others := tuple(parts.get("no-barrier", ())):
             dismissed.append(finding.revised(nodes=others, node_count=len(others)))
-        count = elements(finding) - len(barriers) - len(others)
+        count = finding.node_count - len(barriers) - len(others)
         if count:
             left.append(finding.revised(nodes=tuple(parts.get(None, ())), node_count=count))
     whole = result.revised(
@@ -65,10 +65,10 @@ def counted_reviews(page: Page, rules: Collection[str]) -> Page:
     more: Counter[str] = Counter()
     for finding in asked:
         known = findings.get(finding.rule)
-        unlisted = elements(finding) - len(finding.nodes)
+        unlisted = finding.node_count - len(finding.nodes)
         joined = _joined(known, finding, finding.nodes)
         findings[finding.rule] = joined.revised(node_count=joined.node_count + unlisted)
-        more[impact_of(finding).value] += elements(finding)
+        more[impact_of(finding).value] += finding.node_count
     whole = result.revised(
         findings=tuple(findings.values()),
         incomplete=tuple(one for one in result.incomplete if one.rule not in rules),
@@ -128,7 +128,7 @@ def _parted(finding: Finding, decisions: Mapping[str, Decision]) -> dict[Verdict
 def _joined(known: Finding | None, finding: Finding, nodes: tuple[Node, ...]) -> Finding:
     """Return the page's violation of the rule, including the elements decided to be barriers."""
     if known is not None:
-        return known.revised(nodes=(*known.nodes, *nodes), node_count=elements(known) + len(nodes))
+        return known.revised(nodes=(*known.nodes, *nodes), node_count=known.node_count + len(nodes))
     return finding.revised(outcome="violation", nodes=nodes, node_count=len(nodes))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from producer.reports.components import ComponentBarrier, by_component
-from producer.reports.page import Page, elements
+from producer.reports.page import Page
 from producer.reports.plain_text import counted, one_line
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class Views:
             marks, text = _marked(page, finding)
             last = next(reversed(counts))
             for issue_id, count in counts.items():
-                hidden = elements(finding) - len(finding.nodes) if issue_id == last else 0
+                hidden = finding.node_count - len(finding.nodes) if issue_id == last else 0
                 found.append(Reference(self._numbers[issue_id, finding.rule], count, marks, text, hidden))
         return sorted(found, key=lambda one: one.number)
 

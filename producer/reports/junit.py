@@ -19,7 +19,7 @@ from producer.reports.failure_summary import summary_line
 from producer.reports.fixes import diff_lines, tried_text
 from producer.reports.formats import ReportContext
 from producer.reports.marks import Marks
-from producer.reports.page import Page, elements, impact_of, proposals, selector_text
+from producer.reports.page import Page, impact_of, proposals, selector_text
 from producer.reports.plain_text import counted, one_line
 from producer.reports.reviews import contrast_text, proposal_line
 
@@ -95,7 +95,7 @@ def _to_review(page: Page) -> list[str]:
     by_node = proposals(page)
     for finding in page.result.incomplete if page.result else ():
         about = f"{one_line(finding.rule)}: {one_line(finding.help)}"
-        lines.append(f"needs review: {about} ({counted(elements(finding), 'element')})")
+        lines.append(f"needs review: {about} ({counted(finding.node_count, 'element')})")
         ratios = [(node, node.contrast) for node in finding.nodes if node.contrast]
         lines += [
             f"  {one_line(selector_text(node.selector))}: {contrast_text(ratio)}: {ratio.verdict}, not counted"
@@ -113,7 +113,7 @@ def _to_review(page: Page) -> list[str]:
 def _case(page: Page, finding: Finding, fail_on: Impact | None) -> TestCase:
     impact = impact_of(finding)
     case = TestCase(f"{one_line(finding.rule)}: {one_line(finding.help)}", classname=one_line(page.name), time=0.0)
-    message = f"{impact.value}: {counted(elements(finding), 'element')}"
+    message = f"{impact.value}: {counted(finding.node_count, 'element')}"
     marked = one_line(page.marks.finding_text(finding), limit=500)
     message += f"; {marked}" if marked else ""
     is_over = fail_on is not None and impact.rank >= fail_on.rank
@@ -134,7 +134,7 @@ def _details(finding: Finding, marks: Marks) -> str:
         lines += ["", *([marked] if marked else []), selector_text(node.selector), node.snippet]
         lines += [summary_line(node.failure_summary), f"fingerprint {node.fingerprint}"]
         lines += [f"component barrier {node.issue_id}"] if node.issue_id else []
-    hidden = elements(finding) - min(len(finding.nodes), _NODES)
+    hidden = finding.node_count - min(len(finding.nodes), _NODES)
     if hidden > 0:
         lines += ["", f"and {counted(hidden, 'more element')}"]
     lines += ["", f"fingerprint of the rule, on every page: {finding.fingerprint}"]

@@ -17,7 +17,7 @@ from producer.reports.explained import site_orders
 from producer.reports.fixes import diff_lines, tried_text
 from producer.reports.formats import ReportContext
 from producer.reports.mended import HEADING, mended_lines
-from producer.reports.page import WORST_FIRST, Page, elements, labels, selector_text, sites_of, worst_first
+from producer.reports.page import WORST_FIRST, Page, labels, selector_text, sites_of, worst_first
 from producer.reports.plain_text import counted, middle_cut, one_line
 from producer.reports.remarks import remarks
 from producer.reports.reviews import Measured, Proposed, reviews
@@ -270,7 +270,7 @@ def _fix(group: ComponentBarrier) -> list[str]:
 
 def _place(page: Page, finding: Finding, names: dict[int, str]) -> str:
     first = code(selector_text(finding.nodes[0].selector), limit=_SELECTOR_CHARS) if finding.nodes else ""
-    more = f" +{elements(finding) - 1:,}" if elements(finding) > 1 else ""
+    more = f" +{finding.node_count - 1:,}" if finding.node_count > 1 else ""
     marked = page.marks.finding_text(finding)
     mark = f" ({text(marked)})" if marked else ""
     reached = f", reached by {code(page.reached_by, limit=_WHY_CHARS)}" if page.reached_by else ""

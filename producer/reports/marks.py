@@ -66,8 +66,8 @@ class Marks:
         for node in finding.nodes:
             yield node, self.mark(finding, node), 1
         hidden = finding.node_count - len(finding.nodes)
-        if hidden > 0 or not finding.nodes:
-            yield None, self.mark(finding), max(hidden, 0)
+        if hidden > 0:
+            yield None, self.mark(finding), hidden
 
     def counted(self, finding: Finding) -> Finding | None:
         """Return the finding with only the elements that count for the gate; None if none does."""
@@ -93,7 +93,7 @@ class Marks:
         texts: dict[str, int] = {}
         for node, _, number in self.each(finding):
             text = self.text(finding, node)
-            texts[text] = texts.get(text, 0) + max(number, 1)
+            texts[text] = texts.get(text, 0) + number
         if len(texts) == 1:
             return next(iter(texts))
         return ", ".join(f"{number:,} {text or 'other'}" for text, number in texts.items())

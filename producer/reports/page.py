@@ -95,7 +95,7 @@ class Page:
         """Elements that fail a rule, by impact, worst first."""
         counts = dict.fromkeys(WORST_FIRST, 0)
         for finding in self.findings:
-            counts[impact_of(finding)] += elements(finding)
+            counts[impact_of(finding)] += finding.node_count
         return counts
 
     @property
@@ -200,7 +200,7 @@ class RuleGroup:
     @property
     def node_count(self) -> int:
         """Number of elements that fail the rule, on all pages."""
-        return sum(elements(finding) for _, finding in self.places)
+        return sum(finding.node_count for _, finding in self.places)
 
     @property
     def advice(self) -> tuple[Priority, str] | None:
@@ -210,11 +210,6 @@ class RuleGroup:
             if found and page.result:
                 return found, page.result.assessed_by.model
         return None
-
-
-def elements(finding: Finding) -> int:
-    """Return the finding's number of elements, including trimmed ones."""
-    return max(finding.node_count, len(finding.nodes))
 
 
 def by_rule(pages: Iterable[Page]) -> list[RuleGroup]:
@@ -251,4 +246,4 @@ def sites_of(pages: Iterable[Page]) -> set[str]:
 
 
 def _by_impact(finding: Finding) -> tuple[int, int, str]:
-    return (-impact_of(finding).rank, -elements(finding), finding.rule)
+    return (-impact_of(finding).rank, -finding.node_count, finding.rule)

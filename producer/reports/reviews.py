@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from producer.contract import Finding, MeasuredContrast, Node, ReviewProposal
-from producer.reports.page import Page, elements, proposals
+from producer.reports.page import Page, proposals
 from producer.reports.plain_text import counted, one_line
 from producer.reports.states import Seen, together
 
@@ -111,7 +111,7 @@ def measured(pages: Iterable[Page]) -> list[Measured]:
 
 def measured_line(found: Sequence[Measured]) -> str:
     """Return the number of measured elements, and of all undecided ones."""
-    undecided = {(id(one.page), one.finding.fingerprint): elements(one.finding) for one in found}
+    undecided = {(id(one.page), one.finding.fingerprint): one.finding.node_count for one in found}
     shares = Counter(one.word for one in found)
     words = ", ".join(f"{word} {shares[word]:,}" for word in _MEASURED if shares[word])
     return f"contrast measured for {len(found):,} of {counted(sum(undecided.values()), 'element')}: {words}"

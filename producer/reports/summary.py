@@ -10,7 +10,7 @@ from producer.contract import IMPACTS, Impact, JsonObject
 from producer.reports.decisions import decisions_of, reviews_of
 from producer.reports.doubts import doubt_kind
 from producer.reports.marks import Mark
-from producer.reports.page import Page, elements, fails, impact_of
+from producer.reports.page import Page, fails, impact_of
 from producer.reports.plain_text import counted as _counted
 from producer.reports.states import Seen, together
 
@@ -63,7 +63,7 @@ class Summary:
         dismissed = (self._seen.added(page, finding) for finding in page.dismissed)
         self.decided.update(one.verdict for one in decisions_of(page, [*added, *filter(None, dismissed)]))
         for finding in added:
-            self.elements[impact_of(finding)] += elements(finding)
+            self.elements[impact_of(finding)] += finding.node_count
             self.rules.add(finding.rule)
             self.components |= {node.issue_id for node in finding.nodes if node.issue_id}
             for _, mark, number in page.marks.each(finding):

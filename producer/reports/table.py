@@ -20,7 +20,7 @@ from producer.reports.components import ComponentBarrier, by_component
 from producer.reports.fixes import changed_markup
 from producer.reports.formats import ReportContext
 from producer.reports.mended import HEADING, mended_lines
-from producer.reports.page import WORST_FIRST, Page, elements, labels, selector_text, sites_of
+from producer.reports.page import WORST_FIRST, Page, labels, selector_text, sites_of
 from producer.reports.plain_text import counted, middle_cut, one_line
 from producer.reports.remarks import remarks
 from producer.reports.reviews import Measured, Proposed, reviews
@@ -212,7 +212,7 @@ def _places(group: ComponentBarrier, names: dict[int, str], room: int) -> Paddin
     grid.add_column(no_wrap=True, min_width=name_width)
     grid.add_column(no_wrap=True)
     for name, finding in shown:
-        more = elements(finding) - 1
+        more = finding.node_count - 1
         tail = f"  +{more:,}" if more > 0 else ""
         selector = selector_text(finding.nodes[0].selector) if finding.nodes else ""
         where = one_line(selector, limit=max(room - name_width - 2 - len(tail), 8))

@@ -16,7 +16,7 @@ from producer.contract.addresses import site_name
 from producer.errors import InputError
 from producer.reports.components import ComponentBarrier, by_component
 from producer.reports.fixes import diff_lines
-from producer.reports.page import Page, elements, page_of, selector_text
+from producer.reports.page import Page, page_of, selector_text
 
 _EXPECTED: Final = "expected a report of 'sightline scan --format json=report.json'"
 _DIGITS: Final = 10
@@ -135,7 +135,7 @@ def _barrier(one: ComponentBarrier, *, is_waived: bool) -> Barrier:
 def _place(page: Page, findings: Sequence[Finding]) -> Place:
     nodes = [node for finding in findings for node in finding.nodes]
     selector = selector_text(nodes[0].selector) if nodes else ""
-    return Place(page.name, _digest(page), sum(elements(finding) for finding in findings), selector)
+    return Place(page.name, _digest(page), sum(finding.node_count for finding in findings), selector)
 
 
 def _terms(page: Page) -> str:

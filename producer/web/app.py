@@ -107,7 +107,7 @@ def make_app(
         return {**parts, "rows": rows, "ended": "1" if facts["batch"].finished_ms else ""}
 
     live = Live(client, render)
-    desk = Desk(settings, client, history, templates.templates_at(settings.prefix), live)
+    desk = Desk(settings, client, history, templates.templates_at(settings.prefix), live, log=log)
     made.append(desk)
 
     @asynccontextmanager

@@ -56,14 +56,18 @@ async def batch(desk: Desk, request: Request) -> Shown:
 
 
 async def _search_of(desk: Desk, name: str) -> Shown:
-    """Show the progress of the search for a batch's pages; raises ``UnknownJob`` if there is none."""
+    """Show how far the search for a batch's pages or their submission is; raises ``UnknownJob`` if there is neither."""
+    failure = desk.failures.get(name, "")
+    if failure or desk.is_submitting(name):
+        facts = {"name": name, "step": "waiting for Redis", "error": failure, "is_search": False}
+        return Shown("looking.html.jinja", f"Batch {name}", facts, ("step", "error"))
     try:
         job = await desk.client.job(f"{name}{PAGES}")
     except UnknownJob:
         raise unknown(f"batch {name!r}", desk.client.keys) from None
     step = f"number {job.position} in lane {job.lane}" if job.position is not None else job.progress or str(job.state)
     error = (job.error or str(job.state)) if job.state.is_final else ""
-    facts = {"name": name, "step": step, "error": error}
+    facts = {"name": name, "step": step, "error": error, "is_search": True}
     return Shown("looking.html.jinja", f"Batch {name}", facts, ("step", "error"))
 
 
@@ -73,6 +77,7 @@ async def facts_of(desk: Desk, name: str, events: Sequence[Event]) -> dict[str, 
     board = await read_board(desk.client) if not info.finished_ms else None
     return {
         "batch": info,
+        "failure": desk.failures.get(name, ""),
         "share": info.done / info.total if info.total else 0.0,
         "left_ms": left_ms(info, board) if board else None,
         "rate": board.recent.per_minute("succeeded") if board else 0.0,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S: Final = 20.0
 """A view that takes longer reports that Redis does not answer."""
+FAILURES_KEPT: Final = 100
 REPORTS: Final = 2
 """Maximum number of reports written at a time, each by a process of some 80 MB; others wait."""
 
@@ -55,7 +58,25 @@ class Desk:
     live: Live
     reports: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REPORTS))
     submissions: set[asyncio.Task[None]] = field(default_factory=set["asyncio.Task[None]"])
-    """Submissions that have outlasted their request."""
+    """Running submissions, which may outlast their requests; each is named by its batch."""
+    failures: dict[str, str] = field(default_factory=dict[str, str])
+    """Why a submission failed after its request had been answered, by batch; the newest ``FAILURES_KEPT``."""
+    log: Callable[[str], object] | None = None
+
+    def is_submitting(self, batch: str) -> bool:
+        """Return whether pages of ``batch`` are being submitted."""
+        return any(task.get_name() == batch for task in self.submissions)
+
+    def note_failure(self, batch: str, why: str) -> None:
+        """Show on the batch's page, and log, that its submission failed: its request has been answered."""
+        self.failures.pop(batch, None)
+        self.failures[batch] = why
+        for oldest in list(self.failures)[:-FAILURES_KEPT]:
+            del self.failures[oldest]
+        self.live.refresh(batch)
+        if self.log is not None:
+            at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            self.log(json.dumps({"event": "web.submission_failed", "at": at, "batch": batch, "error": why}))
 
     def link(self, path: str, **query: object) -> str:
         """Return the address of a page of this application, under the path prefix."""

@@ -20,6 +20,7 @@ from producer.client.given import EVENT_ID
 from producer.contract import Event
 from producer.errors import SightlineError
 from producer.redis.connection import redis_errors
+from producer.redis.raw_connection import end
 
 EVERY_S: Final = 0.15
 PAUSE_S: Final = 1.0
@@ -56,10 +57,7 @@ class Live:
 
     async def close(self) -> None:
         """Stop reading and sending."""
-        tasks = [task for task in (self._reader, *(one.task for one in self._topics.values())) if task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*(task for task in (self._reader, *(one.task for one in self._topics.values())) if task))
 
     async def stream(self, name: str, *, since: str = "") -> AsyncGenerator[bytes]:
         """Yield the messages of one batch until the client disconnects."""
@@ -84,6 +82,11 @@ class Live:
             if not topic.listeners:
                 self._topics.pop(name, None)
                 topic.task.cancel()
+
+    def refresh(self, name: str) -> None:
+        """Send a batch's current state to its viewers, though no event has changed it."""
+        if topic := self._topics.get(name):
+            topic.is_stale = True
 
     async def _first(self, name: str, since: str) -> bytes:
         """Return the current state, with the events after ``since``; the reader starts at this point at the latest."""

@@ -11,6 +11,7 @@ import secrets
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from starlette.requests import Request
@@ -24,7 +25,7 @@ from producer.cli.schedule_search import search_for
 from producer.client.client import Client
 from producer.contract import JsonObject, check_job_id
 from producer.contract.payloads import FIND_PAGES, PAGES
-from producer.errors import InputError, ServiceError, UnknownJob
+from producer.errors import InputError, ServiceError, SightlineError, UnknownJob
 from producer.reports.plain_text import middle_cut, one_line
 from producer.stored.due_times import check_cron, zone_of
 from producer.stored.schedules import Schedule, Schedules
@@ -198,12 +199,30 @@ async def _within_a_request(desk: Desk, plan: ScanPlan) -> None:
 
     A submission that ended with its request, or in an outage after it, would leave half a batch, which never finishes.
     """
-    task = asyncio.create_task(_submit(desk.client, plan))
+    task = asyncio.create_task(_submit(desk.client, plan), name=plan.batch)
     desk.submissions.add(task)
+    desk.failures.pop(plan.batch, None)
     task.add_done_callback(desk.submissions.discard)
-    done, _ = await asyncio.wait([task], timeout=SUBMIT_S)
+    try:
+        done, _ = await asyncio.wait([task], timeout=SUBMIT_S)
+    finally:
+        if not task.done():
+            task.add_done_callback(partial(_note_end, desk))
     if done:
         task.result()
+
+
+def _note_end(desk: Desk, task: asyncio.Task[None]) -> None:
+    """Report the error of a submission whose request has been answered."""
+    error = None if task.cancelled() else task.exception()
+    if task.cancelled():
+        desk.note_failure(task.get_name(), "'sightline web' was stopped meanwhile")
+    elif isinstance(error, SightlineError):
+        desk.note_failure(task.get_name(), str(error))
+    elif error is not None:
+        desk.note_failure(task.get_name(), f"internal error: {type(error).__name__}")
+        context = {"message": "a submission failed", "exception": error, "task": task}
+        task.get_loop().call_exception_handler(context)  # logs it with its traceback
 
 
 async def _submit(client: Client, plan: ScanPlan) -> None:

@@ -71,7 +71,7 @@ FINDINGS = st.builds(
     help_url=HELP_URLS,
     description=UNICODE,
     nodes=st.lists(NODES, max_size=2).map(tuple),
-    node_count=st.integers(1, 5),
+    node_count=st.integers(-1, 5),
     fingerprint=PRINTS,
 )
 PLACES = st.builds(

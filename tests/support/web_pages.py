@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,9 +30,15 @@ WORST: Final = issue_id("beef")
 _TOKEN: Final = re.compile(r'name="token" value="([0-9a-f]{64})"')
 
 
-def app_over(client: Client, settings: WebSettings | None = None, *, accounts: Accounts | None = None) -> ASGIApp:
+def app_over(
+    client: Client,
+    settings: WebSettings | None = None,
+    *,
+    accounts: Accounts | None = None,
+    log: Callable[[str], object] | None = None,
+) -> ASGIApp:
     past = WebPast(client.redis, client.keys)
-    return make_app((settings or WebSettings()).checked(), client, past, accounts=accounts)
+    return make_app((settings or WebSettings()).checked(), client, past, accounts=accounts, log=log)
 
 
 def desk_over(app: ASGIApp) -> Desk:

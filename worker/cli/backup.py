@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
+from producer.cli.ci import say
 from producer.errors import InputError
 from producer.reports.plain_text import counted
 
@@ -100,10 +101,9 @@ def _make(folder: Path) -> int:
     if snapshot.dropped:
         click.echo(f"left out: the login data of {counted(snapshot.dropped, 'waiting scan')}")
     if snapshot.has_secrets:
-        click.echo(
-            "sightline: warning: this Redis writes data that this release cannot read: headers, cookies and storage "
-            "states of waiting scans may be in the backup; keep it safe",
-            err=True,
+        say(
+            "warning: this Redis writes data that this release cannot read: headers, cookies and storage states of "
+            "waiting scans may be in the backup; keep it safe"
         )
     return size
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from producer.cli.ci import say
 from producer.cli.outputs import Output, encoding_of, plan_outputs, print_report, replacing
 from producer.cli.scan.report_options import FAIL_ON
 from producer.cli.terminal import is_for_people
@@ -79,7 +80,7 @@ def compare(
             continue
         with replacing(item.path, encoding=encoding_of(item.format)) as out:
             write_comparison(item.format, found, out)
-        click.echo(f"sightline: wrote {item.path}", err=True)
+        say(f"wrote {item.path}")
     _say_sums(outputs, found)
     return _exit_code(found, fail_on)
 

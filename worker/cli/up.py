@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from producer.cli.ci import say
 from producer.errors import RedisUnreachable, RedisUnsuitable
 from producer.reports.plain_text import counted
 from producer.settings import ClientSettings
@@ -161,7 +162,7 @@ class KeptRedis:
         free = self._free_mb(self._server.data_dir)
         if free < ROOM_MB:
             if not self._waits_for_room:
-                _say(
+                say(
                     f"Redis has exited, the disk of {folder!r} is full ({free:.0f} MB free): free some space; "
                     f"it restarts once {ROOM_MB} MB are free, and no acknowledged data is lost"
                 )
@@ -178,13 +179,9 @@ class KeptRedis:
         self._server.start()
         self._started_at = time.monotonic()
         self._waits_for_room = False
-        _say("the Redis of 'sightline up' exited and was restarted, with its data")
+        say("the Redis of 'sightline up' exited and was restarted, with its data")
 
 
 def _free_mb(folder: Path) -> float:
     there = next(place for place in (folder, *folder.parents) if place.exists())  # it may have been removed meanwhile
     return shutil.disk_usage(there).free / 1e6
-
-
-def _say(text: str) -> None:
-    click.echo(f"sightline: {text}", err=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from producer.cli.ci import say
 from worker.cli.connect import read_settings
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ async def _until_signal(server: Any, settings: WebSettings) -> None:
             who = f"users named by {settings.proxy_header} from {', '.join(settings.proxies)}"
         else:
             who = f"the accounts in {settings.auth}" if settings.auth else "anyone on this machine, as operator"
-        click.echo(f"sightline: pages at http://{shown}:{port}{settings.prefix}/ for {who}", err=True)
+        say(f"pages at http://{shown}:{port}{settings.prefix}/ for {who}")
     await serving
 
 

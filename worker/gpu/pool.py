@@ -32,6 +32,7 @@ from worker.gpu.hosts import Host, Kind
 from worker.gpu.scripts import Ask, PoolScripts, Timing, note_silence
 from worker.gpu.slot import Slot, Waiter
 from worker.gpu.wakes import GIVE_WAY, WakeListener
+from worker.telemetry import in_background, note_failure
 
 DEFAULT_WAIT_S: Final = 600.0
 """Longer than any fair wait: a worker has few calls, and each takes a few seconds."""
@@ -93,12 +94,15 @@ class GpuPool:
         await self._scripts.enrol(self.hosts)
         await self._wakes.start()
         await self._health.check(self.hosts)
-        silent = partial(note_silence, "renew")
-        beats = keep(self._beat, every_s=self.timing.renew_s, soon=self._soon, on_silent=silent)
-        self._tasks = [
-            asyncio.create_task(beats, name="gpu-tend"),
-            asyncio.create_task(self._health.run(), name="gpu-health"),
-        ]
+        beats = keep(
+            self._beat,
+            every_s=self.timing.renew_s,
+            soon=self._soon,
+            on_silent=partial(note_silence, "renew"),
+            on_error=partial(note_failure, "gpu-tend"),
+        )
+        rounds = in_background(self._health.run, name="gpu-health", again_s=self.timing.probe_s)
+        self._tasks = [asyncio.create_task(beats, name="gpu-tend"), rounds]
 
     async def close(self) -> None:
         """Cancel running and waiting calls, release all slots and stop. Safe to call twice."""
@@ -139,9 +143,6 @@ class GpuPool:
         for ``grace_s``, ``ModelBusy`` after ``timeout_s`` or when the pool closes, and ``SlotLost`` when the body ends
         after the slot was lost: discard its answer.
         """
-        for task in self._tasks:
-            if task.done():
-                task.result()  # a bug in these loops must fail the job loudly, not lose slots silently
         token = f"{self._worker}-{secrets.token_hex(6)}"
         on = self.hosts if hosts is None else tuple(hosts)
         ask = Ask(token, kind, Lane(priority), self._worker, job, on, gives_way=gives_way)

@@ -17,9 +17,10 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from producer.redis.raw_connection import replied
+from producer.redis.raw_connection import end, replied
 from producer.redis.scripts import as_text
-from worker.gpu.scripts import new_backoff, note_silence
+from worker.gpu.scripts import LONGEST_PAUSE_S, new_backoff, note_silence
+from worker.telemetry import in_background
 
 GIVE_WAY: Final = "give-way "
 SILENT_S: Final = 5.0
@@ -36,18 +37,18 @@ class WakeListener:
         self._channel = channel
         self._on_wake = on_wake
         self._on_ready = on_ready
+        self._pubsub: PubSub | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Return once subscribed. Raises redis-py's errors."""
-        pubsub = await self._subscribe()
-        self._task = asyncio.create_task(self._listen(pubsub), name="gpu-wakes")
+        self._pubsub = await self._subscribe()
+        self._task = in_background(self._listen, name="gpu-wakes", again_s=LONGEST_PAUSE_S)
 
     async def stop(self) -> None:
         """Unsubscribe. Safe to call twice."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end(self._task)
             self._task = None
 
     async def _subscribe(self) -> PubSub:
@@ -62,21 +63,21 @@ class WakeListener:
             raise
         return pubsub
 
-    async def _listen(self, pubsub: PubSub | None) -> None:
+    async def _listen(self) -> None:
         backoff = new_backoff()
         while True:
             try:
-                if pubsub is None:
-                    pubsub = await self._subscribe()
+                if self._pubsub is None:
+                    self._pubsub = await self._subscribe()
                     self._on_ready()
                 backoff.reset()
-                await self._read(pubsub)
+                await self._read(self._pubsub)
             except (RedisError, OSError) as error:
                 note_silence("listen", error)
             finally:
+                pubsub, self._pubsub = self._pubsub, None
                 if pubsub is not None:
                     await _close(pubsub)
-            pubsub = None
             await asyncio.sleep(backoff.pause_s())
 
     async def _read(self, pubsub: PubSub) -> None:

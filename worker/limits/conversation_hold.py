@@ -27,6 +27,7 @@ from producer.errors import ThreadBusy
 from producer.keys import Keys
 from producer.redis.lease import Lease, kept
 from producer.redis.scripts import load_script, run_script
+from worker.telemetry import note_failure
 
 HOLD: Final = load_script("worker.limits", "thread_hold")
 RENEW: Final = load_script("worker.limits", "thread_renew")
@@ -108,7 +109,8 @@ class Threads:
                 lease.lose("another question has taken it over")
 
         release = partial(run_script, self.redis, RELEASE, [key], [token])
-        async with kept(renew, every_s=self.lease_s / RENEWALS_PER_LEASE, release=release), lease.guard():
+        failed, every_s = partial(note_failure, "conversation"), self.lease_s / RENEWALS_PER_LEASE
+        async with kept(renew, every_s=every_s, release=release, on_error=failed), lease.guard():
             yield Hold(lease.check, key, token, (self.keys.job(job_id),))
 
     @property

@@ -33,6 +33,7 @@ from producer.redis.lease import kept
 from producer.redis.scripts import Arg, load_script, run_script
 from worker.scan.fixes.wanted import FixEngine, Wanted
 from worker.scan.settings import Audit, BeforeLoad, Engine, Secrets, no_pause
+from worker.telemetry import note_failure
 
 CLOSE: Final = load_script("worker.limits", "close_host")
 ENTER: Final = load_script("worker.limits", "enter_host")
@@ -102,7 +103,8 @@ class HostGate:
             await self._ask(keys, args, left_s=None)
 
         release = partial(run_script, self.redis, LEAVE, keys[:1], (token,))
-        async with kept(renew, every_s=self.hold_s / RENEWALS_PER_HOLD, release=release):
+        failed = partial(note_failure, "host-slot")
+        async with kept(renew, every_s=self.hold_s / RENEWALS_PER_HOLD, release=release, on_error=failed):
             yield
 
     async def close(self, host: str, *, page: str, wait_s: float) -> float:

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from producer.keys import Keys
 from producer.redis.raw_connection import end
@@ -21,6 +22,7 @@ from worker.notices.mail import Mail
 from worker.notices.settings import NoticeSettings, listed, secret_of, smtp_of, webhooks_of
 from worker.notices.store import Notice, NoticeStore, State
 from worker.notices.webhook import NotSent, Refuse, Webhook
+from worker.telemetry import in_background, note_failure
 
 LOOK_EVERY_S: Final = 2.0
 AT_ONCE: Final = 8
@@ -66,12 +68,12 @@ class NoticeSender:
         return ", ".join(filter(None, (waiting, failed)))
 
     async def run(self) -> None:
-        """Read and send until cancelled; after a failure, continue with the next round."""
+        """Read and send until cancelled; after an outage of Redis, continue with the next round."""
         while True:
             try:
                 while await self.look():
                     pass
-            except Exception as error:  # noqa: BLE001  one bad event must not end all rounds, and silently
+            except (RedisError, OSError) as error:
                 log.warning("notices.failed", error=f"{type(error).__name__}: {error}"[:300])
             await asyncio.sleep(LOOK_EVERY_S)
 
@@ -95,6 +97,7 @@ class NoticeSender:
             await self._not_sent(notice, error, about)
             return
         except Exception as error:  # noqa: BLE001  a bug in one notice must not stop all others
+            note_failure("notices", error)
             await self._not_sent(notice, NotSent(f"internal error: {type(error).__name__}"), about)
             return
         if await self._store.settle(notice, "sent"):
@@ -135,7 +138,7 @@ async def sending(sender: NoticeSender | None) -> AsyncGenerator[None]:
     if sender is None:
         yield
         return
-    task = asyncio.create_task(sender.run(), name="notices")
+    task = in_background(sender.run, name="notices")
     try:
         yield
     finally:

@@ -32,6 +32,7 @@ from worker.queue.arq_functions import ArqFunctions
 from worker.queue.arq_pool import StreamPool, connections_of, cron_ticks, default_environment
 from worker.queue.arq_wire import OWN_KIND, SCANNERS, Deserializer, Serializer, environment_of
 from worker.queue.worker import DEFAULT_LEASE_S, StreamWorker
+from worker.telemetry import in_background
 
 Hook = Callable[[dict[Any, Any]], Awaitable[Any]]
 JobFunctionOfArq = Function | Callable[..., Awaitable[Any]]
@@ -128,7 +129,7 @@ class ArqWorker(StreamWorker):
         """Run until stopped, or in burst mode until the queue is empty."""
         logger.info("Starting worker for %d functions: %s", len(self.functions), ", ".join(self.functions))
         if self.allow_abort_jobs:
-            self._aborting = asyncio.create_task(self._look_for_aborts(), name="aborts")
+            self._aborting = in_background(self._look_for_aborts, name="aborts")
         try:
             await super().main()
         finally:

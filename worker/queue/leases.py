@@ -21,6 +21,7 @@ from producer.contract import Lane
 from producer.keys import GROUP, Keys
 from producer.redis.lease import Renewals
 from producer.redis.scripts import load_script
+from worker.telemetry import note_failure
 
 LOOP_HUNG_S: Final = 60.0
 """A loop without a tick for this long is considered hung."""
@@ -128,7 +129,10 @@ class LeaseKeeper(Renewals):
                 self.answered(asked_at)
             except Exception as error:  # noqa: BLE001  such as one of a credential provider: leases must not end in silence
                 pause_s = self.failed()
-                log.warning("lease.renewal_failed", error=str(error) or type(error).__name__)
+                if isinstance(error, redis.RedisError | OSError):
+                    log.warning("lease.renewal_failed", error=str(error) or type(error).__name__)
+                else:
+                    note_failure("lease-keeper", error)
                 if client is not None:
                     client.close()
                 client = None

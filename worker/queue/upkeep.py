@@ -22,6 +22,7 @@ from worker.queue.controls import lift_drains_of_the_gone
 from worker.queue.leases import LeaseKeeper
 from worker.queue.loop import Loop
 from worker.queue.stream import JobStream
+from worker.telemetry import AGAIN_S, note_failure
 
 RECLAIM_EVERY_S: Final = 1.0
 HEARTBEAT_EVERY_S: Final = 10.0
@@ -101,6 +102,9 @@ class Upkeep:
             if isinstance(error, OUTAGES):
                 self._leases.note_outage()
             log.warning("upkeep.failed", step=name, error=str(error))
+        except Exception as error:  # noqa: BLE001  a record that nobody foresaw must not end one worker after the other
+            self._due[name] = now + max(every_s, AGAIN_S)
+            note_failure(f"upkeep-{name}", error)
 
     async def _reclaim(self) -> None:
         self._loop.request_reclaim()

@@ -13,6 +13,8 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, cast
 
+from worker.telemetry import note_failure
+
 JsonObject = dict[str, Any]
 EventHandler = Callable[[str, JsonObject], None]
 
@@ -108,6 +110,8 @@ class Connection:
                 self._deliver(cast("JsonObject", json.loads(message[:-1])))
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
             pass
+        except Exception as error:  # noqa: BLE001  the browser is replaced, and is not to blame
+            note_failure("cdp-pump", error)
         finally:
             self._end()
 

@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ from worker.scan.flags import FLAGS
 from worker.scan.memory_watch import resident_mb_of, watch_memory
 from worker.scan.sandbox import ON, REFUSED, STARTS, off_from_the_start, refusal, says_none
 from worker.scan.settings import Fonts, ScanSettings
+from worker.telemetry import in_background
 
 START_LIMIT_S: Final = 20.0
 END_LIMIT_S: Final = 5.0
@@ -250,8 +252,8 @@ class Chromium:
 
     def begin_watch(self, *, max_renderer_mb: int, max_browser_mb: int) -> None:
         """Start watching memory; ``close`` stops it."""
-        watching = watch_memory(self, max_renderer_mb=max_renderer_mb, max_browser_mb=max_browser_mb)
-        self._watch = asyncio.create_task(watching, name="browser-memory")
+        watching = partial(watch_memory, self, max_renderer_mb=max_renderer_mb, max_browser_mb=max_browser_mb)
+        self._watch = in_background(watching, name="browser-memory")
 
     async def resident_mb(self) -> int:
         """Return the resident memory of all its processes; 0 where ``/proc`` is missing."""

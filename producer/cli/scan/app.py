@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import IO, Final
 from urllib.parse import urlsplit
 
-import click
-
+from producer.cli.ci import say
 from producer.cli.scan.by_file import Start
 from producer.errors import ServiceError, os_reason
 from producer.reports.plain_text import one_line
@@ -128,4 +127,4 @@ def _status(url: str) -> int:
 
 
 def _say(text: str) -> None:
-    click.echo(f"sightline: {one_line(text, limit=400)}", err=True)
+    say(one_line(text, limit=400))

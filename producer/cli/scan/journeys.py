@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import click
 
+from producer.cli.ci import say
 from producer.cli.scan.step_variables import read_variable
 from producer.contract.variables import names_of
 from producer.errors import InputError
@@ -149,7 +150,7 @@ def _read(option: str, file: str, environ: Mapping[str, str], secrets: JsonObjec
     for place, step in zip(places, steps, strict=True):
         if step.fill and step.value and not step.variables and re.search(_HIDDEN_FIELD, step.fill):
             what = f"{place}: the value for {step.fill!r} is stored with the job"
-            click.echo(f"sightline: {what}: if it is a secret, write ${{NAME}} and set NAME", err=True)
+            say(f"{what}: if it is a secret, write ${{NAME}} and set NAME")
     return steps
 
 

@@ -9,8 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import click
-
+from producer.cli.ci import say
 from producer.cli.connect import environment
 from producer.cli.scan.by_file import Wanted, without_faults
 from producer.cli.scan.command import scan
@@ -29,5 +28,5 @@ def later_rules(path: Path) -> tuple[dict[str, Any], FileRules]:
     """
     config = without_faults(read_config(path, option_keys(scan), environment()))
     of_file = {name: value for name, value in given(config.document.gate).items() if name in {"fail_on", "strict"}}
-    click.echo(f"sightline: waivers and gate of {config.shown}", err=True)
+    say(f"waivers and gate of {config.shown}")
     return of_file, replace(file_rules(Wanted(ScanOptions(), config=config)), limits=Limits())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from producer.cli.ci import harmless
+from producer.cli.ci import harmless, say
 from producer.cli.connect import environment, with_client
 from producer.cli.job_log import say_nothing_was_tested
 from producer.cli.scan.appearance import states_of
@@ -52,7 +52,7 @@ def run(
     _check(wanted.options)
     check_variables(wanted, environment())
     for remark in wanted.remarks:
-        click.echo(f"sightline: {remark}", err=True)
+        say(remark)
     with _started(wanted.start) as application:
         return _run(wanted, urls, file, application)
 
@@ -69,7 +69,7 @@ def _run(wanted: Wanted, urls: Sequence[str], file: TextIO | None, application: 
     options = wanted.options
     targets, asked = asked_pages(wanted, urls, file)
     for remark in targets.remarks:
-        click.echo(f"sightline: {harmless(remark)}", err=True)
+        say(remark)
     plan = _plan(targets, asked, options, file_journeys(wanted.config))
     as_lines = options.as_json or not (is_for_people() or options.formats or options.output)
     queued = Queued(plan.batch)
@@ -85,7 +85,7 @@ def _run(wanted: Wanted, urls: Sequence[str], file: TextIO | None, application: 
         raise click.Abort(f"stopped waiting; {_how_to_go_on(plan, queued, options)}") from None
     except (BrokenPipeError, ServiceError) as error:
         if queued.urls or isinstance(error, WaitTimeout):  # Redis was asked and has not replied
-            click.echo(f"sightline: {_how_to_go_on(plan, queued, options)}", err=True)
+            say(_how_to_go_on(plan, queued, options))
         raise
 
 
@@ -205,7 +205,7 @@ def _how_to_go_on(plan: ScanPlan, queued: Queued, options: ScanOptions) -> str:
 
 
 def _submit_only(plan: ScanPlan, targets: Targets, queued: Queued, *, as_lines: bool) -> int:
-    def say(job_id: str, url: str, is_new: bool) -> None:
+    def print_job(job_id: str, url: str, is_new: bool) -> None:
         if as_lines:
             line = {"job_id": job_id, "url": url, "created": is_new, "batch": plan.batch or None}
             state = queued.states[job_id]
@@ -213,11 +213,11 @@ def _submit_only(plan: ScanPlan, targets: Targets, queued: Queued, *, as_lines: 
         elif plan.jobs <= SHOWN_JOBS:
             click.echo(f"{job_id}  {harmless(with_state(url, queued.states[job_id]))}")
 
-    with_client(lambda client: submit(client, plan, on_job=say, queued=queued))
+    with_client(lambda client: submit(client, plan, on_job=print_job, queued=queued))
     for page in targets.refused:
         if as_lines:
             click.echo(line_of(page.document()))
-        click.echo(f"sightline: not queued: {harmless(page.problem)}", err=True)
+        say(f"not queued: {page.problem}")
     if not as_lines:
         click.echo(_queued_line(queued))
     say_nothing_was_tested(queued.batch or next(iter(queued.urls), ""))

@@ -9,9 +9,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, cast
 
-import click
-
-from producer.cli.ci import harmless
+from producer.cli.ci import say
 from producer.cli.scan.login_files import check_one_site
 from producer.cli.scan.options import ScanOptions
 from producer.cli.scan.target_list import Targets
@@ -85,7 +83,7 @@ def trusted_by(wanted: ScanOptions) -> ssl.SSLContext | None:
 
 def tell(text: str) -> None:
     """Print progress to stderr."""
-    click.echo(f"sightline: {harmless(one_line(text, limit=400))}", err=True)
+    say(one_line(text, limit=400))
 
 
 def _address(text: str, option: str, targets: Targets) -> str:

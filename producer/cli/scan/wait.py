@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from producer.cli.ci import ci_system, harmless
+from producer.cli.ci import ci_system, say
 from producer.cli.connect import GRACE_S, environment, warning_without_worker, with_client
 from producer.cli.job_log import write_job_log
 from producer.cli.outputs import Output, check_distinct, check_writable, plan_outputs, replacing, write_reports
@@ -78,7 +78,7 @@ def wait_and_report(
             return waiting.run(within)
         code = waiting.run(partial(_with_application, within, application))
         if (why := application.why_dead()) is not None:  # pages may have failed because of it
-            click.echo(f"sightline: {why}", err=True)
+            say(why)
         return code
 
 
@@ -165,19 +165,16 @@ class Waiting:
         else:
             write_job_log({"jsonl"}, self.failing, self._context())
             for line in remarks(self.pages):
-                click.echo(f"sightline: {harmless(line)}", err=True)
+                say(line)
             if self.summary.in_doubt:
                 kinds = counts_text(self.summary.doubts)
-                click.echo(f"sightline: {counted(self.summary.in_doubt, 'page')} in doubt: {kinds}", err=True)
+                say(f"{counted(self.summary.in_doubt, 'page')} in doubt: {kinds}")
         self._renew_baseline()
         if self.queued.found:
-            click.echo(f"sightline: {counted(self.queued.found, 'page')} had already been submitted", err=True)
+            say(f"{counted(self.queued.found, 'page')} had already been submitted")
         if self.unassessed and not self.options.local:
             later = f"sightline result {self.queued.batch or next(iter(self.queued.urls))}"
-            click.echo(
-                f"sightline: {counted(self.unassessed, 'assessment')} pending; for a later report with them: {later}",
-                err=True,
-            )
+            say(f"{counted(self.unassessed, 'assessment')} pending; for a later report with them: {later}")
         fails = self._exceeds_limits() if self.rules.limits.is_set else None
         return exit_code(self.summary, timed_out=self.timed_out, expired=self.expired, fails=fails)
 
@@ -185,13 +182,13 @@ class Waiting:
         """Print the limits that are exceeded or can be lowered; returns whether the run fails."""
         reasons = self.count.exceeded()
         for reason in reasons:
-            click.echo(f"sightline: failed: {reason}", err=True)
+            say(f"failed: {reason}")
         if not reasons:
-            click.echo("sightline: within the limits of the gate", err=True)
+            say("within the limits of the gate")
         if not self.summary.not_scanned:  # a page that was not scanned may have more
             for one in self.count.lower():
                 key = ".".join(one.key)
-                click.echo(f"sightline: {key} can be lowered from {one.allowed:,} to {one.found:,}", err=True)
+                say(f"{key} can be lowered from {one.allowed:,} to {one.found:,}")
         return bool(reasons)
 
     def _context(self) -> ReportContext:
@@ -217,16 +214,16 @@ class Waiting:
         fixed = fixed_in(self.before, self.pages)
         place = "and removed from the baseline" if self.options.write_baseline else "and still in the baseline"
         for barrier in fixed[:SHOWN_BARRIERS]:
-            click.echo(f"sightline: fixed, {place}: {harmless(barrier.text)}", err=True)
+            say(f"fixed, {place}: {barrier.text}")
         if len(fixed) > SHOWN_BARRIERS:
-            click.echo(f"sightline: and {counted(len(fixed) - SHOWN_BARRIERS, 'more fixed barrier')}", err=True)
+            say(f"and {counted(len(fixed) - SHOWN_BARRIERS, 'more fixed barrier')}")
         if not self.options.write_baseline:
             return
         file = Path(self.options.write_baseline)
         barriers = renewed(self.before, self.pages)
         with replacing(file) as out:
             out.write(baseline_text(barriers))
-        click.echo(f"sightline: wrote {file}: {counted(len(barriers), 'known barrier')}", err=True)
+        say(f"wrote {file}: {counted(len(barriers), 'known barrier')}")
 
     async def _scan(self, client: Client) -> None:
         timeout_s, began = self.options.timeout_s, monotonic()

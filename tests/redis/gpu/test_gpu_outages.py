@@ -12,9 +12,24 @@ from structlog.testing import capture_logs
 
 from producer.errors import ModelUnreachable, SlotLost
 from producer.keys import Keys
-from tests.support.gpu import DEADLINE_S, GPU1, GPU2, QUICK, RARELY, TWO, USUAL, hold, set_host, until, view_of, waiting
+from tests.support.gpu import (
+    DEADLINE_S,
+    GPU1,
+    GPU2,
+    PROBED_OFTEN,
+    QUICK,
+    RARELY,
+    TWO,
+    USUAL,
+    hold,
+    set_host,
+    until,
+    view_of,
+    waiting,
+)
 from tests.support.ollama_models import OpenPool
 from tests.support.redis_server import StartServer
+from tests.support.signals import Signal
 from worker.gpu.health import HostReport
 from worker.gpu.hosts import Host
 
@@ -144,6 +159,63 @@ async def test_a_pool_that_lost_its_subscription_is_granted_slots_again(open_poo
         await client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
 
     await asyncio.wait_for(waiter, DEADLINE_S)
+
+
+async def test_errors_that_nobody_foresaw_are_logged_and_end_no_check_beat_or_subscription(
+    open_pool: OpenPool, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    failures: list[str] = []
+    probed, renewed = Signal("a check"), Signal("a beat")
+
+    def fail_once(where: str) -> None:
+        if where not in failures:
+            failures.append(where)
+            msg = f"a bug in {where}"
+            raise ValueError(msg)
+
+    async def probe(host: Host) -> HostReport:
+        del host
+        if pool_is_open.is_set():
+            fail_once("check")
+            probed.raise_once()
+        return HostReport()
+
+    pool_is_open = asyncio.Event()
+    pool = await open_pool("w1", probe=probe, timing=PROBED_OFTEN)
+    tend, wake = pool._scripts.tend, pool._wakes._on_wake
+
+    async def tending(*args: Any) -> Any:
+        fail_once("beat")
+        renewed.raise_once()
+        return await tend(*args)
+
+    def on_wake(message: str) -> None:
+        fail_once("wake")
+        wake(message)
+
+    monkeypatch.setattr(pool._scripts, "tend", tending)
+    monkeypatch.setattr(pool._wakes, "_on_wake", on_wake)
+    with capture_logs() as logs:
+        pool_is_open.set()
+        await cast("Any", redis).publish(keys.gpu_wake("w1"), "nonsense")
+        await asyncio.gather(probed.times(2), renewed.times(2))
+        async with pool.acquire("chat"):
+            waiter = asyncio.create_task(hold(pool))
+            await waiting(pool, 1)
+        await asyncio.wait_for(waiter, DEADLINE_S)
+        await until(lambda: _is(set(failures) == {"check", "beat", "wake"}))
+
+    told = {entry["task"]: entry["error"] for entry in logs if entry["event"] == "background.failed"}
+    assert told == {
+        "gpu-health": "ValueError: a bug in check",
+        "gpu-tend": "ValueError: a bug in beat",
+        "gpu-wakes": "ValueError: a bug in wake",
+    }
+    assert [task.done() for task in pool._tasks] == [False, False]
+
+
+async def _is(claim: bool) -> bool:
+    return claim
 
 
 async def _not(claim: Any) -> bool:

@@ -73,7 +73,9 @@ async def test_an_error_that_nobody_foresaw_is_logged_and_ends_no_later_round(
         async with keep_backfilled(place.embeddings, every_s=0.02):
             await until(partial(place.is_whole, OLD), what="the missing vector")
 
-    assert [entry["error"] for entry in logs if entry["event"] == "backfill.failed"] == ["ValueError: no such address"]
+    (entry,) = [entry for entry in logs if entry["event"] == "background.failed"]
+    assert (entry["task"], entry["error"]) == ("backfill", "ValueError: no such address")
+    assert isinstance(entry["exc_info"], ValueError)
 
 
 async def test_documents_that_cannot_be_written_are_embedded_once_a_round(

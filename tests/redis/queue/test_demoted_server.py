@@ -15,6 +15,9 @@ from arq.worker import func
 from redis import Redis as BlockingRedis
 from redis.exceptions import ReadOnlyError
 
+from producer.client.client import Client
+from producer.errors import RedisUnreachable, Unconfirmed
+from producer.redis import script_pipe
 from producer.redis.connection import open_blocking_redis, open_redis
 from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import Script
@@ -51,8 +54,13 @@ async def sentinel() -> AsyncGenerator[tuple[Sentinel, ClientSettings]]:
 
 
 @asynccontextmanager
-async def servers(tmp_path: Path) -> AsyncGenerator[tuple[Callable[[], Awaitable[None]], ClientSettings]]:
-    """Start a primary and a replica; yield the failover between them, and settings that name their Sentinel."""
+async def servers(
+    tmp_path: Path, *, named_after_s: float = 0.0
+) -> AsyncGenerator[tuple[Callable[[], Awaitable[None]], ClientSettings]]:
+    """Start a primary and a replica; yield the failover between them, and settings that name their Sentinel.
+
+    The Sentinel names the new primary ``named_after_s`` later.
+    """
     config = {"repl-diskless-sync-delay": "0"}
     with (
         EmbeddedRedis(tmp_path / "old", config=config, die_with_parent=True) as old,
@@ -63,7 +71,10 @@ async def servers(tmp_path: Path) -> AsyncGenerator[tuple[Callable[[], Awaitable
 
             async def fail_over() -> None:
                 await asyncio.to_thread(_fail_over, old, new)
-                stub.port = new.port
+                if named_after_s:
+                    asyncio.get_running_loop().call_later(named_after_s, setattr, stub, "port", new.port)
+                else:
+                    stub.port = new.port
 
             yield fail_over, settings
 
@@ -100,6 +111,36 @@ async def test_connections_to_a_demoted_server_are_dialled_again(tmp_path: Path)
         await calling.close()
         await redis.aclose()
         blocking.close()
+
+
+async def test_scripts_wait_until_the_sentinels_name_the_new_primary(tmp_path: Path) -> None:
+    async with servers(tmp_path, named_after_s=1.0) as (fail_over, settings):
+        redis = open_redis(settings)
+        running, many = ScriptPipe(connections_of(redis)), ScriptPipe(connections_of(redis))
+        await running.run(COUNT, ["k"], [])
+        await many.run_many(COUNT, [(["k"], [])])
+        await fail_over()
+
+        replies = await asyncio.gather(running.run(COUNT, ["k"], []), many.run_many(COUNT, [(["k"], []), (["k"], [])]))
+
+        assert sorted([replies[0], *replies[1]]) == [3, 4, 5]
+        await running.close()
+        await many.close()
+        await redis.aclose()
+
+
+async def test_a_failover_that_names_no_new_primary_in_time_is_an_outage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with servers(tmp_path, named_after_s=WAIT_S) as (fail_over, settings), Client(settings) as client:
+        await client.submit("add", {"a": 1})
+        await fail_over()
+        monkeypatch.setattr(script_pipe, "REPLY_S", 0.5)
+
+        with pytest.raises(RedisUnreachable, match="is read-only, as during a failover: try again") as refused:
+            await client.submit("add", {"a": 1})
+
+        assert not isinstance(refused.value, Unconfirmed)
 
 
 async def test_a_worker_outlives_a_planned_failover_and_keeps_its_jobs(tmp_path: Path) -> None:

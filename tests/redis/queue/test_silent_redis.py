@@ -16,6 +16,7 @@ import pytest
 import redis as blocking_redis
 from hiredis import pack_command
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from producer.client import event_stream
@@ -24,7 +25,7 @@ from producer.client.submission import SUBMIT
 from producer.contract import JobState, Lane
 from producer.errors import RedisUnreachable, Unconfirmed
 from producer.keys import Keys
-from producer.redis import connection, raw_connection, script_pipe
+from producer.redis import connection, dial, raw_connection, script_pipe
 from producer.redis.raw_connection import RawConnection, ReplyTimeout
 from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import run_script
@@ -329,6 +330,44 @@ async def test_a_wait_and_a_watch_outlast_a_redis_that_is_away(
         assert (await waiting).state is JobState.CANCELLED
     assert len(outages) == 1, "one outage is told once"
     await events.aclose()
+
+
+@pytest.mark.parametrize("call", POOLED)
+async def test_a_redis_that_ends_during_a_call_is_dialled_as_often_as_one_that_is_away_before_it(
+    redis_server: StartServer, monkeypatch: pytest.MonkeyPatch, call: str
+):
+    monkeypatch.setattr(connection, "ATTEMPTS", 2)
+    server, is_sent, dialled = redis_server(), asyncio.Event(), 0
+    connect, read = dial._Connection._connect, dial._Connection.read_response
+
+    async def counted(self: Any) -> None:
+        nonlocal dialled
+        dialled += 1
+        await connect(self)
+
+    def reading(self: Any, *about: Any, **options: Any) -> Awaitable[Any]:
+        is_sent.set()
+        return read(self, *about, **options)
+
+    settings = ClientSettings(redis_url=server.url)
+    async with connection.open_redis(settings) as pooled:
+        await pooled.ping()
+        freeze(server)
+        monkeypatch.setattr(dial._Connection, "_connect", counted)
+        monkeypatch.setattr(dial._Connection, "read_response", reading)
+
+        async def call_it() -> None:
+            await POOLED[call](pooled)
+
+        waiting = asyncio.create_task(call_it())
+        async with asyncio.timeout(DEADLINE_S):
+            await is_sent.wait()
+            assert server.pid is not None
+            os.kill(server.pid, signal.SIGKILL)  # `kill` would let it reply
+            with pytest.raises(RedisConnectionError):
+                await waiting
+
+    assert dialled == 2
 
 
 async def test_a_redis_that_was_never_reached_raises_no_unconfirmed(monkeypatch: pytest.MonkeyPatch):

@@ -62,7 +62,9 @@ async def tended(
             await asyncio.gather(running, return_exceptions=True)
 
 
-@pytest.mark.parametrize("failure", [QueueFull("the queue is full"), ResponseError("WRONGKEY schedules")])
+@pytest.mark.parametrize(
+    "failure", [QueueFull("the queue is full"), ResponseError("WRONGKEY schedules"), TypeError("a strange record")]
+)
 async def test_a_step_that_redis_refuses_at_every_turn_keeps_no_dead_workers_job_from_running(
     client: Client, redis: Redis, redis_url: str, keys: Keys, failure: Exception
 ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
+from producer.client import event_stream
 from producer.client.client import Client
 from producer.errors import RedisUnreachable
 from producer.keys import Keys
@@ -187,6 +189,33 @@ async def test_events_that_could_not_be_rendered_are_in_the_next_message(client:
     await live.close()
 
     assert (failures, rendered[-1]) == ([], ["first"])
+
+
+async def test_updates_end_at_once_though_redis_py_drops_a_cancellation(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_reading = asyncio.Event()
+
+    async def blocking(*_: Any, **__: Any) -> list[tuple[str, str]]:
+        """Take a cancellation for its own, as ``asyncio.timeout(0)`` does when both come in one tick."""
+        with contextlib.suppress(asyncio.CancelledError):
+            is_reading.set()
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+        return []
+
+    async def render(name: str, _: Any) -> dict[str, str]:
+        return {"name": name}
+
+    monkeypatch.setattr(event_stream, "read_after", blocking)
+    live = Live(client, render)
+    stream = live.stream("one")
+    await began(stream)
+    async with asyncio.timeout(4):  # a read blocks for 5 s
+        await is_reading.wait()
+        await live.close()
+
+    await stream.aclose()
 
 
 async def test_a_page_whose_updates_have_ended_is_not_told_that_they_go_on(

@@ -101,7 +101,7 @@ def test_of_each_finding_the_most_frequent_barrier_comes_first_and_then_the_furt
     barriers = barriers_of(result, model="m")
 
     # A finding's fingerprint stands for its first barrier; of ``label`` no element is listed.
-    assert [barrier.about for barrier in barriers] == ["f-image-alt", "f-link-name", "f-label", "rare"]
+    assert [barrier.about for barrier in barriers] == ["f-image-alt", "f-label", "f-link-name", "rare"]
     assert [barrier.elements for barrier in barriers] == [3, 1, 1, 1]
 
 

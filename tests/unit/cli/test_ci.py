@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from producer.cli import connect
-from producer.cli.ci import ci_system, harmless
+from producer.cli.ci import ci_system, harmless, say
 from producer.cli.job_log import say_nothing_was_tested
 from producer.cli.main import run
 from producer.cli.outputs import Output, write_reports
@@ -22,10 +22,12 @@ from producer.cli.scan.sitemap_targets import tell
 from producer.contract import Impact
 from producer.reports.formats import ReportContext
 from producer.reports.page import Page, refused_page
+from tests.support.scan_worker import ROOT
 from tests.unit.reports import component_pages, sample_pages
 
 CONTEXT = ReportContext(datetime(2026, 11, 28, tzinfo=UTC), fail_on=Impact.SERIOUS)
 GITHUB = {"CI": "true", "GITHUB_ACTIONS": "true"}
+REMARK = re.compile(r"^\s*(click\.echo\()?f?\"sightline: ")
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,21 @@ def test_no_text_of_a_page_is_a_command_of_a_ci_system(text: str) -> None:
 @pytest.mark.parametrize("text", ["# heading ## two", "a::b", "http://x.example/#/route"])
 def test_other_text_stays_as_it_is(text: str) -> None:
     assert harmless(text) == text
+
+
+def test_each_remark_is_safe_for_a_job_s_log(capsys: pytest.CaptureFixture[str]) -> None:
+    say("no comment: ##vso[task.setvariable]x")
+
+    printed = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for package in ("producer", "worker")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if REMARK.search(line) and "harmless(" not in line
+    ]
+
+    assert printed == []
+    assert "##" not in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -20,6 +20,10 @@ async def renewed() -> None:
     """A renewal that Redis answers."""
 
 
+def raised(error: Exception) -> None:
+    raise error
+
+
 def lease_for(seconds: float) -> Lease:
     return Lease(asyncio.get_running_loop().time() + seconds, loss=Lost)
 
@@ -124,7 +128,7 @@ async def test_a_renewal_that_hangs_does_not_shorten_the_next_one():
     async def release() -> None:
         released.append("lease")
 
-    async with asyncio.timeout(DEADLINE_S), kept(hang, every_s=0.02, release=release):
+    async with asyncio.timeout(DEADLINE_S), kept(hang, every_s=0.02, release=release, on_error=raised):
         for _ in range(3):
             await begun.acquire()
 
@@ -140,7 +144,7 @@ async def test_a_holder_cancelled_during_its_release_has_released_the_lease():
         released.set()
 
     async def hold() -> None:
-        async with kept(renewed, every_s=60, release=release):
+        async with kept(renewed, every_s=60, release=release, on_error=raised):
             pass
 
     holder = asyncio.create_task(hold())
@@ -154,9 +158,10 @@ async def test_a_holder_cancelled_during_its_release_has_released_the_lease():
     assert holder.cancelled()
 
 
-async def test_renewal_goes_on_after_missing_replies_and_is_immediate_on_request():
-    outcomes: list[Exception | None] = [RedisConnectionError("away"), OSError("away"), None, None]
+async def test_renewal_goes_on_after_missing_replies_and_errors_and_is_immediate_on_request():
+    outcomes: list[Exception | None] = [RedisConnectionError("away"), OSError("away"), ValueError("bug"), None, None]
     silent: list[Exception] = []
+    bugs: list[Exception] = []
     is_done = asyncio.Event()
     soon = asyncio.Event()
 
@@ -170,10 +175,11 @@ async def test_renewal_goes_on_after_missing_replies_and_is_immediate_on_request
         is_done.set()
         return None
 
-    keeping = asyncio.create_task(keep(renew, every_s=0.02, soon=soon, on_silent=silent.append))
+    keeping = asyncio.create_task(keep(renew, every_s=0.02, soon=soon, on_silent=silent.append, on_error=bugs.append))
     async with asyncio.timeout(DEADLINE_S):
         await is_done.wait()
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
 
     assert [str(error) for error in silent] == ["away", "away"]
+    assert [str(error) for error in bugs] == ["bug"]

@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
+from producer.contract import Impact, ScanResult
 from producer.errors import InputError
 from producer.reports.formats import FORMATS, load_report
-from producer.reports.page import Page, refused_page
+from producer.reports.page import Page, page_of, refused_page
 from tests.support.rows import check_each
 from tests.unit.reports import sample_pages as sample
 
@@ -59,6 +60,20 @@ def test_an_invalid_address_is_in_the_report(name: str) -> None:
     text = sample.render(name, [sample.passed(), refused_page("http://[::1/tea.html", "no URL")], width=200)
 
     assert "http://[::1/tea.html" in text.replace("\\", "")
+
+
+@pytest.mark.parametrize("count", [0, -1])
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_stored_finding_that_has_no_element_counts_as_one_in_every_format(name: str, count: int) -> None:
+    stored = sample.scan_result("/tea.html", sample.finding()).model_dump(mode="json")
+    stored["findings"][0] |= {"nodes": [], "node_count": count}
+    stored["barriers"] = {}
+    page = page_of(ScanResult.model_validate(stored))
+
+    text = sample.render(name, [page, sample.passed()], width=200)
+
+    assert "image-alt" in text
+    assert page.barriers[Impact.CRITICAL] == 1
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones() -> None:

@@ -7,6 +7,7 @@ import sys
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from worker.scan.cdp import BrowserGone, Connection, JsonObject
 
@@ -28,7 +29,7 @@ class Nowhere:
     async def wait_closed(self) -> None: ...
 
 
-async def test_a_handler_that_raises_ends_the_calls_and_the_connection_is_closed():
+async def test_a_handler_that_raises_ends_the_calls_and_the_connection_is_closed_and_the_error_is_logged():
     def stumble(_: str, __: JsonObject) -> None:
         msg = "an event of another shape"
         raise KeyError(msg)
@@ -40,10 +41,12 @@ async def test_a_handler_that_raises_ends_the_calls_and_the_connection_is_closed
 
     reader.feed_data(b'{"method": "Target.attachedToTarget"}\0')
 
-    with pytest.raises(BrowserGone):
+    with capture_logs() as logs, pytest.raises(BrowserGone):
         await asyncio.wait_for(waiting, 5)
     await connection.close()
     assert connection.closed.is_set()
+    assert [(entry["event"], entry["task"]) for entry in logs] == [("background.failed", "cdp-pump")]
+    assert isinstance(logs[0]["exc_info"], KeyError)
 
 
 async def test_a_browser_that_reads_nothing_does_not_keep_its_connection_open() -> None:

@@ -27,6 +27,7 @@ from producer.keys import Keys
 from producer.redis.backoff import Backoff
 from producer.redis.lease import kept
 from producer.redis.scripts import as_text, load_script, run_script
+from worker.telemetry import note_failure
 
 TAKE: Final = load_script("worker.agent.assessment", "explain_take")
 KEEP: Final = load_script("worker.agent.assessment", "explain_keep")
@@ -106,7 +107,8 @@ class SharedAnswers(Generic[A]):
             return
         renew = partial(self._lease, mine, token, lease_ms)
         release = partial(self._lease, mine, token, 0)
-        async with kept(renew, every_s=self.lease_s / RENEWALS_PER_LEASE, release=release):
+        failed = partial(note_failure, "shared-answers")
+        async with kept(renew, every_s=self.lease_s / RENEWALS_PER_LEASE, release=release, on_error=failed):
             yield Taken(known, mine, theirs)
 
     async def keep(self, found: Mapping[str, A]) -> None:

@@ -17,10 +17,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from producer.errors import (
     ModelBusy,
@@ -40,6 +42,7 @@ from worker.memory.memories import memory_documents
 from worker.memory.vectors.documents import Documents, key_batches
 from worker.memory.vectors.embeddings import Embeddings
 from worker.memory.vectors.generations import NEVER, Generation, note_field
+from worker.telemetry import in_background
 
 EMBED: Final = load_script("worker.memory.vectors", "embed")
 DELETE: Final = load_script("worker.memory.vectors", "delete_retired")
@@ -171,7 +174,8 @@ async def delete_retired(embeddings: Embeddings) -> AsyncIterator[tuple[int, int
 @contextlib.asynccontextmanager
 async def keep_backfilled(embeddings: Embeddings, *, every_s: float = BACKFILL_S) -> AsyncGenerator[None]:
     """Periodically backfill vectors, delete retired ones and normalise addresses while the body runs."""
-    task = asyncio.create_task(_keep_backfilling(embeddings, every_s), name="backfill")
+    backfilling = partial(_keep_backfilling, embeddings, every_s)
+    task = in_background(backfilling, name="backfill", again_s=min(every_s, AGAIN_S))
     try:
         yield
     finally:
@@ -184,7 +188,7 @@ async def _keep_backfilling(embeddings: Embeddings, every_s: float) -> None:
             await respell_in_turn(embeddings)
             await delete_retired_in_turn(embeddings)
             await backfill_in_turn(embeddings, every_s=every_s)
-        except Exception as error:  # noqa: BLE001  one bad document must not end all rounds, and silently
+        except (RedisError, OSError, SightlineError) as error:
             log.warning("backfill.failed", error=one_line(f"{type(error).__name__}: {error}", limit=MAX_REASON))
             await asyncio.sleep(min(every_s, AGAIN_S))
         else:

@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from producer.client.gpu_view import LoadedModel
 from producer.errors import ModelError
 from producer.keys import Keys
+from producer.redis.raw_connection import end
 from worker.gpu.health import HostReport
 from worker.gpu.hosts import Host
 from worker.gpu.pool import GpuPool
@@ -26,6 +27,7 @@ from worker.models.ollama.host_abilities import CHAT, EMBED, HostAbilities, lack
 from worker.models.ollama.http import ModelFacts, OllamaClient, full_name
 from worker.models.ollama.turnover import Turnover
 from worker.settings import WorkerSettings
+from worker.telemetry import in_background
 
 LOOK_AGAIN_S: Final = 30.0
 """Seconds between looks for a model that was missing or could not be looked for."""
@@ -71,7 +73,7 @@ class OllamaFleet:
         self._models = tuple(models)
         await self.pool.open()
         await self.look()
-        self._looking = asyncio.create_task(self._keep_looking(), name="ollama-look")
+        self._looking = in_background(self._keep_looking, name="ollama-look")
 
     async def seek(self, models: Iterable[str]) -> None:
         """From now on, look for ``models`` too."""
@@ -83,8 +85,7 @@ class OllamaFleet:
     async def close(self) -> None:
         """Release all slots and connections. Safe to call twice."""
         if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+            await end(self._looking)
             self._looking = None
         await self.pool.close()
         await asyncio.gather(*(client.close() for client in self.clients.values()))

@@ -24,7 +24,7 @@ def with_nodes(findings: Iterable[Finding], further: Iterable[tuple[str, Node]])
     """Return the findings that need review with further elements, each under its rule and only once."""
     by_rule = {finding.rule: finding for finding in findings}
     for rule, node in further:
-        finding = by_rule.get(rule) or finding_of(rule, ())
+        finding = by_rule.get(rule) or finding_of(rule, ()).revised(node_count=0)
         if all(known.fingerprint != node.fingerprint for known in finding.nodes):
             finding = finding.revised(nodes=(*finding.nodes, node), node_count=finding.node_count + 1)
         by_rule[rule] = finding
