@@ -115,9 +115,10 @@ def become(
 
 
 if __name__ == "__main__":
+    gc.disable()  # nearly all that is imported stays
     import_all(sys.argv[2:])
-    gc.collect()
     gc.freeze()
+    gc.enable()
     with socket.socket(fileno=int(sys.argv[1])) as opened:
         name, words = serve(opened)
     sys.argv[1:] = words
