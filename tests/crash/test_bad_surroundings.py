@@ -20,6 +20,7 @@ from producer.errors import RedisUnsuitable, SettingsError
 from producer.keys import Keys
 from producer.redis.connection import explained, open_redis
 from producer.settings import ClientSettings
+from tests.support.command_line import run_module
 from tests.support.processes import ROOT, environment_of
 from tests.support.processes_of import all_gone, descendants
 from tests.support.queue import running_worker, until
@@ -44,8 +45,7 @@ print(*(run(words.split()) for words in sys.argv[1:]), file=sys.stderr)
 
 def worker(**variables: str) -> subprocess.CompletedProcess[str]:
     env = {**environment_of(ROOT), "CHAT_MODEL": "builtin", "EMBEDDING_MODEL": "builtin", **variables}
-    command = [sys.executable, "-m", "worker"]
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=WAIT_S)
+    return run_module(env, "worker")
 
 
 def test_a_worker_with_a_wrong_password_ends_with_the_line_to_change(redis_server: StartServer) -> None:

@@ -30,7 +30,8 @@ def previous(tmp_path: Path) -> Path:
     tree = tmp_path / "previous"
     tree.mkdir()
     subprocess.run(["tar", "--extract"], input=packed.stdout, cwd=tree, check=True)
-    where = "import worker; print(worker.__file__)"
+    # Their program, too: it is compiled once, not by three workers at the same time.
+    where = "import tests.support.worker_program, worker; print(worker.__file__)"
     told = subprocess.run(
         [sys.executable, "-c", where], cwd=tree, env=environment_of(tree), capture_output=True, check=True
     )
