@@ -32,7 +32,7 @@ ADAPTER: Final = TypeAdapter(Kept)
 
 def keep(record: Path, root: Path, files: Sequence[str], reaches: Sequence[Reach]) -> None:
     """Write what the tests of ``files`` reach in the copy ``root``, beside what is kept of other test files."""
-    of_file = {file: [reach for reach in reaches if reach.test.partition("::")[0] == file] for file in files}
+    of_file = {file: [reach for reach in reaches if reach.file == file] for file in files}
     kept = {**kept_reaches(record, root), **of_file}
     rows = {file: (_digest(root, [root / file]), tests) for file, tests in kept.items()}
     record.parent.mkdir(parents=True, exist_ok=True)

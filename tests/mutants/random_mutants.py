@@ -19,10 +19,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +42,8 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 KEPT: Final = ROOT / ".cache" / "mutants-reaches.json.gz"
 BASELINE_LIMIT_S: Final = 3_600.0
 BASELINE_TEST_LIMIT_S: Final = 300.0
+FILES_AT_ONCE: Final = 12
+"""Test files recorded by one run of pytest: a run that is killed loses no more."""
 MOST_LEFT_OUT: Final = 0.01
 """Share of tests that may fail without a mutant, twice: more say that the tree is broken."""
 TIME_LIMIT: Final = "time limit"
@@ -145,8 +148,8 @@ def recording(folder: Path) -> Generator[None]:
 def record(folder: Path, files: Sequence[str]) -> list[Reach]:
     """Run the tests on the unchanged files; return the lines each reaches.
 
-    A test that fails, and again without the recorder, is named and left out. Raises ``SuiteBroken`` if that is more
-    than ``MOST_LEFT_OUT``, or if the run does not end.
+    ``is_failed`` are those that fail twice, with and without the recorder. Raises ``SuiteBroken`` if the run does not
+    end.
     """
     options = ("-p", "tests.mutants.recorder")
     with recording(folder):
@@ -160,13 +163,21 @@ def record(folder: Path, files: Sequence[str]) -> list[Reach]:
         test: run_tests(folder, [test], BASELINE_LIMIT_S, test_limit_s=BASELINE_TEST_LIMIT_S, options=())
         for test in failed
     }
-    left_out = [test for test, result in again.items() if result]
+    return [replace(reach, is_failed=bool(again.get(reach.test))) for reach in reaches]
+
+
+def passing(reaches: Sequence[Reach]) -> list[Reach]:
+    """Return the tests that pass; the others are named and left out.
+
+    Raises ``SuiteBroken`` if these are more than ``MOST_LEFT_OUT``.
+    """
+    left_out = [reach.test for reach in reaches if reach.is_failed]
     if len(left_out) > MOST_LEFT_OUT * len(reaches):
         msg = f"fails without a mutant: {', '.join(left_out)}; make it pass, then run this again"
         raise SuiteBroken(msg)
     for test in left_out:
         print(f"left out, as it fails without a mutant: {test}", flush=True)  # noqa: T201  a program
-    return [reach for reach in reaches if reach.test not in left_out]
+    return [reach for reach in reaches if not reach.is_failed]
 
 
 def judge(folder: Path, change: LineChange, reaches: Sequence[Reach]) -> Judged:
@@ -192,18 +203,22 @@ def judge(folder: Path, change: LineChange, reaches: Sequence[Reach]) -> Judged:
 def judge_all(changes: Mapping[str, LineChange], jobs: int) -> dict[str, Judged]:
     """Test the mutants, ``jobs`` at a time, each in a copy; prints each verdict at once."""
     with ExitStack() as stack:
-        folders: list[Path] = []
-        for _ in range(jobs):
-            folders.append(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sightline-mutant-"))))
-            copy_tree(folders[-1])
+        original, *folders = (
+            Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sightline-mutant-"))) for _ in range(jobs + 1)
+        )
         pool = stack.enter_context(ThreadPoolExecutor(jobs))
+        list(pool.map(copy_tree, [original, *folders]))
         list(pool.map(precompile, folders))
-        files = files_with_tests(ROOT, {room_of(change) for change in changes.values()})
-        reaches = all_reaches(folders, files, pool)
-
         idle: queue.SimpleQueue[Path] = queue.SimpleQueue()
         for folder in folders:
             idle.put(folder)
+
+        def record_some(files: Sequence[str]) -> list[Reach]:
+            folder = idle.get()
+            try:
+                return record(folder, files)
+            finally:
+                idle.put(folder)
 
         def judge_one(name: str) -> Judged:
             folder, change = idle.get(), changes[name]
@@ -216,21 +231,28 @@ def judge_all(changes: Mapping[str, LineChange], jobs: int) -> dict[str, Judged]
             print(said, flush=True)  # noqa: T201  a program
             return judged
 
+        files = files_with_tests(original, {room_of(change) for change in changes.values()})
+        reaches = passing(all_reaches(original, files, partial(pool.map, record_some)))
         return dict(zip(changes, pool.map(judge_one, changes), strict=True))
 
 
-def all_reaches(folders: Sequence[Path], files: Sequence[str], pool: ThreadPoolExecutor) -> list[Reach]:
-    """Return what each test of ``files`` reaches; only files of which that is not kept are run, a share a copy."""
+def all_reaches(
+    original: Path, files: Sequence[str], record_each: Callable[[list[list[str]]], Iterable[list[Reach]]]
+) -> list[Reach]:
+    """Return what each test of ``files`` reaches: as it is kept, or else recorded, and kept unless a test fails."""
     began = time.monotonic()
-    kept = kept_reaches(KEPT, folders[0])
+    kept = kept_reaches(KEPT, original)
     reaches = [reach for file in files for reach in kept.get(file, ())]
     print(f"{len(reaches)} tests are known to pass without a mutant", flush=True)  # noqa: T201  a program
     missing = [file for file in files if file not in kept]
-    shares = [missing[number :: len(folders)] for number in range(min(len(folders), len(missing)))]
-    recorded = [reach for found in pool.map(record, folders, shares) for reach in found]
-    keep(KEPT, folders[0], missing, recorded)
-    print(f"{len(recorded)} tests pass without a mutant ({time.monotonic() - began:.0f} s)", flush=True)  # noqa: T201
-    return reaches + recorded
+    parts = [missing[at : at + FILES_AT_ONCE] for at in range(0, len(missing), FILES_AT_ONCE)]
+    for part, found in zip(parts, record_each(parts), strict=True):
+        broken = {reach.file for reach in found if reach.is_failed}
+        keep(KEPT, original, [file for file in part if file not in broken], found)
+        reaches += found
+        said = f"{len(reaches)} tests are recorded ({time.monotonic() - began:.0f} s), failed: {sorted(broken)}"
+        print(said, flush=True)  # noqa: T201  a program
+    return reaches
 
 
 def chosen(changes: Sequence[LineChange], seed: int, only: Collection[str]) -> dict[str, LineChange]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
+from tests.mutants import random_mutants
 from tests.mutants.kept_reaches import keep, kept_reaches
 from tests.mutants.line_change import LineChange
 from tests.mutants.lua_changes import compiles, lua_changes
@@ -16,9 +18,11 @@ from tests.mutants.random_mutants import (
     SURVIVED,
     UNREACHED,
     SuiteBroken,
+    all_reaches,
     chosen,
     copy_tree,
     judge,
+    passing,
     precompile,
     record,
 )
@@ -221,7 +225,7 @@ def test_tests_that_fail_without_a_mutant_judge_nothing(tmp_path: Path):
     (tmp_path / "tests/test_broken.py").write_text("def test_broken():\n    assert False\n", "utf-8")
 
     with pytest.raises(SuiteBroken, match="test_broken"):
-        record(tmp_path, ["tests/test_broken.py"])
+        passing(record(tmp_path, ["tests/test_broken.py"]))
 
 
 FLAKY = """
@@ -246,7 +250,7 @@ def test_one_test_in_a_hundred_that_fails_without_a_mutant_is_left_out(
     copy_tree(tmp_path)
     (tmp_path / "tests/test_flaky.py").write_text(FLAKY, "utf-8")
 
-    reaches = record(tmp_path, ["tests/test_flaky.py"])
+    reaches = passing(record(tmp_path, ["tests/test_flaky.py"]))
 
     assert len(reaches) == 201
     assert "tests/test_flaky.py::test_passes_the_second_time" in {reach.test for reach in reaches}
@@ -271,6 +275,31 @@ def test_what_a_test_reaches_is_kept_until_its_file_or_what_tests_share_changes(
         assert kept_reaches(record_file, tmp_path) == {}
         (tmp_path / name).write_text("1", "utf-8")
     assert kept_reaches(tmp_path / "missing", tmp_path) == {}
+
+
+def test_a_killed_run_keeps_what_it_has_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(random_mutants, "KEPT", tmp_path / "kept.gz")
+    monkeypatch.setattr(random_mutants, "FILES_AT_ONCE", 1)
+    files = ["tests/test_a.py", "tests/test_b.py"]
+    (tmp_path / "tests").mkdir()
+    for file in files:
+        (tmp_path / file).touch()
+    a, b = (Reach(f"{file}::test", 1.5, is_failed=False, ran=frozenset()) for file in files)
+    asked: list[list[str]] = []
+
+    def killed(parts: list[list[str]]) -> Iterator[list[Reach]]:
+        yield [a]
+        raise KeyboardInterrupt(parts)
+
+    def recorded(parts: list[list[str]]) -> Iterator[list[Reach]]:
+        asked.extend(parts)
+        yield [b]
+
+    with pytest.raises(KeyboardInterrupt):
+        all_reaches(tmp_path, files, killed)
+
+    assert all_reaches(tmp_path, files, recorded) == [a, b]
+    assert asked == [files[1:]]
 
 
 def test_mutants_of_a_draw_are_named_by_seed_and_number():
