@@ -17,6 +17,8 @@ from pydantic import TypeAdapter
 from tests.mutants.reach import Reach
 
 CODE: Final = {".py", ".lua"}
+OWN: Final = "mutants"
+"""The folder of this file, which no test of the product uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def kept_reaches(record: Path, root: Path) -> dict[str, list[Reach]]:
 def _shared(root: Path) -> str:
     """Return the digest of the product, of what tests share and of the libraries' versions."""
     folders = [root / name for name in ("producer", "worker", "tests")]
-    code = [file for folder in folders for file in folder.rglob("*") if file.suffix in CODE]
+    code = [file for folder in folders for file in folder.rglob("*") if file.suffix in CODE and file.parent.name != OWN]
     pins = [file for name in ("pyproject.toml", "requirements.lock") if (file := root / name).exists()]
     return _digest(root, [*pins, *(file for file in code if not file.name.startswith("test_"))])
 

@@ -21,6 +21,7 @@ from tests.mutants.random_mutants import (
     all_reaches,
     chosen,
     copy_tree,
+    first_caught,
     judge,
     passing,
     precompile,
@@ -255,6 +256,19 @@ def test_one_test_in_a_hundred_that_fails_without_a_mutant_is_left_out(
     assert len(reaches) == 201
     assert "tests/test_flaky.py::test_passes_the_second_time" in {reach.test for reach in reaches}
     assert capfd.readouterr().out.endswith("left out, as it fails without a mutant: tests/test_flaky.py::test_fails\n")
+
+
+def test_a_test_that_fails_once_catches_no_mutant(tmp_path: Path):
+    copy_tree(tmp_path)
+    (tmp_path / "tests/test_flaky.py").write_text(FLAKY, "utf-8")
+    by_chance, never = (
+        Reach(f"tests/test_flaky.py::{name}", 1.0, is_failed=False, ran=frozenset())
+        for name in ("test_passes_the_second_time", "test_fails")
+    )
+
+    assert first_caught(tmp_path, [by_chance, never]) == never.test
+    (tmp_path / "seen").unlink()
+    assert first_caught(tmp_path, [by_chance]) == SURVIVED
 
 
 def test_what_a_test_reaches_is_kept_until_its_file_or_what_tests_share_changes(tmp_path: Path):
