@@ -23,6 +23,11 @@ class Reach:
     is_failed: bool
     ran: frozenset[str]
 
+    @property
+    def file(self) -> str:
+        """The test's file."""
+        return self.test.partition("::")[0]
+
     @classmethod
     def read(cls, record: Path, root: Path) -> Self:
         """Read the record of ``recorder.py`` for a test in the copy ``root``."""

@@ -116,6 +116,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="parts of the patches' names; all without")
     parser.add_argument("--random", type=int, default=0, metavar="N", help="judge N random line mutants too")
     parser.add_argument("--seed", type=int, help="draw the same mutants again; a new seed without")
+    parser.add_argument("--only", default="", metavar="IDS", help="judge these of the draw only: 7-4,7-9")
     parser.add_argument("--room", choices=[room.name for room in ROOMS], help="draw from this room only")
     parser.add_argument("--jobs", type=int, default=2, help="random mutants judged at a time (2)")
     parser.add_argument("--no-patches", action="store_true", help="judge the random mutants only")
@@ -127,7 +128,10 @@ def main() -> int:
     if options.random:
         seed = secrets.randbelow(10_000) if options.seed is None else options.seed
         rooms = tuple(room for room in ROOMS if options.room in {None, room.name})
-        found = run_random(count=options.random, seed=seed, jobs=options.jobs, record_file=options.record, rooms=rooms)
+        only = options.only.split(",") if options.only else ()
+        found = run_random(
+            count=options.random, seed=seed, jobs=options.jobs, record_file=options.record, rooms=rooms, only=only
+        )
         status = status or found
     return status
 

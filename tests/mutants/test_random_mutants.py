@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
+from tests.mutants import random_mutants
+from tests.mutants.kept_reaches import keep, kept_reaches
 from tests.mutants.line_change import LineChange
 from tests.mutants.lua_changes import compiles, lua_changes
 from tests.mutants.python_changes import is_valid_python, python_changes
-from tests.mutants.random_mutants import ROOT, SURVIVED, UNREACHED, SuiteBroken, copy_tree, judge, precompile, record
+from tests.mutants.random_mutants import (
+    ROOT,
+    SURVIVED,
+    UNREACHED,
+    SuiteBroken,
+    all_reaches,
+    chosen,
+    copy_tree,
+    first_caught,
+    judge,
+    passing,
+    precompile,
+    record,
+)
 from tests.mutants.reach import Reach, lines_of, select_tests
 from tests.mutants.scope import ROOMS, Room, all_changes, draw, files_with_tests, room_of
 
@@ -210,7 +226,103 @@ def test_tests_that_fail_without_a_mutant_judge_nothing(tmp_path: Path):
     (tmp_path / "tests/test_broken.py").write_text("def test_broken():\n    assert False\n", "utf-8")
 
     with pytest.raises(SuiteBroken, match="test_broken"):
-        record(tmp_path, ["tests/test_broken.py"])
+        passing(record(tmp_path, ["tests/test_broken.py"]))
+
+
+FLAKY = """
+import pytest
+from pathlib import Path
+
+@pytest.mark.parametrize("number", range(200))
+def test_passes(number): pass
+
+def test_fails(): assert False
+
+def test_passes_the_second_time():
+    if not Path("seen").exists():
+        Path("seen").touch()
+        assert False
+"""
+
+
+def test_one_test_in_a_hundred_that_fails_without_a_mutant_is_left_out(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    copy_tree(tmp_path)
+    (tmp_path / "tests/test_flaky.py").write_text(FLAKY, "utf-8")
+
+    reaches = passing(record(tmp_path, ["tests/test_flaky.py"]))
+
+    assert len(reaches) == 201
+    assert "tests/test_flaky.py::test_passes_the_second_time" in {reach.test for reach in reaches}
+    assert capfd.readouterr().out.endswith("left out, as it fails without a mutant: tests/test_flaky.py::test_fails\n")
+
+
+def test_a_test_that_fails_once_catches_no_mutant(tmp_path: Path):
+    copy_tree(tmp_path)
+    (tmp_path / "tests/test_flaky.py").write_text(FLAKY, "utf-8")
+    by_chance, never = (
+        Reach(f"tests/test_flaky.py::{name}", 1.0, is_failed=False, ran=frozenset())
+        for name in ("test_passes_the_second_time", "test_fails")
+    )
+
+    assert first_caught(tmp_path, [by_chance, never]) == never.test
+    (tmp_path / "seen").unlink()
+    assert first_caught(tmp_path, [by_chance]) == SURVIVED
+
+
+def test_what_a_test_reaches_is_kept_until_its_file_or_what_tests_share_changes(tmp_path: Path):
+    for name in ("worker/a.py", "worker/a.lua", "tests/conftest.py", "tests/test_a.py", "tests/test_b.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1", "utf-8")
+    files, record_file = ["tests/test_a.py", "tests/test_b.py"], tmp_path / ".cache" / "kept.gz"
+    a, b = (Reach(f"{file}::test", 1.5, is_failed=False, ran=frozenset({"worker/a.py:1"})) for file in files)
+
+    keep(record_file, tmp_path, files[:1], [a])
+    keep(record_file, tmp_path, files[1:], [b])
+
+    assert kept_reaches(record_file, tmp_path) == {files[0]: [a], files[1]: [b]}
+    (tmp_path / "tests/test_a.py").write_text("2", "utf-8")
+    assert kept_reaches(record_file, tmp_path) == {files[1]: [b]}
+    for name in ("worker/a.py", "worker/a.lua", "tests/conftest.py"):
+        (tmp_path / name).write_text("2", "utf-8")
+        assert kept_reaches(record_file, tmp_path) == {}
+        (tmp_path / name).write_text("1", "utf-8")
+    assert kept_reaches(tmp_path / "missing", tmp_path) == {}
+
+
+def test_a_killed_run_keeps_what_it_has_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(random_mutants, "KEPT", tmp_path / "kept.gz")
+    monkeypatch.setattr(random_mutants, "FILES_AT_ONCE", 1)
+    files = ["tests/test_a.py", "tests/test_b.py"]
+    (tmp_path / "tests").mkdir()
+    for file in files:
+        (tmp_path / file).touch()
+    a, b = (Reach(f"{file}::test", 1.5, is_failed=False, ran=frozenset()) for file in files)
+    asked: list[list[str]] = []
+
+    def killed(parts: list[list[str]]) -> Iterator[list[Reach]]:
+        yield [a]
+        raise KeyboardInterrupt(parts)
+
+    def recorded(parts: list[list[str]]) -> Iterator[list[Reach]]:
+        asked.extend(parts)
+        yield [b]
+
+    with pytest.raises(KeyboardInterrupt):
+        all_reaches(tmp_path, files, killed)
+
+    assert all_reaches(tmp_path, files, recorded) == [a, b]
+    assert asked == [files[1:]]
+
+
+def test_mutants_of_a_draw_are_named_by_seed_and_number():
+    first, second = (LineChange("a.py", number, "", "") for number in (1, 2))
+
+    assert chosen([first, second], 7, ()) == {"7-1": first, "7-2": second}
+    assert chosen([first, second], 7, ["7-2"]) == {"7-2": second}
+    with pytest.raises(ValueError, match=r"not drawn: 7-3; the ids are 7-1 to 7-2"):
+        chosen([first, second], 7, ["7-3"])
 
 
 def change_of(text: str, path: str, part: str, old: str, new: str) -> LineChange:

@@ -424,6 +424,18 @@ async def test_a_new_component_first_seen_on_a_page_without_history_is_told_by_t
     assert event["url"].endswith("/a")
 
 
+async def test_a_moderate_component_that_one_state_of_a_page_has_left_is_in_no_event(site: Site) -> None:
+    moderate = component("0dd0", rule="region", impact=Impact.MODERATE)
+    await site.scan(CARD)
+    batch = await site.begin("nightly")
+    await site.scan(CARD, moderate, batch=batch)
+    await site.scan(CARD, moderate, batch=batch, exclude=["#ads"])
+
+    await site.scan(CARD, batch=batch)
+
+    assert await site.regressions() == []
+
+
 async def test_the_index_comes_back_and_the_fields_come_to_indexes_of_earlier_releases(site: Site) -> None:
     await site.scan(LOGO)
     await cast("Any", site.redis).execute_command("FT.DROPINDEX", site.keys.barriers_index)

@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
+import worker.gpu.slot
 from producer.errors import ModelUnreachable, SlotLost
 from producer.keys import Keys
 from tests.support.gpu import (
@@ -135,6 +136,22 @@ async def test_an_outage_of_redis_ends_calls_in_time_and_waiters_wait_on(
 
     assert times[1] - times[0] < timing.lease_s
     await asyncio.wait_for(waiters[0], DEADLINE_S)
+
+
+async def test_a_call_that_begins_during_an_outage_waits_for_redis(
+    open_pool: OpenPool, redis_server: StartServer, monkeypatch: pytest.MonkeyPatch
+):
+    server = redis_server()
+    pool = await open_pool("w1", url=server.url, timing=RARELY)
+    unanswered = Signal("an unanswered request")
+    monkeypatch.setattr(worker.gpu.slot, "note_silence", unanswered.after(worker.gpu.slot.note_silence))
+    server.kill()
+    call = asyncio.create_task(hold(pool))
+    await unanswered.times(1)
+
+    server.start()
+
+    assert (await asyncio.wait_for(call, DEADLINE_S)).host == GPU1
 
 
 async def test_a_waiter_that_redis_has_forgotten_asks_again(open_pool: OpenPool):

@@ -156,7 +156,7 @@ async def test_a_job_that_is_gone_has_expired(
     assert (done.worker.jobs_complete, done.worker.jobs_failed) == (0, 1)
     assert "job a:1 expired" in caplog.messages
     assert result is not None
-    assert (result.function, str(result.result)) == ("works", "job expired")
+    assert (result.function, str(result.result), result.job_try) == ("works", "job expired", 0)
 
 
 # ------------------------------------------------------------------------------------------ stopping
@@ -172,6 +172,7 @@ async def test_a_running_job_has_its_time_after_a_signal(
         assert list(worker.worker.tasks) == ["it"]
         assert "j_ongoing=1" in repr(worker.worker)
         worker.worker.handle_sig_wait_for_completion(signal.SIGTERM)
+        assert not worker.worker.allow_pick_jobs
         worker.notes.append("signalled")
 
         await until(lambda: worker.worker.jobs_complete == 1, what="the end")

@@ -194,7 +194,10 @@ async def test_workers_of_one_queue_leave_another_alone(flavour: Flavour, pool: 
     assert info.queue_name == "test:mail"
 
 
-async def test_an_abort_takes_effect_within_half_a_second(flavour: Flavour, pool: ArqRedis):
+async def test_an_abort_takes_effect_within_half_a_second(
+    flavour: Flavour, pool: ArqRedis, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO, logger="arq.worker")
     job = await enqueued(pool, "waits", _job_id="report:7")
     async with running(flavour, functions=[waits], allow_abort_jobs=True, lease_s=30) as worker:
         await until(lambda: "begins" in worker.notes, what="the run")
@@ -204,6 +207,7 @@ async def test_an_abort_takes_effect_within_half_a_second(flavour: Flavour, pool
         took_s = asyncio.get_running_loop().time() - began
 
     assert took_s < 3  # at load 8; the renewal of this lease would take 9 s
+    assert any(line.endswith("⊘ report:7:waits aborted") for line in caplog.messages)
 
 
 async def test_an_abort_that_is_not_allowed_has_no_effect(flavour: Flavour, pool: ArqRedis):
@@ -335,12 +339,14 @@ async def test_a_pool_says_how_long_its_jobs_may_start(flavour: Flavour, pool: A
     assert (done.worker.jobs_complete, done.worker.jobs_failed) == (0, 1)
 
 
-async def test_the_worker_has_a_default_timeout(flavour: Flavour, pool: ArqRedis):
-    job = await enqueued(pool, "waits")
+async def test_the_worker_has_a_default_timeout(flavour: Flavour, pool: ArqRedis, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO, logger="arq.worker")
+    job = await enqueued(pool, "waits", _job_id="a:1")
     await burst(flavour, waits, job_timeout=0.1)
 
     with pytest.raises(TimeoutError):
         await job.result(timeout=WAIT_S)
+    assert any("! a:1:waits failed, TimeoutError: " in line for line in caplog.messages)
 
 
 async def test_a_small_read_count_still_reads_all_jobs(flavour: Flavour, pool: ArqRedis):

@@ -13,7 +13,8 @@ from redis.asyncio import Redis
 from producer.client.client import Client
 from producer.contract import FunctionResult, Lane
 from producer.keys import Keys
-from tests.support.queue import job_fields, running_worker, steal_entry, until
+from tests.support.queue import job_fields, pending, running_worker, steal_entry, submitted, until
+from tests.support.queue_loop import Begun, running_loop
 from worker.queue.delivery import Entry
 from worker.queue.lane_reader import LaneReader
 from worker.queue.leases import FROZEN_S
@@ -83,6 +84,18 @@ async def test_no_lane_is_claimed_from_while_it_is_read(
     assert watch.both == []
     assert min(watch.reads, watch.claims) > 5
     assert [result.value for result in results if isinstance(result, FunctionResult)] == [1] * JOBS
+
+
+async def test_a_claim_takes_no_more_batch_jobs_than_the_lane_has_slots(
+    client: Client, stream: JobStream, redis_url: str, keys: Keys, redis: Redis
+):
+    for _ in range(3):
+        await submitted(client)
+    async with running_loop(stream, redis_url, keys, Begun, max_jobs=2, lease_s=600) as (_, executor, _):
+        await until(lambda: executor.entries, what="the first claim")
+        claimed = await pending(redis, keys)
+
+    assert claimed == 1, "the other slot is reserved for interactive jobs"
 
 
 @pytest.mark.parametrize("is_stolen", [False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -147,6 +148,26 @@ async def test_an_error_that_is_not_redis_ends_no_renewal(
     await watched.rounds.times(1)
 
     assert await idle_ms(redis, keys, delivery.entry) < STALE_MS
+
+
+async def test_a_thread_that_is_stopped_during_an_outage_ends_without_an_error(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+):
+    failures = Signal("a failed connection")
+    errors: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", errors.append)
+
+    def fail() -> blocking_redis.Redis:
+        failures.raise_once()
+        raise ValueError("the token service is down")
+
+    monkeypatch.setattr(watched.keeper, "_connect", fail)
+    watched.keeper.start()
+    await failures.times(1)
+
+    watched.keeper.stop()
+
+    assert errors == []
 
 
 async def test_a_connection_lost_between_two_rounds_reports_no_held_lease(

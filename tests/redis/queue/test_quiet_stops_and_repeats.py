@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 import worker.queue.lane_reader
 from producer.client.client import Client
@@ -65,6 +66,27 @@ async def test_a_claim_that_fails_is_repeated_after_a_pause(
         await claims.times(5)
 
     assert time.monotonic() - began >= 4 * PAUSE_S
+
+
+async def test_a_read_that_fails_is_repeated_after_a_pause(
+    stream: JobStream, redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Backoff, "pause_s", pause_s)
+    reads = Signal("a read")
+
+    async def refuses(*_: object, **__: object) -> bool:
+        reads.raise_once()
+        await asyncio.sleep(0)
+        msg = "Connection closed by server"
+        raise RedisConnectionError(msg)
+
+    monkeypatch.setattr(worker.queue.lane_reader.LaneReader, "read", refuses)
+    async with running_loop(stream, redis_url, keys, Begun, max_jobs=2, lease_s=600):
+        await reads.times(2)
+        began = time.monotonic()
+        await reads.times(8)
+
+    assert time.monotonic() - began >= 2 * PAUSE_S, "four more of each lane"
 
 
 async def test_a_backlog_is_done_before_any_lease_ends(client: Client, redis_url: str, keys: Keys, redis: Redis):

@@ -19,6 +19,7 @@ from producer.errors import InvalidJob, JobTooLarge, QueueFull, UnknownJob
 from producer.keys import Keys
 from producer.redis import script_pipe
 from tests.support.queue import DEADLINE_S, events_of, job_fields, settings_for, start_one
+from tests.support.redis_server import StartServer
 from worker.queue.stream import JobStream
 
 
@@ -60,6 +61,19 @@ async def test_a_job_is_as_old_as_its_entry(client: Client, redis: Redis, keys: 
     assert fields["entry"] == entry.decode()
     assert f"{fields['enqueued_ms']}-" == fields["entry"].removesuffix("0")
     assert await cast("Any", redis).hget(keys.batch("night"), "created_ms") == fields["enqueued_ms"].encode()
+
+
+async def test_a_redis_of_which_more_than_85_percent_are_in_use_refuses_jobs(redis_server: StartServer, keys: Keys):
+    url = redis_server().url
+    async with Client(settings_for(url, keys)) as client, Redis.from_url(url) as redis:
+        await redis.setrange("ballast", 20_000_000, b"x")
+        used_bytes = (await redis.info("memory"))["used_memory"]
+        await redis.config_set("maxmemory", int(used_bytes / 0.9))
+
+        with pytest.raises(QueueFull, match=r"Redis uses \d\d% of its maxmemory .*: nothing was queued"):
+            await client.submit("add", {})
+
+        assert not await redis.exists(keys.lane("batch"))
 
 
 async def test_a_full_lane_refuses_and_writes_nothing(redis_url: str, redis: Redis, keys: Keys):
