@@ -41,6 +41,7 @@ from stage import ENVIRONMENT, Stage
 from producer.client.blocking import BlockingClient
 from producer.client.client import Client
 from producer.keys import Keys
+from producer.redis.raw_connection import end
 from producer.settings import ClientSettings
 
 START_S: Final = 120.0
@@ -98,8 +99,7 @@ async def chaos(folder: Path, *, seconds: float, seed: int, workers: int) -> Out
             stuck.append(f"jobs had not ended {CALM_S:.0f} s after everything worked again")
         codes = await stage.end_workers()
         stuck += [f"worker {n} ended with {code}" for n, code in enumerate(codes) if code != 0]
-        watching.cancel()
-        await asyncio.wait([watching])
+        await end(watching)
         primary = await stage.servers.primary()
         redis = await stack.enter_async_context(Redis.from_url((primary or stage.servers.servers[0]).url))
         auditor = Auditor(redis, stage.keys, journal)

@@ -25,9 +25,16 @@ async def test_connections_of_a_burst_are_closed_once_they_were_not_used_for_a_w
     redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = f"burst-{uuid.uuid4().hex[:8]}"
+    monkeypatch.setattr(dial, "IDLE_S", 60.0)
     async with open_redis(ClientSettings(redis_url=f"{redis_url}?client_name={name}")) as opened:
         burst: Any = opened  # redis-py types blpop as blocking, too
-        await asyncio.gather(*(burst.blpop([f"{name}-nothing"], timeout=0.2) for _ in range(6)))
+        reads = [asyncio.create_task(burst.blpop([f"{name}-list"], timeout=60)) for _ in range(6)]
+        async with asyncio.timeout(60):
+            while await connections(redis, name) < len(reads):  # noqa: ASYNC110  Redis announces no connection
+                await asyncio.sleep(0.01)
+        for _ in reads:
+            await cast("Any", redis).rpush(f"{name}-list", "")
+        await asyncio.gather(*reads)
         await burst.ping()
         assert await connections(redis, name) == 6, "they are kept for the next burst"
 
