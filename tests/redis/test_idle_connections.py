@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,11 +15,16 @@ from redis.asyncio.connection import ConnectionPool
 from producer.redis import dial
 from producer.redis.connection import open_redis
 from producer.settings import ClientSettings
+from tests.support.queue import until
 from tests.support.redis_server import StartServer, refuse_writes
 
 
 async def connections(redis: Redis, name: str) -> int:
     return sum(one["name"] == name for one in await redis.client_list())
+
+
+async def are_open(redis: Redis, name: str, count: int) -> bool:
+    return await connections(redis, name) == count
 
 
 async def test_connections_of_a_burst_are_closed_once_they_were_not_used_for_a_while(
@@ -29,9 +35,7 @@ async def test_connections_of_a_burst_are_closed_once_they_were_not_used_for_a_w
     async with open_redis(ClientSettings(redis_url=f"{redis_url}?client_name={name}")) as opened:
         burst: Any = opened  # redis-py types blpop as blocking, too
         reads = [asyncio.create_task(burst.blpop([f"{name}-list"], timeout=60)) for _ in range(6)]
-        async with asyncio.timeout(60):
-            while await connections(redis, name) < len(reads):  # noqa: ASYNC110  Redis announces no connection
-                await asyncio.sleep(0.01)
+        await until(partial(are_open, redis, name, len(reads)), what="a connection for each read")
         for _ in reads:
             await cast("Any", redis).rpush(f"{name}-list", "")
         await asyncio.gather(*reads)
