@@ -7,6 +7,9 @@ BENCH_ARGS ?=
 BIN := .venv/bin
 READY := .venv/.project
 
+# Where it is set, each start of a worker or a command would compile the whole project: a third more processor time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo board up test check bench truth arq-suite containers chaos soak fuzz mutants docs wheel release lock clean
 

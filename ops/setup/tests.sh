@@ -4,7 +4,6 @@
 # usage: ops/setup/tests.sh [argument of pytest …]
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-unset PYTHONDONTWRITEBYTECODE
 pytest=(.venv/bin/python -m pytest)
 
 if [ $# -gt 0 ]; then
