@@ -21,10 +21,10 @@ from producer.reports.comparison import Comparison
 from producer.web.past import Barrier, PageRow, Past, SiteRow, Wanted
 from worker.cli.history import changes_of, checked_host, now_of
 from worker.cli.web_parsed import ROW, barrier_of, harm_of, past_of, row_of, row_of_fields
-from worker.memory.history.barriers import TIMEOUT_MS, BarrierFilter, Barriers
+from worker.memory.history.barriers import BarrierFilter, Barriers
 from worker.memory.history.history import History, ScanFilter, recorded_history
 from worker.memory.history.scan_record import ScanRecord
-from worker.memory.vectors.indexes import exact_tag, is_digest, is_missing_index
+from worker.memory.vectors.indexes import TIMEOUT_MS, exact_tag, is_digest, is_missing_index
 from worker.models.protocols import OpenEmbedder
 
 STATES: Final = 8

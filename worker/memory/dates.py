@@ -54,6 +54,8 @@ def parse_until(text: str, *, now_ms: int) -> int:
         return now_ms
     if start.time() != time() or ":" in words or "beginning" in words:
         return at_ms
+    if at_ms >= now_ms:  # a model may write 9999-12-31, which has no day after it
+        return now_ms
     if re.fullmatch(r"\d{4}", words):
         end = start.replace(year=start.year + 1)
     elif re.fullmatch(r"\d{4}-\d{2}|[a-z]+\.?(?: \d{4})?", words) and words not in {*WEEKDAYS, "today", "yesterday"}:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,6 +32,22 @@ async def test_the_same_question_is_answered_from_the_cache_until_the_next_scan(
     assert second.usage.cache_hit
     assert "to the question: Which page has the worst barriers?" in second.notes[0]
     assert (asked, len(chat.asked)) == (2, 4)  # with the look-up that the last answer lacked
+
+
+class FromTheCloud(ScriptedChat):
+    """Answers in place of the model in the settings, and says why."""
+
+    async def chat(self, messages: Sequence[Message], **options: Any) -> ChatReply:
+        return replace(await super().chat(messages, **options), reason="no Ollama answers")
+
+
+async def test_a_cached_answer_says_why_its_model_gave_it(shop: Desk):
+    chat = FromTheCloud(call("search_scans", order="worst"), "The cart [scan cart-1].")
+    await shop.ask(chat, WORST, job="q1")
+
+    again = await shop.ask(chat, WORST, job="q2")
+
+    assert (again.cached, again.model, again.model_reason) == (True, "scripted:1b", "no Ollama answers")
 
 
 async def test_a_caller_may_refuse_cached_answers(shop: Desk):

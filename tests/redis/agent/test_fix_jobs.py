@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from producer.client.client import Client
 from producer.contract import Finding, JsonObject, Lane, Node, ScanRequest, ScanResult, TriedFix, Usage
 from producer.contract.payloads import FIX, assess_job_id, fix_job_id
-from producer.errors import Busy, ModelError, Paused, ScanFailed
+from producer.errors import Busy, ContextExceeded, ModelError, Paused, ScanFailed
 from producer.keys import Keys
 from tests.redis.agent.scanning import HOME, graph, jobs
 from tests.support.gpu import until
@@ -259,6 +259,19 @@ async def test_a_model_that_cannot_be_asked_costs_no_other_fix_and_is_asked_on_t
 
     assert [fix.rule for fix in first.fixes] == ["label"]
     assert sorted(fix.rule for fix in second.fixes) == ["label", "list"]
+
+
+async def test_elements_too_long_for_the_model_together_are_asked_about_in_a_smaller_question(
+    redis: Redis, keys: Keys, engine: TryingEngine
+):
+    chat = SayingChat(ContextExceeded("too long"), '{"fixes": [{"element": "e1", "markup": "<ul role=list>"}]}')
+    fixes = FixJobs(engine, redis, keys, proposer=ModelProposer(chat))
+    await pending(redis, keys, "s1")
+
+    result = written(await fixes.run({}, {"scan": "s1"}))
+
+    assert [len(one["elements"]) for one in chat.asked] == [2, 1]
+    assert sorted(fix.rule for fix in result.fixes) == ["label", "list"]
 
 
 async def test_a_worker_tries_on_one_page_at_a_time(redis: Redis, keys: Keys, engine: TryingEngine):

@@ -142,6 +142,14 @@ async def test_arguments_that_are_no_json_are_no_answer(open_worker: OpenModels,
         await cloud_of(models).chat(ASK, tools=[REMEMBER])
 
 
+async def test_arguments_with_half_of_a_surrogate_pair_are_no_answer(open_worker: OpenModels, cloud: OpenAIServer):
+    cloud.tool_calls.append({"name": "remember", "arguments": {"words": "cart \ud800"}})
+    models = await open_worker()
+
+    with pytest.raises(errors.AnswerIncomplete, match="not a JSON object"):
+        await cloud_of(models).chat(ASK, tools=[REMEMBER])
+
+
 async def test_an_endpoint_that_was_busy_once_is_asked_again(open_worker: OpenModels, cloud: OpenAIServer):
     cloud.faults.append(CloudFault("status", 429, "slow down", "0"))
     models = await open_worker()

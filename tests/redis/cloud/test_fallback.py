@@ -14,14 +14,17 @@ from producer.keys import Keys
 from tests.redis.agent.asking import open_desk
 from tests.redis.agent.scanning import BARRIERS, graph, run
 from tests.redis.cloud.conftest import NOBODY, OpenModels
+from tests.support.ollama_protocol import CHAT, StubModel
 from tests.support.ollama_server import Fault, OllamaServer
 from tests.support.openai_server import MODEL, CloudFault, OpenAIServer
 from tests.support.scans import FixedEngine
 from worker.agent.conversation.citations import NO_SCAN_SAYS
+from worker.agent.conversation.tool_args import TOOLS
 from worker.agent.handlers import QueryJobs
 from worker.agent.state import QueryContext
 from worker.models.cloud.fallback import SPENT
 from worker.models.job_context import serving
+from worker.models.ollama.abilities import NO_TOOLS
 from worker.models.protocols import ChatReply, Message
 
 ASK = [Message("user", "What is wrong?")]
@@ -35,6 +38,21 @@ async def test_a_call_stays_local_while_ollama_answers(open_worker: OpenModels, 
         reply = await models.chat.chat(ASK)
 
     assert (reply.model, reply.reason) == ("qwen3.5:4b", "")
+    assert cloud.calls == []
+
+
+async def test_an_answer_from_look_ups_that_rules_chose_says_so_also_with_a_cloud_behind_it(
+    open_worker: OpenModels, cloud: OpenAIServer
+):
+    async with OllamaServer(StubModel(CHAT.name, capabilities=("completion",))) as ollama:
+        models = await open_worker(ollama_base_url=ollama.url, fallback_share=0.0)
+
+        plain = await models.chat.chat(ASK, tools=TOOLS)
+        with serving("q1", "interactive", complex_because=WHY):
+            complex_one = await models.chat.chat(ASK, tools=TOOLS)
+
+    assert plain.reason == NO_TOOLS
+    assert complex_one.reason == f"{WHY}, but {SPENT}; {NO_TOOLS}"
     assert cloud.calls == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import httpx
 import pytest
@@ -27,7 +28,9 @@ from tests.support.gpu import DEADLINE_S, holders, view_of
 from tests.support.ollama_models import ASK, Open, pool_of
 from tests.support.ollama_protocol import CHAT, StubModel
 from tests.support.ollama_server import Fault, OllamaServer
+from worker.agent.conversation.tool_args import TOOLS
 from worker.gpu.hosts import Host, parse_hosts
+from worker.models.ollama import http
 from worker.models.ollama.fleet import OllamaFleet
 from worker.models.ollama.http import OllamaClient, responses_closed
 from worker.models.protocols import Message
@@ -109,6 +112,39 @@ async def test_a_failed_embedding_is_reported_and_frees_its_slot(
 
     assert type(caught.value) is error
     assert await holders(redis, keys) == {}
+
+
+@pytest.mark.parametrize("text", ["-" * 20_000, "[" * 20_000], ids=["dashes", "brackets"])
+async def test_text_that_the_library_cannot_read_in_a_call_is_an_invalid_answer(
+    open_with: Open, ollama: OllamaServer, text: str
+):
+    models = await open_with(ollama.url)
+    ollama.tool_calls.append({"name": "search_scans", "arguments": {"text": text}})
+
+    reply = await models.chat.chat(ASK, tools=TOOLS)
+
+    assert (reply.text, reply.usage.calls) == (ollama.answer, 2)
+
+
+async def test_a_host_that_answers_drop_by_drop_is_unhealthy(monkeypatch: pytest.MonkeyPatch):
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(http, "CONNECT_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(http, "LOOK_TIMEOUT_S", 0.1)
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        client = OllamaClient(parse_hosts(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")[0])
+        try:
+            with pytest.raises(ModelTimeout, match=r"did not answer within 0\.2 s"):
+                await asyncio.wait_for(client.check(), DEADLINE_S)
+        finally:
+            await client.close()
 
 
 async def test_a_model_that_loads_slowly_is_waited_for(open_with: Open, ollama: OllamaServer):

@@ -148,10 +148,11 @@ async def test_a_text_that_breaks_the_model_is_marked_with_the_reason(place: Env
     assert await place.is_whole(NEW)
 
 
-async def test_a_model_that_fails_on_everything_marks_no_text(place: Environment):
+@pytest.mark.parametrize("how", ["breaks", "refuses"])
+async def test_a_model_that_fails_on_everything_marks_no_text(place: Environment, how: str):
     await place.reindex()
     await place.scan("one", Embedded("a text of one", {}))
-    place.other.breaks = "a"
+    setattr(place.other, how, "a")
 
     with pytest.raises(ModelError):
         await backfill_in_turn(place.embeddings, every_s=30)

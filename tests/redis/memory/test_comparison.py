@@ -16,7 +16,7 @@ from tests.support.scans import finding
 from worker.cli.history_text import group_lines
 from worker.memory.history.comparison import compare_moments
 from worker.memory.history.history import History, ScanFilter
-from worker.memory.history.periods import Moment
+from worker.memory.history.periods import Moment, moment_of
 from worker.memory.history.trends import group_trends
 from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinEmbedder
@@ -231,6 +231,21 @@ async def test_two_times_are_compared_alike_by_one_read_and_by_grouping_in_redis
     assert more_than_that is None
     assert told(at_once) == {"a": "moved", "b": "moved", "c": "new"}
     assert at_once == grouped
+
+
+async def test_a_batch_of_several_sites_of_which_one_is_read_in_part_says_so(shop: Shop):
+    for name, at in (("nightly-1", T1), ("nightly-2", T2)):
+        await shop.period(name, at - 10, at + 10, host="blog.example")
+        for path in ("/1", "/2", "/3"):
+            await shop.scan(path, component("a"), at=at)
+        await shop.scan("/4", component("a"), at=at, site="https://blog.example")
+    sides = [await moment_of(shop.redis, shop.keys, name, now_ms=NOW) for name in ("nightly-1", "nightly-2")]
+
+    in_part = await compare_moments(shop.history, sides[0], sides[1], limit=2)
+    whole = await compare_moments(shop.history, sides[0], sides[1])
+
+    assert (in_part.compared, in_part.is_part) == (3, True)
+    assert (whole.compared, whole.is_part) == (4, False)
 
 
 async def none(*_: object, **__: object) -> None:

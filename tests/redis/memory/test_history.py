@@ -13,7 +13,9 @@ from producer.errors import ModelError, RedisUnsuitable, SettingsError
 from producer.keys import Keys
 from tests.support.queue import until
 from tests.support.scans import GENERATION, finding, placed, scan_result, write_scan, wrong_vector
+from tests.support.two_models import OLD, Environment
 from worker.memory.history.history import History, ScanFilter
+from worker.memory.vectors.backfill import all_documents
 from worker.memory.vectors.embeddings import Embeddings, Placed
 from worker.models.builtin.models import DIMS, BuiltinEmbedder
 from worker.models.protocols import Vectors
@@ -224,3 +226,27 @@ async def test_database_one_is_called_unsuitable(redis_url: str, keys: Keys):
         with pytest.raises(RedisUnsuitable, match="database 0"):
             await History(Embeddings(client, keys, BuiltinEmbedder())).ensure_index()
         await client.delete(keys.embedding)
+
+
+async def test_no_search_returns_the_part_that_redis_found_in_half_a_second(
+    redis: Redis, place: Environment, monkeypatch: pytest.MonkeyPatch
+):
+    send, asked = redis.execute_command, list[tuple[Any, ...]]()
+
+    async def noted(*words: Any, **options: Any) -> Any:
+        asked.append(words)
+        return await send(*words, **options)
+
+    monkeypatch.setattr(redis, "execute_command", noted)
+    await place.history.search("a form")
+    await place.history.find()
+    await place.history.newest_of_pages()
+    await place.history.barriers.find()
+    await place.memories.search(("user",))
+    await place.memories.search(("user",), query="tea")
+    for kind in all_documents(place.embeddings):
+        assert await kind.count_lacking(OLD) == len(await kind.lacking(OLD, limit=9))
+
+    searches = [words for words in asked if words[0] in {"FT.SEARCH", "FT.AGGREGATE"}]
+    assert len(searches) == 10
+    assert [words for words in searches if "TIMEOUT" not in words] == []

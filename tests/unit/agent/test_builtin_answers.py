@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -127,6 +128,18 @@ def test_any_other_question_gets_the_settings_to_make(question: str):
 
     assert (step.text, step.call) == (CAN, None)
     assert "set CHAT_MODEL to a language model and OLLAMA_BASE_URL" in CAN
+
+
+@pytest.mark.parametrize(
+    "words", ["do ", "does the a ", "fix ", "first ", ".", "on . ", "since a ", "template \u201ca "]
+)
+def test_a_question_of_any_spelling_is_read_in_milliseconds(words: str):
+    started = time.process_time()
+
+    for start in ("", "How many barriers ", "Tell me about ", "Since when is x ", "What changed on "):
+        answer(asked(f"{start}{words * 20_000}"[:19_900] + "("))
+
+    assert time.process_time() - started < 3
 
 
 @pytest.mark.parametrize(

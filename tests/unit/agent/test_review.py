@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from producer.contract import AssessmentSource, Finding, Impact, JsonObject, ScanResult, Usage
-from producer.errors import ContextExceeded, ModelUnreachable
+from producer.errors import AnswerTruncated, ContextExceeded, ModelError, ModelUnreachable
 from tests.support.scans import finding, scan_result
 from worker.agent.assessment.assess import appraise
 from worker.agent.assessment.review import (
@@ -121,6 +121,17 @@ async def test_an_area_with_an_invalid_answer_loses_only_its_own_proposals_and_i
     assert [one.area for one in assessment.reviews] == ["media"]
     assert appraised.notes[0].startswith("no proposals about contrast: proposes did not answer in the required form")
     assert assessment.summary == "Mend it."
+
+
+@pytest.mark.parametrize("failure", [AnswerTruncated("it only thought"), ContextExceeded("too long")])
+async def test_a_question_that_the_model_cannot_take_costs_no_other_area_its_proposals(failure: ModelError):
+    result = page(undecided("color-contrast", "c1", impact=Impact.CRITICAL), undecided("video-caption", "v1"))
+
+    appraised = await asked(Proposes(failure, [proposal("v1")]), result)
+
+    assert appraised.assessment is not None
+    assert [one.area for one in appraised.assessment.reviews] == ["media"]
+    assert appraised.notes == (f"no proposals about contrast: proposes: {failure}",)
 
 
 async def test_a_model_that_is_away_is_asked_once_and_the_assessment_stays():
@@ -278,3 +289,13 @@ def test_markup_of_paths_and_ids_is_shown_only_as_far_as_its_tokens_fit():
     digits = sum(char.isdigit() for char in task.messages[1].content)
     assert 2 <= len(task.shown) < MAX_ELEMENTS
     assert digits <= BUDGET_TOKENS  # a token each, with Qwen 3 and Gemma 3
+
+
+def test_an_element_whose_text_alone_exceeds_the_budget_is_shown_all_the_same():
+    (node,) = undecided("color-contrast", "c1").nodes
+    emoji, escaped = "\U0001f600" * 400, "\x01" * 400
+    wide = node.model_copy(update={"snippet": escaped, "selector": (emoji,), "failure_summary": emoji})
+
+    (task,) = tasks(page(undecided("color-contrast", "c1").model_copy(update={"nodes": (wide,)})))
+
+    assert list(task.shown) == ["c1"]

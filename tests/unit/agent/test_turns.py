@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 from producer.contract import JsonObject, Usage
 from worker.agent.conversation.citations import NO_SCAN_SAYS, NO_SOURCE
 from worker.agent.conversation.decisions import (
@@ -11,7 +13,7 @@ from worker.agent.conversation.decisions import (
     result_of,
     told,
 )
-from worker.agent.conversation.prompt import NUDGE
+from worker.agent.conversation.prompt import NUDGE, prompt_of
 from worker.agent.conversation.state import Turn
 from worker.agent.conversation.tools import Answer
 from worker.models.protocols import ChatReply, ToolCall
@@ -73,6 +75,16 @@ def test_too_many_calls_at_a_time_are_refused_and_may_be_asked_again():
     assert "at most" in reason_to_refuse(turn, call(limit=MAX_CALLS), MAX_CALLS)
 
 
+def test_a_model_that_writes_hundreds_of_calls_can_still_be_asked_for_its_answer():
+    turn = heard(TURN, reply("", *(call(text=f"page {n}") for n in range(500))), is_last=False)
+    for place, asked in enumerate(turn.said[-1].calls):
+        reason = reason_to_refuse(turn, ToolCall(*asked), place)
+        turn = told(turn, ToolCall(*asked), Answer(json.dumps({"error": reason}), failed=bool(reason)))
+
+    assert turn.calls > MAX_CALLS
+    assert prompt_of(turn, ()).messages[-1].role == "tool"
+
+
 def test_the_same_call_is_run_once_unless_it_failed():
     worked = after(TURN, "search_scans", {"limit": 3}, Answer("{}"))
     failed = after(TURN, "search_scans", {"limit": 3}, Answer("{}", failed=True))
@@ -122,6 +134,16 @@ def test_an_answer_without_a_source_is_requested_once_more_with_a_search_made_fo
     assert (guessed.answer, name, arguments) == (None, "search_scans", {"text": TURN.question})
     assert grounded(again, known).answer == f"{NO_SCAN_SAYS}It is the cart."
     assert (grounded(cited, known).answer, grounded(cited, known).notes) == ("The cart [scan a1].", ())
+
+
+def test_an_answer_that_consists_of_invented_citations_is_none():
+    looked = after(TURN, "search_scans", {}, Answer("{}", scans=("a1",))).model_copy(update={"was_looked_up": True})
+
+    answered = grounded(looked.model_copy(update={"answer": "[scan made-up]"}), frozenset({"a1"}))
+
+    assert answered.answer is not None
+    assert answered.answer.startswith("There is no answer: asked 1 time, the model called 1 tool")
+    assert "the model cited 1 scan that no tool returned: removed" in answered.notes
 
 
 def test_an_answer_is_accepted_with_a_source_or_once_no_search_is_left():

@@ -94,6 +94,10 @@ def test_no_text_crashes_the_parser_of_dates(text: str):
         ("2025", "2025-12-31T23:59Z"),
         ("this week", "2026-11-23T12:00Z"),
         ("3 days ago", "2026-11-20T12:00Z"),
+        ("2027-01-01", "2026-11-23T12:00Z"),
+        ("9999-12-31", "2026-11-23T12:00Z"),
+        ("9999-12", "2026-11-23T12:00Z"),
+        ("9999", "2026-11-23T12:00Z"),
     ],
 )
 def test_until_with_a_day_month_or_year_means_its_end(text: str, time: str) -> None:

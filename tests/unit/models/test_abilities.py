@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -42,9 +42,11 @@ class Says:
         return ChatReply("It is /cart.", self.name, Usage(calls=1))
 
 
-def able(chat: Says, *capabilities: str, version: str = "0.40.0", thinks: bool = False) -> AbleChat:
+def able(
+    chat: Says, *capabilities: str, said: Collection[str] = (), version: str = "0.40.0", thinks: bool = False
+) -> AbleChat:
     async def facts(_: str) -> ModelFacts:
-        return ModelFacts(capabilities=frozenset(capabilities))
+        return ModelFacts(capabilities=frozenset({*capabilities, *said}))
 
     async def told() -> str:
         return version
@@ -72,6 +74,18 @@ async def test_a_model_without_tools_answers_from_look_ups_that_were_made_for_it
     assert '{"pages": []}' in messages[-1].content
     assert not tools
     assert len(chat.asked) == 1 + refuses, "it is offered tools once, and not again"
+
+
+async def test_a_model_that_was_replaced_by_one_with_tools_is_offered_them() -> None:
+    chat, said = Says(refuses=True), set[str]()
+    model = able(chat, said=said)
+    await model.chat(ASKED, tools=[SEARCH])
+    chat.refuses = False
+    said |= {"completion", "tools"}
+
+    reply = await model.chat(ASKED, tools=[SEARCH])
+
+    assert (reply.text, reply.reason) == ("It is /cart.", "")
 
 
 async def test_a_question_that_no_rule_understands_is_searched_for_by_meaning() -> None:

@@ -141,6 +141,11 @@ def test_a_text_is_cut_to_what_surely_fits(text: str):
         (ResponseError("runner crashed"), "ModelError", True),
         (ValueError("No data received from Ollama stream."), "AnswerIncomplete", True),
         (AttributeError("'list' object has no attribute 'get'"), "AnswerIncomplete", True),
+        (httpx.DecodingError("incorrect header check"), "AnswerIncomplete", True),
+        (httpx.TooManyRedirects("Exceeded maximum allowed redirects."), "AnswerIncomplete", True),
+        (IndexError("list index out of range"), "AnswerIncomplete", True),
+        (RecursionError("maximum recursion depth exceeded"), "AnswerIncomplete", True),
+        (MemoryError(), "AnswerIncomplete", True),
     ],
 )
 def test_every_failure_of_the_libraries_becomes_one_of_ours(raised: Exception, expected: str, is_retryable: bool):

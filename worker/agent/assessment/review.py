@@ -170,9 +170,11 @@ async def _ask(chat: ChatModel, done: Proposed, area: str, result: ScanResult, g
         if isinstance(answer.failure, ContextExceeded) and len(task.shown) > 1:  # its tokenizer makes more of them
             half = list(task.shown.values())[: len(task.shown) // 2]
             return await _ask(chat, done, area, result, {digest: groups[digest] for digest in half})
-        done.reason, done.failure = answer.reason, answer.failure
-        if answer.failure is None or isinstance(answer.failure, AnswerTruncated):  # it would answer the same again
-            done.found |= dict.fromkeys(task.shown.values(), NOT_PROPOSED)
+        done.reason = answer.reason
+        if answer.failure is None or isinstance(answer.failure, AnswerTruncated | ContextExceeded):
+            done.found |= dict.fromkeys(task.shown.values(), NOT_PROPOSED)  # it would answer the same again
+        else:
+            done.failure = answer.failure
         return frozenset(task.shown.values())
     done.is_answered = True
     found = dict(accept_review(answer, task))
@@ -243,7 +245,7 @@ def _proposals(area: str, groups: Groups, done: Proposed) -> Iterator[ReviewProp
 
 
 def review_task(area: str, groups: Groups, result: ScanResult) -> ReviewTask:
-    """Return the question about the first element of each group, as many as fit."""
+    """Return the question about the first element of each group: as many as fit, at least one."""
     shown: dict[str, str] = {}
     elements: list[JsonObject] = []
     left = BUDGET_TOKENS
@@ -256,7 +258,7 @@ def review_task(area: str, groups: Groups, result: ScanResult) -> ReviewTask:
             **node_quoted(node),
         }
         left -= most_tokens(json.dumps(entry, ensure_ascii=False))
-        if left < 0 or len(elements) == MAX_ELEMENTS:
+        if (elements and left < 0) or len(elements) == MAX_ELEMENTS:
             break
         elements.append(entry)
         shown[node.fingerprint] = digest

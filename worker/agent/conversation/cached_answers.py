@@ -58,7 +58,12 @@ class AnswerStore:
         """Store the answer if it may be reused; return the turn."""
         placed = Placed.parse(turn.vector)
         if turn.is_cacheable and placed and turn.answer and _is_for_all(turn):
-            about = {"sources": list(turn.sources), "model": turn.model, "notes": list(turn.notes)}
+            about = {
+                "sources": list(turn.sources),
+                "model": turn.model,
+                "model_reason": turn.model_reason,
+                "notes": list(turn.notes),
+            }
             await self._cache.keep(turn.question, turn.answer, placed, self._scope(turn), about=about)
         return turn
 
@@ -82,6 +87,7 @@ def _answered(turn: Turn, found: CachedAnswer) -> Turn:
     turn.answer, turn.cached = found.answer, True
     turn.sources = tuple(str(one) for one in found.about.get("sources", ()))
     turn.model = str(found.about.get("model", ""))
+    turn.model_reason = str(found.about.get("model_reason", ""))
     turn.usage = add_usage(turn.usage, Usage(cache_hit=True))
     note = f"given {found.age_s:.0f} s ago to the question: {clip(found.question)}"
     turn.notes = turn.noted(*(str(one) for one in found.about.get("notes", ())), note)

@@ -23,6 +23,8 @@ MAX_ROUNDS: Final = 7
 """Model calls in one turn; the last one without tools."""
 MAX_CALLS: Final = 4
 """Tools run per reply of the model; further calls are refused."""
+MAX_KEPT: Final = 2 * MAX_CALLS
+"""Calls kept per reply: a model in a loop writes a hundred, and their refusals would fill the next prompt."""
 MAX_WRITES: Final = 5
 """Calls with side effects per turn."""
 MAX_LOOKED_UP: Final = 500
@@ -69,7 +71,7 @@ def heard(
     turn.notes = turn.noted(*notes, joined)
     if reply.calls and not is_last:
         # New ids, since models may use an id twice.
-        numbered = enumerate(reply.calls)
+        numbered = enumerate(reply.calls[:MAX_KEPT])
         calls = tuple((call.name, call.arguments, f"call-{turn.rounds}-{place}") for place, call in numbered)
         turn.said = (*turn.said, Said(role="assistant", content=reply.text[:MAX_REPLY], calls=calls))
     elif not is_unusable(reply.text):
@@ -129,8 +131,8 @@ def grounded(turn: Turn, known: frozenset[str]) -> Turn:
     # A note that something was remembered or queued is not a statement about scans.
     missing = NO_SOURCE if not checked.sources and not (done and done <= PRIVATE) else ""
     turn = turn.model_copy()
-    turn.answer, turn.sources = checked.text, checked.sources
-    if missing and turn.was_looked_up:
+    turn.answer, turn.sources = checked.text or no_answer(turn.rounds, turn.calls), checked.sources
+    if missing and turn.was_looked_up and checked.text:
         turn.answer = NO_SCAN_SAYS + turn.answer
     turn.notes = turn.noted(*checked.notes, missing)
     return turn

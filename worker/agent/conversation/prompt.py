@@ -32,7 +32,7 @@ BUDGET_TOKENS: Final = 6_000
 MAX_TURNS_SHOWN: Final = 6
 MAX_EARLIER: Final = 1_500
 """Maximum characters of an earlier question or answer."""
-LEFT_OUT: Final = '{"left_out": "was shown before and no longer fits; ask again if you need it"}'
+LEFT_OUT: Final = '{"left_out": "was shown before and no longer fits; look up a part of it if you need it"}'
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pydantic import BaseModel
 
 from producer.contract import Usage
 from producer.contract.fixes import TriedFix
+from producer.errors import ContextExceeded
 from producer.reports.failure_summary import summary_line
 from worker.agent.fixes.tried import Element, Name, name_of
 from worker.agent.prompts import clip, load_prompt, version_of
 from worker.agent.structured_reply import NoAnswer, ask_in_form, schema_about
-from worker.models.protocols import ChatModel, Message
+from worker.models.protocols import ChatModel, Message, add_usage
 from worker.scan.fixes.wanted import NOTHING
 
 FIX_SYSTEM: Final = load_prompt("fix")
@@ -73,13 +74,19 @@ class ModelProposer:
         return f"{self.chat.name} ({FIX_VERSION})"
 
     async def propose(self, elements: Sequence[Element]) -> Said:
-        """Return the model's proposals for the first few elements; raises no error that the model can cause."""
+        """Return the model's proposals for the first few elements, or for those of them that fit its context.
+
+        Raises no error that the model can cause.
+        """
         asked = {f"e{number}": one for number, one in enumerate(elements[:MOST_ASKED], 1)}
         document = {"task": "fix", "elements": [_quoted(name, one) for name, one in asked.items()]}
         messages = [Message("system", FIX_SYSTEM), Message("user", json.dumps(document, ensure_ascii=False))]
         schema = schema_about(FixesDraft, "fixes", key="element", known=list(asked))
         answer = await ask_in_form(self.chat, messages, FixesDraft, schema, entries="fixes")
         if isinstance(answer, NoAnswer):
+            if isinstance(answer.failure, ContextExceeded) and len(asked) > 1:
+                fewer = await self.propose(elements[: len(asked) // 2])
+                return replace(fewer, usage=add_usage(answer.usage, fewer.usage))
             return Said(usage=answer.usage)
         markup = {fix.element: fix.markup.strip() for fix in reversed(answer.draft.fixes)}
         said = {one[1].issue_id: markup[name] for name, one in asked.items() if markup.get(name)}

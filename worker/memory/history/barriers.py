@@ -22,13 +22,11 @@ from redisvl.schema import IndexSchema
 from producer.contract import Impact
 from producer.keys import Keys
 from producer.redis.scripts import as_text
-from worker.memory.vectors.indexes import ensure_index, exact_tag, on_index, wait_until_indexed
+from worker.memory.vectors.indexes import TIMEOUT_MS, ensure_index, exact_tag, on_index, wait_until_indexed
 
 T = TypeVar("T")
 MAX_BARRIERS: Final = 10_000
 """Limit of one search; beyond it a question should name a site or a group."""
-TIMEOUT_MS: Final = 10_000
-"""By default, RediSearch returns after 0.5 s what it has found by then, as if it were all."""
 RETURNED: Final[tuple[str, ...]] = (
     "kind", "site", "host_name", "name", "rule", "impact", "first_ms", "since_ms", "returned_ms",
     "mended_ms", "pages", "elements", "groups", "run",

@@ -76,7 +76,7 @@ async def compare_moments(
     A page's group is that of the later moment; ``fits`` filters the pages further.
     """
     then, now = await _states_at_both(history, before, after, wanted, limit=limit, is_brief=fits is None)
-    is_part = limit in {len(then), len(now)}
+    is_part = max(len(then), len(now)) >= limit
     if fits is not None:
         now = {place: state for place, state in now.items() if fits(state)}
     if fits is not None or wanted.group is not None:

@@ -22,12 +22,12 @@ from producer.contract.states import with_state
 from producer.errors import ServiceError
 from producer.redis.scripts import as_text
 from worker.memory.vectors.documents import Documents
+from worker.memory.vectors.indexes import TIMEOUT_MS
 
 MAX_PAGES: Final = 10_000
 """Limit of one search; beyond it a question should name a site or a group."""
 MAX_TERMS: Final = 4
 """Average number of terms per page that a search covers."""
-TIMEOUT_MS: Final = 10_000
 PICKED: Final = (
     "__key",
     "page",

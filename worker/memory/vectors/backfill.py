@@ -129,7 +129,7 @@ async def backfill(embeddings: Embeddings, documents: Documents, generation: Gen
 async def _embedded(embeddings: Embeddings, generation: Generation, texts: Sequence[str]) -> list[Part]:
     """Return the result for each text; texts that the model refuses or fails on do not affect the others.
 
-    Raises ``ModelError`` for failures worth a retry.
+    Raises ``ModelError`` for failures that are not caused by the text.
     """
     try:
         made = await embeddings.embed(generation, texts)
@@ -140,7 +140,7 @@ async def _embedded(embeddings: Embeddings, generation: Generation, texts: Seque
             middle = len(texts) // 2
             parts = texts[:middle], texts[middle:]
             return [one for part in parts for one in await _embedded(embeddings, generation, part)]
-        if error.retryable and not await _takes_another(embeddings, generation):
+        if not await _takes_another(embeddings, generation):
             raise
         log.warning("vectors.refused", model=generation.model, chars=len(texts[0]), error=str(error))
         return [Part(note=f"refused: {one_line(str(error), limit=MAX_REASON)}")]

@@ -20,7 +20,7 @@ from producer.errors import IndexMoved
 from producer.redis.scripts import as_text
 from worker.memory.vectors.embeddings import Embeddings
 from worker.memory.vectors.generations import EMBEDDED, NEVER, Generation
-from worker.memory.vectors.indexes import drop_index, ensure_index, on_index, wait_until_indexed
+from worker.memory.vectors.indexes import TIMEOUT_MS, drop_index, ensure_index, on_index, wait_until_indexed
 
 T = TypeVar("T")
 WALK_BATCH: Final = 500
@@ -74,7 +74,8 @@ class Documents:
 
     async def run(self, query: BaseQuery, *, generation: Generation | None = None) -> list[dict[str, Any]]:
         """Return the rows that ``query`` finds in the index of ``generation`` (default: the active one)."""
-        return await self.attempt(lambda index: index.query(query), generation=generation)
+        limited = cast("BaseQuery", query.timeout(TIMEOUT_MS))
+        return await self.attempt(lambda index: index.query(limited), generation=generation)
 
     async def attempt(
         self, act: Callable[[AsyncSearchIndex], Awaitable[T]], *, generation: Generation | None = None

@@ -31,6 +31,8 @@ _DIGEST_MARK: Final = "~"
 REBUILD_S: Final = 60.0
 """Longest wait for a rebuilt index; after it the job is retried."""
 POLL_S: Final = 0.05
+TIMEOUT_MS: Final = 10_000
+"""Limit of a search. By default, RediSearch returns after 0.5 s what it has found by then, as if it were all."""
 
 
 @lru_cache(4_096)

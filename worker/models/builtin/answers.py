@@ -206,7 +206,7 @@ def _about(question: str, heard: ModelInput) -> Next | None:
         r"(?:and )?(?:what (?:about|is (?:wrong|the matter|broken) (?:with|on|in))|tell me (?:more )?about|how is|"
         r"what are the (?:barriers|problems|issues) (?:of|on|in|with|at)|"
         r"which barriers (?:are on|does|has)|(?:what|which) (?:barriers|problems|issues) (?:are (?:on|in)|does|has))"
-        r" (.+?)(?: have)?[?.!]*$",
+        r" (.+?)(?: have)?(?<![?.!])[?.!]*$",
         question,
         re.IGNORECASE,
     )

@@ -23,8 +23,8 @@ from worker.models.builtin.sentences import (
 )
 
 _FIRST: Final = re.compile(
-    r"\b(?:mend(?:ed)?|fix(?:ed)?|repair(?:ed)?|tackle|begin with|start with|do)\b.*\bfirst\b"
-    r"|\bfirst\b.*\b(?:mend|fix|repair)\b|\bwhere (?:should|do|shall) (?:we|i) (?:start|begin)\b"
+    r"^(?>.*?\b(?:mend(?:ed)?|fix(?:ed)?|repair(?:ed)?|tackle|begin with|start with|do)\b).*\bfirst\b"
+    r"|^(?>.*?\bfirst\b).*\b(?:mend|fix|repair)\b|\bwhere (?:should|do|shall) (?:we|i) (?:start|begin)\b"
     r"|\b(?:begin|start) (?:with|(?:mend|fix|repair)ing)\b|\bworst components?\b|\bmost (?:important|urgent)\b"
     r"|\b(?:highest|top) priority\b|\bprioriti[sz]e\b|\bbrings? (?:the |us )?most\b",
     re.IGNORECASE,
@@ -37,9 +37,9 @@ _SINCE_WHEN: Final = re.compile(
 )
 _SEEN: Final = re.compile(
     r"^(?:when was|when were|since when (?:is|are|has|have)|how long (?:is|are|has|have)) (?:the |our |my )?(.+?) "
-    r"(?:(?:first |been )+(?:seen|found|reported|recorded|missing|without|lacking)\b.*?|without .*?)[?.!]*$"
+    r"(?:(?<!first )(?<!been )(?:first |been )++(?:seen|found|reported|recorded|missing|without|lacking)\b|without )"
     r"|^(?:since when|how long) (?:does|do|did|has|have) (?:the |our |my )?(.+?) "
-    r"(?:lack(?:ed)?|miss(?:ed)?|need(?:ed)?|had? no|have no) .*?[?.!]*$",
+    r"(?:lack(?:ed)?|miss(?:ed)?|need(?:ed)?|had? no|have no) ",
     re.IGNORECASE,
 )
 """The same by what is wrong: ``Since when does the search field lack a label?``"""

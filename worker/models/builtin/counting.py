@@ -26,7 +26,7 @@ _SUBJECTS: Final[dict[Subject, str]] = {
 _NOUNS: Final = {"accessibility", "component", "components"}
 _SINCE_WORD: Final = re.compile(r"\b(?:since|after|from)\b", re.IGNORECASE)
 _COMPONENT: Final = re.compile(
-    r"\b(?:the )?component [\"\u201c](?P<quoted>[^\"\u201d]+)[\"\u201d]"
+    r"\b(?:the )?component [\"\u201c](?P<quoted>[^\"\u201c\u201d]+)[\"\u201d]"
     r"|\b(?:the|our) (?P<named>[\w-]+(?: [\w-]+){0,5}?) component\b(?! barriers?\b)"
     r"|\b(?:is|are|was|were) (?:the |our )(?P<broken>[\w-]+(?: [\w-]+){0,5}?)"
     r" (?=(?:broken|failing|wrong|inaccessible)\b)",

@@ -21,13 +21,15 @@ _HOST: Final = re.compile(
     r"\b(?:on|of|at|for|in|site) ((?:[a-z0-9-]+\.)+[a-z]{2,}|(?:\d{1,3}\.){3}\d{1,3})(?=[\s?!.,]|$)", re.IGNORECASE
 )
 _GROUP: Final = re.compile(
-    r"\b(?:(?:in|of|on|for) )?(?:the )?(?:(?:group|template|section) [\"\u201c]([^\"\u201d]+)[\"\u201d]|"
+    r"\b(?:(?:in|of|on|for) )?(?:the )?(?:(?:group|template|section) [\"\u201c]([^\"\u201c\u201d]+)[\"\u201d]|"
     r"group (?!(?:got|gets?|is|are|has|have|was|were|became|did|by)\b)([\w-]+))"
     r"|\b(?:in|of|on|for) (?:the |our )?(?!(?:the|our|a|any|each|every|which|this|that)\b)([\w-]+) group(?=[\s?.!]|$)",
     re.IGNORECASE,
 )
 _TIME: Final = r"(?:the )?[\w:.-]+(?:,? (?!(?:on|in|at|for)\b)[\w:.-]+){0,3}?"
-_SINCE: Final = re.compile(rf"\b(?:since|after|from) ({_TIME})[\s?!.]*$|^since ({_TIME}(?:, \d{{4}})?),", re.IGNORECASE)
+_END: Final = r"(?<![\s?!.])[\s?!.]*$"
+"""The end of a question. The marks begin after a word, so that a long run of them is read once and not from each."""
+_SINCE: Final = re.compile(rf"\b(?:since|after|from) ({_TIME}){_END}|^since ({_TIME}(?:, \d{{4}})?),", re.IGNORECASE)
 MONTHS: Final = "january|february|march|april|may|june|july|august|september|october|november|december"
 _IN: Final = re.compile(
     rf"\bin ((?:the )?(?:last|past) \w+(?: \w+)?|(?:{MONTHS})(?: \d{{4}})?|\d{{4}})[\s?!.]*$", re.IGNORECASE
@@ -43,7 +45,7 @@ _ENDING: Final = re.compile(r"\b(yesterday|today|(?:last|this) \w+)[\s?!.]*$", r
 _WORDS: Final = re.compile(
     r"(?<!number )(?<!count )(?<!amount )\b(?:on|in|of|at|for) (?:the |our |my |a |your )?"
     r"((?:(?!\b(?:on|in|of|at|for|since|after|before|from)\b)[^?!])+?)"
-    r"(?: (?:pages?|section|template|area|part))?[\s?!.]*$",
+    r"(?: (?:pages?|section|template|area|part))?" + _END,
     re.IGNORECASE,
 )
 _SUBJECT: Final = re.compile(
@@ -54,7 +56,7 @@ _SUBJECT: Final = re.compile(
 )
 """The page in ``Did the checkout get worse?``"""
 _OWNER: Final = re.compile(
-    r"\b(?:do|does|did) (?:the |our |my |your )?((?:(?!\b(?:on|in|of|at|for|since)\b)[^?!])+?)"
+    r"\b(?:do|does|did) (?:the |our |my |your )?((?:(?!\b(?:on|in|of|at|for|since|do|does|did)\b)[^?!])+?)"
     r"(?: page| section| template)? (?=(?:have|contain|show)\b)",
     re.IGNORECASE,
 )

@@ -156,6 +156,7 @@ def _call(chunk: ToolCallChunk, who: str) -> ToolCall:
     """Return the call with its arguments parsed strictly: the library would complete truncated JSON."""
     try:
         arguments: object = json.loads(chunk["args"] or "{}")
+        json.dumps(arguments, ensure_ascii=False).encode()  # half of a surrogate pair can be stored nowhere
     except (ValueError, RecursionError):
         arguments = None
     if not isinstance(arguments, dict) or not chunk["name"]:

@@ -19,11 +19,9 @@ from producer.errors import (
     ModelTimeout,
     ModelUnreachable,
 )
-from worker.models.ollama.errors import one_line
+from worker.models.ollama.errors import MISSHAPEN, one_line
 
 _OVER_CONTEXT: Final = ("context_length", "context length", "maximum context", "too many tokens")
-_MISSHAPEN: Final = (ValueError, KeyError, TypeError, AttributeError, IndexError)
-"""Exceptions from parsing an answer of the wrong form."""
 _UNAUTHORISED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY = 401, 403, 404, 429
 
 
@@ -32,7 +30,7 @@ def cloud_errors(host: str, model: str, *, secret: str, limit: str) -> Generator
     """Raise ``ModelError`` instead of the libraries' errors; no message contains ``secret``, nor a part of it."""
     try:
         yield
-    except (openai.OpenAIError, httpx.HTTPError, TimeoutError, *_MISSHAPEN) as error:
+    except (openai.OpenAIError, httpx.HTTPError, TimeoutError, *MISSHAPEN) as error:
         # From None: the library's error may quote the key.
         raise _ours(error, f"model {model!r} at {host!r}", limit, secret) from None
 

@@ -89,7 +89,8 @@ class FallbackChat:
             if not isinstance(error, ModelUnreachable | ModelMissing | ContextExceeded):
                 raise
             return await self._instead(error, messages, schema, tools)
-        return replace(reply, reason=aside, usage=add_usage(spent, reply.usage))
+        reason = "; ".join(filter(None, (aside, reply.reason)))
+        return replace(reply, reason=reason, usage=add_usage(spent, reply.usage))
 
     async def _instead(
         self, error: ModelError, messages: Sequence[Message], schema: JsonObject | None, tools: Sequence[Tool]

@@ -87,7 +87,7 @@ class AbleChat:
 
     async def _takes_tools(self) -> bool:
         able = (await self._fleet.facts(self.name)).capabilities
-        return not self._refuses_tools and (not able or "tools" in able)
+        return "tools" in able if able else not self._refuses_tools
 
     async def _loses_schema(self) -> bool:
         can_think = "thinking" in (await self._fleet.facts(self.name)).capabilities

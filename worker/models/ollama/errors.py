@@ -28,8 +28,12 @@ from producer.errors import (
 
 _OVER_CONTEXT: Final = ("context length", "context size", "exceed_context", "n_ctx")
 """Words in the servers' messages about a prompt that is too long; the wording differs between releases."""
-_MISSHAPEN: Final = (ValueError, KeyError, TypeError, AttributeError)
-"""Exceptions from parsing an answer of the wrong form."""
+MISSHAPEN: Final = (LookupError, ValueError, TypeError, AttributeError, RecursionError, MemoryError)
+"""Exceptions from parsing an answer of the wrong form.
+
+The last two come from text nested too deeply: in a tool call's arguments, langchain-ollama reads each text as JSON and
+then as Python, where thousands of dashes are nested signs.
+"""
 _UNAUTHORISED: Final = frozenset({401, 403})
 _NOT_FOUND, _TOO_MANY, _BAD_GATEWAY, _UNAVAILABLE, _GATEWAY_TIMEOUT = 404, 429, 502, 503, 504
 
@@ -54,7 +58,7 @@ def model_errors(host: str, model: str, *, limit: str = "the time given") -> Gen
     except (httpx.InvalidURL, RequestError) as error:
         msg = f"{_named(model)}{host!r} cannot be called: {one_line(str(error))}"
         raise ModelRefused(msg) from error
-    except _MISSHAPEN as error:
+    except (*MISSHAPEN, httpx.RequestError) as error:
         msg = f"{_named(model)}{host!r} gave an invalid answer: {one_line(str(error))}"
         raise AnswerIncomplete(msg) from error
 

@@ -170,8 +170,10 @@ class OllamaClient:
         )
 
     async def _ask(self, method: str, path: str, *, model: str = "", json: Any = None) -> dict[str, Any]:
-        with model_errors(self.host.name, model):
-            response = await self._http.request(method, path, json=json)
+        limit_s = CONNECT_TIMEOUT_S + LOOK_TIMEOUT_S  # in all: httpx limits each read, and an answer may drip
+        with model_errors(self.host.name, model, limit=f"{limit_s:g} s"):
+            async with asyncio.timeout(limit_s):
+                response = await self._http.request(method, path, json=json)
             response.raise_for_status()
             fields: object = response.json()
         if not isinstance(fields, dict):
