@@ -3,7 +3,7 @@
 ========================  ======================================================================
 event                     when, with which fields
 ========================  ======================================================================
-worker.started            after start-up: name, lanes, max_jobs, functions
+worker.started            after start-up: name, max_jobs, functions
 metrics.served            the metrics endpoint is ready: host, port
 worker.stopping           a signal arrived: signal, running
 process.started           a process of ``sightline worker --processes`` runs: number, pid
@@ -17,6 +17,7 @@ job.requeued              a job was queued again without a run: job_id, why (no 
 job.no_function           this worker has no function for its kind, so it waits for another: job_id, kind, wait_s
 job.lease_lost            another worker holds the job: job_id
 job.cancel_seen           a cancellation reached a running job: job_id
+progress.lost             Redis did not accept a note of a job's progress (debug): job_id, error
 jobs.promoted             scheduled jobs became due: count
 jobs.due_earlier          Redis's clock was set back, so scheduled jobs became due earlier by it: count
 scheduled.no_job          a member of the scheduled set was not a job and was removed: member, error
