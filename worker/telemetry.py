@@ -25,8 +25,8 @@ jobs.reclaimed            jobs of a silent worker were taken over: lane, count, 
 entry.dropped             a claimed entry's job had ended, moved or expired, or was resubmitted: job_id, entry, why
 redis.clock_jumped        Redis's clock was moved, so every lease is renewed once: lane, by_ms
 delivery.left_to_reclaim  a start was refused, or unanswered when the worker stopped: job_id, entry, error
-start.repeated            Redis did not answer a start: job_id, error
-commit.repeated           Redis did not answer a commit: job_id, error
+start.repeated            Redis did not answer a start, or was read-only: job_id, error
+commit.repeated           Redis did not answer a commit, or was read-only: job_id, error
 commit.refused            Redis refused a commit (a key of the wrong type): job_id, error
 controls.changed          something was paused, resumed or drained: controls (all current), draining (this worker)
 controls.dropped          workers that were being drained have been killed; their drain has ended: workers
