@@ -4,6 +4,7 @@
     ├── InputError                  64  the caller's input cannot be used
     │   ├── SettingsError               a setting is missing, malformed or contradicts another
     │   ├── InvalidJob                  a payload does not match its kind
+    │   │   └── BatchClosed                 the batch is sealed and takes no more jobs
     │   ├── JobTooLarge                 a payload over MAX_PAYLOAD_BYTES
     │   └── UnknownJob                  no job or batch with that id
     ├── ServiceError                 3  the service cannot answer now; the same call may work later
@@ -67,6 +68,10 @@ class SettingsError(InputError):
 
 class InvalidJob(InputError):
     """A payload does not match its kind."""
+
+
+class BatchClosed(InvalidJob):
+    """The batch is sealed and takes no more jobs."""
 
 
 class JobTooLarge(InputError):

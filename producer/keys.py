@@ -1,7 +1,7 @@
 """Every Redis key that Sightline uses; no other module spells one.
 
 A ``Keys`` belongs to one environment; environments sharing a server are isolated from each other. Lua scripts get their
-keys from here and build none. The table of keys and their lifetimes is in ``docs/state-machine.md``.
+keys from here, except for three that ``docs/state-machine.md`` names. It has the table of keys and their lifetimes.
 """
 
 from __future__ import annotations

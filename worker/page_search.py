@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import ssl
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,7 +22,7 @@ from producer.client.client import Client
 from producer.contract import JsonObject, describe_invalid, encode_payload
 from producer.contract.certificates import trusting
 from producer.contract.page_search import PageSearch
-from producer.errors import InputError, InvalidJob
+from producer.errors import BatchClosed, InputError, InvalidJob
 from producer.sitemaps.crawl import Bounds
 from producer.sitemaps.download import Downloads
 from producer.sitemaps.search import Search, in_crawls, in_sitemaps
@@ -65,12 +66,9 @@ class PageSearchJobs:
             stopped.append(True)  # a thread cannot be cancelled: it ends at its next connection
         payloads = list(payloads_of(search, found))
         ids = [_job_id(search.batch, one) for one in payloads]
-        try:
+        with suppress(BatchClosed):  # an earlier run, whose commit was lost, has submitted it completely
             async for _ in self.client.submit_many("scan", payloads, batch=search.batch, job_ids=ids):
                 pass
-        except InvalidJob as error:
-            if "sealed" not in str(error):
-                raise
         await self.client.seal_batch(search.batch, create=True)
         log.info("pages.found", batch=search.batch, pages=len(found.urls), problems=len(found.problems))
         return {"batch": search.batch, "pages": len(found.urls), "problems": list(found.problems[:20])}

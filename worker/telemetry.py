@@ -3,7 +3,7 @@
 ========================  ======================================================================
 event                     when, with which fields
 ========================  ======================================================================
-worker.started            after start-up: name, lanes, max_jobs, functions
+worker.started            after start-up: name, max_jobs, functions
 metrics.served            the metrics endpoint is ready: host, port
 worker.stopping           a signal arrived: signal, running
 process.started           a process of ``sightline worker --processes`` runs: number, pid
@@ -17,6 +17,7 @@ job.requeued              a job was queued again without a run: job_id, why (no 
 job.no_function           this worker has no function for its kind, so it waits for another: job_id, kind, wait_s
 job.lease_lost            another worker holds the job: job_id
 job.cancel_seen           a cancellation reached a running job: job_id
+progress.lost             Redis did not accept a note of a job's progress (debug): job_id, error
 jobs.promoted             scheduled jobs became due: count
 jobs.due_earlier          Redis's clock was set back, so scheduled jobs became due earlier by it: count
 scheduled.no_job          a member of the scheduled set was not a job and was removed: member, error
@@ -24,8 +25,8 @@ jobs.reclaimed            jobs of a silent worker were taken over: lane, count, 
 entry.dropped             a claimed entry's job had ended, moved or expired, or was resubmitted: job_id, entry, why
 redis.clock_jumped        Redis's clock was moved, so every lease is renewed once: lane, by_ms
 delivery.left_to_reclaim  a start was refused, or unanswered when the worker stopped: job_id, entry, error
-start.repeated            Redis did not answer a start: job_id, error
-commit.repeated           Redis did not answer a commit: job_id, error
+start.repeated            Redis did not answer a start, or was read-only: job_id, error
+commit.repeated           Redis did not answer a commit, or was read-only: job_id, error
 commit.refused            Redis refused a commit (a key of the wrong type): job_id, error
 controls.changed          something was paused, resumed or drained: controls (all current), draining (this worker)
 controls.dropped          workers that were being drained have been killed; their drain has ended: workers

@@ -16,7 +16,7 @@ from producer.client.given import check_arguments, check_seconds, check_secrets,
 from producer.contract import MAX_KIND_CHARS, JsonObject, Lane, check_own_job_id, encode_payload
 from producer.contract.terms import SUBMITTED
 from producer.contract.variables import check_variables
-from producer.errors import InvalidJob, QueueFull, RedisUnsuitable
+from producer.errors import BatchClosed, InvalidJob, QueueFull, RedisUnsuitable
 from producer.keys import Keys
 from producer.redis.scripts import Arg, load_script
 
@@ -151,7 +151,7 @@ def _encoded_secrets(secrets: JsonObject) -> tuple[str, ...]:
 
 
 def read_answer(submission: Submission, reply: Sequence[Any], keys: Keys) -> Submitted:
-    """Decode submit.lua's reply; raises ``QueueFull``, ``InvalidJob`` for a sealed batch, ``RedisUnsuitable``."""
+    """Decode submit.lua's reply; raises ``QueueFull``, ``BatchClosed``, ``RedisUnsuitable``."""
     match reply[0]:
         case b"created":
             return Submitted(submission.job_id, created=True)
@@ -159,7 +159,7 @@ def read_answer(submission: Submission, reply: Sequence[Any], keys: Keys) -> Sub
             return Submitted(submission.job_id, created=False)
         case b"sealed":
             msg = f"batch {submission.batch!r} is closed and takes no more jobs; choose another batch name"
-            raise InvalidJob(msg)
+            raise BatchClosed(msg)
         case b"last_id":
             lane = keys.lane(submission.lane)
             msg = (

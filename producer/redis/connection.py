@@ -61,19 +61,18 @@ _KEEPALIVE: Final[dict[str, Any]] = {
 def open_redis(settings: ClientSettings, *, gives_up: bool = False) -> Redis:
     """Return a client that connects on its first call, reconnects with back-off, and does not decode replies.
 
-    A command whose reply was lost is sent again, so use it only for idempotent commands. With ``gives_up`` it raises
-    after ``REPLY_S`` of silence, without a retry; otherwise it waits until Redis replies.
+    A command whose reply was lost is sent again, so use it only for idempotent commands. A connection that is silent
+    for ``REPLY_S`` counts as lost, since a frozen primary may have been replaced; with ``gives_up``, that is raised.
     """
     address = settings.address
     attempts = ATTEMPTS_OF_A_FAILOVER if address.service else ATTEMPTS
-    patience = {"socket_timeout": raw_connection.REPLY_S} if gives_up else {}
     return Redis.from_pool(
         open_pool(
             address,
             password_file=settings.redis_password_file,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
+            socket_timeout=raw_connection.REPLY_S,
             **({} if address.path else _KEEPALIVE),
-            **patience,
             health_check_interval=30,
             # OSError is a refused connection, which redis-py 5 does not retry by default.
             retry=_Retry(ExponentialBackoff(cap=1.0, base=0.1), attempts, cast("Any", _TRIED_AGAIN), gives_up=gives_up),

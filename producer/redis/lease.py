@@ -107,13 +107,16 @@ async def kept(
         async with asyncio.timeout(every_s):  # a dead connection must not delay the next renewal
             return await renew()
 
+    async def released() -> None:
+        with suppress(RedisError, OSError):  # in the shield: a cancelled holder no longer reads the error
+            await release()
+
     keeping = asyncio.create_task(keep(bounded, every_s=every_s, on_error=on_error), name="lease-keep")
     try:
         yield
     finally:
         await end(keeping)
-        with suppress(RedisError, OSError):
-            await asyncio.shield(release())
+        await asyncio.shield(released())
 
 
 class Lease:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -22,7 +23,7 @@ from producer.client.submission import prepare
 from producer.contract import JsonObject
 from producer.contract.addresses import hide_user_info, public_url, split_user_info
 from producer.contract.payloads import FIND_PAGES, PAGES
-from producer.errors import InvalidJob, UnknownJob
+from producer.errors import BatchClosed, InvalidJob, UnknownJob
 from producer.redis.connection import redis_errors
 from producer.redis.scripts import load_script, run_script
 from producer.stored.due_times import check_cron, latest_time, zone_of
@@ -212,13 +213,9 @@ class Schedules:
             await self._client.submit(FIND_PAGES, search, job_id=f"{batch}{PAGES}")
             return
         ids = [schedule.job_id(due, number) for number in range(len(schedule.payloads))]
-        try:
-            submitted = self._client.submit_many(schedule.kind, schedule.payloads, batch=batch, job_ids=ids)
-            async for _ in submitted:
+        with suppress(BatchClosed):  # another worker has fired it completely
+            async for _ in self._client.submit_many(schedule.kind, schedule.payloads, batch=batch, job_ids=ids):
                 pass
-        except InvalidJob as error:
-            if "sealed" not in str(error):
-                raise  # sealed: another worker has fired it completely
         await self._client.seal_batch(batch, create=True)
 
 

@@ -182,7 +182,7 @@ async def test_a_read_only_redis_stops_the_worker_only_while_it_lasts(
 
         await redis.execute_command("REPLICAOF", "127.0.0.1", "1")
         gate.touch()
-        await until(lambda: "commit.refused" in log.read_text(), what="a refused commit")
+        await until(lambda: "commit.repeated" in log.read_text(), what="a repeated commit")
         await redis.execute_command("REPLICAOF", "NO", "ONE")
 
         for job in (running, waiting):

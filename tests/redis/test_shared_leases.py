@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import os
+import signal
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,14 +18,19 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 import worker.limits.conversation_hold
 import worker.limits.host_gate
 from producer.keys import Keys
+from producer.redis import connection
+from producer.redis.connection import open_redis
 from producer.redis.scripts import Script, run_script
+from producer.settings import ClientSettings
 from tests.support.gpu import ONE, USUAL
+from tests.support.redis_server import StartServer
 from tests.support.signals import Signal
 from worker.gpu.pool import GpuPool
 from worker.gpu.scripts import PoolScripts
 from worker.limits.conversation_hold import RENEW, Threads
-from worker.limits.host_gate import ENTER, HostGate
+from worker.limits.host_gate import ENTER, LEAVE, HostGate
 
+DEADLINE_S = 60
 LEASE_S = 30.0
 """Long against the pauses of these tests: a lease that is lost here was given up, and did not run out."""
 RENEW_S = 0.03
@@ -92,6 +101,48 @@ async def test_an_outage_shorter_than_its_lease_costs_no_host_slot(redis: Redis,
 
     assert renewed == token
     assert later_ms > first_ms
+
+
+async def test_a_release_that_fails_after_its_holder_was_cancelled_twice_is_not_logged(
+    redis_server: StartServer, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(connection, "ATTEMPTS", 1)
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    server, has_entered, ended = redis_server(), asyncio.Event(), asyncio.Event()
+    releasing = asyncio.Event()
+
+    async def leave(redis: Redis, script: Script, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        if script is not LEAVE:
+            return await run_script(redis, script, keys, args)
+        releasing.set()
+        try:
+            return await run_script(redis, script, keys, args)
+        finally:
+            ended.set()
+
+    async def scan(gate: HostGate) -> None:
+        async with gate.slot("shop.example"):
+            has_entered.set()
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(worker.limits.host_gate, "run_script", leave)
+    async with open_redis(ClientSettings(redis_url=server.url)) as pooled, asyncio.timeout(DEADLINE_S):
+        holder = asyncio.create_task(scan(HostGate(pooled, keys, slots=1, gap_ms=0)))
+        await has_entered.wait()
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGSTOP)
+        holder.cancel()
+        await releasing.wait()
+        holder.cancel()
+        await asyncio.wait([holder])
+        os.kill(server.pid, signal.SIGKILL)
+        await ended.wait()
+        await asyncio.sleep(0)  # the release ends
+        gc.collect()
+
+    assert holder.cancelled()
+    assert told == []
 
 
 async def test_a_conversation_is_renewed_until_it_is_released_and_not_after(

@@ -24,7 +24,7 @@ SEEN = {
     "worker/gpu/pool.py": 2,  # `keep` goes on by itself; errands
     "worker/queue/executor.py": 1,  # a delivery: asyncio logs what nobody awaits
     "worker/queue/loop.py": 1,  # a failed reader ends the loop, and that the worker
-    "worker/queue/run.py": 1,  # a note of progress may be lost
+    "worker/queue/run.py": 1,  # a note of progress: logs why it was lost
     "worker/queue/stream.py": 1,  # awaited
     "worker/queue/worker.py": 5,  # the first that fails ends the worker
     "worker/scan/cdp.py": 1,  # logs its end, and the browser is replaced

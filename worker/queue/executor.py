@@ -22,7 +22,7 @@ from typing import Any, Final, assert_never
 
 import structlog
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer.contract import WIRE_VERSION, ErrorInfo, Lane
@@ -41,7 +41,8 @@ LONGEST_START_PAUSE_S: Final = 1.0
 LONGEST_COMMIT_PAUSE_S: Final = 5.0
 NEWER_PAUSE_S: Final = 5.0
 """Delay before a job of a newer release is offered again, since a worker of that release may have started."""
-NO_ANSWER: Final = (RedisConnectionError, RedisTimeoutError, OSError)
+NO_ANSWER: Final = (RedisConnectionError, RedisTimeoutError, ReadOnlyError, OSError)
+"""A read-only Redis is an outage: the next connection may lead to the new primary."""
 
 UNWELCOME: Final = (Dead, Retried, Lost)
 

@@ -20,7 +20,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from producer.contract import Lane
 from producer.keys import GROUP, Keys
-from producer.redis.raw_connection import RawConnection, settle
+from producer.redis.raw_connection import RawConnection, replied, settle
 from producer.redis.scripts import Arg, load_script
 from worker.queue.delivery import Entry, entries_of, started
 
@@ -77,7 +77,7 @@ class LaneReader:
         """Make a waiting ``read`` return at once."""
         if self._client_id:
             with contextlib.suppress(RedisError, OSError):
-                await self._redis.execute_command("CLIENT UNBLOCK", self._client_id)
+                await replied(self._redis.execute_command("CLIENT UNBLOCK", self._client_id))
 
     async def close(self) -> None:
         """Close the connection; undelivered entries stay pending and are reclaimed."""

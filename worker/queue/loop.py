@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sized
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +29,9 @@ from worker.queue.stream import JobStream
 
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 2.0
+STOP_S: Final = 2.0
+"""Longest wait of a stopping worker for Redis; what is claimed by a reply that comes later is reclaimed."""
+UNBLOCK_S: Final = 1.0
 BATCH_SHARE: Final = 5
 """While both lanes have waiting jobs, one claim in this many goes to batch."""
 
@@ -102,6 +106,7 @@ class Loop:
         self._backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         self._reclaim_from = dict.fromkeys(Lane, "")  # cursor of each lane's reclaim; '' while none is requested
         self._reading = set[Lane]()
+        self._filling: asyncio.Timeout | None = None
         self.claimed = 0
         self.is_stopping = False
 
@@ -150,16 +155,27 @@ class Loop:
                     if reader.done():
                         reader.result()
                 if not self.is_stopping:
-                    await self._fill()
+                    await self._fill_until_stopped()
         finally:
             await self._end_readers(readers)
 
     def stop(self) -> None:
-        """Claim no more; ``run`` returns when the outstanding reads have ended."""
+        """Claim no more; ``run`` returns when the outstanding reads have ended, or soon if Redis is away."""
+        if self._filling is not None and not self.is_stopping:
+            self._filling.reschedule(asyncio.get_running_loop().time() + STOP_S)
         self.is_stopping = True
         self.look_again()
         for event in self._drained.values():
             event.set()
+
+    async def _fill_until_stopped(self) -> None:
+        """Fill the free slots; a worker that stops meanwhile waits no longer than ``STOP_S``."""
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None) as self._filling:
+                    await self._fill()
+        finally:
+            self._filling = None
 
     async def _fill(self) -> None:
         """Fill the free slots: with pending entries of lost workers, then with new entries."""
@@ -298,11 +314,12 @@ class Loop:
 
     async def _end_readers(self, readers: list[asyncio.Task[None]]) -> None:
         self.stop()
-        deadline = asyncio.get_running_loop().time() + 1.0
-        while asyncio.get_running_loop().time() < deadline and not all(task.done() for task in readers):
-            for reader in self._readers.values():
-                await reader.unblock()
-            await asyncio.wait(readers, timeout=0.02)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(UNBLOCK_S):
+                while not all(task.done() for task in readers):
+                    for reader in self._readers.values():
+                        await reader.unblock()
+                    await asyncio.wait(readers, timeout=0.02)
         await end(*readers)
         for reader in self._readers.values():
             await reader.close()

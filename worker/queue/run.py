@@ -37,6 +37,7 @@ from worker.queue.outcome import (
     decide,
     describe,
 )
+from worker.telemetry import note_failure
 
 JobFunction = Callable[..., Awaitable[Any]]
 Hook = Callable[[dict[Any, Any]], Awaitable[Any]]
@@ -311,6 +312,14 @@ class JobFunctions:
             await run_hook(options.after_job_end, {"outcome": outcome if is_committed else Lost(), **ctx})
 
     def _note_progress(self, delivery: Delivery, text: str) -> None:
-        """Send the note without waiting; losing one is harmless."""
+        """Send the note without waiting; losing one in an outage is harmless."""
         note = asyncio.ensure_future(self._send_progress(delivery, text))
-        note.add_done_callback(lambda done: done.cancelled() or done.exception())
+        note.add_done_callback(partial(_log_lost_note, delivery))
+
+
+def _log_lost_note(delivery: Delivery, note: asyncio.Future[object]) -> None:
+    error = None if note.cancelled() else note.exception()
+    if isinstance(error, RedisError | OSError):
+        log.debug("progress.lost", job_id=delivery.job_id, error=str(error))
+    elif isinstance(error, Exception):
+        note_failure("progress", error)

@@ -31,7 +31,7 @@ from redis.exceptions import RedisError
 from producer.contract.terms import SUBMITTED
 from producer.keys import Keys
 from producer.redis.dial import blocking_twin
-from producer.redis.raw_connection import end
+from producer.redis.raw_connection import end, replied
 from producer.redis.script_pipe import ScriptPipe
 from producer.stored.schedules import Schedules
 from worker.queue.arq_pool import StreamPool, connections_of
@@ -49,6 +49,8 @@ __all__ = ["StreamWorker", "func", "worker_name"]
 DEFAULT_LEASE_S: Final = 10.0
 RENEWALS_PER_LEASE: Final = 3.3
 """Fraction of a lease between renewals: three may fail before the lease is lost."""
+LEAVE_S: Final = 3.0
+"""Longest wait of a stopped worker for a Redis that is away; its heartbeat expires, and its name is reaped later."""
 
 log = structlog.get_logger()
 
@@ -213,12 +215,14 @@ class StreamWorker(Worker):
             return
         if self.main_task is not None and not self.main_task.done():
             await asyncio.wait([self.main_task])
+        own = (self.keys.worker(self.name), *((self.health_check_key,) if self._has_health_key else ()))
         try:
-            await leave(self.pool, self.keys, self.name)
-            own = (self.keys.worker(self.name), *((self.health_check_key,) if self._has_health_key else ()))
-            await self.pool.delete(*own)
+            async with asyncio.timeout(LEAVE_S):
+                await leave(self.pool, self.keys, self.name)
+                await replied(self.pool.delete(*own))
         except (RedisError, OSError) as error:
-            log.warning("worker.heartbeat_left", name=self.name, error=str(error))  # it expires
+            said = str(error) or f"no reply within {LEAVE_S:g} s"
+            log.warning("worker.heartbeat_left", name=self.name, error=said)  # it expires
         try:
             if self.on_shutdown:
                 await self.on_shutdown(self.ctx)

@@ -19,6 +19,7 @@ from producer.client.client import Client
 from producer.errors import RedisUnreachable, Unconfirmed
 from producer.redis import script_pipe
 from producer.redis.connection import open_blocking_redis, open_redis
+from producer.redis.raw_connection import ReplyLost
 from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import Script
 from producer.settings import ClientSettings
@@ -141,6 +142,29 @@ async def test_a_failover_that_names_no_new_primary_in_time_is_an_outage(
             await client.submit("add", {"a": 1})
 
         assert not isinstance(refused.value, Unconfirmed)
+
+
+async def test_a_batch_that_redis_refused_in_part_is_sent_again_whole_and_its_loss_says_that_some_may_have_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "if ARGV[1] == 'read' then return redis.call('GET', KEYS[1]) end return redis.call('INCR', KEYS[1])"
+    script = Script("test", text, hashlib.sha1(text.encode()).hexdigest())  # noqa: S324  EVALSHA's own digest
+    calls = [(["k"], ["write"]), (["k"], ["read"]), (["k"], ["write"])]
+    async with servers(tmp_path, named_after_s=2.0) as (fail_over, settings):
+        redis = open_redis(settings)
+        many = ScriptPipe(connections_of(redis))
+        await many.run_many(script, calls)
+        await fail_over()
+
+        with monkeypatch.context() as impatient:
+            impatient.setattr(script_pipe, "REPLY_S", 0.5)
+            with pytest.raises(ReplyLost, match="became read-only"):
+                await many.run_many(script, calls)
+        replies = await many.run_many(script, calls)
+
+        assert replies == [3, b"3", 4]
+        await many.close()
+        await redis.aclose()
 
 
 async def test_a_worker_outlives_a_planned_failover_and_keeps_its_jobs(tmp_path: Path) -> None:

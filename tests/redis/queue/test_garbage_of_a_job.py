@@ -66,3 +66,15 @@ async def test_a_job_hash_with_nonsense_for_numbers_keeps_no_other_job_from_its_
     assert (broken.fence, broken.attempt, broken.tries) == (1, 1, 3)
     assert await stream.finish(broken, commit=None) == "committed"
     assert await stream.finish(healthy, commit=None) == "committed"
+
+
+async def test_a_job_submitted_in_an_impossible_year_ends_like_any_other(
+    client: Client, redis_url: str, keys: Keys, redis: Redis
+):
+    job = await client.submit("add", {"a": 7})
+    await cast("Any", redis).hset(keys.job(job.job_id), "enqueued_ms", "9" * 15)
+
+    async with running_worker(redis_url, keys, [add]):
+        result = await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    assert result.state is JobState.SUCCEEDED

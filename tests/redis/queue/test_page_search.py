@@ -81,6 +81,20 @@ async def test_a_run_scans_the_pages_of_its_time_each_once_however_often_it_is_r
     assert (info.total, info.sealed) == (4, True)
 
 
+async def test_a_search_whose_worker_was_killed_after_it_closed_the_batch_ends_though_a_page_was_added(
+    client: Client, redis: Redis, keys: Keys, site: SmallSite
+):
+    site.files["/sitemap.xml"] = sitemap(site, "/tea")
+    payload = await fired(client, redis, keys, {"sitemaps": [f"{site.url}/sitemap.xml"], "forms": [{}]})
+    jobs = PageSearchJobs(client, ScanSettings(allow_private=True))
+    await jobs.run(payload)
+    site.files["/sitemap.xml"] = sitemap(site, "/tea", "/new")
+
+    await jobs.run(payload)
+
+    assert [one["url"] for one in await scans(redis, keys)] == [f"{site.url}/tea"]
+
+
 async def test_a_worker_looks_only_where_its_guard_lets_it(client: Client, redis: Redis, keys: Keys, site: SmallSite):
     site.files["/"] = b"<p>Intranet</p>"
     payload = await fired(client, redis, keys, {"crawl": [f"{site.url}/"], "forms": [{}]})

@@ -112,6 +112,19 @@ async def test_a_worker_that_died_half_way_is_completed_by_the_next(client: Clie
     assert (await client.batch(NIGHTLY.batch_id(due))).sealed
 
 
+async def test_a_batch_that_another_worker_has_closed_counts_as_fired(client: Client, redis: Redis, keys: Keys):
+    schedules = Schedules(client)
+    await schedules.add(NIGHTLY, now=NOW)
+    due = datetime(2026, 5, 5, 3, 0, tzinfo=UTC)
+    await client.submit("scan", NIGHTLY.payloads[0], job_id=NIGHTLY.job_id(due, 0), batch=NIGHTLY.batch_id(due))
+    await client.seal_batch(NIGHTLY.batch_id(due))
+
+    fired = [await schedules.fire_due(now=due + timedelta(minutes=1)) for _ in range(2)]
+
+    assert fired == [[NIGHTLY.batch_id(due)], []]
+    assert await redis.xlen(keys.lane("batch")) == 1
+
+
 async def test_missed_times_fire_once_not_once_for_every_miss(client: Client):
     schedules = Schedules(client)
     await schedules.add(NIGHTLY, now=NOW)

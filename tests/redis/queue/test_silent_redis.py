@@ -224,6 +224,23 @@ async def test_a_client_that_gives_up_does_so_once_and_says_what_may_have_happen
                 await POOLED[call](pooled)
 
 
+@pytest.mark.parametrize("call", POOLED)
+async def test_a_client_of_a_worker_leaves_a_frozen_redis_for_the_one_that_its_address_leads_to_now(
+    frozen: EmbeddedRedis, redis_server: StartServer, call: str
+):
+    promoted = redis_server()
+    async with TcpProxy(frozen.port) as address:
+        settings = ClientSettings(redis_url=f"redis://127.0.0.1:{address.port}")
+        async with connection.open_redis(settings) as pooled:
+            await pooled.set("key", "on the frozen one")
+            freeze(frozen)
+            address.target_port = promoted.port
+
+            async with asyncio.timeout(DEADLINE_S):
+                await POOLED[call](pooled)
+                assert await pooled.get("key") != b"on the frozen one"
+
+
 async def test_a_script_on_a_pooled_connection_has_a_deadline(frozen: EmbeddedRedis):
     async with Redis.from_url(frozen.url) as pooled:
         await pooled.ping()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from typing import Any
 
@@ -15,9 +16,15 @@ import worker.queue.run
 from producer.client.client import Client
 from producer.contract import JobState
 from producer.keys import Keys
+from producer.redis import connection
+from producer.redis.connection import open_redis
+from producer.settings import ClientSettings
 from tests.support.queue import forever, job_fields, running_worker, until
+from tests.support.redis_server import StartServer
+from worker.queue.arq_pool import StreamPool
 
 WAIT_S = 60
+STOPS_WITHIN_S = 20
 
 
 async def test_a_job_over_its_time_is_dead_and_says_so(client: Client, redis_url: str, keys: Keys):
@@ -117,6 +124,26 @@ async def test_a_running_job_is_requeued_when_its_worker_is_cancelled(
 
     fields = await job_fields(redis, keys, job.job_id)
     assert (fields["state"], fields["attempt"]) == ("queued", "0")
+
+
+@pytest.mark.parametrize("fault", [signal.SIGSTOP, signal.SIGKILL])
+async def test_a_worker_that_stops_while_redis_is_away_ends_within_seconds(
+    redis_server: StartServer, keys: Keys, monkeypatch: pytest.MonkeyPatch, fault: signal.Signals
+):
+    monkeypatch.setattr(connection, "ATTEMPTS", 1_000)  # as long as it takes to elect a new primary
+    server = redis_server()
+    pool = StreamPool.over(open_redis(ClientSettings(redis_url=server.url)), environment=keys.environment)
+    async with running_worker("", keys, [forever], pool=pool) as stopping:
+        await until(lambda: not stopping.job_loop.is_idle, what="a blocking read")
+        assert server.pid is not None
+        os.kill(server.pid, fault)
+        before = stopping.leases.up_since
+        await until(lambda: stopping.leases.up_since > before, what="the worker to notice")
+        try:
+            await asyncio.wait_for(stopping.close(), STOPS_WITHIN_S)
+        finally:
+            if fault is signal.SIGSTOP:
+                os.kill(server.pid, signal.SIGCONT)
 
 
 async def test_a_job_that_fails_while_it_is_stopped_is_requeued_not_dead(

@@ -8,6 +8,7 @@ from typing import Any
 
 from arq.worker import Retry, func
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from producer.client.client import Client
 from producer.contract import FunctionResult, JobState, Lane
@@ -32,6 +33,10 @@ async def breaks(ctx: dict[Any, Any]) -> None:
     del ctx
     msg = "a bug"
     raise ValueError(msg)
+
+
+async def notes_half_a_character(ctx: dict[Any, Any]) -> None:
+    ctx["progress"]("half \udcff")
 
 
 async def loses_redis_once(ctx: dict[Any, Any]) -> str:
@@ -90,6 +95,20 @@ async def test_a_lost_connection_inside_a_job_is_tried_again(client: Client, red
 
     assert isinstance(result, FunctionResult)
     assert result.value == "ok"
+
+
+async def test_a_note_of_progress_that_nobody_can_store_is_logged_and_its_job_goes_on(
+    client: Client, redis_url: str, keys: Keys
+):
+    with capture_logs() as logs:
+        async with running_worker(redis_url, keys, [notes_half_a_character]):
+            job = await client.submit("notes_half_a_character", {})
+            result = await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    assert result.state is JobState.SUCCEEDED
+    [failed] = [log for log in logs if log["event"] == "background.failed"]
+    assert failed["task"] == "progress"
+    assert failed["error"].startswith("UnicodeEncodeError")
 
 
 async def test_a_question_starts_at_once_while_every_batch_slot_is_in_use(client: Client, redis_url: str, keys: Keys):

@@ -8,9 +8,9 @@ local function held_of(job)
     'cancel_ms', 'error', 'v', 'fence', 'expires_ms', 'due_ms')
 end
 
--- A count from the job's hash; nil if the field is not a number.
+-- A count or a time from the job's hash; nil if the field is no number, or no time that the worker can represent.
 local function whole(text)
-  return text and string.match(text, '^%d+$') and #text <= 15 and tonumber(text) or nil
+  return text and string.match(text, '^%d+$') and #text <= 14 and tonumber(text) or nil
 end
 
 -- Whether a start by this consumer has already counted the attempt.
