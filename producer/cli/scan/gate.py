@@ -19,7 +19,7 @@ from producer.reports.page import Page
 from producer.reports.summary import Summary
 
 if TYPE_CHECKING:
-    from producer.contract import Changes, Node, ScanResult
+    from producer.contract import Changes, Finding, Node, ScanResult
 
 FINE: Final = 0
 FINDINGS: Final = 1
@@ -142,19 +142,25 @@ class Gate:
             is_left_out = has_route and result.findings and path not in known_paths and document in known_paths
             unlisted = sorted({finding.rule for finding in result.findings if finding.is_trimmed})
             note = NO_SUCH_ROUTE if is_left_out else _note("is listed", unlisted)
-            return replace(marks, known=frozenset(known), note=note)
+            return _with_known(marks, result.findings, known, note)
         changes = result.changes
         if changes is None or (changes.previous is None and changes.new_components is None):
             note = "" if self.baseline is not None or not nodes else NO_EARLIER_SCAN
-            return replace(marks, known=frozenset(known), note=note)
+            return _with_known(marks, result.findings, known, note)
         kept = [node for one in result.findings if one.rule not in self.count_review for node in one.nodes]
         known |= {node.fingerprint for node in kept if not _is_new(node, changes)}
         note = _note("was listed in both scans", changes.uncertain)
         new = sum(node.fingerprint not in known for node in nodes)
         if changes.previous is None and new and self.baseline is None:
             note = NO_EARLIER_SCAN if new == len(nodes) else NO_EARLIER_SCAN_OF_PAGE
-        is_unlisted = _has_unlisted_new(nodes, changes, known)
-        return replace(marks, known=frozenset(known), unlisted_new=is_unlisted, note=note)
+        findings = () if _has_unlisted_new(nodes, changes, known) else result.findings
+        return _with_known(marks, findings, known, note)
+
+
+def _with_known(marks: Marks, findings: Iterable[Finding], known: set[str], note: str) -> Marks:
+    """Return the marks; the elements that one of ``findings`` does not list are known if any that it lists is."""
+    unlisted = (one.fingerprint for one in findings if any(node.fingerprint in known for node in one.nodes))
+    return replace(marks, known=frozenset(known), unlisted_known=frozenset(unlisted), note=note)
 
 
 def _is_new(node: Node, changes: Changes) -> bool:
