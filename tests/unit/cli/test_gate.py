@@ -217,3 +217,15 @@ def test_a_finding_that_needs_review_counts_where_the_gate_asks_for_its_rule() -
     assert (plain.outcome, len(plain.findings)) == ("passed", 0)
     assert (asked.outcome, [one.engine for one in asked.findings]) == ("barriers", ["live"])
     assert marks_of(asked) == {"live-trap-n0": "new", "live-trap-n1": "new"}
+
+
+def test_the_known_barriers_of_a_rule_whose_reviews_count_stay_known() -> None:
+    failed = sample.finding("color-contrast", nodes=1)
+    review = sample.finding("color-contrast", nodes=2).revised(outcome="incomplete")
+    review = review.revised(nodes=review.nodes[1:], node_count=1)
+    result = sample.scan_result("/tea.html", failed, incomplete=(review,))
+    gate = Gate(only_new=True, count_review=frozenset({"color-contrast"}))
+
+    marked = gate.mark(page_of(result.model_copy(update={"changes": Changes(previous="s1")})))
+
+    assert marks_of(marked) == {"color-contrast-n0": "known", "color-contrast-n1": "new"}
