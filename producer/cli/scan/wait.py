@@ -192,12 +192,13 @@ class Waiting:
         return bool(reasons)
 
     def _context(self) -> ReportContext:
-        """Return the context of reports."""
+        """Return the context of reports; no impact fails a run that is within its limits."""
         states = states_of_all(self.plan.asked())
+        is_within = self.rules.limits.is_set and not self.count.exceeded()
         category = category_of(self.pages, states, named=self.options.sarif_category or "")
         return ReportContext(
             datetime.now(UTC),
-            fail_on=threshold(self.options.fail_on),
+            fail_on=None if is_within else threshold(self.options.fail_on),
             trends=self.extras.trends,
             dates=self.extras.dates,
             notes=self.extras.notes,
