@@ -89,7 +89,7 @@ def assess_wait(options: ScanOptions) -> float:
     """
     if options.assess_wait_s is not None:
         return options.assess_wait_s
-    return PERSON_WAITS_S if options.try_fixes or (is_terminal() and not environment().get("CI")) else 0.0
+    return PERSON_WAITS_S if options.try_fixes or (is_terminal() and not ci_system(environment())) else 0.0
 
 
 def _with_service(service: local.Service, action: Callable[[Client], Awaitable[None]]) -> None:
