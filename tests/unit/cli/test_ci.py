@@ -20,7 +20,7 @@ from producer.cli.main import run
 from producer.cli.outputs import Output, write_reports
 from producer.cli.scan.sitemap_targets import tell
 from producer.contract import Impact
-from producer.reports.formats import ReportContext
+from producer.reports.formats import FORMATS, ReportContext
 from producer.reports.page import Page, refused_page
 from tests.support.scan_worker import ROOT
 from tests.unit.reports import component_pages, sample_pages
@@ -192,7 +192,7 @@ def test_a_pipe_is_a_log_in_ci_and_a_file_is_a_program_s(
     assert done.stderr == str(is_for_people)
 
 
-@pytest.mark.parametrize("name", ["markdown", "json", "jsonl"])
+@pytest.mark.parametrize("name", FORMATS)
 def test_no_format_that_a_log_may_show_has_a_command(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
