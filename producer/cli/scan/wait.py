@@ -20,7 +20,7 @@ import click
 
 from producer.cli.ci import ci_system, say
 from producer.cli.connect import GRACE_S, environment, warning_without_worker, with_client
-from producer.cli.job_log import write_job_log
+from producer.cli.job_log import with_sources, write_job_log
 from producer.cli.outputs import Output, check_distinct, check_writable, plan_outputs, replacing, write_reports
 from producer.cli.report_extras import Extras, read_extras
 from producer.cli.scan import local
@@ -163,7 +163,7 @@ class Waiting:
             self.pages.sort(key=lambda page: place.get(page.job_id, len(place)))
             write_reports(self.outputs, self.pages, self._context())
         else:
-            write_job_log({"jsonl"}, self.failing, self._context())
+            write_job_log({"jsonl"}, self.failing, with_sources({"jsonl"}, self._context()))
             for line in remarks(self.pages):
                 say(line)
             if self.summary.in_doubt:
