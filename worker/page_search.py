@@ -89,8 +89,9 @@ def find(search: PageSearch, guard: Guard, stopped: list[bool]) -> Found:
     downloads_of = partial(_downloads, trusted=_trusted(search), guard=guard, stopped=stopped)
     for part in (*in_sitemaps(wanted, downloads_of), *in_crawls(wanted, downloads_of)):
         urls |= part.found.pages
-        problems |= dict.fromkeys(map(str, (*part.found.problems.values(), *part.robots.problems.values())))
+        problems |= dict.fromkeys(map(str, part.found.problems.values()))
         if not search.ignore_robots:
+            problems |= dict.fromkeys(part.robots.problems.values())
             gaps_ms |= {url: gap_ms for url in part.found.pages if (gap_ms := part.robots.gap_ms(url))}
     if not urls and problems:
         raise ConnectionError(f"no page was found: {'; '.join(list(problems)[:3])}")

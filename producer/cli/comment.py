@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _MARKER: Final = re.compile(r"<!-- sightline: [^<>\n]{1,200} -->")
 _PLAIN_MARKER: Final = "<!-- sightline: report -->"
-MAX_CHARS: Final = 65_500
+MAX_CHARS: Final = 65_400
 """Slightly below GitHub's limit for a comment."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from time import monotonic
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import click
 
@@ -17,9 +17,10 @@ from producer.cli.scan.config_file import config_file, config_options
 from producer.cli.scan.report_options import report_options
 from producer.cli.terminal import folded, is_for_people
 from producer.contract import check_job_id
-from producer.errors import InputError, ResultExpired, UnknownJob, WaitTimeout
+from producer.contract.payloads import PAGES
+from producer.errors import InputError, PageUnreachable, ResultExpired, UnknownJob, WaitTimeout
 from producer.reports.jsonl import line_of
-from producer.reports.plain_text import counted
+from producer.reports.plain_text import counted, one_line
 
 if TYPE_CHECKING:
     from producer.cli.outputs import Output
@@ -84,7 +85,7 @@ def result(
 ) -> int:
     """Show the result of a job or batch: a table in a terminal and in CI, else JSON. Exit codes are those of 'scan'.
 
-    Waivers and the gate (fail_on, strict, rules, report_only) of sightline.toml apply.
+    Waivers and the gate (fail_on, strict, rules, report_only, count_review) of sightline.toml apply.
 
     \b
     sightline result 3f2b8c6e5a --wait --timeout 120
@@ -229,11 +230,15 @@ def _report_of_batch(batch_id: str, error: UnknownJob, outputs: Sequence[Output]
 
 
 class _Lost(NamedTuple):
-    """The jobs missing in a batch's report: those to come while it ``is_open``, and the ``number`` no longer kept."""
+    """What is missing in a batch's report: jobs to come while it ``is_open``, the ``number`` no longer kept.
+
+    ``unread`` names what the search for a schedule's pages could not read.
+    """
 
     batch_id: str
     is_open: bool
     number: int
+    unread: tuple[str, ...] = ()
 
     @property
     def pages(self) -> tuple[Page, ...]:
@@ -254,6 +259,9 @@ class _Lost(NamedTuple):
                 f"replayed since"
             )
             pages.append(Page(of, "failed", problem=text, error=ResultExpired.__name__))
+        if self.unread:
+            text = f"the search for the pages of batch {self.batch_id!r} could not read all: {'; '.join(self.unread)}"
+            pages.append(Page(of, "failed", problem=text, error=PageUnreachable.__name__))
         return tuple(pages)
 
 
@@ -292,4 +300,12 @@ async def _urls(
         if not batch.total:
             raise UnknownJob(f"batch {batch_id!r} has no jobs, so there is nothing to report")
         raise ResultExpired(f"batch {batch_id!r} had {counted(batch.total, 'job')}, no longer kept: scan again")
-    return urls, _Lost(batch_id, is_open=not batch.sealed, number=max(0, batch.total - len(urls)))
+    unread = await _unread(client, batch_id)
+    return urls, _Lost(batch_id, is_open=not batch.sealed, number=max(0, batch.total - len(urls)), unread=unread)
+
+
+async def _unread(client: Client, batch_id: str) -> tuple[str, ...]:
+    """Return what the search for the batch's pages could not read, if it was one that found them."""
+    value = getattr(await client.result(f"{batch_id}{PAGES}"), "value", None)
+    problems = cast("dict[str, Any]", value).get("problems") if isinstance(value, dict) else None
+    return tuple(one_line(str(one)) for one in problems) if isinstance(problems, list) else ()

@@ -84,7 +84,7 @@ class ScanRevision(TypedDict, total=False):
 
     The journey sets ``reached_by``; the agent the fields ``assessment`` to ``names``; the live checks ``doubts`` and
     ``live``; the commit ``scan_id`` and ``screenshot``; the host's gate ``reason``. The size limit cuts ``findings``
-    and ``incomplete``; a report's marks and decisions change these two and ``barriers``.
+    and ``incomplete``; a report's marks and decisions change these two, ``counts`` and ``barriers``.
     """
 
     reason: str
@@ -92,6 +92,7 @@ class ScanRevision(TypedDict, total=False):
     scan_id: str
     findings: tuple[Finding, ...]
     incomplete: tuple[Finding, ...]
+    counts: Counts
     barriers: Counts
     screenshot: str | None
     assessment: Assessment | None

@@ -112,7 +112,7 @@ def by_component(pages: Iterable[Page]) -> list[ComponentBarrier]:
     pages = list(pages)
     for page in pages:
         for finding in page.findings:
-            for issue_id, part in _parts(finding):
+            for issue_id, part in parts_of(finding):
                 key = (issue_id, finding.rule)
                 if (group := found.get(key)) is None:
                     name = part.nodes[0].component if issue_id else part.help or part.rule
@@ -182,7 +182,7 @@ def _entry(one: ComponentBarrier) -> JsonObject:
     }
 
 
-def _parts(finding: Finding) -> Iterable[tuple[str, Finding]]:
+def parts_of(finding: Finding) -> Iterable[tuple[str, Finding]]:
     """Yield the finding once per component, with the component's elements; last the elements without one."""
     nodes: dict[str, list[Node]] = {}
     for node in finding.nodes:

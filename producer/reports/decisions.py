@@ -34,12 +34,13 @@ def decided(page: Page, decisions: Mapping[str, Decision]) -> Page:
     left: list[Finding] = []
     dismissed: list[Finding] = []
     used: dict[str, Decision] = {}
-    more: Counter[str] = Counter()
+    added, more = Counter[str](), Counter[str]()
     for finding in result.incomplete:
         parts = _parted(finding, decisions)
         for verdict in ("barrier", "no-barrier"):
             used |= {node.fingerprint: decisions[node.issue_id] for node in parts.get(verdict, ())}
         if barriers := tuple(parts.get("barrier", ())):
+            added[impact_of(finding).value] += finding.rule not in findings
             findings[finding.rule] = _joined(findings.get(finding.rule), finding, barriers)
             more[impact_of(finding).value] += len(barriers)
         if others := tuple(parts.get("no-barrier", ())):
@@ -48,7 +49,10 @@ def decided(page: Page, decisions: Mapping[str, Decision]) -> Page:
         if count:
             left.append(finding.revised(nodes=tuple(parts.get(None, ())), node_count=count))
     whole = result.revised(
-        findings=tuple(findings.values()), incomplete=tuple(left), barriers=_more(result.barriers, more)
+        findings=tuple(findings.values()),
+        incomplete=tuple(left),
+        counts=_more(result.counts, added),
+        barriers=_more(result.barriers, more),
     )
     outcome = "barriers" if page.outcome == "passed" and findings else page.outcome
     marks = replace(page.marks, decisions=used)
@@ -62,9 +66,10 @@ def counted_reviews(page: Page, rules: Collection[str]) -> Page:
     if result is None or not asked:
         return page
     findings = {finding.rule: finding for finding in result.findings}
-    more: Counter[str] = Counter()
+    added, more = Counter[str](), Counter[str]()
     for finding in asked:
         known = findings.get(finding.rule)
+        added[impact_of(finding).value] += known is None
         unlisted = finding.node_count - len(finding.nodes)
         joined = _joined(known, finding, finding.nodes)
         findings[finding.rule] = joined.revised(node_count=joined.node_count + unlisted)
@@ -72,6 +77,7 @@ def counted_reviews(page: Page, rules: Collection[str]) -> Page:
     whole = result.revised(
         findings=tuple(findings.values()),
         incomplete=tuple(one for one in result.incomplete if one.rule not in rules),
+        counts=_more(result.counts, added),
         barriers=_more(result.barriers, more),
     )
     return replace(page, result=whole, outcome="barriers" if page.outcome == "passed" else page.outcome)

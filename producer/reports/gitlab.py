@@ -61,7 +61,7 @@ def _unread(page: Page) -> JsonObject:
     return {
         "description": one_line(f"{page.name} is {page.outcome}: {page.problem}", limit=1_000),
         "check_name": "not-scanned",
-        "fingerprint": _digest("not-scanned", page.name),
+        "fingerprint": _digest("not-scanned", page.name, page.error),
         "severity": _UNREAD,
         "location": _location(_page_path(page)),
     }

@@ -5,12 +5,11 @@ Pages with groups are listed by group, here and in the report's list of pages.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from producer.reports.components import ComponentBarrier, by_component
+from producer.reports.components import ComponentBarrier, by_component, parts_of
 from producer.reports.page import Page
 from producer.reports.plain_text import counted, one_line
 
@@ -156,12 +155,13 @@ class Views:
         for finding in page.findings:
             if not has_components(finding):
                 continue
-            counts = Counter(node.issue_id for node in finding.nodes)
-            marks, text = _marked(page, finding)
-            last = next(reversed(counts))
-            for issue_id, count in counts.items():
-                hidden = finding.node_count - len(finding.nodes) if issue_id == last else 0
-                found.append(Reference(self._numbers[issue_id, finding.rule], count, marks, text, hidden))
+            parts = [(issue_id, part) for issue_id, part in parts_of(finding) if issue_id]
+            if hidden := finding.node_count - len(finding.nodes):  # named on the last line
+                issue_id, part = parts[-1]
+                parts[-1] = issue_id, part.revised(node_count=part.node_count + hidden)
+            for issue_id, part in parts:
+                number, listed = self._numbers[issue_id, finding.rule], len(part.nodes)
+                found.append(Reference(number, listed, *_marked(page, part), part.node_count - listed))
         return sorted(found, key=lambda one: one.number)
 
 

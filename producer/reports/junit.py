@@ -119,7 +119,7 @@ def _case(page: Page, finding: Finding, fail_on: Impact | None) -> TestCase:
     is_over = fail_on is not None and impact.rank >= fail_on.rank
     is_counted = page.marks.counted(finding) is not None
     if is_counted and not is_over:
-        message += f"; below --fail-on {fail_on.value}" if fail_on else "; --fail-on never"
+        message += f"; below --fail-on {fail_on.value}" if fail_on else "; no impact fails this run"
     result = (Failure if is_counted and is_over else Skipped)(message, impact.value)
     result.text = _details(finding, page.marks)
     case.result = [result]

@@ -26,15 +26,16 @@ Mark = Literal["new", "known", "waived"]
 class Marks:
     """Marks of one page's barriers, by fingerprint.
 
-    ``known`` is None without a comparison. ``unlisted_new``: a barrier left out of the result is new. ``note`` is a
-    sentence about gaps in the comparison. ``decisions`` are people's decisions on undecided elements.
+    ``known`` is None without a comparison. ``unlisted_known`` has the fingerprints of findings whose elements left out
+    of the result count as known; the parts into which reports split a finding cannot tell. ``note`` is a sentence
+    about gaps in the comparison. ``decisions`` are people's decisions on undecided elements.
     """
 
     known: frozenset[str] | None = None
     waivers: Mapping[str, Waiver] = field(default_factory=dict[str, Waiver])
     expired: Mapping[str, Waiver] = field(default_factory=dict[str, Waiver])
     decisions: Mapping[str, Decision] = field(default_factory=dict[str, Decision])
-    unlisted_new: bool = False
+    unlisted_known: frozenset[str] = frozenset()
     note: str = ""
 
     @property
@@ -58,8 +59,7 @@ class Marks:
             return None
         if node is not None:
             return "known" if node.fingerprint in self.known else "new"
-        has_known = any(listed.fingerprint in self.known for listed in finding.nodes)
-        return "known" if has_known and not self.unlisted_new else "new"
+        return "known" if finding.fingerprint in self.unlisted_known else "new"
 
     def each(self, finding: Finding) -> Iterator[tuple[Node | None, Mark | None, int]]:
         """Yield the finding's elements with their marks; last None with the number of those left out."""

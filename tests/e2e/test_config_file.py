@@ -48,7 +48,10 @@ reason = "later"
 
     assert done.returncode == 0, done.stderr
     assert "gate.max.rules.image-alt can be lowered from 2 to 1" in done.stderr
-    [page] = json.loads((tmp_path / "report.json").read_text())["pages"]
+    assert "failed: " not in done.stderr, "a run within its limits has no failure to name"
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["fail_on"], report["summary"]["failing"]) == (None, 0)
+    [page] = report["pages"]
     assert page["group"] == "home"
     assert page["marks"]["waivers"][0]["reason"].startswith("only reported, by gate.report_only of ")
     assert {finding["rule"] for finding in page["findings"]} == {"image-alt", "button-name"}

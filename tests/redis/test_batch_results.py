@@ -117,3 +117,24 @@ async def test_a_batch_that_has_lost_jobs_is_no_pass(
     assert "sightline: 1 job is missing in this report of batch 'b'" in rest.stderr
     assert (none.returncode, none.stdout) == (4, "")
     assert none.stderr == "sightline: batch 'b' had 2 jobs, no longer kept: scan again\n"
+
+
+async def find_pages(_: object) -> dict[str, Any]:
+    """What a search leaves that could not read one of its sitemaps."""
+    return {"batch": "b", "pages": 1, "problems": ["'https://blog.example/sitemap.xml' answers 503"]}
+
+
+async def test_a_batch_whose_pages_were_not_all_found_is_no_pass(
+    client: Client, redis_url: str, keys: Keys, call: Call
+) -> None:
+    await scanned(client, redis_url, keys, URL)
+    await client.seal_batch("b")
+    await client.submit("find_pages", {}, job_id="b.pages")
+    async with running_worker(redis_url, keys, [find_pages]):
+        await client.wait("b.pages", timeout_s=WAIT_S)
+
+    done = call("result", "b", "--format", "json")
+
+    page, more = json.loads(done.stdout)["pages"]
+    assert (done.returncode, page["url"], more["url"]) == (2, URL, "batch b"), done.stderr
+    assert "could not read all: 'https://blog.example/sitemap.xml' answers 503" in more["error"]["message"]

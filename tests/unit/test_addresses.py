@@ -152,6 +152,14 @@ def test_user_info_is_for_the_request_and_neither_shown_nor_part_of_the_page():
 
 
 @pytest.mark.parametrize(
+    ("given", "shown"),
+    [("http://[x/y", "http://[x/y"), ("http://me:pw@[x/", "http://…@[x/"), ("data://[,x", "data://[,x")],
+)
+def test_an_invalid_address_of_a_page_can_be_shown_without_its_password(given: str, shown: str):
+    assert public_url(given) == shown
+
+
+@pytest.mark.parametrize(
     ("shown", "is_elsewhere"),
     [
         ("http://www.a.example:80/~u/", False),

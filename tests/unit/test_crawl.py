@@ -106,6 +106,17 @@ def test_a_crawl_that_ignores_a_login_reports_it(site: SmallSite) -> None:
     assert not [one for one in member.remarks if "without --login" in one]
 
 
+def test_a_crawl_that_cannot_begin_beside_pages_that_can_is_a_page_not_scanned(site: SmallSite) -> None:
+    site.files["/"] = linking()
+    crawls = (f"{site.url}/", f"{site.url}/gone", "http://127.0.0.1:1/")
+
+    targets = read_targets([], None, ScanOptions(crawl=crawls))
+
+    assert targets.urls == (f"{site.url}/",)
+    refused = [(page.url, page.outcome) for page in targets.refused]
+    assert refused == [(f"{site.url}/gone", "refused"), ("http://127.0.0.1:1/robots.txt", "refused")]
+
+
 def test_a_crawl_whose_start_has_no_links_says_why(site: SmallSite) -> None:
     site.files["/robots.txt"] = b"User-agent: *\nDisallow: /\n"
 

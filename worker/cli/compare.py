@@ -76,7 +76,7 @@ def compare(
     found = with_redis(read_settings(), act)
     for item in outputs:
         if item.path is None:
-            print_report(item.format, partial(write_comparison, item.format, found))
+            print_report(partial(write_comparison, item.format, found))
             continue
         with replacing(item.path, encoding=encoding_of(item.format)) as out:
             write_comparison(item.format, found, out)

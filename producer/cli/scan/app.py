@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Final
 from urllib.parse import urlsplit
 
-from producer.cli.ci import say
+from producer.cli.ci import ci_system, say
 from producer.cli.scan.by_file import Start
 from producer.errors import ServiceError, os_reason
 from producer.reports.plain_text import one_line
@@ -60,7 +60,7 @@ def started(start: Start, variables: Mapping[str, str]) -> Generator[Application
     since it may serve something else.
     """
     if (status := _status(start.url)) in _OK:
-        if variables.get("CI"):
+        if ci_system(variables):
             msg = f"something already answers at {start.url}, where {start.command!r} should: it may be another site"
             raise ServiceError(f"{msg}; stop it, or use another port")
         _say(f"{start.url} already answers: {start.command!r} is not started")

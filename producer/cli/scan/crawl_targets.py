@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 from producer.cli.scan.login_files import check_one_site
 from producer.cli.scan.options import ScanOptions
-from producer.cli.scan.sitemap_targets import left_out_text, login_for, note_gaps, search_of, tell, trusted_by
+from producer.cli.scan.sitemap_targets import (
+    left_out_text,
+    login_for,
+    note_gaps,
+    note_problems,
+    note_unreadable,
+    search_of,
+    tell,
+    trusted_by,
+)
 from producer.cli.scan.target_list import Targets
 from producer.errors import InputError, PageUnreachable, SightlineError
 from producer.reports.plain_text import counted, one_line
@@ -16,6 +25,7 @@ from producer.sitemaps.search import in_crawls
 
 if TYPE_CHECKING:
     from producer.contract import JsonObject
+    from producer.reports.page import Page
 
 _AS_STRANGER: Final = (
     "crawl: links are followed without --login, whose steps need a browser: pages behind it are found with a session "
@@ -26,9 +36,12 @@ _PATTERNS: Final = 5
 
 
 def add_crawls(
-    wanted: ScanOptions, secrets: JsonObject, urls: dict[str, None], targets: Targets
+    wanted: ScanOptions, secrets: JsonObject, urls: dict[str, None], refused: dict[str, Page], targets: Targets
 ) -> list[SightlineError]:
-    """Add the pages that each --crawl finds; return an error if one finds none."""
+    """Add the pages that each --crawl finds to ``urls``, a start that cannot be loaded to ``refused``.
+
+    Returns an error if a crawl finds none.
+    """
     errors: list[SightlineError] = []
     search = search_of(wanted, targets)
     check_one_site(search.crawl, secrets)
@@ -43,12 +56,13 @@ def add_crawls(
         start, found = part.address, part.found
         urls.update(found.pages)
         targets.remarks.append(f"{one_line(start, limit=300)}: {_summary(found, search.bounds)}")
-        unreadable = [f"{one_line(why)}, so its pages are not scanned" for why in part.robots.problems.values()]
-        targets.remarks += unreadable
+        note_problems(start, found, refused)
         if not wanted.ignore_robots:
             note_gaps(found.pages, part.robots, targets)
+            note_unreadable(part.robots, refused)
         if not found.pages:
             nothing = InputError(f"--crawl {start!r} found nothing to scan: {_summary(found, search.bounds)}")
+            unreadable = (f"{one_line(why)}, so its pages are not scanned" for why in part.robots.problems.values())
             errors += [*found.problems.values(), *map(PageUnreachable, unreadable), nothing][:1]
     return errors
 

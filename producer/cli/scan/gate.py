@@ -19,7 +19,7 @@ from producer.reports.page import Page
 from producer.reports.summary import Summary
 
 if TYPE_CHECKING:
-    from producer.contract import Changes, Node, ScanResult
+    from producer.contract import Changes, Finding, Node, ScanResult
 
 FINE: Final = 0
 FINDINGS: Final = 1
@@ -103,7 +103,10 @@ class Gate:
     def mark(self, page: Page) -> Page:
         """Return the page with its marks; a page without a result has no barriers to mark."""
         page = page.held_strictly() if self.strict else page
-        page = counted_reviews(decided(page, self.decisions), self.count_review)
+        page = decided(page, self.decisions)
+        undecided = page.result.incomplete if page.result else ()
+        unkept = {node.fingerprint for one in undecided if one.rule in self.count_review for node in one.nodes}
+        page = counted_reviews(page, self.count_review)
         if page.result is None:
             return page
         present = {finding.fingerprint for finding in page.findings}
@@ -117,7 +120,7 @@ class Gate:
         if self.rule_waivers:
             marks = self._waived_by_rule(page, marks)
         if self.only_new or self.baseline is not None:
-            marks = self._compared(page, page.result, marks)
+            marks = self._compared(page, page.result, marks, unkept)
         return replace(page, marks=marks)
 
     def _waived_by_rule(self, page: Page, marks: Marks) -> Marks:
@@ -129,7 +132,8 @@ class Gate:
                     kept.setdefault(finding.fingerprint, replace(one.waiver, fingerprint=finding.fingerprint))
         return replace(marks, waivers=waivers, expired=expired)
 
-    def _compared(self, page: Page, result: ScanResult, marks: Marks) -> Marks:
+    def _compared(self, page: Page, result: ScanResult, marks: Marks, unkept: set[str]) -> Marks:
+        """Return the marks after the comparison; earlier scans do not keep the elements in ``unkept``."""
         path = path_of(page.url)
         nodes = [node for finding in result.findings for node in finding.nodes]
         known = set(self._known.get(page.path, ()))
@@ -142,19 +146,25 @@ class Gate:
             is_left_out = has_route and result.findings and path not in known_paths and document in known_paths
             unlisted = sorted({finding.rule for finding in result.findings if finding.is_trimmed})
             note = NO_SUCH_ROUTE if is_left_out else _note("is listed", unlisted)
-            return replace(marks, known=frozenset(known), note=note)
+            return _with_known(marks, result.findings, known, note)
         changes = result.changes
         if changes is None or (changes.previous is None and changes.new_components is None):
             note = "" if self.baseline is not None or not nodes else NO_EARLIER_SCAN
-            return replace(marks, known=frozenset(known), note=note)
-        kept = [node for one in result.findings if one.rule not in self.count_review for node in one.nodes]
-        known |= {node.fingerprint for node in kept if not _is_new(node, changes)}
+            return _with_known(marks, result.findings, known, note)
+        known |= {node.fingerprint for node in nodes if not _is_new(node, changes)} - unkept
         note = _note("was listed in both scans", changes.uncertain)
         new = sum(node.fingerprint not in known for node in nodes)
         if changes.previous is None and new and self.baseline is None:
             note = NO_EARLIER_SCAN if new == len(nodes) else NO_EARLIER_SCAN_OF_PAGE
-        is_unlisted = _has_unlisted_new(nodes, changes, known)
-        return replace(marks, known=frozenset(known), unlisted_new=is_unlisted, note=note)
+        findings = [one for one in result.findings if one.rule not in self.count_review]
+        findings = [] if _has_unlisted_new(nodes, changes, known) else findings
+        return _with_known(marks, findings, known, note)
+
+
+def _with_known(marks: Marks, findings: Iterable[Finding], known: set[str], note: str) -> Marks:
+    """Return the marks; the elements that one of ``findings`` does not list are known if any that it lists is."""
+    unlisted = (one.fingerprint for one in findings if any(node.fingerprint in known for node in one.nodes))
+    return replace(marks, known=frozenset(known), unlisted_known=frozenset(unlisted), note=note)
 
 
 def _is_new(node: Node, changes: Changes) -> bool:

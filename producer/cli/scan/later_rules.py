@@ -1,6 +1,7 @@
 """The gate of ``sightline.toml`` for ``sightline result``, so that a later report judges as the run did.
 
-Waivers, ``fail_on``, ``strict``, ``rules`` and ``report_only`` apply; limits, baselines and reports belong to the run.
+Waivers, ``fail_on``, ``strict``, ``rules``, ``report_only`` and ``count_review`` apply; limits, baselines and reports
+belong to the run.
 """
 
 from __future__ import annotations

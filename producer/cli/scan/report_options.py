@@ -38,9 +38,7 @@ report_options = together(
         type=click.Choice(FAIL_ON),
         help="Exit 1 if any counted finding has this impact or worse.  [default: serious]",
     ),
-    click.option(
-        "--strict", is_flag=True, help="Also exit 2 for pages in doubt, which have a part that could not be seen."
-    ),
+    click.option("--strict", is_flag=True, help="Also exit 2 for pages with a remark, listed in docs/doubts.md."),
     click.option("--format", "formats", multiple=True, metavar="FORMAT[=PATH]", help="Report to write; repeatable."),
     click.option(
         "--output", "-o", type=click.Path(), metavar="PATH", help="File for the report, or folder for several."

@@ -42,20 +42,18 @@ def add_sitemaps(
     search = search_of(wanted, targets)
     check_one_site(search.sitemaps, secrets)
     trusted = trusted_by(wanted)
-    unreadable: dict[str, None] = {}
     for part in in_sitemaps(search, lambda address: Downloads(login_for(address, secrets, targets), tell, trusted)):
         sitemap, listed = part.address, part.found
         urls.update(listed.pages)
         targets.remarks.append(f"{one_line(sitemap, limit=300)}: {_summary(listed)}")
         if not wanted.ignore_robots:
             note_gaps(listed.pages, part.robots, targets)
-        _note_problems(sitemap, listed, refused)
+            note_unreadable(part.robots, refused)
+        note_problems(sitemap, listed, refused)
         if not listed.pages:
             why = "".join(f"; {one_line(problem)}" for problem in list(part.robots.problems.values())[:1])
             nothing = InputError(f"{sitemap!r} lists nothing to scan: {_summary(listed)}{why}")
             errors.append(next(iter(listed.problems.values()), nothing))
-        unreadable |= dict.fromkeys(part.robots.problems.values())
-    targets.remarks += [f"{one_line(why)}, so its site's pages are not scanned" for why in unreadable]
     return errors
 
 
@@ -121,7 +119,8 @@ def login_for(address: str, secrets: JsonObject, targets: Targets) -> SiteLogin:
     return SiteLogin(origin, secrets.get("headers") or {}, [*state.get("cookies", []), *secrets.get("cookies", [])])
 
 
-def _note_problems(sitemap: str, listed: Listed, refused: dict[str, Page]) -> None:
+def note_problems(sitemap: str, listed: Listed, refused: dict[str, Page]) -> None:
+    """Add the addresses of a sitemap or crawl that cannot be used to ``refused``: a run without them is no pass."""
     problems = list(listed.problems.items())
     for address, error in problems[:SHOWN_PROBLEMS]:
         shown = one_line(hide_user_info(address), limit=500)
@@ -129,6 +128,13 @@ def _note_problems(sitemap: str, listed: Listed, refused: dict[str, Page]) -> No
     if len(problems) > SHOWN_PROBLEMS:
         more = f"{counted(len(problems) - SHOWN_PROBLEMS, 'more address')} in {sitemap!r} cannot be used either"
         refused[more] = refused_page(one_line(sitemap, limit=500), one_line(more, limit=600))
+
+
+def note_unreadable(robots: RobotsOfSites, refused: dict[str, Page]) -> None:
+    """Add the robots.txt files that could not be read to ``refused``: they may forbid any page."""
+    for address, why in robots.problems.items():
+        problem = f"{one_line(why)}, so its site's pages are not scanned"
+        refused[address] = refused_page(one_line(address, limit=500), middle_cut(problem, 600))
 
 
 def note_gaps(pages: Iterable[str], robots: RobotsOfSites, targets: Targets) -> None:

@@ -60,7 +60,7 @@ def read_targets(
     if options and options.crawl:
         from producer.cli.scan.crawl_targets import add_crawls  # as above
 
-        errors += add_crawls(options, secrets or {}, urls, targets)
+        errors += add_crawls(options, secrets or {}, urls, refused, targets)
     if not urls and errors:
         raise errors[0]
     if not urls and not refused:

@@ -20,7 +20,7 @@ import click
 
 from producer.cli.ci import ci_system, say
 from producer.cli.connect import GRACE_S, environment, warning_without_worker, with_client
-from producer.cli.job_log import write_job_log
+from producer.cli.job_log import with_sources, write_job_log
 from producer.cli.outputs import Output, check_distinct, check_writable, plan_outputs, replacing, write_reports
 from producer.cli.report_extras import Extras, read_extras
 from producer.cli.scan import local
@@ -89,7 +89,7 @@ def assess_wait(options: ScanOptions) -> float:
     """
     if options.assess_wait_s is not None:
         return options.assess_wait_s
-    return PERSON_WAITS_S if options.try_fixes or (is_terminal() and not environment().get("CI")) else 0.0
+    return PERSON_WAITS_S if options.try_fixes or (is_terminal() and not ci_system(environment())) else 0.0
 
 
 def _with_service(service: local.Service, action: Callable[[Client], Awaitable[None]]) -> None:
@@ -163,7 +163,7 @@ class Waiting:
             self.pages.sort(key=lambda page: place.get(page.job_id, len(place)))
             write_reports(self.outputs, self.pages, self._context())
         else:
-            write_job_log({"jsonl"}, self.failing, self._context())
+            write_job_log({"jsonl"}, self.failing, with_sources({"jsonl"}, self._context()))
             for line in remarks(self.pages):
                 say(line)
             if self.summary.in_doubt:
@@ -192,12 +192,13 @@ class Waiting:
         return bool(reasons)
 
     def _context(self) -> ReportContext:
-        """Return the context of reports."""
+        """Return the context of reports; no impact fails a run that is within its limits."""
         states = states_of_all(self.plan.asked())
+        is_within = self.rules.limits.is_set and not self.count.exceeded()
         category = category_of(self.pages, states, named=self.options.sarif_category or "")
         return ReportContext(
             datetime.now(UTC),
-            fail_on=threshold(self.options.fail_on),
+            fail_on=None if is_within else threshold(self.options.fail_on),
             trends=self.extras.trends,
             dates=self.extras.dates,
             notes=self.extras.notes,

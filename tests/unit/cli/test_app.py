@@ -86,14 +86,15 @@ def test_an_application_that_never_answers_is_reported_and_stopped(tmp_path: Pat
     assert not is_alive(int(pid))
 
 
-def test_an_address_that_already_answers_is_used_and_in_ci_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("variables", [{"CI": "true"}, {"JENKINS_URL": "http://jenkins.example/"}])
+def test_an_address_that_already_answers_is_used_and_in_ci_refused(tmp_path: Path, variables: dict[str, str]) -> None:
     with small_site() as site:
         site.files["/"] = b"<h1>Here</h1>"
         start = Start("exit 9", f"{site.url}/", tmp_path)
 
-        with started(start, {}) as application:
+        with started(start, {"CI": "false"}) as application:
             assert application is None
-        with pytest.raises(ServiceError, match="something already answers at"), started(start, {"CI": "true"}):
+        with pytest.raises(ServiceError, match="something already answers at"), started(start, variables):
             pass
 
 

@@ -18,9 +18,15 @@ from producer.cli.ci import ci_system, harmless, say
 from producer.cli.job_log import say_nothing_was_tested
 from producer.cli.main import run
 from producer.cli.outputs import Output, write_reports
+from producer.cli.scan.baseline import Baseline
+from producer.cli.scan.gate import Gate
+from producer.cli.scan.options import ScanOptions
 from producer.cli.scan.sitemap_targets import tell
+from producer.cli.scan.submit import Queued, ScanPlan
+from producer.cli.scan.target_list import Targets
+from producer.cli.scan.wait import Waiting
 from producer.contract import Impact
-from producer.reports.formats import ReportContext
+from producer.reports.formats import FORMATS, ReportContext
 from producer.reports.page import Page, refused_page
 from tests.support.scan_worker import ROOT
 from tests.unit.reports import component_pages, sample_pages
@@ -151,6 +157,25 @@ def test_pages_that_a_log_leaves_out_are_counted_as_pages(capsys: pytest.Capture
 
 
 @pytest.mark.usefixtures("in_ci")
+def test_annotations_of_a_run_that_writes_json_lines_name_the_file_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tea.html").write_text("<img src='tin.png'>")
+    for words in (["init", "-q"], ["add", "tea.html"]):
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
+    page = sample_pages.page_of(sample_pages.scan_result("/tea.html", sample_pages.finding()))
+    queued = Queued("b", urls={page.job_id: page.url})
+    plan, lines = ScanPlan((page.url,), {}, "b"), (Output("jsonl", None),)
+    waiting = Waiting(plan, Targets(), queued, lines, ScanOptions(), Gate(), Baseline())
+
+    waiting._take(page)  # as if it had been scanned
+    code = waiting.run(lambda _: None)
+
+    assert code == 1
+    assert "\n::error file=tea.html,line=1,title=Sightline%3A " in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("in_ci")
 def test_a_job_that_only_queues_says_that_nothing_was_tested(capsys: pytest.CaptureFixture[str]) -> None:
     say_nothing_was_tested("nightly")
 
@@ -192,7 +217,7 @@ def test_a_pipe_is_a_log_in_ci_and_a_file_is_a_program_s(
     assert done.stderr == str(is_for_people)
 
 
-@pytest.mark.parametrize("name", ["markdown", "json", "jsonl"])
+@pytest.mark.parametrize("name", FORMATS)
 def test_no_format_that_a_log_may_show_has_a_command(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

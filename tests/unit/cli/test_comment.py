@@ -243,3 +243,13 @@ def test_a_merge_request_s_note_is_created_and_updated(job: Job, capsys: pytest.
         assert [one["body"] for one in host.comments] == [others["body"], f"{REPORT}better\n"]
         assert ("PUT", "/projects/12/merge_requests/3/notes/2") in host.asked
         assert "updated the comment on !3" in capsys.readouterr().err
+
+
+def test_a_report_longer_than_a_comment_is_cut_to_what_github_takes(job: Job, host: HostingStub) -> None:
+    (job.folder / "report.md").write_text(REPORT + "x" * 70_000)
+
+    assert job.comment(host) == 0
+
+    [comment] = host.comments
+    assert len(comment["body"]) <= 65_536
+    assert comment["body"].endswith("… cut: the report is longer than a comment.\n")

@@ -86,7 +86,8 @@ def test_a_barrier_of_a_route_is_known_by_its_route_alone(path: str, marks: list
 def test_a_new_barrier_that_the_result_does_not_list_is_remembered() -> None:
     changes = Changes(previous="s1", new=("not-listed",))
 
-    assert Gate(only_new=True).mark(page(changes, trimmed=3)).marks.unlisted_new
+    assert Gate(only_new=True).mark(page(changes, trimmed=3)).marks.unlisted_known == frozenset()
+    assert Gate(only_new=True).mark(page(Changes(previous="s1"), trimmed=3)).marks.unlisted_known == {"fp-image-alt"}
 
 
 def compared(*new: str, previous: str | None = "s1", **changes: Any) -> Changes:
@@ -142,7 +143,7 @@ def test_a_first_scan_of_a_page_says_by_what_its_components_are_known() -> None:
 def test_a_new_component_without_a_listed_element_is_remembered() -> None:
     marked = Gate(only_new=True).mark(with_changes(components.pages(1)[0], compared(components.CARD)))
 
-    assert marked.marks.unlisted_new
+    assert marked.marks.unlisted_known == frozenset()
 
 
 def test_a_baseline_by_component_knows_it_on_every_page_and_every_site() -> None:
@@ -216,3 +217,15 @@ def test_a_finding_that_needs_review_counts_where_the_gate_asks_for_its_rule() -
     assert (plain.outcome, len(plain.findings)) == ("passed", 0)
     assert (asked.outcome, [one.engine for one in asked.findings]) == ("barriers", ["live"])
     assert marks_of(asked) == {"live-trap-n0": "new", "live-trap-n1": "new"}
+
+
+def test_the_known_barriers_of_a_rule_whose_reviews_count_stay_known() -> None:
+    failed = sample.finding("color-contrast", nodes=1)
+    review = sample.finding("color-contrast", nodes=2).revised(outcome="incomplete")
+    review = review.revised(nodes=review.nodes[1:], node_count=1)
+    result = sample.scan_result("/tea.html", failed, incomplete=(review,))
+    gate = Gate(only_new=True, count_review=frozenset({"color-contrast"}))
+
+    marked = gate.mark(page_of(result.model_copy(update={"changes": Changes(previous="s1")})))
+
+    assert marks_of(marked) == {"color-contrast-n0": "known", "color-contrast-n1": "new"}

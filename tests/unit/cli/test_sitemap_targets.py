@@ -56,6 +56,17 @@ def test_a_missing_robots_txt_allows_and_a_failing_one_forbids(site: SmallSite, 
     targets = read_targets(["https://other.example/"], None, ScanOptions(sitemaps=(f"{site.url}/s.xml",)))
 
     assert len(targets.urls) == 1 + pages
+    assert [page.url for page in targets.refused] == ([] if pages else [f"{site.url}/robots.txt"])
+
+
+def test_a_failing_robots_txt_that_is_ignored_keeps_no_page_from_the_scan(site: SmallSite) -> None:
+    site.files["/robots.txt"] = (503, {}, b"")
+    site.files["/sitemap.xml"] = urlset(f"{site.url}/1")
+
+    targets = read_targets([], None, ScanOptions(sitemaps=(f"{site.url}/",), ignore_robots=True))
+
+    assert (targets.urls, targets.refused) == ((f"{site.url}/1",), ())
+    assert not [remark for remark in targets.remarks if "not scanned" in remark]
 
 
 def test_the_address_of_a_site_finds_the_sitemaps_its_robots_txt_names(site: SmallSite) -> None:

@@ -12,6 +12,7 @@ import pytest
 from junitparser import JUnitXml
 
 from ops.bench.many_results import PLANTED, results
+from producer.cli.scan.baseline import Baseline, renewed
 from producer.cli.scan.gate import Gate
 from producer.contract import Doubt, Impact
 from producer.contract.waiver import Waiver
@@ -19,7 +20,7 @@ from producer.reports.component_dates import ComponentDates
 from producer.reports.components import by_component
 from producer.reports.formats import ReportContext, load_report
 from producer.reports.marks import Marks
-from producer.reports.page import Page, page_of
+from producer.reports.page import Page, fails, page_of
 from tests.unit.reports import sample_pages as sample
 from tests.unit.reports.component_pages import CARD, HEADER, NAMES, alike, finding, pages
 
@@ -80,6 +81,29 @@ def test_a_known_component_on_a_new_page_is_counted_as_new_in_html_as_in_the_gat
 
     assert "<dt>new component barrier</dt><dd>1</dd>" in html
     assert "<dt>known or waived</dt><dd>1</dd>" in html
+
+
+def test_elements_that_a_result_does_not_list_count_alike_at_the_gate_and_in_every_report() -> None:
+    trimmed = page_of(sample.scan_result("/tea", finding("image-alt", CARD, nodes=2, trimmed=5)))
+
+    known = Gate(baseline=renewed(Baseline(), [trimmed])).mark(trimmed)
+
+    assert not fails(known, Impact.SERIOUS)
+    assert {one.state for one in by_component([known])} == {"known"}
+    assert JUnitXml.fromstring(sample.render("junit", [known], fail_on=Impact.SERIOUS).encode()).failures == 0
+    results = json.loads(sample.render("sarif", [known]))["runs"][0]["results"]
+    assert {result["baselineState"] for result in results} == {"unchanged"}
+    assert "<b>new</b>" not in sample.render("markdown", [known])
+
+
+def test_a_page_in_html_has_each_component_with_its_own_mark() -> None:
+    label, card = finding("label", HEADER), finding("label", CARD, nodes=2).nodes[1]
+    both = label.revised(nodes=(*label.nodes, card), node_count=2)
+    page = compared(page_of(sample.scan_result("/x", both)), ["label-n0"])
+
+    html = sample.render("html", [page])
+
+    assert re.findall(r'<li data-marks="([^"]*)"><a href="#component-(\d)">', html) == [("new", "1"), ("known", "2")]
 
 
 def test_every_format_counts_in_the_same_words() -> None:

@@ -41,6 +41,7 @@ def test_a_finding_decided_to_be_a_barrier_counts_at_the_gate() -> None:
     assert (code(undecided()), code(page)) == (0, 1)
     assert page.result is not None
     assert (page.outcome, page.result.barriers) == ("barriers", Counts(critical=2))
+    assert page.result.counts == Counts(critical=1)
     assert [(one.rule, one.outcome, one.node_count) for one in page.findings] == [("image-alt", "violation", 2)]
     assert [one.rule for one in page.result.incomplete] == ["label"]
 

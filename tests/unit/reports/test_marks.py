@@ -48,14 +48,15 @@ def test_a_page_fails_by_what_is_neither_known_nor_waived(marks: Marks, is_faili
     assert page.outcome == "barriers", "waived or known, it is no pass"
 
 
-def test_elements_left_out_are_new_where_every_listed_one_is() -> None:
+def test_elements_left_out_are_new_by_default() -> None:
     page = marked(Marks(known=frozenset()), trimmed=5)
 
     assert page.counted.barriers[Impact.CRITICAL] == 7
 
 
-def test_elements_left_out_are_known_where_a_listed_one_is() -> None:
-    page = marked(Marks(known=frozenset({"image-alt-n0"})), trimmed=5)
+def test_elements_left_out_are_known_where_the_gate_says_so() -> None:
+    known = frozenset({"image-alt-n0"})
+    page = marked(Marks(known=known, unlisted_known=frozenset({"fp-image-alt"})), trimmed=5)
 
     assert page.counted.barriers[Impact.CRITICAL] == 1
     assert summarise([page], fail_on=None).marked == {"known": 6, "new": 1}
@@ -64,8 +65,8 @@ def test_elements_left_out_are_known_where_a_listed_one_is() -> None:
 def test_a_new_barrier_among_those_left_out_fails_the_page() -> None:
     known = frozenset({"image-alt-n0", "image-alt-n1"})
 
-    assert not fails(marked(Marks(known=known), trimmed=5), SERIOUS)
-    assert fails(marked(Marks(known=known, unlisted_new=True), trimmed=5), SERIOUS)
+    assert not fails(marked(Marks(known=known, unlisted_known=frozenset({"fp-image-alt"})), trimmed=5), SERIOUS)
+    assert fails(marked(Marks(known=known), trimmed=5), SERIOUS)
 
 
 @pytest.mark.parametrize(("today", "is_expired"), [(date(2027, 1, 31), False), (date(2027, 2, 1), True)])
