@@ -19,6 +19,7 @@ from typing import Any, Final
 import jsonschema
 import yaml
 
+from ops.release import FILES, NAMED
 from producer import errors as tree_of_errors
 from producer.errors import SettingsError, SightlineError
 from producer.keys import GROUP, Keys
@@ -108,17 +109,10 @@ def _sandbox(root: Path, worker: Tree) -> Iterator[str]:
 
 
 def versions(root: Path) -> Iterator[str]:
-    """Yield the files whose image version is not the project's."""
+    """Yield the files that name another version than the project's."""
     version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
-    patterns = {
-        "docker-compose.yml": r"sightline-(?:worker|producer):([\w.]+)",
-        "ops/Dockerfile": r"(?:sightline-(?:worker|producer):|image\.version=\")([\w.]+)",
-        "ops/k8s/kustomization.yaml": r"newTag: (\S+)",
-        "ops/k8s/worker.yaml": r"kubernetes\.io/version: (\S+)",
-        "ops/k8s/web.yaml": r"kubernetes\.io/version: (\S+)",
-    }
-    for name, pattern in patterns.items():
-        found = set(re.findall(pattern, (root / name).read_text()))
+    for name in FILES:
+        found = {number for _, number in NAMED.findall((root / name).read_text())}
         if found != {version}:
             yield f"{name}: version {', '.join(sorted(found)) or 'missing'}: expected {version}, as in pyproject.toml"
 
