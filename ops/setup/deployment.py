@@ -255,6 +255,9 @@ def kubernetes(root: Path) -> Iterator[str]:
         elif not by_kind[kind]["spec"][path]["matchLabels"].items() <= pod["metadata"]["labels"].items():
             yield f"{kind}: it selects no worker"
     yield from _triggers(by_kind["ScaledObject"], Keys(settings["ENVIRONMENT"]))
+    given = {target["parameter"] for target in by_kind["TriggerAuthentication"]["spec"]["secretTargetRef"]}
+    if given != {"username", "password"}:
+        yield f"TriggerAuthentication: it gives {', '.join(sorted(given))}: expected password and username"
     yield from _kustomized(folder)
 
 

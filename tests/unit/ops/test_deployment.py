@@ -71,6 +71,7 @@ def test_the_deployment_files_have_no_problem(deployment: ModuleType, copy: Path
         (f"{K8S}/scaling.yaml", "cooldownPeriod: 300", "coolDownPeriod: 300", "'coolDownPeriod' was unexpected"),
         (f"{K8S}/scaling.yaml", 'streamLength: "10"', 'lagCount: "10"', "no trigger for streamLength of"),
         (f"{K8S}/scaling.yaml", "consumerGroup: workers", "consumerGroup: worker", "consumer group"),
+        (f"{K8S}/scaling.yaml", "parameter: username", "parameter: user", "expected password and username"),
         (f"{K8S}/backup.yaml", "schedule:", "schedules:", "'schedules' was unexpected"),
         (f"{K8S}/backup.yaml", "backoffLimit: 2", "backOffLimit: 2", "'backOffLimit' was unexpected"),
         (f"{K8S}/kustomization.yaml", "- network.yaml", "- networks.yaml", "networks.yaml is not there"),
