@@ -55,6 +55,7 @@ OF_THE_QUEUE = {
     "SightlineLeasesLost",
     "SightlineDeadLettersNearCap",
     "SightlineScheduleDidNotRun",
+    "SightlineUpkeepFails",
     "SightlineBackupOld",
 }
 OF_REDIS = {"SightlineRedisMemory", "SightlineRedisDisk"}
