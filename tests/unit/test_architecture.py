@@ -119,6 +119,13 @@ def test_the_top_level_has_only_what_contributing_lists() -> None:
     assert found == set(re.findall(r"`([^`]+)`", listed))
 
 
+def test_git_ignores_no_folder_of_the_project() -> None:
+    command = ["git", "-C", str(_ROOT), "ls-files", "--ignored", "--cached", "--exclude-per-directory=.gitignore"]
+
+    assert tracked()
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == ""
+
+
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
     """Copy both packages and their contracts to where a test may spoil them."""
