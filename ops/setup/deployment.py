@@ -124,6 +124,9 @@ def _service(root: Path, service: Tree, services: Mapping[str, Tree], tree: Tree
         yield f"image {service['image']} has no version"
     undeclared = set(service.get("secrets", ())).difference(tree["secrets"])
     yield from (f"secret {secret} is not declared" for secret in undeclared)
+    words = [str(word) for word in service.get("command", ())]
+    if any(word.startswith("--web.external-url=") for word in words) and "--web.route-prefix=/" not in words:
+        yield "with a path in its external URL, nothing here finds it: add --web.route-prefix=/"
     yield from _waits(service.get("depends_on", {}), services)
     yield from _mounts(root, service.get("volumes", ()), tree["volumes"])
 

@@ -55,6 +55,7 @@ def test_the_deployment_files_have_no_problem(deployment: ModuleType, copy: Path
         (COMPOSE, "      LEASE_S:\n", "", "the setting LEASE_S does not reach it"),
         (COMPOSE, 'seccomp:./ops/seccomp.json"]\n    read_only', 'x"]\n    read_only', "browser has no sandbox"),
         (COMPOSE, f"worker:{VERSION}\n    build", "worker:99.9.9\n    build", f"version {VERSION}, 99.9.9: expected"),
+        (COMPOSE, "      - --web.route-prefix=/\n", "", "alertmanager: with a path in its external URL"),
         ("ops/seccomp.json", '"unshare"\n   ]', '"setns"\n   ]', "'chroot', 'clone', 'setns'"),
         ("ops/compose.gpu.yml", "  ollama:", "  olama:", "compose.gpu.yml: no service 'olama'"),
         ("ops/compose.cpu.yml", "CHAT_STALL_S:", "CHAT_STALLS_S:", "CHAT_STALLS_S is no setting"),
