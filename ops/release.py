@@ -22,16 +22,19 @@ FILES = (
     "ops/Dockerfile",
     "ops/k8s/kustomization.yaml",
     "ops/k8s/worker.yaml",
+    "ops/k8s/web.yaml",
+    "ops/k8s/backup.yaml",
     "docs/arq.md",
     "docs/cloud.md",
 )
-"""Files that contain the version. ``make check`` compares the deployment files with ``pyproject.toml``."""
+"""Files that contain the version; ``make check`` compares them with ``pyproject.toml``."""
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 NAMED = re.compile(
     r'((?:^version = "|^VERSION: Final = "|image\.version="|newTag: |kubernetes\.io/version: |'
-    r"sightline-(?:worker|producer):|sightline_scan-))\d+\.\d+\.\d+",
+    r"sightline-(?:worker|producer):|sightline_scan-))([\w.]+)",
     re.MULTILINE,
 )
+"""The version where it is named: what leads to it, and itself."""
 UNRELEASED = "## Unreleased\n"
 
 

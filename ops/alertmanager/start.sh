@@ -19,7 +19,7 @@ route:
   group_wait: 10s
   group_interval: 5m
   repeat_interval: 12h
-# Without workers, alerts that follow from this are suppressed.
+# While Redis is down, alerts that follow from this are suppressed.
 inhibit_rules:
   - source_matchers: [alertname = SightlineRedisDown]
     target_matchers: [severity = warning]

@@ -1,6 +1,6 @@
 """Measures scans per minute, and the worker's memory, as pages grow from 200 to 20,000 elements, beside the peers.
 
-Every page is a list of product cards of ten elements, one card in ten with a missing alternative text, an unnamed link
+Every page is a list of product cards of nine elements, one card in ten with a missing alternative text, an unnamed link
 and text of low contrast. The shares of faults and the depth are the same at each size. Each tool scans the same
 addresses two at a time, in turn.
 """

@@ -8,7 +8,7 @@ Each row is judged by its slope after the warm-up, extrapolated to an hour, with
 long and quiet enough to show relevant growth and did not, ``GROWS`` if it did, ``unclear`` otherwise. Redis keeps
 finished jobs for days, so for Redis the bytes per job are compared, early and late.
 
-The exit code is 0 if everything is level, 1 if something grows, 2 if something is unclear.
+The exit code is 0 if everything is level, 1 if something grows or a worker ended by itself, 2 if something is unclear.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import json
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -62,20 +63,28 @@ FILES: Final = 0.30
 """They are counted whole: the first and only one more of 48 in the ten minutes that count is up to 19 % an hour."""
 DRIFT: Final = 0.50
 """The same for rows with more scatter."""
+LIMITS: Final = {
+    "workers, resident MB": MEMORY,
+    "browsers, resident MB": MEMORY,
+    "open files of workers": FILES,
+    "Redis, bytes a finished job": DRIFT,
+    "a scan by itself, s": DRIFT,
+}
+"""The allowed gain per hour of each row. A row that was never read is unclear."""
 
 
 class Samples:
-    """The samples by name: times (s) and values; ``limits`` has the allowed gain per hour of each."""
+    """The samples of each row: times (s) and values."""
 
     def __init__(self) -> None:
         self.began = time.monotonic()
-        self.rows: dict[str, tuple[list[float], list[float]]] = {}
-        self.limits: dict[str, float] = {}
+        self.rows: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in LIMITS}
+        self.ends: Counter[int] = Counter()
+        """Workers that ended meanwhile, by exit code: the memory of one that was restarted says nothing."""
 
-    def add(self, name: str, value: float, *, limit: float = MEMORY) -> None:
+    def add(self, name: str, value: float) -> None:
         """Add one sample, taken now."""
-        self.limits[name] = limit
-        times, values = self.rows.setdefault(name, ([], []))
+        times, values = self.rows[name]
         times.append(time.monotonic() - self.began)
         values.append(value)
 
@@ -99,13 +108,14 @@ async def soak(folder: Path, *, seconds: float, workers: int) -> Samples:
             jobs = a_round(number, stage.urls)
             await _do(jobs, client)
             took = [await _scan_s(stage.urls[0], client) for _ in range(TIMED)]
-            samples.add("a scan by itself, s", min(took), limit=DRIFT)
+            samples.add("a scan by itself, s", min(took))
             await asyncio.sleep(REST_S)
             _read_processes(stage, samples)
             before, held = held, await _kept_bytes(redis)
             if number:
-                samples.add("Redis, bytes a finished job", (held - before) / (len(jobs) + TIMED), limit=DRIFT)
+                samples.add("Redis, bytes a finished job", (held - before) / (len(jobs) + TIMED))
             number += 1
+        samples.ends = sum((worker.ends for worker in stage.workers), Counter[int]())
         return samples
 
 
@@ -148,7 +158,7 @@ def _read_processes(stage: Stage, samples: Samples) -> None:
     samples.add("workers, resident MB", resident_mb(list(below)))
     if all(below.values()):  # one that has retired its browser starts the next with its next scan
         samples.add("browsers, resident MB", sum(map(resident_mb, below.values())))
-        samples.add("open files of workers", sum(map(_open_files, below)), limit=FILES)
+        samples.add("open files of workers", sum(map(_open_files, below)))
 
 
 async def _kept_bytes(redis: Redis) -> int:
@@ -176,15 +186,17 @@ def show(samples: Samples) -> int:
         table.add_column(heading, justify="left" if not heading else "right")
     verdicts: set[str] = set()
     for name, slope in samples.slopes().items():
-        verdict = slope.verdict(samples.limits[name]) if slope else "unclear"
+        verdict = slope.verdict(LIMITS[name]) if slope else "unclear"
         verdicts.add(verdict)
         seen = (f"{slope.mean:,.1f}", f"{slope.hourly:+.1%} ± {slope.error:.1%}") if slope else ("", "too few samples")
-        table.add_row(name, *seen, f"{samples.limits[name]:.0%}", verdict)
+        table.add_row(name, *seen, f"{LIMITS[name]:.0%}", verdict)
     console = Console(highlight=False, width=110)
     console.print(table)
     if "unclear" in verdicts:
         console.print("unclear: the samples scatter too much for so short a run; run longer, or on a quieter machine")
-    return 1 if "GROWS" in verdicts else 2 if "unclear" in verdicts else 0
+    if samples.ends:
+        console.print(f"workers ended by themselves, by exit code: {dict(samples.ends)}")
+    return 1 if samples.ends or "GROWS" in verdicts else 2 if "unclear" in verdicts else 0
 
 
 def main() -> int:

@@ -19,6 +19,7 @@ from typing import Any, Final
 import jsonschema
 import yaml
 
+from ops.release import FILES, NAMED
 from producer import errors as tree_of_errors
 from producer.errors import SettingsError, SightlineError
 from producer.keys import GROUP, Keys
@@ -108,17 +109,10 @@ def _sandbox(root: Path, worker: Tree) -> Iterator[str]:
 
 
 def versions(root: Path) -> Iterator[str]:
-    """Yield the files whose image version is not the project's."""
+    """Yield the files that name another version than the project's."""
     version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
-    patterns = {
-        "docker-compose.yml": r"sightline-(?:worker|producer):([\w.]+)",
-        "ops/Dockerfile": r"(?:sightline-(?:worker|producer):|image\.version=\")([\w.]+)",
-        "ops/k8s/kustomization.yaml": r"newTag: (\S+)",
-        "ops/k8s/worker.yaml": r"kubernetes\.io/version: (\S+)",
-        "ops/k8s/web.yaml": r"kubernetes\.io/version: (\S+)",
-    }
-    for name, pattern in patterns.items():
-        found = set(re.findall(pattern, (root / name).read_text()))
+    for name in FILES:
+        found = {number for _, number in NAMED.findall((root / name).read_text())}
         if found != {version}:
             yield f"{name}: version {', '.join(sorted(found)) or 'missing'}: expected {version}, as in pyproject.toml"
 
@@ -130,6 +124,9 @@ def _service(root: Path, service: Tree, services: Mapping[str, Tree], tree: Tree
         yield f"image {service['image']} has no version"
     undeclared = set(service.get("secrets", ())).difference(tree["secrets"])
     yield from (f"secret {secret} is not declared" for secret in undeclared)
+    words = [str(word) for word in service.get("command", ())]
+    if any(word.startswith("--web.external-url=") for word in words) and "--web.route-prefix=/" not in words:
+        yield "with a path in its external URL, nothing here finds it: add --web.route-prefix=/"
     yield from _waits(service.get("depends_on", {}), services)
     yield from _mounts(root, service.get("volumes", ()), tree["volumes"])
 
@@ -261,6 +258,9 @@ def kubernetes(root: Path) -> Iterator[str]:
         elif not by_kind[kind]["spec"][path]["matchLabels"].items() <= pod["metadata"]["labels"].items():
             yield f"{kind}: it selects no worker"
     yield from _triggers(by_kind["ScaledObject"], Keys(settings["ENVIRONMENT"]))
+    given = {target["parameter"] for target in by_kind["TriggerAuthentication"]["spec"]["secretTargetRef"]}
+    if given != {"username", "password"}:
+        yield f"TriggerAuthentication: it gives {', '.join(sorted(given))}: expected password and username"
     yield from _kustomized(folder)
 
 

@@ -6,6 +6,7 @@ import json
 from typing import Any, Final
 
 from producer.contract import ScanRequest
+from producer.contract.distribution import VERSION
 from producer.reports.components import by_component
 from producer.reports.page import page_of as report_page
 from producer.reports.summary import summarise
@@ -72,7 +73,7 @@ async def test_a_device_is_seen_as_it_is(engine: ScanEngine):
     assert (seen["width"], seen["screen"], seen["ratio"], seen["touch"]) == (980, 390, 3, 5)
     assert (seen["coarse"], seen["hover"], seen["agent"], seen["platform"]) == (True, False, True, "iPhone")
     assert "iPhone" in agent
-    assert agent.endswith("Sightline/0.1.0 (accessibility scan)")
+    assert agent.endswith(f"Sightline/{VERSION} (accessibility scan)")
 
 
 async def test_the_default_state_is_unchanged(engine: ScanEngine):

@@ -30,6 +30,8 @@ ROOT: Final = HERE.parents[1]
 LIMIT_S: Final = 600
 FAILED: Final = 1
 """pytest's exit code when tests ran and failed; any other means that they did not run."""
+NO_END: Final = -1
+"""In place of an exit code, if the tests take longer than ``LIMIT_S``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +77,12 @@ def run_tests(folder: Path, arguments: tuple[str, ...]) -> tuple[int, str]:
     """Return pytest's exit code and the first test that failed."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(folder), "CI": "true"}
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False
-    )
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return NO_END, f"no end within {LIMIT_S} s"
     failed = [line.split(" ")[1] for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
     return done.returncode, failed[0].rpartition("::")[2] if failed else done.stdout[-300:]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from producer import contract
+from tests.support.tracked import tracked
 
 _ROOT = Path(__file__).parents[2]
 _LINT = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
@@ -107,6 +108,22 @@ def test_every_room_is_held_by_a_contract() -> None:
 @pytest.mark.parametrize("package", ["producer", "worker"])
 def test_at_most_six_modules_stand_loose(package: str) -> None:
     assert len(list((_ROOT / package).glob("*.py"))) <= 6
+
+
+def test_the_top_level_has_only_what_contributing_lists() -> None:
+    text = (_ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    [listed] = re.findall(r"^At the top level are (.+?)\.$", text, re.MULTILINE | re.DOTALL)
+
+    found = {path.partition("/")[0] + "/" * ("/" in path) for path in tracked()}
+
+    assert found == set(re.findall(r"`([^`]+)`", listed))
+
+
+def test_git_ignores_no_folder_of_the_project() -> None:
+    command = ["git", "-C", str(_ROOT), "ls-files", "--ignored", "--cached", "--exclude-per-directory=.gitignore"]
+
+    assert tracked()
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == ""
 
 
 @pytest.fixture

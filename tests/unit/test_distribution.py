@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from producer.contract import distribution
+from tests.support.tracked import tracked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,7 +23,7 @@ def test_name_and_version_are_those_of_the_project_file() -> None:
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        ({}, "pip install './dist/sightline_scan-0.1.0-py3-none-any.whl[worker]', the wheel that 'make wheel' builds"),
+        ({}, f"pip install './dist/sightline_scan-{distribution.VERSION}-py3-none-any.whl[worker]', the wheel that"),
         ({"url": "file:///a/b.whl"}, "pip install 'sightline-scan[worker] @ file:///a/b.whl'"),
         (
             {"url": "https://git.example/s.git", "vcs_info": {"vcs": "git", "commit_id": "5e536ef"}},
@@ -41,16 +41,13 @@ def test_a_hint_says_where_this_installation_came_from(
 
 
 def test_no_file_names_a_package_to_install_from_an_index() -> None:
-    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True, check=False).stdout
-    files = [
-        ROOT / name for name in listed.splitlines() if not name.startswith(("tests/", "CHANGELOG", "ops/decisions"))
-    ]
+    files = [ROOT / name for name in tracked() if not name.startswith(("tests/", "CHANGELOG", "ops/decisions"))]
     bare = re.compile(
         r"pip install[^\n]*['\" ]sightline(-scan)?(\[[\w,]+\])?['\"` ]*$|install '?sightline(-scan)?\[[\w,]+\]'",
         re.MULTILINE,
     )
 
     assert files
-    texts = ((file, file.read_text(errors="replace")) for file in files if file.is_file())
+    texts = ((file, file.read_text(errors="replace")) for file in files)
 
     assert [str(file) for file, text in texts if bare.search(text)] == []

@@ -22,7 +22,7 @@ PICKUP_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15,
 RUN_BUCKETS_S: Final = (0.001, 0.01, 0.1, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 900)
 CALL_BUCKETS_S: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
 KINDS: Final = frozenset({"scan", "query"})
-ALERTED: Final = ("job.lease_lost", "job.no_function")
+ALERTED: Final = ("job.lease_lost", "job.no_function", "background.failed", "upkeep.failed")
 """Events that alerts read. They are counted from 0: ``increase()`` ignores the first value of a new series."""
 
 Event = MutableMapping[str, Any]

@@ -1,7 +1,8 @@
 """The shared state of an environment in Redis: lanes, dead letters, the GPU pool, the cache, memory.
 
 Read when Prometheus scrapes, so every worker reports the same: queries take ``max without (instance)``, not the sum. If
-Redis does not answer in time, these are missing and ``sightline_redis_up`` is 0.
+Redis does not answer in time, these are missing and ``sightline_redis_up`` is 0. If a record cannot be read, they are
+missing and ``background.failed`` is logged, which an alert reads.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from producer.client.queue_view import lost_workers
 from producer.keys import Keys
 from worker.metrics.batches import BatchFacts, batch_families, read_batches
 from worker.metrics.redis_health import RedisHealth, health_families, read_health
+from worker.telemetry import note_failure
 
 READ_WITHIN_S: Final = 4.0
 """Prometheus gives up after 10 s by default."""
@@ -95,10 +97,14 @@ class StateCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics; called by prometheus_client."""
         yield from own_families(self._environment, self._ask(self._read_own))
-        facts = self._ask(self._read)
-        yield _gauge(self._environment, "redis_up", "Whether Redis answered in time", {(): float(facts is not None)})
-        if facts is not None:
-            yield from shared_families(self._environment, facts)
+        try:
+            facts = self._ask(self._read)
+            is_up, shared = facts is not None, () if facts is None else tuple(shared_families(self._environment, facts))
+        except Exception as error:  # noqa: BLE001  a strange record: without any metric, this worker would count as dead
+            note_failure("metrics", error)
+            is_up, shared = True, ()
+        yield _gauge(self._environment, "redis_up", "Whether Redis answered in time", {(): float(is_up)})
+        yield from shared
 
     def _ask(self, read: Callable[[], Awaitable[Any]]) -> Any:
         async def within() -> Any:

@@ -55,9 +55,11 @@ OF_THE_QUEUE = {
     "SightlineLeasesLost",
     "SightlineDeadLettersNearCap",
     "SightlineScheduleDidNotRun",
+    "SightlineUpkeepFails",
     "SightlineBackupOld",
 }
 OF_REDIS = {"SightlineRedisMemory", "SightlineRedisDisk"}
+OF_A_STRANGE_RECORD = {"SightlineBackgroundFailed"}
 OF_A_DEAD_REDIS = {"SightlineRedisDown"}
 OF_TLS = {"SightlineRedisCertificate"}
 
@@ -65,7 +67,8 @@ OF_TLS = {"SightlineRedisCertificate"}
 def test_each_alert_is_fired_for_real_by_one_test() -> None:
     rules = yaml.safe_load((OPS / "prometheus/alerts.yml").read_text())["groups"][0]["rules"]
 
-    fired = ELSEWHERE | OF_MODELS | OF_A_DEAD_MODEL_HOST | OF_THE_QUEUE | OF_REDIS | OF_A_DEAD_REDIS | OF_TLS
+    fired = ELSEWHERE | OF_MODELS | OF_A_DEAD_MODEL_HOST | OF_THE_QUEUE | OF_REDIS | OF_TLS
+    fired |= OF_A_STRANGE_RECORD | OF_A_DEAD_REDIS
     assert fired == {rule["alert"] for rule in rules}
 
 
@@ -140,7 +143,7 @@ async def test_alerts_of_the_queue_and_of_redis_fire(
         await all_fire(prometheus, OF_REDIS)
 
 
-async def test_the_alert_of_a_dead_redis_fires(
+async def test_alerts_of_a_record_that_cannot_be_read_and_of_a_dead_redis_fire(
     children: Children, redis_server: StartServer, keys: Keys, tmp_path: Path
 ):
     find_program("prometheus")
@@ -149,6 +152,12 @@ async def test_the_alert_of_a_dead_redis_fires(
     with running_prometheus(tmp_path, quick_rules(), [port], every_s=5) as prometheus:
         await until(prometheus.is_ready, what="Prometheus")
         await until(lambda: prometheus.query("sightline_redis_up"), what="the worker")
+        assert not (OF_A_STRANGE_RECORD | OF_A_DEAD_REDIS) & prometheus.firing()
+
+        with Redis.from_url(server.url) as redis:
+            redis.zadd(keys.batches, {"by-hand": int(time.time() * 1000)})
+            redis.hset(keys.batch("by-hand"), "total", "many")
+        await all_fire(prometheus, OF_A_STRANGE_RECORD)
         assert not OF_A_DEAD_REDIS & prometheus.firing()
 
         server.kill()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any, cast
 
 from redis.asyncio import Redis
 
@@ -65,6 +67,24 @@ async def test_waiting_jobs_are_measured_with_their_age_and_an_unknown_kind_make
     assert 0 <= total(seen, "sightline_queue_oldest_seconds", lane="batch") < 60
     assert total(seen, "sightline_deliveries_total", kind="other", outcome="dead") == 1
     assert total(seen, "sightline_worker_running") == 1
+
+
+async def test_a_record_that_cannot_be_read_makes_neither_the_worker_nor_redis_look_dead(
+    start_worker: StartScanWorker, redis: Redis, keys: Keys
+):
+    port = free_port()
+    start_worker(METRICS_PORT=str(port))
+    await redis.zadd(keys.batches, {"by-hand": int(time.time() * 1000)})
+    await cast("Any", redis).hset(keys.batch("by-hand"), "total", "many")
+
+    async def noted() -> bool:
+        return total(await scraped(port), "sightline_events_total", event="background.failed") > 0
+
+    await until(noted, what="the error as an event")
+
+    seen = await scraped(port)
+    assert (total(seen, "sightline_worker_info"), total(seen, "sightline_redis_up")) == (1, 1)
+    assert total(seen, "sightline_dead_letters") == -1
 
 
 async def test_a_port_in_use_ends_the_start_in_one_line_with_what_to_do(

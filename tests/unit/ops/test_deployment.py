@@ -10,7 +10,9 @@ from types import ModuleType
 
 import pytest
 
+from ops.release import FILES
 from producer.contract import Lane
+from producer.contract.distribution import VERSION
 
 ROOT = Path(__file__).parents[3]
 COMPOSE, IMAGE, K8S = "docker-compose.yml", "ops/Dockerfile", "ops/k8s"
@@ -28,11 +30,12 @@ def deployment() -> ModuleType:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    for name in (COMPOSE, ".dockerignore", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tmp_path)
-    shutil.copytree(ROOT / "ops", tmp_path / "ops", ignore=shutil.ignore_patterns("demo", "bench"))
+    for name in (".dockerignore", "README.md", "LICENSE", *FILES):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "ops", tmp_path / "ops", ignore=shutil.ignore_patterns("demo", "bench"), dirs_exist_ok=True)
     for name in ("producer", "worker"):
-        (tmp_path / name).mkdir()
+        (tmp_path / name).mkdir(exist_ok=True)
     return tmp_path
 
 
@@ -51,12 +54,14 @@ def test_the_deployment_files_have_no_problem(deployment: ModuleType, copy: Path
         (COMPOSE, "CHAT_MODEL: ${CHAT_MODEL:-qwen3.5:4b}\n      EMB", "CHAT_MODEL: x\n      EMB", ""),
         (COMPOSE, "      LEASE_S:\n", "", "the setting LEASE_S does not reach it"),
         (COMPOSE, 'seccomp:./ops/seccomp.json"]\n    read_only', 'x"]\n    read_only', "browser has no sandbox"),
-        (COMPOSE, "worker:0.1.0\n    build", "worker:0.2.0\n    build", "version 0.1.0, 0.2.0: expected"),
+        (COMPOSE, f"worker:{VERSION}\n    build", "worker:99.9.9\n    build", f"version {VERSION}, 99.9.9: expected"),
+        (COMPOSE, "      - --web.route-prefix=/\n", "", "alertmanager: with a path in its external URL"),
         ("ops/seccomp.json", '"unshare"\n   ]', '"setns"\n   ]', "'chroot', 'clone', 'setns'"),
         ("ops/compose.gpu.yml", "  ollama:", "  olama:", "compose.gpu.yml: no service 'olama'"),
         ("ops/compose.cpu.yml", "CHAT_STALL_S:", "CHAT_STALLS_S:", "CHAT_STALLS_S is no setting"),
         (IMAGE, "# Two images", "# syntax=docker/dockerfile:1\n# Two images", "asks a registry for a front end"),
-        (f"{K8S}/kustomization.yaml", "newTag: 0.1.0", "newTag: 0.1.1", "kustomization.yaml: version 0.1.1"),
+        (f"{K8S}/kustomization.yaml", f"newTag: {VERSION}", "newTag: 99.9.9", "kustomization.yaml: version"),
+        (f"{K8S}/backup.yaml", f"worker:{VERSION}", "worker:99.9.9", "backup.yaml: version 99.9.9: expected"),
         (COMPOSE, 'SHUTDOWN_GRACE_S: "60"', 'SHUTDOWN_GRACE_S: "600"', "killed after 90s, and needs 610 s"),
         (COMPOSE, 'METRICS_PORT: "9464"', 'METRICS_PORTS: "9464"', "worker: METRICS_PORTS is no setting"),
         (IMAGE, "USER 10001\n# tini", "# tini", "worker runs as root"),
@@ -67,6 +72,7 @@ def test_the_deployment_files_have_no_problem(deployment: ModuleType, copy: Path
         (f"{K8S}/scaling.yaml", "cooldownPeriod: 300", "coolDownPeriod: 300", "'coolDownPeriod' was unexpected"),
         (f"{K8S}/scaling.yaml", 'streamLength: "10"', 'lagCount: "10"', "no trigger for streamLength of"),
         (f"{K8S}/scaling.yaml", "consumerGroup: workers", "consumerGroup: worker", "consumer group"),
+        (f"{K8S}/scaling.yaml", "parameter: username", "parameter: user", "expected password and username"),
         (f"{K8S}/backup.yaml", "schedule:", "schedules:", "'schedules' was unexpected"),
         (f"{K8S}/backup.yaml", "backoffLimit: 2", "backOffLimit: 2", "'backOffLimit' was unexpected"),
         (f"{K8S}/kustomization.yaml", "- network.yaml", "- networks.yaml", "networks.yaml is not there"),

@@ -6,15 +6,20 @@ import re
 import runpy
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.tracked import tracked
+
 ROOT = Path(__file__).parents[3]
 RELEASE = runpy.run_path(str(ROOT / "ops/release.py"))
 MAIN: Callable[[Path, list[str]], int] = RELEASE["main"]
+OF_ANOTHER_PROJECT = {"worker/own_redis/build.py"}
+"""The version of its Redis may be the same as ours."""
 
 
 def git(root: Path, *words: str) -> str:
@@ -24,7 +29,7 @@ def git(root: Path, *words: str) -> str:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What a release touches, in a repository of its own at version 0.1.0."""
+    """What a release touches, in a repository of its own."""
     for who in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{who}_NAME", "T")
         monkeypatch.setenv(f"GIT_{who}_EMAIL", "t@example.org")
@@ -59,6 +64,17 @@ def test_a_release_names_its_version_everywhere_and_dates_the_changelog(project:
     assert heads == ["Unreleased", "9.9.9", "0.0.9"]
     assert git(project, "describe") == "v9.9.9"
     assert git(project, "status", "--porcelain") == ""
+
+
+def test_every_file_that_names_the_version_is_among_those_that_a_release_sets():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    texts = {name: (ROOT / name).read_text("utf-8", "ignore") for name in tracked()}
+
+    naming = {
+        name for name, text in texts.items() if version in {number for _, number in RELEASE["NAMED"].findall(text)}
+    }
+
+    assert naming - OF_ANOTHER_PROJECT == set(RELEASE["FILES"])
 
 
 def dirty(root: Path) -> None:

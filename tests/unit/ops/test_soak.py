@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "ops" / "chaos"))
 
-from soak import Samples, a_round, show  # pyright: ignore[reportMissingImports]  # a program's own folder, no package
+from soak import LIMITS, Samples, a_round, show  # pyright: ignore[reportMissingImports]  # a program's own folder, no package
 from stage import PAGES  # pyright: ignore[reportMissingImports]
 
 URLS = [f"http://site.example/page-{n}" for n in range(PAGES)]
@@ -38,3 +38,19 @@ def test_a_row_with_too_few_samples_is_unclear_not_level() -> None:
     samples.add("workers, resident MB", 236.0)
 
     assert show(samples) == 2
+
+
+def test_all_is_level_only_if_every_row_was_read_and_no_worker_ended() -> None:
+    samples = Samples()
+    samples.began -= 100
+    missing, *others = LIMITS
+    for name in others:
+        samples.rows[name] = ([float(at) for at in range(100)], [236.0] * 100)
+
+    assert show(samples) == 2
+
+    samples.rows[missing] = samples.rows[others[0]]
+    assert show(samples) == 0
+
+    samples.ends[-9] += 1
+    assert show(samples) == 1
