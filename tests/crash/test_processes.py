@@ -110,6 +110,15 @@ os.kill(os.getpid(), 9)
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_a_drained_child_is_not_restarted(tmp_path: Path):
+    ends = "import os, pathlib, sys; pathlib.Path(sys.argv[1], str(os.getpid())).touch()"
+
+    code = keep_processes([ChildCommand([sys.executable, "-c", ends, str(tmp_path)])] * 2)
+
+    assert code == 0
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_a_wrong_setting_ends_all_with_its_code():
     command = [sys.executable, "-m", "producer.cli.main", "worker", "nowhere.Settings", "--processes", "2"]
 

@@ -40,10 +40,10 @@ class ChildCommand:
 def keep_processes(commands: Sequence[ChildCommand], *, burst: bool = False) -> int:
     """Run one child per command until SIGTERM or SIGINT, and return the exit code.
 
-    A child that ends by itself is restarted, after a pause that doubles while it dies young; with ``burst`` only one
-    that a signal killed. A child that ends with the code of ``InputError``, such as a setting that cannot be used,
-    ends all, as restarting cannot help: that code is returned. Otherwise it is ``first_failure`` of the children that
-    were not restarted.
+    A child that fails is restarted, after a pause that doubles while it dies young; with ``burst`` only one that a
+    signal killed. One that ends with 0 was drained, or stopped by hand. A child that ends with the code of
+    ``InputError``, such as a setting that cannot be used, ends all, as restarting cannot help: that code is returned.
+    Otherwise it is ``first_failure`` of the children that were not restarted.
     """
     children = [_Child(number, command) for number, command in enumerate(commands, start=1)]
     stopping: list[int] = []
@@ -115,7 +115,7 @@ class _Child:
         if code is None:
             return True
         self._release()
-        if code == InputError.exit_code or (burst and code >= 0):
+        if code in {0, InputError.exit_code} or (burst and code >= 0):
             self.code = code
             return False
         if time.monotonic() - self._started_at >= LONG_LIFE_S:
