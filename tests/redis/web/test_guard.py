@@ -93,6 +93,11 @@ def test_a_host_that_others_reach_is_refused_without_a_sign_in(host: str) -> Non
     assert WebSettings(host=host, auth="passwords").checked().host == host
 
 
+def test_two_ways_of_signing_in_are_refused() -> None:
+    with pytest.raises(InputError, match="--auth and --proxy-header contradict each other"):
+        WebSettings(auth="passwords", proxy_header="X-User").checked()
+
+
 async def test_a_browser_gets_a_refusal_as_a_page_and_a_program_as_a_line(client: Client, signed: Browser) -> None:
     html = {"Accept": "text/html,*/*"}
 
@@ -426,6 +431,8 @@ async def test_a_proxys_header_is_trusted_only_if_configured_and_from_the_proxy(
     assert await scan(app, "10.1.2.3", "rolf") == 403
     assert (await browser(app, address="10.1.2.3").get("/")).status_code == 401
     assert (await browser(app, address="11.1.2.3", **{"X-User": "anna"}).get("/")).status_code == 401
+    twice = [("X-User", "anna"), ("X-User", "rolf")]  # the visitor's own before the proxy's
+    assert (await browser(app, address="10.1.2.3").get("/", headers=twice)).status_code == 401
     assert "Signed in" not in (await browser(app_over(client), **{"X-User": "anna"}).get("/")).text
 
 
