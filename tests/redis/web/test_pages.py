@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import html
 import json
 from datetime import UTC, datetime, timedelta
@@ -237,6 +238,7 @@ async def test_a_batch_is_reported_in_every_format(shop: Browser, redis: Redis, 
     assert {answer.status_code for answer in answers.values()} == {200}, answers["csv"].text
     assert all("image-alt" in answer.text for answer in answers.values())
     assert answers["csv"].headers["content-disposition"] == 'attachment; filename="web-report.csv"'
+    assert answers["csv"].content.startswith(codecs.BOM_UTF8), "for Excel"
     assert (await shop.get("/batches/web/report/pdf")).status_code == 400
 
 
