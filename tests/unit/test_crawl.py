@@ -105,6 +105,17 @@ def test_a_rule_of_robots_txt_that_cannot_be_read_is_left_out_alone(site: SmallS
     assert targets.urls == (f"{site.url}/", f"{site.url}/c")
 
 
+def test_a_rule_of_robots_txt_with_many_wildcards_takes_little_time(site: SmallSite) -> None:
+    site.files["/robots.txt"] = b"User-agent: *\nDisallow: /" + b"*a" * 10 + b"*b\n"
+    site.files |= {"/": linking(f"/{'a' * 2_000}"), f"/{'a' * 2_000}": linking()}
+    began_s = time.process_time()
+
+    targets = read_targets([], None, ScanOptions(crawl=(f"{site.url}/",)))
+
+    assert len(targets.urls) == 2
+    assert time.process_time() - began_s < 5  # days with protego 0.6.0, which blocks all threads
+
+
 def test_a_crawl_that_ignores_a_login_reports_it(site: SmallSite) -> None:
     site.files["/"] = linking()
     asked = ScanOptions(crawl=(f"{site.url}/",), login="login.json")
