@@ -238,6 +238,17 @@ def test_a_password_file_may_have_a_byte_order_mark(file: str, encoding: str) ->
     assert Path(file).read_text().startswith(text)
 
 
+def test_a_password_file_keeps_its_mode_when_an_account_is_added(tmp_path: Path) -> None:
+    path = tmp_path / "passwords"
+    add_account(str(path), "anna", "operator", PASSWORD)
+    first = path.stat().st_mode & 0o777
+    path.chmod(0o644)  # for a board that another user serves
+
+    add_account(str(path), "ines", "reader", PASSWORD)
+
+    assert (first, path.stat().st_mode & 0o777) == (0o600, 0o644)
+
+
 async def test_another_programs_cookies_on_the_host_end_no_session(signed: Browser) -> None:
     for name, value in (("filter", '{"a": "b c"}'), ("list[0]", "1"), ("path", "/"), ("quote", '"')):
         signed.http.cookies.set(name, value)

@@ -451,6 +451,17 @@ def test_a_report_is_as_old_as_its_scan_however_late_it_is_made(
     assert "left unchanged: its text is from a later scan" in capsys.readouterr().out
 
 
+def test_waivers_are_written_to_the_file_that_a_link_leads_to(tmp_path: Path) -> None:
+    file, link = tmp_path / "shared.toml", tmp_path / "sightline.toml"
+    file.touch()
+    link.symlink_to(file)
+
+    write_waivers(link, [Waiver(CARD, "later")])
+
+    assert link.is_symlink()
+    assert CARD in file.read_text()
+
+
 def test_of_two_issues_that_two_runs_made_at_once_the_older_stays(run: Run, host: TrackerStub) -> None:
     options = (*asked_of(run, host), "--apply")
     run.report(page("/", LABEL))
