@@ -242,7 +242,10 @@ def connection_options(address: RedisAddress) -> dict[str, Any]:
 
 def with_password_of(path: str, url: str) -> str:
     """Return ``url`` with the password in the file ``path``; raises ``SettingsError``."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url  # ``check_redis_url`` refuses it
     if ":" in parts.netloc.rpartition("@")[0] or "password=" in parts.query.replace("sentinel_password=", ""):
         msg = "REDIS_PASSWORD_FILE and a password in REDIS_URL contradict each other: remove one of them"
         raise SettingsError(msg)
@@ -274,5 +277,5 @@ def public_redis_url(url: str) -> str:
         return UNCLEAR
     rest = f"{parts.path}?{parts.query}#{parts.fragment}"
     if "@" in rest or not parts.scheme or "://" not in url:
-        return UNCLEAR if "@" in url else url
+        return UNCLEAR if "@" in url or "?" in url else url
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -49,7 +49,8 @@ def is_unicode(text: str) -> bool:
 
 
 def replace_text(file: Path, text: str) -> None:
-    """Write the file atomically, even if the program is killed; keeps the file's mode. Raises ``OSError``."""
+    """Write the file atomically, even if the program is killed; keeps its mode and a link to it. Raises ``OSError``."""
+    file = file.resolve()
     beside = file.with_name(f".{file.name}.{os.getpid()}.new")
     try:
         beside.write_bytes(text.encode())

@@ -21,6 +21,7 @@ REVIEW_AREAS: Final = 2
 def _check_endpoint(text: str) -> None:
     """Raise ``ValueError`` unless ``text`` is empty or just an address."""
     parts = urlsplit(text)
+    _ = parts.port  # raises ``ValueError`` for an invalid one
     if text and (parts.scheme not in {"http", "https"} or not parts.hostname):
         msg = "expected an address such as https://api.openai.com/v1 or http://vllm:8000/v1"
         raise ValueError(msg)

@@ -9,6 +9,7 @@ from typing import Final
 
 from producer.cli.outputs import Output
 from producer.client.client import Client
+from producer.client.queue_view import last_end_ms
 from producer.contract.addresses import site_of
 from producer.redis.connection import redis_errors
 from producer.reports.component_dates import ComponentDates, read_dates
@@ -28,23 +29,30 @@ MAX_PICTURE_BYTES: Final = 16_000_000
 class Extras:
     """``pages`` with screenshots, in the given order; ``trends`` has the days of each host, ``notes`` the omissions.
 
-    ``dates`` has the first sighting of component barriers by ``issue_id``.
+    ``dates`` has the first sighting of component barriers by ``issue_id``; ``scanned_ms`` is when the last scan ended.
     """
 
     pages: tuple[Page, ...] = ()
     trends: Mapping[str, Sequence[Day]] = field(default_factory=dict[str, Sequence[Day]])
     dates: Mapping[str, ComponentDates] = field(default_factory=dict[str, ComponentDates])
     notes: tuple[str, ...] = ()
+    scanned_ms: int = 0
 
 
 async def read_extras(client: Client, pages: Iterable[Page], outputs: Iterable[Output]) -> Extras:
     """Return the extras that the outputs show beside ``pages``; reads nothing for formats without extras."""
     listed, formats = tuple(pages), {output.format for output in outputs}
     dates = await _dates(client, listed) if formats & DATED else {}
+    scanned_ms = await _scanned_ms(client, listed) if "json" in formats else 0
     if "html" not in formats:
-        return Extras(listed, dates=dates)
+        return Extras(listed, dates=dates, scanned_ms=scanned_ms)
     pictured, notes = await _pictured(client, listed)
-    return Extras(pictured, await _trends(client, listed), dates, notes)
+    return Extras(pictured, await _trends(client, listed), dates, notes, scanned_ms)
+
+
+async def _scanned_ms(client: Client, pages: Iterable[Page]) -> int:
+    with redis_errors(client.settings, None):
+        return await last_end_ms(client.redis, client.keys, [page.job_id for page in pages if page.result])
 
 
 async def _dates(client: Client, pages: Iterable[Page]) -> dict[str, ComponentDates]:

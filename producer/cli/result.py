@@ -189,6 +189,7 @@ def _report(outputs: Sequence[Output], asked: _Asked, extras: Extras) -> int:
         dates=extras.dates,
         notes=extras.notes,
         category=category_of(pages),
+        scanned_ms=extras.scanned_ms,
     )
     write_reports(outputs, pages, context)
     return exit_code(summarise(pages, fail_on=fail_on), timed_out=False)

@@ -287,6 +287,13 @@ async def urls_of_jobs(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> dict
     return urls
 
 
+async def last_end_ms(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> int:
+    """Return when the last of the jobs ended (Redis time, ms); 0 if no end is known."""
+    names = [keys.job(job_id) for job_id in job_ids]
+    ends = [ended async for _, (ended,) in _fields(redis, names, "finished_ms")]
+    return max((int(ended) for ended in ends if ended and ended.isdigit()), default=0)
+
+
 @contextlib.contextmanager
 def _written_by_sightline(what: str, keys: Keys) -> Generator[None]:
     """Raise ``RedisUnsuitable`` instead of the ``ValueError`` of a value that something else wrote."""

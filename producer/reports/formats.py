@@ -26,7 +26,8 @@ if TYPE_CHECKING:  # pydantic takes 100 ms, and `--help` needs only names
 class ReportContext:
     """The context of a report, besides the pages.
 
-    ``generated_at`` has a time zone. ``fail_on`` is the lowest impact that fails the run; ``None`` never fails.
+    ``generated_at`` has a time zone; ``scanned_ms`` is when the last page's scan ended (Redis time), 0 if unknown.
+    ``fail_on`` is the lowest impact that fails the run; ``None`` never fails.
     ``width`` is the number of columns for formats that wrap; ``None`` asks the terminal. ``trends`` has the days on
     which a host's pages were scanned, oldest first; ``dates`` has the first sighting of component barriers by
     ``issue_id``; ``notes`` are sentences about what the report lacks. ``category`` names sites and state
@@ -43,6 +44,7 @@ class ReportContext:
     notes: tuple[str, ...] = ()
     category: str = ""
     sources: Sources | None = None
+    scanned_ms: int = 0
 
 
 Report: TypeAlias = "Callable[[Iterable[Page], ReportContext, TextIO], None]"

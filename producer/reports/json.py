@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import TextIO
 
 from producer.reports.components import document
@@ -15,7 +16,8 @@ from producer.reports.summary import summarise
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     """Write the document page by page, ``component_barriers`` and ``summary`` last; holds all pages in memory."""
     listed = list(pages)
-    head = line_of({"v": 1, "title": context.title, "generated_at": context.generated_at.isoformat()})
+    about = {"v": 1, "title": context.title, "generated_at": context.generated_at.isoformat()}
+    head = line_of({**about, **_scanned(context)})
     out.write(f'{head[:-1]},"pages":[')
     for number, page in enumerate(listed):
         out.write(",\n" if number else "\n")
@@ -24,3 +26,9 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     summary = summarise(listed, fail_on=context.fail_on)
     tail = line_of({"fail_on": fail_on, "component_barriers": document(listed), "summary": summary.document()})
     out.write(f"\n],{tail[1:]}\n")
+
+
+def _scanned(context: ReportContext) -> dict[str, str]:
+    if not context.scanned_ms:
+        return {}
+    return {"scanned_at": datetime.fromtimestamp(context.scanned_ms / 1000, tz=UTC).isoformat(timespec="milliseconds")}

@@ -38,7 +38,7 @@ class Patterns:
         ending = _ENDING.search(segment)
         name = segment[: ending.start()] if ending else segment
         anything = f"*{ending[0]}" if ending else "*"
-        if not _WORD.fullmatch(name) or len(name) > _LONGEST_WORD:
+        if len(name) > _LONGEST_WORD or not _WORD.fullmatch(name):  # in this order: the match is quadratic
             return anything
         words = self._words.setdefault(before, set())
         if len(words) <= WORDS:

@@ -48,7 +48,7 @@ class RobotsOfSites:
         """Return the site's Crawl-delay in ms, at most ``MOST_GAP_MS``."""
         rules = self._of(url)
         asked_s = rules.crawl_delay(AGENT) if rules is not None else None
-        return min(MOST_GAP_MS, max(0, round(asked_s * 1000))) if asked_s and math.isfinite(asked_s) else 0
+        return round(min(MOST_GAP_MS, max(0.0, asked_s * 1000))) if asked_s and math.isfinite(asked_s) else 0
 
     def _of(self, url: str) -> Protego | None:
         site = origin_of(url)
@@ -67,4 +67,20 @@ class RobotsOfSites:
                 return Protego.parse("")
             self.problems[address] = str(error)
             return None
+        return _parsed(text)
+
+
+def _parsed(text: str) -> Protego:
+    """Return the rules of a robots.txt without those that cannot be read, such as ``Disallow: x://[``."""
+    try:
         return Protego.parse(text)
+    except ValueError:  # of urllib, which Protego gives each rule to
+        return Protego.parse("\n".join(filter(_is_readable, text.splitlines())))
+
+
+def _is_readable(line: str) -> bool:
+    try:
+        Protego.parse(f"User-agent: *\n{line}")
+    except ValueError:
+        return False
+    return True

@@ -80,6 +80,13 @@ class Listed:
         self.left_out[why] += 1
         self.examples.setdefault(why, url[:300])
 
+    def add_problem(self, url: str, error: InputError, why: str) -> None:
+        """Add a problem of an entry; beyond ``MAX_PROBLEMS``, count it as left out."""
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.setdefault(url[:300], error)
+        else:
+            self.leave_out(url, why)
+
 
 @dataclass(slots=True)
 class Room:
@@ -152,10 +159,7 @@ class _Walk:
         try:
             target = replaced(_address(text, base), self._choice.replaced)
         except ValueError as error:
-            if len(self._listed.problems) < MAX_PROBLEMS:
-                self._listed.problems.setdefault(text[:300], InputError(str(error)))
-            else:
-                self._listed.leave_out(text, "that are not addresses")
+            self._listed.add_problem(text, InputError(str(error)), "that are not addresses")
             return
         if site_name(target) not in self._sites:
             self._listed.leave_out(target, "of other sites")
@@ -181,7 +185,7 @@ class _Walk:
             self._listed.leave_out(address, "sitemaps listed twice")
         elif depth > MAX_DEPTH:
             msg = f"{address!r} is nested more than {MAX_DEPTH} deep in {self._first!r}: list it separately"
-            self._listed.problems[address] = InputError(msg)
+            self._listed.add_problem(address, InputError(msg), "sitemaps that are nested too deep")
         elif self._room.sitemaps <= 0:
             msg = f"more than {MAX_SITEMAPS:,} sitemaps, up to those in {self._first!r}: give some of them instead"
             raise InputError(msg)

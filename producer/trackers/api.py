@@ -17,6 +17,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from producer.contract.addresses import origin_of
+from producer.contract.retry_after import read_retry_after
 from producer.errors import InputError, os_reason
 from producer.reports.plain_text import one_line
 from producer.sitemaps.exchange import Exchange
@@ -83,7 +84,7 @@ class Api:
         ``once``: repeated only if the host says that it is busy, since otherwise the request may have taken effect.
         ``is_done`` says whether it has, before it is repeated; the reply of a request that has is empty.
         """
-        url = path if path.startswith(f"{self.base}/") else f"{self.base}/{path}"
+        url = path if origin_of(path) == origin_of(self.base) else f"{self.base}/{path}"
         for left in reversed(range(TRIES)):
             try:
                 return self._once(method, url, body)
@@ -153,9 +154,9 @@ def _pause_s(error: HTTPError, tries: int) -> float | None:
     """
     if error.code not in {403, *_BUSY}:
         return None
-    asked = (error.headers.get("Retry-After") or "").strip()
-    if asked.isdecimal():
-        return float(asked)
+    asked_s = read_retry_after(error.headers.get("Retry-After") or "", sent=error.headers.get("Date") or "")
+    if asked_s is not None:
+        return asked_s
     for prefix in ("X-RateLimit", "RateLimit"):
         reset = (error.headers.get(f"{prefix}-Reset") or "").strip()
         if (error.headers.get(f"{prefix}-Remaining") or "").strip() == "0" and reset.isdecimal():

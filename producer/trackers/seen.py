@@ -47,7 +47,6 @@ class Barrier:
     pages: int
     elements: int
     places: tuple[Place, ...] = ()
-    help: str = ""
     help_url: str = ""
     criteria: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -84,7 +83,8 @@ def read_report(text: str, name: str) -> Seen:
     """Return the barriers of a JSON report. Raises ``InputError`` for any other file."""
     try:
         read: Any = json.loads(text)
-        at_ms = int(datetime.fromisoformat(read["generated_at"]).timestamp() * 1000)
+        ended = read.get("scanned_at") or read["generated_at"]  # a report may be made long after its scan
+        at_ms = round(datetime.fromisoformat(ended).timestamp() * 1000)
         pages = [page_of(ScanResult.model_validate(one)) for one in read["pages"] if one.get("error") is None]
         waived = {str(one["issue_id"]) for one in read["component_barriers"] if _is_waived(one)}
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, ValidationError) as error:
@@ -123,7 +123,6 @@ def _barrier(one: ComponentBarrier, *, is_waived: bool) -> Barrier:
         pages=one.page_count,
         elements=one.node_count,
         places=tuple(sorted(places, key=lambda place: (-place.elements, place.name))),
-        help=one.finding.help,
         help_url=one.finding.help_url,
         criteria=tuple(one.finding.criteria),
         groups=tuple(one.groups),

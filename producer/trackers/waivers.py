@@ -44,7 +44,7 @@ def write_waivers(path: Path, wanted: Sequence[Waiver]) -> bool:
     try:
         text = read_text(path) if path.exists() else ""
         head, *rest = re.split(rf"{re.escape(_BEGIN)}\r?\n", text, maxsplit=1)
-        _, *end = re.split(rf"{re.escape(_END)}\r?\n", rest[0], maxsplit=1) if rest else ("", "")
+        _, *end = re.split(rf"{re.escape(_END)}(?:\r?\n|\Z)", rest[0], maxsplit=1) if rest else ("", "")
         if not end:
             raise InputError(
                 f"{str(path)!r} has the line {_BEGIN!r} without {_END!r} below: add that line after its waivers"

@@ -159,6 +159,8 @@ def add_account(path: str, name: str, role: str, password: str) -> None:
     made = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
         out.write("".join(f"{one}\n" for one in [*kept, account.line]))
+    if file.exists():
+        made.chmod(file.stat().st_mode)  # another user may serve the board, as in a container
     made.replace(file)
 
 

@@ -33,6 +33,8 @@ FIRST_S: Final = 15.0
 """Wait for the first byte or a failure, which is then shown as a page; a slower report is sent once it starts."""
 _WHOLE: Final = range(5)
 """Exit codes of ``result`` that come with a whole report: 0 to 4, by what it says of the pages."""
+_FILE: Final = "/dev/stdout"
+"""A file, which ``result`` opens once it has read all pages: without one it prints JSON lines until it fails."""
 SEND_S: Final = 300.0
 """Time for the client to take one part of a report; one that has stopped reading must not keep others from theirs."""
 _PROGRAM: Final = "from sightline.__main__ import main; main()"
@@ -115,7 +117,7 @@ async def _begin(desk: Desk, name: str, form: str) -> _Made:
     except TimeoutError:
         raise ServiceError(f"{REPORTS} reports are being written now: try again in a minute") from None
     said = tempfile.TemporaryFile()  # noqa: SIM115  closed by ``_Made.end``
-    words = ("result", name, "--format", form, "--no-config", "--fail-on", "never")
+    words = ("result", name, "--format", f"{form}={_FILE}", "--no-config", "--fail-on", "never")
     try:
         environment = environment_of(desk.client.settings)
         process = await asyncio.create_subprocess_exec(

@@ -110,7 +110,8 @@ class Guard:
             return Visitor("", "operator", token)
         if settings.proxy_header:
             address = request.client.host if request.client else ""
-            name = request.headers.get(settings.proxy_header, "").strip() if settings.is_proxy(address) else ""
+            named = request.headers.getlist(settings.proxy_header) if settings.is_proxy(address) else []
+            name = named[0].strip() if len(named) == 1 else ""  # of several, one may be the visitor's own
             role = ("operator" if name in settings.operators else "reader") if name else ""
             return Visitor(name, role, token)  # pyright: ignore[reportArgumentType]  '' until signed in
         # The file decides, not the cookie: the account may have been removed, or have another role or password now.
@@ -119,7 +120,7 @@ class Guard:
 
     def _to_sign_in(self, request: Request) -> Response | tuple[int, str]:
         if not self._settings.auth:
-            return 401, f"the proxy sent no user name in {self._settings.proxy_header!r}"
+            return 401, f"the proxy sent no user name in {self._settings.proxy_header!r}, or several"
         if request.method != "GET" or "application/json" in request.headers.get("accept", ""):
             return 401, "sign in first"
         asked = request.scope["path"] + (f"?{request.url.query}" if request.url.query else "")

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from producer.contract import check_job_id, public_url
 from producer.contract.addresses import normal_url, site_of
-from producer.contract.states import split_state, with_state
+from producer.contract.states import split_state
 from producer.errors import InputError, UnknownJob
 from producer.reports.marks import Marks
 from producer.web.desk import Desk, Shown
@@ -27,7 +27,7 @@ async def page(desk: Desk, request: Request) -> Shown:
     asked = request.query_params.get("url", "")
     if not asked:
         raise InputError("the page is missing: expected /pages?url=https://shop.example/cart")
-    address, state = split_state(asked)
+    address, _ = split_state(asked)
     try:
         normal_url(address)
     except ValueError as error:
@@ -44,7 +44,6 @@ async def page(desk: Desk, request: Request) -> Shown:
     facts = {
         "row": newest.row,
         "site": site_of(newest.row.url),
-        "name": with_state(newest.row.url, state),
         "page": kept.page if kept else None,
         "kept": kept,
         "findings": kept.page.findings if kept else (),

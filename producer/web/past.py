@@ -14,6 +14,11 @@ from producer.contract.findings import Changes
 from producer.reports.comparison import Comparison
 
 
+def harm_of(counts: Counts) -> tuple[int, int, int, int]:
+    """Return a sort key: critical barriers first."""
+    return (counts.critical, counts.serious, counts.moderate, counts.minor)
+
+
 @dataclass(frozen=True, slots=True)
 class Barrier:
     """A component barrier of a site, from the index; times are Redis ms, 0 for never."""
@@ -70,8 +75,8 @@ class PageRow:
 
     @property
     def harm(self) -> tuple[int, int, int, int]:
-        """Sort key by barriers: critical ones first."""
-        return (self.barriers.critical, self.barriers.serious, self.barriers.moderate, self.barriers.minor)
+        """Its ``harm_of``."""
+        return harm_of(self.barriers)
 
 
 @dataclass(frozen=True, slots=True)

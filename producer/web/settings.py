@@ -43,6 +43,8 @@ class WebSettings:
                 f"--proxy-header NAME behind a proxy that authenticates users; or keep --host 127.0.0.1"
             )
             raise InputError(msg)
+        if self.auth and self.proxy_header:
+            raise InputError("--auth and --proxy-header contradict each other: give the one that signs users in")
         if not _PREFIX.fullmatch(self.prefix):
             raise InputError(f"--prefix {self.prefix!r}: expected a path such as /sightline, without a trailing slash")
         if self.proxy_header and not _HEADER.fullmatch(self.proxy_header):

@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from producer.cli.status_text import duration, pages_text
 from producer.contract.distribution import VERSION
+from producer.contract.states import with_state
 from producer.reports.component_dates import day_of
 from producer.reports.html import FUNCTIONS, asset
 from producer.reports.page import Page
@@ -52,6 +53,7 @@ class Templates:
             "duration": duration,
             "pages_text": pages_text,
             "day_of": day_of,
+            "with_state": with_state,
             "when": when,
             "iso": iso,
             "style_name": style_name(),

@@ -200,3 +200,27 @@ async def test_a_page_that_waits_for_an_answer_outlasts_an_outage(redis_url: str
             await client.redis.set(keys.result("late"), answer.model_dump_json())
             await client.redis.execute_command("HSET", keys.job("late"), "state", "succeeded")
             await page.until("document.readyState === 'complete' && document.body.innerText.includes('The cart.')")
+
+
+async def test_a_page_with_live_updates_outlasts_a_server_that_refuses_them_for_a_while(
+    redis_url: str, keys: Keys
+) -> None:
+    asked: list[str] = []
+
+    async with Client(settings_for(redis_url, keys)) as client:
+        app = app_over(client)
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            is_asked = str(scope.get("path")).endswith("/events")
+            asked.extend([str(scope["query_string"])] if is_asked else [])
+            if is_asked and len(asked) == 1:
+                await JSONResponse({"v": 1, "error": "Redis does not answer"}, 503)(scope, receive, send)
+            else:
+                await app(scope, receive, send)
+
+        await client.submit("scan", {"url": "https://shop.example/"}, batch="live")
+        async with at_port(serve) as port, opened(f"http://127.0.0.1:{port}/batches/live", port=port) as page:
+            await page.until("document.getElementById('down')?.textContent.includes('The connection was lost')")
+            await page.until("document.documentElement.dataset.live && document.getElementById('down').hidden")
+
+    assert len(asked) == 2

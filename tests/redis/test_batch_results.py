@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,13 @@ async def test_an_open_batch_is_no_pass(client: Client, redis_url: str, keys: Ke
     late = call("result", "b", "--format", "json")
 
     page, more = json.loads(early.stdout)["pages"]
+    ended_ms = (await client.job(page["job_id"])).finished_ms
+    ended_at = datetime.fromisoformat(json.loads(late.stdout)["scanned_at"])
     assert (early.returncode, page["url"], more["url"], more["state"]) == (3, URL, "batch b", "waiting"), early.stderr
     assert "1 page could not be scanned, so this is not a pass." in shown.stdout
     assert "sightline: batch 'b' is open: its submitter may still add pages" in early.stderr
     assert (late.returncode, late.stderr.count("is open")) == (0, 0), late.stderr
+    assert round(ended_at.timestamp() * 1000) == ended_ms
 
 
 async def test_a_job_without_reports_writes_none_and_says_so(

@@ -96,6 +96,26 @@ def test_robots_txt_logins_and_patterns_hold_as_for_sitemaps(site: SmallSite) ->
     assert "pw" not in remark
 
 
+def test_a_rule_of_robots_txt_that_cannot_be_read_is_left_out_alone(site: SmallSite) -> None:
+    site.files["/robots.txt"] = b"User-agent: *\nDisallow: /a\nDisallow: x://[\nDisallow: /b\n"
+    site.files |= {"/": linking("/a", "/b", "/c"), "/a": linking(), "/b": linking(), "/c": linking()}
+
+    targets = read_targets([], None, ScanOptions(crawl=(f"{site.url}/",)))
+
+    assert targets.urls == (f"{site.url}/", f"{site.url}/c")
+
+
+def test_a_rule_of_robots_txt_with_many_wildcards_takes_little_time(site: SmallSite) -> None:
+    site.files["/robots.txt"] = b"User-agent: *\nDisallow: /" + b"*a" * 10 + b"*b\n"
+    site.files |= {"/": linking(f"/{'a' * 2_000}"), f"/{'a' * 2_000}": linking()}
+    began_s = time.process_time()
+
+    targets = read_targets([], None, ScanOptions(crawl=(f"{site.url}/",)))
+
+    assert len(targets.urls) == 2
+    assert time.process_time() - began_s < 5  # days with protego 0.6.0, which blocks all threads
+
+
 def test_a_crawl_that_ignores_a_login_reports_it(site: SmallSite) -> None:
     site.files["/"] = linking()
     asked = ScanOptions(crawl=(f"{site.url}/",), login="login.json")
@@ -167,6 +187,13 @@ def test_a_tag_that_never_ends_takes_little_time() -> None:
 )
 def test_the_form_of_an_address_is_its_pattern(url: str, pattern: str) -> None:
     assert Patterns().pattern_of(f"https://a.example{url}") == pattern
+
+
+def test_a_long_path_segment_takes_no_time() -> None:
+    began_s = time.process_time()
+
+    assert Patterns().pattern_of(f"https://a.example/{'a_' * 20_000}!") == "/*"
+    assert time.process_time() - began_s < 0.5  # minutes if words are looked for in it
 
 
 def test_a_path_segment_with_many_words_counts_as_a_name() -> None:

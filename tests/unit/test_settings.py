@@ -162,6 +162,7 @@ def test_an_invalid_redis_address_is_refused_with_an_example(url: str) -> None:
         f"redis://user:1#{SECRET}@h/0",
         f"redis://user:[{SECRET}@h/0",
         f"user:{SECRET}@h",
+        f"redis:/h/0?password={SECRET}",
     ],
 )
 def test_a_refusal_never_shows_the_password(url: str) -> None:
@@ -317,6 +318,7 @@ def test_a_password_file_may_hold_any_characters_and_is_never_shown(tmp_path: Pa
         ("redis://:x@h", "y", "REDIS_PASSWORD_FILE and a password in REDIS_URL contradict each other"),
         ("redis://h", "", "is empty: write the password into it"),
         ("redis://h", None, "cannot be read"),
+        ("redis://[::1:6379/0", "y", "expected an address such as redis://"),
     ],
 )
 def test_a_password_file_that_cannot_be_used_is_refused(

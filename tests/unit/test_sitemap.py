@@ -198,6 +198,16 @@ def test_a_file_without_valid_entries_takes_no_memory(site: SmallSite) -> None:
     assert listed.left_out["that are not addresses"] == 5_000 - sitemap.MAX_PROBLEMS
 
 
+def test_sitemaps_that_are_nested_too_deep_take_no_memory(site: SmallSite) -> None:
+    site.files = {f"/{n}.xml": sitemap_index(f"{site.url}/{n + 1}.xml") for n in range(4)}
+    site.files["/4.xml"] = sitemap_index(*(f"{site.url}/deep/{n}.xml" for n in range(1_500)))
+
+    listed = read_sitemap(f"{site.url}/0.xml", Choice())
+
+    assert len(listed.problems) == sitemap.MAX_PROBLEMS
+    assert listed.left_out["sitemaps that are nested too deep"] == 500
+
+
 def test_the_body_of_a_redirect_is_not_read(site: SmallSite) -> None:
     def endless(request: BaseHTTPRequestHandler) -> None:
         request.wfile.write(b"HTTP/1.1 302 Found\r\nLocation: /new.xml\r\n\r\n")

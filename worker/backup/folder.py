@@ -1,4 +1,8 @@
-"""A backup on disk: ``dump.rdb`` and ``manifest.json``, which is written last and makes it a backup."""
+"""A backup on disk: ``dump.rdb`` and ``manifest.json``, which is named last and makes it a backup.
+
+Both get their names once both are written, so that a killed attempt never leaves a ``dump.rdb`` alone, which may be
+another program's.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ from producer.errors import InputError
 SNAPSHOT: Final = "dump.rdb"
 MANIFEST: Final = "manifest.json"
 PART: Final = f"{SNAPSHOT}.part"
-"""What a killed attempt leaves."""
+MANIFEST_PART: Final = f"{MANIFEST}.part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +41,11 @@ def prepare(folder: Path) -> None:
     """Create ``folder`` for its owner only; raises ``InputError`` if it holds anything but a broken attempt."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        held = {path.name for path in folder.iterdir()} - {PART}
-        if held:
+        if held := holds(folder):
             msg = f"{str(folder)!r} is not empty ({min(held)!r}): name a new folder for each backup"
             raise InputError(msg)
         os.close(_new(folder / PART))
-        (folder / PART).unlink()
+        delete(folder)
     except OSError as error:
         msg = f"{str(folder)!r} cannot be written: {error.strerror}"
         raise InputError(msg) from None
@@ -50,11 +53,11 @@ def prepare(folder: Path) -> None:
 
 def keep(folder: Path, pieces: Iterable[bytes]) -> tuple[int, str]:
     """Write the snapshot to disk, completely or not at all; returns its size and SHA-256. Raises ``InputError``."""
-    return _write(folder / SNAPSHOT, pieces)
+    return _write(folder / PART, pieces)
 
 
-def _write(path: Path, pieces: Iterable[bytes]) -> tuple[int, str]:
-    part, digest, size = path.with_name(f"{path.name}.part"), hashlib.sha256(), 0
+def _write(part: Path, pieces: Iterable[bytes]) -> tuple[int, str]:
+    digest, size = hashlib.sha256(), 0
     try:
         with os.fdopen(_new(part), "wb") as file:
             for piece in pieces:
@@ -63,7 +66,6 @@ def _write(path: Path, pieces: Iterable[bytes]) -> tuple[int, str]:
                 size += len(piece)
             file.flush()
             os.fsync(file.fileno())
-        part.rename(path)
     except OSError as error:
         part.unlink(missing_ok=True)
         msg = f"{str(part)!r} cannot be written: {error.strerror or error}: free some space, or name another folder"
@@ -84,11 +86,16 @@ def _new(path: Path) -> int:
 
 
 def seal(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest, and sync the folder to disk. Raises ``InputError``; the snapshot is then deleted."""
+    """Write the manifest, name both files, and sync the folder. Raises ``InputError``; the snapshot is then deleted."""
     try:
-        _write(folder / MANIFEST, [f"{json.dumps(asdict(manifest), indent=2)}\n".encode()])
-    except InputError:
-        (folder / SNAPSHOT).unlink(missing_ok=True)
+        _write(folder / MANIFEST_PART, [f"{json.dumps(asdict(manifest), indent=2)}\n".encode()])
+        (folder / PART).rename(folder / SNAPSHOT)
+        (folder / MANIFEST_PART).rename(folder / MANIFEST)
+    except OSError as error:
+        delete(folder)
+        raise InputError(f"{str(folder / MANIFEST)!r} cannot be written: {error.strerror}") from None
+    except BaseException:
+        delete(folder)
         raise
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -97,10 +104,25 @@ def seal(folder: Path, manifest: Manifest) -> None:
         os.close(handle)
 
 
+def delete(folder: Path) -> None:
+    """Delete the files of a backup or of a broken attempt; killed in between, it leaves a broken attempt."""
+    if (folder / MANIFEST).is_file():
+        (folder / MANIFEST).rename(folder / MANIFEST_PART)
+    for name in (SNAPSHOT, PART, MANIFEST_PART):
+        (folder / name).unlink(missing_ok=True)
+
+
+def holds(folder: Path) -> set[str]:
+    """Return the names in ``folder``; none if they are those of a broken attempt. Raises ``OSError``."""
+    names = {path.name for path in folder.iterdir()}
+    is_broken = names <= {SNAPSHOT, PART, MANIFEST_PART} and (SNAPSHOT not in names or MANIFEST_PART in names)
+    return set[str]() if is_broken else names
+
+
 def holds_something(folder: Path) -> bool:
     """Return whether ``folder`` holds anything but a broken attempt."""
     try:
-        return bool({path.name for path in folder.iterdir()} - {PART})
+        return bool(holds(folder))
     except OSError:
         return False
 

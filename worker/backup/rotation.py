@@ -9,26 +9,25 @@ from pathlib import Path
 from typing import Final
 
 from producer.errors import InputError
-from worker.backup.folder import MANIFEST, PART, SNAPSHOT, Manifest, read
+from worker.backup.folder import Manifest, delete, holds, read
 
 ABANDONED_S: Final = 86_400.0
-"""Age of a partial snapshot whose attempt was killed; a running attempt writes to its own."""
+"""Age of the files of a killed attempt; a running one writes to its own."""
 
 
 def rotate(newest: Path, *, keep: int) -> list[Path]:
     """Keep the ``keep`` newest backups in the folder that holds ``newest``; returns the deleted ones.
 
     Only folders with a manifest count, and only a backup's two files are deleted: other files stay, with their folder.
-    Folders that hold only a day-old partial snapshot are deleted, too. Raises ``InputError`` if one cannot be deleted.
+    Folders that hold only what a killed attempt left a day ago are deleted, too. Raises ``InputError`` if one cannot be
+    deleted.
     """
     newest = newest.absolute()
     others = (backup for backup in _backups(newest.parent) if backup[0] != newest)  # regardless of the clock
     dropped = [*old_ones(others, keep=keep - 1), *_abandoned(newest.parent, before_s=time.time() - ABANDONED_S)]
     for folder in dropped:
         try:
-            (folder / MANIFEST).unlink(missing_ok=True)  # first: without it, the rest is not a backup
-            for name in (SNAPSHOT, PART):
-                (folder / name).unlink(missing_ok=True)
+            delete(folder)
             with suppress(OSError):
                 folder.rmdir()
         except OSError as error:
@@ -54,6 +53,7 @@ def _abandoned(parent: Path, *, before_s: float) -> list[Path]:
     found: list[Path] = []
     for folder in parent.iterdir():
         with suppress(OSError):  # not a folder, or another user's
-            if not folder.is_symlink() and [path.name for path in folder.iterdir()] == [PART]:
-                found += [folder] if (folder / PART).lstat().st_mtime < before_s else []
+            written_s = [path.lstat().st_mtime for path in folder.iterdir()]
+            if written_s and max(written_s) < before_s and not folder.is_symlink() and not holds(folder):
+                found.append(folder)
     return found

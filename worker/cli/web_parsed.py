@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from producer.contract import Changes, Counts, Impact
+from producer.contract import Changes, Impact
 from producer.contract.findings import counts_of
 from producer.web.past import Barrier, PageRow, Past, RecordedRule
 from worker.memory.history.barriers import BarrierRecord
@@ -16,11 +16,6 @@ ROW: Final = (
     "url", "page", "page_state", "title", "group_name", "status", "barriers", "at_ms", "last_seen_ms", "last_job",
 )  # fmt: skip
 """The fields of a record that a row shows."""
-
-
-def harm_of(counts: Counts) -> tuple[int, int, int, int]:
-    """Return a sort key: critical barriers first."""
-    return (counts.critical, counts.serious, counts.moderate, counts.minor)
 
 
 def barrier_of(one: BarrierRecord) -> Barrier:

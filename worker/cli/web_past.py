@@ -18,9 +18,9 @@ from producer.errors import InputError
 from producer.keys import Keys
 from producer.redis.scripts import as_text
 from producer.reports.comparison import Comparison
-from producer.web.past import Barrier, PageRow, Past, SiteRow, Wanted
+from producer.web.past import Barrier, PageRow, Past, SiteRow, Wanted, harm_of
 from worker.cli.history import changes_of, checked_host, now_of
-from worker.cli.web_parsed import ROW, barrier_of, harm_of, past_of, row_of, row_of_fields
+from worker.cli.web_parsed import ROW, barrier_of, past_of, row_of, row_of_fields
 from worker.memory.history.barriers import BarrierFilter, Barriers
 from worker.memory.history.history import History, ScanFilter, recorded_history
 from worker.memory.history.scan_record import ScanRecord

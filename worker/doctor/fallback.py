@@ -40,7 +40,7 @@ async def fallback_lines(settings: WorkerSettings) -> tuple[Line, ...]:
     try:
         async with httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, headers=headers) as client:
             answer = await client.get(f"{settings.fallback_base_url.rstrip('/')}/models")
-    except httpx.HTTPError as failure:
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as failure:
         text = f"{settings.fallback_base_url} does not answer ({type(failure).__name__})"
         return (warning(SUBJECT, text, "check FALLBACK_BASE_URL and the network"),)
     return (fallback_line(settings, answer.status_code, answer.content),)

@@ -203,6 +203,7 @@ class Waiting:
             dates=self.extras.dates,
             notes=self.extras.notes,
             category=category,
+            scanned_ms=self.extras.scanned_ms,
         )
 
     def _refuse_wrong_call(self) -> None:

@@ -70,11 +70,11 @@ def _pages(collect: Source, draft: Draft, folder: Path) -> None:
     given = collect.take("url", (str, list))
     urls = [given] if isinstance(given, str) else [str(url) for url in cast("list[Any]", given or [])]
     static = collect.take("staticDistDir", str)
-    most = collect.take("maxAutodiscoverUrls", int)
-    depth = collect.take("staticDirFileDiscoveryDepth", int)
+    most, depth = collect.take("maxAutodiscoverUrls", int), collect.take("staticDirFileDiscoveryDepth", int)
     blocked = [str(one) for one in cast("list[Any]", collect.take("autodiscoverUrlBlocklist", list) or [])]
     if static:
-        urls = urls or _discovered(folder / static, blocked, _AUTODISCOVERED if most is None else most, depth or _DEPTH)
+        limits = (_AUTODISCOVERED if most is None else most, _DEPTH if depth is None else depth)
+        urls = urls or _discovered(folder / static, blocked, *limits)
         urls = [_at_port(url) for url in urls]
         draft.start = {
             "run": f"python3 -m http.server {_STATIC_PORT} --bind 127.0.0.1 --directory {shlex.quote(static)}",
@@ -234,7 +234,7 @@ def _glob(regex: str) -> str | None:
     """Return a pattern that matches the same addresses, or None."""
     plain = re.sub(r"\\([./:?#&=-])", lambda found: found[1] if found[1] != "?" else "[?]", regex)
     text = plain.replace(".*", "\0").replace(".+", "\0?")
-    if re.search(r"[()|+{}^$\\]", text.removeprefix("^").removesuffix("$")) or re.search(
+    if re.search(r"[()|*+{}^$\\]", text.removeprefix("^").removesuffix("$")) or re.search(
         r"(?<!\[)\?(?!\])", text.replace("\0?", "")
     ):
         return None

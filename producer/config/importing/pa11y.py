@@ -27,7 +27,7 @@ _NO_PLACE: Final = {
     "browser": "an object of a program, not an option of a file",
     "page": "an object of a program, not an option of a file",
     "log": "an object of a program, not an option of a file",
-    "concurrency": "the workers' setting SCAN_CONCURRENCY limits concurrent scans",
+    "concurrency": "the workers' settings MAX_JOBS and HOST_PLACES limit concurrent scans",
     "headers": "write them to a file, one 'Name: value' per line, and set header_file to it: they may be secrets",
     "ignoreUrl": "has no equivalent",
     "includeNotices": "axe-core has no notices",

@@ -34,6 +34,7 @@
       byId("progress").replaceChildren(parsed(parts.progress));
       addRows(parts.rows);
       document.documentElement.dataset.live = event.lastEventId;
+      box.dataset.since = event.lastEventId || box.dataset.since;
       const now = Date.now();
       if (parts.ended || now - spoken > 15000) { // screen readers announce it now and then, not at every page
         spoken = now;
@@ -45,7 +46,10 @@
       }
     });
     source.addEventListener("down", (event) => say(JSON.parse(event.data).why));
-    source.addEventListener("error", () => say("The connection was lost: updates resume when it is back."));
+    source.addEventListener("error", () => {
+      say("The connection was lost: updates resume when it is back.");
+      if (source.readyState === EventSource.CLOSED) setTimeout(follow, 5000); // the browser gives up at a 503
+    });
   };
 
   const ask = async () => {

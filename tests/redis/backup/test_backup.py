@@ -8,6 +8,7 @@ import json
 import os
 import re
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -381,6 +382,45 @@ def test_a_snapshot_whose_manifest_cannot_be_written_is_deleted(tmp_path: Path) 
         folders.seal(tmp_path, folders.Manifest("2026-11-25T00:00:00+00:00", "7.4.1", (), 1, 5, "0"))
 
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_an_attempt_killed_between_its_last_steps_is_no_backup_and_does_not_stay(
+    filled: EmbeddedRedis, tmp_path: Path
+) -> None:
+    folder = tmp_path / "backups"
+    for number in range(4):
+        killed_at_step(folder / str(number), number)
+    left = {str(n): {path.name for path in (folder / str(n)).iterdir()} for n in range(4)}
+    assert not any(names >= {"dump.rdb", "manifest.json"} or names == {"dump.rdb"} for names in left.values()), left
+
+    again = run(filled, "backup", str(folder / "3"), "--verify")
+    for path in folder.glob("[0-2]/*"):
+        os.utime(path, times=(0, 0))
+    (folder / "mine").mkdir()
+    (folder / "mine/dump.rdb").touch()
+    os.utime(folder / "mine/dump.rdb", times=(0, 0))
+    made = run(filled, "backup", str(folder / "4"), "--keep", "2")
+
+    assert (again.returncode, made.returncode) == (0, 0), again.stderr + made.stderr
+    assert {path.name for path in folder.iterdir()} == {"3", "4", "mine"}
+
+
+def killed_at_step(folder: Path, number: int) -> None:
+    """Write a backup in a process that kills itself before it renames a file or syncs for the ``number``-th time."""
+    code = (
+        "import os, pathlib, signal, sys; from worker.backup import folder as folders; left = [int(sys.argv[2])]\n"
+        "def dying(act):\n"
+        "    def call(*words):\n"
+        "        left[0] -= 1\n"
+        "        os.kill(os.getpid(), signal.SIGKILL) if left[0] < 0 else None\n"
+        "        return act(*words)\n"
+        "    return call\n"
+        "os.fsync, pathlib.Path.rename = dying(os.fsync), dying(pathlib.Path.rename)\n"
+        "folder = pathlib.Path(sys.argv[1]); folders.prepare(folder); size, digest = folders.keep(folder, [b'x'])\n"
+        "folders.seal(folder, folders.Manifest('2026-11-25T00:00:00+00:00', '7.4.1', (), 1, size, digest))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, str(folder), str(number)], check=False, timeout=60)
+    assert ended.returncode == -signal.SIGKILL
 
 
 def test_a_user_without_the_right_is_told_which(redis_server: StartServer, tmp_path: Path) -> None:

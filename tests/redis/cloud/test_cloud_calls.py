@@ -230,6 +230,8 @@ def test_the_key_is_in_no_picture_of_the_settings_and_in_no_complaint():
     settings = WorkerSettings.from_env({"FALLBACK_API_KEY": KEY, "FALLBACK_MODEL": MODEL})
 
     assert KEY not in f"{settings!r} {settings} {asdict(settings)}"
+    with pytest.raises(SettingsError, match="FALLBACK_BASE_URL is '…': Port out of range"):
+        WorkerSettings.from_env({"FALLBACK_BASE_URL": "http://vllm:80000/v1"})
     with pytest.raises(SettingsError) as caught:
         WorkerSettings.from_env({"FALLBACK_BASE_URL": f"https://me:{KEY}@cloud.example/v1"})
     assert "put the key into FALLBACK_API_KEY" in str(caught.value)

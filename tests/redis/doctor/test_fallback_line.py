@@ -36,6 +36,8 @@ async def test_an_available_model_is_ok_and_its_share_is_shown():
         ({"fallback_model": "bigger-model"}, "'bigger-model' is not among the 1 models of"),
         ({"fallback_share": 0.0}, "no call may go there → raise FALLBACK_SHARE"),
         ({"fallback_base_url": "http://127.0.0.1:9/v1"}, "does not answer (ConnectError) → check FALLBACK_BASE_URL"),
+        ({"fallback_base_url": "http://xn--/v1"}, "does not answer (IDNAError) → check FALLBACK_BASE_URL"),
+        ({"fallback_base_url": f"http://{'ä' * 70}/v1"}, "does not answer (InvalidURL) → check FALLBACK_BASE_URL"),
     ],
 )
 async def test_what_would_make_each_call_fail_is_a_warning(settings: dict[str, Any], said: str):

@@ -93,6 +93,11 @@ def test_a_host_that_others_reach_is_refused_without_a_sign_in(host: str) -> Non
     assert WebSettings(host=host, auth="passwords").checked().host == host
 
 
+def test_two_ways_of_signing_in_are_refused() -> None:
+    with pytest.raises(InputError, match="--auth and --proxy-header contradict each other"):
+        WebSettings(auth="passwords", proxy_header="X-User").checked()
+
+
 async def test_a_browser_gets_a_refusal_as_a_page_and_a_program_as_a_line(client: Client, signed: Browser) -> None:
     html = {"Accept": "text/html,*/*"}
 
@@ -231,6 +236,17 @@ def test_a_password_file_may_have_a_byte_order_mark(file: str, encoding: str) ->
     assert anna is not None
     assert anna.role == "operator"
     assert Path(file).read_text().startswith(text)
+
+
+def test_a_password_file_keeps_its_mode_when_an_account_is_added(tmp_path: Path) -> None:
+    path = tmp_path / "passwords"
+    add_account(str(path), "anna", "operator", PASSWORD)
+    first = path.stat().st_mode & 0o777
+    path.chmod(0o644)  # for a board that another user serves
+
+    add_account(str(path), "ines", "reader", PASSWORD)
+
+    assert (first, path.stat().st_mode & 0o777) == (0o600, 0o644)
 
 
 async def test_another_programs_cookies_on_the_host_end_no_session(signed: Browser) -> None:
@@ -426,6 +442,8 @@ async def test_a_proxys_header_is_trusted_only_if_configured_and_from_the_proxy(
     assert await scan(app, "10.1.2.3", "rolf") == 403
     assert (await browser(app, address="10.1.2.3").get("/")).status_code == 401
     assert (await browser(app, address="11.1.2.3", **{"X-User": "anna"}).get("/")).status_code == 401
+    twice = [("X-User", "anna"), ("X-User", "rolf")]  # the visitor's own before the proxy's
+    assert (await browser(app, address="10.1.2.3").get("/", headers=twice)).status_code == 401
     assert "Signed in" not in (await browser(app_over(client), **{"X-User": "anna"}).get("/")).text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import html
 import json
 from datetime import UTC, datetime, timedelta
@@ -237,6 +238,7 @@ async def test_a_batch_is_reported_in_every_format(shop: Browser, redis: Redis, 
     assert {answer.status_code for answer in answers.values()} == {200}, answers["csv"].text
     assert all("image-alt" in answer.text for answer in answers.values())
     assert answers["csv"].headers["content-disposition"] == 'attachment; filename="web-report.csv"'
+    assert answers["csv"].content.startswith(codecs.BOM_UTF8), "for Excel"
     assert (await shop.get("/batches/web/report/pdf")).status_code == 400
 
 
@@ -423,6 +425,27 @@ async def test_a_report_that_breaks_off_is_no_shorter_report(client: Client, mon
 
     async with at_port(app) as port:
         assert [await ends(code) for code in (1, 70, 74)] == [True, False, False]
+
+
+async def test_a_report_that_fails_at_its_last_page_is_no_shorter_report(
+    shop: Browser, redis: Redis, keys: Keys
+) -> None:
+    await shop.send("/scan", urls="https://shop.example/cart\nhttps://shop.example/home", batch="web")
+    kept = json.loads(await redis.get(keys.result("job-1")) or b"")
+    jobs = sorted([name.decode().rpartition(":")[2] async for name in redis.scan_iter(keys.job("web-*"))])
+    for job in jobs:
+        await redis.set(keys.result(job), json.dumps({**kept, "job_id": job}))
+        await redis.execute_command("HSET", keys.job(job), "state", "succeeded")
+    whole = await shop.get("/batches/web/report/jsonl")
+
+    codes: list[int] = []
+    for job in jobs:  # whichever is read last
+        before = await redis.getset(keys.result(job), "no JSON")
+        codes.append((await shop.get("/batches/web/report/jsonl")).status_code)
+        await redis.set(keys.result(job), before)  # pyright: ignore[reportArgumentType]  it was there
+
+    assert (whole.status_code, len(whole.text.splitlines())) == (200, 2)
+    assert codes == [503, 503]
 
 
 async def test_a_report_whose_reader_leaves_lets_the_next_one_begin(

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from email.utils import formatdate
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,10 +53,13 @@ class Run:
     variables: dict[str, str] = field(default_factory=dict[str, str])
     hours: int = 0
 
-    def report(self, *pages: Page) -> None:
+    def report(self, *pages: Page, hours_late: int = 0) -> None:
+        """Write the report of a scan that ended ``hours_late`` before."""
         self.hours += 1
         out = io.StringIO()
-        context = ReportContext(sample_pages.AT + timedelta(hours=self.hours))
+        made_at = sample_pages.AT + timedelta(hours=self.hours)
+        scanned_ms = int((made_at - timedelta(hours=hours_late)).timestamp() * 1000) if hours_late else 0
+        context = ReportContext(made_at, scanned_ms=scanned_ms)
         load_report("json")(pages, context, out)
         (self.folder / "report.json").write_text(out.getvalue())
 
@@ -403,6 +407,15 @@ def test_waivers_of_pyproject_are_its_tables_and_a_block_without_an_end_costs_no
     assert file.read_text() == broken
 
 
+def test_waivers_at_the_end_of_a_file_without_a_last_line_end_are_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "sightline.toml"
+    write_waivers(file, [Waiver(CARD, "later")])
+    file.write_text(file.read_text().rstrip())
+
+    assert write_waivers(file, [])
+    assert file.read_text() == ""
+
+
 def test_waivers_in_a_file_with_windows_line_ends_are_replaced(tmp_path: Path) -> None:
     file = tmp_path / "sightline.toml"
     file.write_bytes(b'[gate]\r\nfail_on = "serious"\r\n')
@@ -414,6 +427,41 @@ def test_waivers_in_a_file_with_windows_line_ends_are_replaced(tmp_path: Path) -
     assert CARD.encode() not in text
 
 
+def test_a_list_is_read_to_its_end_however_the_host_spells_its_address(run: Run, host: TrackerStub) -> None:
+    options = (*asked_of(run, host), "--apply")
+    run.variables |= {name: host.url.replace("http", "HTTP") for name in ("GITHUB_API_URL", "CI_API_V4_URL")}
+    host.per_page = 1
+    run.report(page("/", LABEL, CARDS))
+
+    assert [run.sync(*options) for _ in range(2)] == [0, 0]
+    assert host.writes == ["POST", "POST"]
+
+
+def test_a_report_is_as_old_as_its_scan_however_late_it_is_made(
+    run: Run, host: TrackerStub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = (*asked_of(run, host), "--apply")
+    run.report(page("/", LABEL))
+    run.sync(*options)
+
+    run.report(page("/"), hours_late=2)
+
+    assert run.sync(*options) == 0
+    assert (host.states(), host.writes) == (["open"], ["POST"])
+    assert "left unchanged: its text is from a later scan" in capsys.readouterr().out
+
+
+def test_waivers_are_written_to_the_file_that_a_link_leads_to(tmp_path: Path) -> None:
+    file, link = tmp_path / "shared.toml", tmp_path / "sightline.toml"
+    file.touch()
+    link.symlink_to(file)
+
+    write_waivers(link, [Waiver(CARD, "later")])
+
+    assert link.is_symlink()
+    assert CARD in file.read_text()
+
+
 def test_of_two_issues_that_two_runs_made_at_once_the_older_stays(run: Run, host: TrackerStub) -> None:
     options = (*asked_of(run, host), "--apply")
     run.report(page("/", LABEL))
@@ -423,6 +471,16 @@ def test_of_two_issues_that_two_runs_made_at_once_the_older_stays(run: Run, host
     run.sync(*options)
 
     assert host.states() == ["open", "closed"]
+
+
+def test_a_host_may_say_when_to_come_again_by_a_date(run: Run, host: TrackerStub, waited: list[float]) -> None:
+    at = formatdate(time.time() + 9, usegmt=True)
+    answers: list[Answer] = [(429, {"Retry-After": at})]
+    host.refuse = lambda method: answers.pop() if method == "GET" and answers else None
+    run.report(page("/"))
+
+    assert run.sync(*asked_of(run, host)) == 0
+    assert 2 < waited[0] <= 9
 
 
 def test_a_busy_host_is_asked_again_and_one_that_says_when_is_waited_for(

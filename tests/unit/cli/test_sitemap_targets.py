@@ -30,7 +30,16 @@ def test_robots_txt_is_honoured_unless_told_otherwise(site: SmallSite) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "gap_ms"),
-    [("10", 10_000), ("0.5", 500), ("86400", 60_000), ("-3", 0), ("soon", 0), ("nan", 0), ("1e400", 0)],
+    [
+        ("10", 10_000),
+        ("0.5", 500),
+        ("86400", 60_000),
+        ("-3", 0),
+        ("soon", 0),
+        ("nan", 0),
+        ("1e400", 0),
+        ("1e306", 60_000),
+    ],
 )
 def test_the_pages_of_a_sitemap_are_as_far_apart_as_robots_txt_asks(site: SmallSite, asked: str, gap_ms: int) -> None:
     site.files["/robots.txt"] = f"User-agent: *\nCrawl-delay: {asked}\n".encode()

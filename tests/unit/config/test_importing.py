@@ -6,6 +6,7 @@ The pages of each case are those that pa11y-ci 4.1 and Lighthouse CI 0.15 load f
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,14 @@ from producer.cli.scan.command import scan
 from producer.cli.scan.option_keys import option_keys
 from producer.cli.scan.options import ScanOptions
 from producer.cli.scan.pages import asked_pages
+from producer.config.importing import lighthouse as lighthouse_importer
+from producer.config.importing import pa11y as pa11y_importer
 from producer.config.importing.files import draft_of
 from producer.config.importing.pa11y import selectors
 from producer.config.layers import page_options
 from producer.config.reading import Config, read_config
+from producer.settings import setting_names
+from worker.settings import WorkerSettings
 
 OPTIONS = option_keys(scan)
 
@@ -103,6 +108,11 @@ CASES: dict[str, tuple[tuple[str, str], list[str], list[str]]] = {
         ["http://localhost:9080/about.html", "http://localhost:9080/index.html"],
         ["ci.collect.isSinglePageApplication"],
     ),
+    "the top of a static folder": (
+        lighthouse(collect={"staticDistDir": "site", "staticDirFileDiscoveryDepth": 0}),
+        ["http://localhost:9080/top.html"],
+        [],
+    ),
     "assertions": (
         lighthouse(
             collect={"url": "https://a.example/"},
@@ -133,10 +143,12 @@ CASES: dict[str, tuple[tuple[str, str], list[str], list[str]]] = {
             **{"assert": {"preset": "lighthouse:recommended", "assertMatrix": [
                 {"matchingUrlPattern": ".*", "assertions": {"tabindex": "off"}},
                 {"matchingUrlPattern": "^https://a\\.example/blog/.*", "assertions": {"link-name": "off"}},
-                {"matchingUrlPattern": "/(a|b)/", "assertions": {"label": "off"}}]}},
+                {"matchingUrlPattern": "/(a|b)/", "assertions": {"label": "off"}},
+                {"matchingUrlPattern": "/blog/[0-9]*$", "assertions": {"bypass": "off"}}]}},
         ),
         ["https://a.example/", "https://a.example/blog/1"],
-        ["ci.assert.assertMatrix[2].assertions.label", "ci.assert.assertMatrix[2].matchingUrlPattern"],
+        ["ci.assert.assertMatrix[2].assertions.label", "ci.assert.assertMatrix[2].matchingUrlPattern",
+         "ci.assert.assertMatrix[3].assertions.bypass", "ci.assert.assertMatrix[3].matchingUrlPattern"],
     ),
 }  # fmt: skip
 
@@ -145,9 +157,9 @@ def imported(case: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[
     monkeypatch.chdir(folder)
     (name, text), _, _ = CASES[case]
     Path(name).write_text(text)
-    Path("dist/a/b/c").mkdir(parents=True)
-    for page in ("index.html", "about.html", "a/b/c/deep.html"):
-        Path("dist", page).touch()
+    for page in ("dist/index.html", "dist/about.html", "dist/a/b/c/deep.html", "site/top.html", "site/a/below.html"):
+        Path(page).parent.mkdir(parents=True, exist_ok=True)
+        Path(page).touch()
     done = CliRunner().invoke(config_command, ["import", name])
     assert done.exit_code == 0, done.output
     reading = read_config(Path("sightline.toml"), OPTIONS, {})
@@ -280,6 +292,13 @@ def test_values_of_an_unexpected_kind_are_named(tmp_path: Path, name: str, text:
     draft = draft_of(tmp_path / name)
 
     assert any(lost in one.option for one in draft.left)
+
+
+@pytest.mark.parametrize("importer", [lighthouse_importer, pa11y_importer])
+def test_settings_in_the_reasons_exist(importer: Any) -> None:
+    named = {name for why in importer._NO_PLACE.values() for name in re.findall(r"\b[A-Z]+_[A-Z_]+\b", why)}
+
+    assert named <= setting_names(WorkerSettings)
 
 
 def test_text_that_no_file_can_have_is_refused(

@@ -42,6 +42,14 @@ def test_a_line_is_written_before_the_next_page_is_known() -> None:
     assert seen == [1]
 
 
+def test_the_end_of_the_scan_is_in_the_document_if_it_is_known() -> None:
+    out = io.StringIO()
+    load_report("json")([sample.passed()], ReportContext(sample.AT, scanned_ms=1_763_865_000_250), out)
+
+    assert json.loads(out.getvalue())["scanned_at"] == "2025-11-23T02:30:00.250+00:00"
+    assert "scanned_at" not in json.loads(sample.render("json", [sample.passed()]))
+
+
 def test_the_document_holds_all_pages_and_the_sums() -> None:
     document = json.loads(sample.render("json", sample.every_kind()))
 
