@@ -152,3 +152,12 @@ async def test_an_element_that_is_only_named_like_a_frame_hides_no_doubt(engine:
     result = await scan(engine, site.add("/no-frame", page))
 
     assert of_kind(result, "hidden-content")
+
+
+async def test_a_noscript_of_any_content_is_read_in_time(engine: ScanEngine, site: Site) -> None:
+    body = f"<main><h1>Tea</h1><p>Black on white.</p></main><noscript>{'<' * 300_000}</noscript><script></script>"
+    url = site.add("/noscript", f"<!doctype html><html lang=en><title>Tea</title>{body}")
+
+    result = await scan(engine, url)
+
+    assert (result.status, result.doubts) == ("scanned", ())

@@ -103,6 +103,18 @@ async def test_a_step_that_cannot_be_done_says_why(
     assert says in result.reason
 
 
+async def test_a_date_is_filled_in_by_the_text_of_its_label(engine: ScanEngine, shop: Shop, site: Site) -> None:
+    log = "<script>onchange = (event) => { document.title = event.target.value }</script>"
+    site.add(
+        "/arrival",
+        f"<!doctype html><html lang=en><title>T</title><main><label>Arrival <input type=date></label>{log}</main>",
+    )
+
+    result = await take(engine, shop, "/arrival", {"fill": "text=Arrival", "value": "2026-11-30"})
+
+    assert (result.status, result.title) == ("scanned", "2026-11-30"), result.reason
+
+
 async def test_a_consent_banner_that_comes_late_is_accepted_and_covers_nothing(engine: ScanEngine, shop: Shop) -> None:
     steps = ({"consent": True, "timeout_s": 20}, {"click": "#open"}, {"wait_for": "dialog"}, {"scan": "open"})
     result = await take(engine, shop, "/shop/cart?banner", *steps)

@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
+
 from producer.contract import JsonObject, ScanRequest, ScanResult, Usage
 from producer.contract.rules import LINT_RULES
 from worker.agent.evaluation.names import load_names, run_names
@@ -119,6 +121,13 @@ async def test_a_page_cannot_break_the_lint(engine: ScanEngine) -> None:
     body = f"<form>{fields}<button>$&amp; ${{data.why}}</button></form><p><a href=/a>Click here</a></p>" + "<b>" * 300
 
     assert set(await lint(engine, body)) == {"link-meaning", "label-meaning"}
+
+
+@pytest.mark.parametrize("name", ["a" + "-" * 200_000 + "b", "img" + "1" * 200_000 + "x", "a.jpg?" * 40_000 + " x"])
+async def test_a_name_of_any_length_is_judged_in_time(engine: ScanEngine, name: str) -> None:
+    result = await scan(engine, f"<main><h1>Teas</h1><img src=/i.png alt='{name}'></main>", title="Teas", deadline_s=10)
+
+    assert result.status == "scanned", result.reason
 
 
 async def test_names_that_no_rule_decides_are_read_for_a_model_with_what_is_around_them(settings: ScanSettings) -> None:

@@ -50,6 +50,15 @@ ADDS: Final = """<input id=f aria-label=Name><button id=b>Add</button><p id=p %s
 <script>b.onclick = () => { p.textContent = `Added for ${f.value}` }</script>"""
 SHOWS: Final = """<input id=f aria-label=Name><button id=b>Add</button><p id=p tabindex=-1 hidden>Only 3 left</p>
 <script>b.onclick = () => { p.hidden = false; %s }</script>"""
+CREATES: Final = """<div style="position:relative"><button id=b aria-describedby=t>Over</button>
+<p>Text beneath it.</p></div><script>
+const tip = `<span id=t style="position:absolute;top:15px;left:0;width:200px;height:60px;background:#fff">Stays</span>`;
+b.onmouseenter = () => document.getElementById("t") ?? b.insertAdjacentHTML("afterend", tip);
+b.parentNode.onmouseleave = () => document.getElementById("t")?.remove();
+onkeydown = (event) => { %s }</script>"""
+GONE: Final = """<style>i { display: none; position: absolute; top: 200px; pointer-events: none }
+b:hover i { display: block }</style><b tabindex=0>Help<i>About it</i></b>"""
+NESTS: Final = "<style>section { &:hover em { display: block } }</style>" + "<p>A paragraph.</p>" * 25
 BOATS: Final = "Boats along the harbour"
 NOT_READ: Final = f"<code lang=fr>{BOATS}</code><span hidden lang=fr>{BOATS}</span>"
 PAIRS: Final[dict[str, tuple[str, str, str]]] = {
@@ -78,6 +87,16 @@ PAIRS: Final[dict[str, tuple[str, str, str]]] = {
     "moving picture": ("live-motion", IMAGE.format(GIF), IMAGE.format(STILL)),
     "moving picture to be stopped": ("live-motion", IMAGE.format(GIF), f"{IMAGE.format(GIF)}<button>Pausa</button>"),
     "slides": ("live-motion", SLIDES % "", SLIDES % "<button>Stop the slides</button>"),
+    "slides of a script that is gone": (
+        "live-motion",
+        SLIDES % "" + "<script>document.querySelectorAll('script').forEach((one) => one.remove())</script>",
+        SLIDES % "<button>Pause</button>",
+    ),
+    "flashes in another notation": (
+        "live-flash",
+        (FLASHES % "0.2s").replace("#fff", "oklch(1 0 0)").replace("#000", "oklch(0 0 0)"),
+        (FLASHES % "1s").replace("#fff", "oklch(1 0 0)").replace("#000", "oklch(0 0 0)"),
+    ),
     "flashes": ("live-flash", FLASHES % "0.2s", FLASHES % "1s"),
     "page in English": (
         "live-page-language",
@@ -114,11 +133,14 @@ PAIRS: Final[dict[str, tuple[str, str, str]]] = {
     ),
     "gone when reached": (
         "live-hover",
-        (
-            "<style>i { display: none; position: absolute; top: 200px; pointer-events: none }"
-            "b:hover i { display: block }</style><b tabindex=0>Help<i>About it</i></b>"
-        ),
+        GONE,
         "<style>i { display: none } b:hover i { display: block }</style><b tabindex=0>Help<i>About it</i></b>",
+    ),
+    "gone when reached, below nested styles": ("live-hover", NESTS + GONE, NESTS + "<b tabindex=0>Help</b>"),
+    "over other text, created per hover": (
+        "live-hover",
+        CREATES % "",
+        CREATES % "if (event.key === 'Escape') t.remove()",
     ),
     "over other text": ("live-hover", COVERS % "", COVERS % "if (event.key === 'Escape') t.hidden = true"),
     "single key": (

@@ -224,9 +224,19 @@ async def test_a_page_without_scripts_is_at_rest_once_it_is_loaded(
     assert [call for call in asked if "finish" in call] == ["sightlineRest.finish()"]
 
 
-async def test_styles_for_pages_without_scripts_are_not_what_is_audited(engine: ScanEngine, site: Site) -> None:
-    style = "<style>@media (scripting:none){p{color:#ccc}}</style>"
-    url = site.add("/asks-for-scripts", page(f"{style}<p>Black on white.</p><script></script>"))
+@pytest.mark.parametrize(
+    "style",
+    [
+        "<style>@media (scripting:none){p{color:#ccc}}</style>",
+        "<style>@layer utilities{p{@media (scripting:none){color:#ccc}}}</style>",
+        "<style media='(scripting:none)'>p{color:#ccc}</style>",
+    ],
+    ids=["media query", "nested", "of the sheet"],
+)
+async def test_styles_for_pages_without_scripts_are_not_what_is_audited(
+    engine: ScanEngine, site: Site, style: str
+) -> None:
+    url = site.add("/asks-for-scripts", page(f"{style}<p>Black on white.</p><script>0</script>"))
 
     result = await scan(engine, url)
 

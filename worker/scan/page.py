@@ -164,8 +164,10 @@ class Page:
         await self.prepare_all("Security.setIgnoreCertificateErrors", {"ignore": True})
 
     async def prepare_all(self, method: str, params: JsonObject) -> None:
-        """Call the method for the page, and for each frame in a separate process before it runs."""
+        """Call the method for the page and its frames in separate processes, and for later ones before they run."""
         self._setup = (*self._setup, (method, params))
+        for session in self._frames.values():
+            session.post(method, params)
         await self.session.call(method, params)
 
     async def freeze(self, *, timeout_s: float) -> None:

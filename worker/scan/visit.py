@@ -98,7 +98,9 @@ class Visit:
                 await browser.check()
             return Audit(self._result(browser, "unreachable", self._load.explain(f"the page is gone: {error}")))
         audit = await self._with_pictures(self._result(browser, "scanned", report=report))
-        return self._journey.conceal(await run_live(self._page, self._request, report, audit, left_s=self.left_s()))
+        mask, left_s = self._journey.mask, self.left_s()
+        audit = await run_live(self._page, self._request, report, audit, mask=mask, left_s=left_s)
+        return self._journey.conceal(audit)
 
     async def _arrive(self) -> None:
         await self._load.navigate()

@@ -22,6 +22,8 @@ from worker.scan.live.motion import data_of
         (gif(frames=2, delay=50, repeats=0), math.inf),
         (gif(frames=10, delay=0), 1.0),
         (gif(frames=2, repeats=0)[:-12], 0.0),
+        (gif(frames=3, delay=50)[:-1], 1.5),
+        (gif(frames=3, delay=50)[:-12], 1.0),
         (b"GIF89a", 0.0),
         (b"\x89PNG\r\n", 0.0),
     ],

@@ -216,7 +216,6 @@
     setAttributes(element, previous);
     if (children) element.replaceChildren(...children);
     added?.remove();
-    return [...previous].every(([name, old]) => element.getAttribute(name) === (old === null ? null : old.value));
   };
 
   globalThis.sightlineFixes = {

@@ -138,6 +138,7 @@ globalThis.sightlineJourney ??= (() => {
       const named = found.includes(target) ? target : found[0];
       const field = named && fits(named, "label") ? named.control : named;
       if (!field) return { problem: "it is gone" };
+      target = field;  // a label found by its text was the target so far
       if (fits(field, "select")) return { problem: "", is_typed: false };
       const isEditable = fits(field, "input, textarea") || field.isContentEditable;
       const type = fits(field, "input") ? field.type : "text";

@@ -1,8 +1,9 @@
 // Decides whether a text says anything: phrases of lint/words.toml, file names, punctuation. Reads only the document's
 // language.
 const sightlineSays = (() => {
-  const SHORT = 5, PLAIN_END = /^[\s\p{P}\p{S}]+|[\s\p{P}\p{S}]+$/gu;
-  const plain = (text) => String(text).toLowerCase().normalize("NFC").replaceAll("\u2019", "'")
+  // Longer texts are cut: the patterns below take up to quadratic time.
+  const SHORT = 5, MAX_CHARS = 1000, PLAIN_END = /^[\s\p{P}\p{S}]+|[\s\p{P}\p{S}]+$/gu;
+  const plain = (text) => String(text).slice(0, MAX_CHARS).toLowerCase().normalize("NFC").replaceAll("\u2019", "'")
     .replace(/[\u00ad\u200b-\u200d\u2060\ufeff]/g, "").replace(/\s+/g, " ").replace(PLAIN_END, "");
   const withoutNumber = (said) => said.replace(/[\s_.#-]*\d+$/, "");
 
@@ -42,7 +43,7 @@ const sightlineSays = (() => {
   const CAMERA = /^(?:img|dsc[nf]?|pxl|imag|image|picture|photo|foto|bild|scan|screenshot|screen shot|whatsapp image)[\s_-]*\d{2,}[\d\s_.:-]*(?:at .*)?$/i;
   const MADE = /^(?:[0-9a-f]{16,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i;
   const isFileName = (text, address) => {
-    const name = text.trim();
+    const name = text.trim().slice(0, MAX_CHARS);
     if (PICTURE.test(name) && name.split(/\s+/).length <= 5) return true;
     if (CAMERA.test(name) || (MADE.test(name) && /\d/.test(name))) return true;
     // A single word may describe the image and name its file: kettle.jpg, t-shirt.png.

@@ -1,5 +1,5 @@
-// What the live checks share, in our world of a document: elements by number, what is seen of them, drawn frames.
-// A form's fields shadow its DOM properties: prototypes are asked instead.
+// Functions shared by the live checks, in Sightline's isolated world of a document: elements by number, visibility,
+// names, drawn frames. A form's fields shadow its DOM properties, so the prototypes' getters are used.
 (() => {
   if (Object.hasOwn(globalThis, "sightlineLive")) return;
   const MAX_ELEMENTS = 20000;
@@ -46,20 +46,46 @@
     const line = String(text ?? "").replace(/\s+/g, " ").trim();
     return (line.length > most ? `${line.slice(0, most - 1)}…` : line).toWellFormed();
   };
+  // Whether a script of the page has run (document_start.js); the page may have removed its element.
+  const isScripted = () => Object.hasOwn(globalThis, "sightlineStillMs");
   // Event attributes are scripts, too: a focus that one of them moves must be waited for.
-  // Prototypes are asked, since an element's name may shadow a property of the document.
-  const hasScripts = () => Document.prototype.querySelector.call(document, "script") !== null ||
-    Document.prototype.evaluate.call(document, "//@*[starts-with(name(), 'on')]", document, null, XPathResult.BOOLEAN_TYPE).booleanValue;
+  const hasScripts = () => isScripted() ||
+    document.evaluate("//@*[starts-with(name(), 'on')]", document, null, XPathResult.BOOLEAN_TYPE, null).booleanValue;
   // Two frames, so that the page's scripts have reacted; one where there are none.
   const drawn = () => new Promise((resolve) => {
     requestAnimationFrame(hasScripts() ? () => requestAnimationFrame(resolve) : resolve);
     setTimeout(resolve, 150);
   });
+  const active = () => {
+    let at = document.activeElement;
+    while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+    return at === document.body || at === document.documentElement ? null : at;
+  };
   const kept = [];
   const numbers = new Map();
   const numberOf = (element) => {
     if (!numbers.has(element)) numbers.set(element, kept.push(element) - 1);
     return numbers.get(element);
+  };
+  // Red, green and blue up to 255, and alpha up to 1, of a colour in any CSS notation: the browser draws it.
+  const colors = new Map();
+  let paper;
+  const channels = (color) => {
+    if (!colors.has(color)) {
+      paper ??= new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+      paper.clearRect(0, 0, 1, 1);
+      paper.fillStyle = "transparent";
+      paper.fillStyle = color;
+      paper.fillRect(0, 0, 1, 1);
+      const [red, green, blue, alpha] = paper.getImageData(0, 0, 1, 1).data;
+      colors.set(color, [red, green, blue, alpha / 255]);
+    }
+    return colors.get(color);
+  };
+  // The relative luminance of WCAG, without alpha.
+  const luminance = (color) => {
+    const [red, green, blue] = channels(color).map((value) => (value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
   };
   const pageBox = (element) => {
     const box = boxOf(element);
@@ -67,7 +93,8 @@
   };
   let [include, exclude] = [[], []];
   globalThis.sightlineLive = {
-    attribute, matches, closest, boxOf, above, around, isWithin, elements, isShown, nameOf, textOf, short, drawn, numberOf, pageBox, hasScripts,
+    attribute, matches, closest, boxOf, above, around, isWithin, elements, isShown, nameOf, textOf, short, drawn, numberOf, pageBox,
+    active, channels, luminance, isScripted, hasScripts,
     kept: (number) => kept[number],
     limit: (within, without) => { [include, exclude] = [within, without]; },
     // Whether the element is in the part of the page that was asked for.

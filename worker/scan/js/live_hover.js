@@ -1,11 +1,12 @@
-// What appears under the pointer, and whether it stays. Evaluated after live.js.
+// Finds content that appears on hover, and whether it stays. Evaluated after live.js.
 (() => {
   if (Object.hasOwn(globalThis, "sightlineHover")) return;
-  const { elements, around, boxOf, isShown, isAsked, isWithin, matches, numberOf, pageBox, nameOf, textOf, short, drawn } = sightlineLive;
+  const { elements, around, boxOf, isShown, isAsked, isWithin, matches, numberOf, pageBox, nameOf, textOf, short, drawn, isScripted } = sightlineLive;
   const MAX_SEEN = 6000;
   const LIKELY = "[aria-describedby],[aria-haspopup],[aria-expanded],[data-tooltip],[data-tippy-content],[data-bs-toggle=tooltip],"
     + "[data-toggle=tooltip],[class*=tooltip i],[class*=popover i],[class*=has-tip i],[onmouseover],[onmouseenter],nav li,abbr,dfn";
-  // Selectors of the page's own style sheets that show something on hover, without what follows the hovered element.
+  // Selectors in the page's style sheets of elements on whose hover something is shown. Those of nested rules (`&`) depend
+  // on the rule around them and are left out.
   const hovered = () => {
     const found = new Set();
     const read = (rules, left) => {
@@ -21,11 +22,11 @@
       }
     };
     for (const sheet of document.styleSheets) try { read(sheet.cssRules, { count: 3000 }); } catch { /* of another site */ }
-    return [...found].filter((selector) => selector !== "*" && CSS.supports(`selector(${selector})`)).slice(0, 50);
+    return [...found].filter((selector) => selector !== "*" && !selector.includes("&") && CSS.supports(`selector(${selector})`)).slice(0, 50);
   };
   const triggers = (most) => {
     // Without scripts only styles and event attributes show anything.
-    const likely = Document.prototype.querySelector.call(document, "script") ? LIKELY : "[onmouseover],[onmouseenter],[onpointerenter]";
+    const likely = isScripted() ? LIKELY : "[onmouseover],[onmouseenter],[onpointerenter]";
     const selectors = [likely, ...hovered()].join(",");
     const found = [];
     for (const element of elements()) {

@@ -1,26 +1,16 @@
-// What the keyboard's walk asks at each stop: what has the focus, whether that is seen, what covers it, which way the
-// focus went; and besides what only a pointer can click, and what a key did. Evaluated after live.js.
+// For each stop of the keyboard walk: the focused element, whether its focus is visible, what covers it, the order. Also
+// clickable elements, and the effects of single keys. Evaluated after live.js.
 (() => {
   if (Object.hasOwn(globalThis, "sightlineKeys")) return;
-  const { attribute, matches, above, around, isWithin, boxOf, elements, isShown, isAsked, nameOf, numberOf, pageBox, short, drawn, hasScripts } = sightlineLive;
+  const { attribute, matches, above, around, isWithin, boxOf, elements, isShown, isAsked, nameOf, numberOf, pageBox, short, drawn, active, channels, luminance, hasScripts } = sightlineLive;
   const NATIVE = "a[href],area[href],button,input,select,textarea,summary,iframe,object,embed,audio[controls],video[controls],[contenteditable]:not([contenteditable=false])";
   const TABBABLE = `${NATIVE},[tabindex]`;
   const COMPOSITE = "[role=tablist],[role=listbox],[role=menu],[role=menubar],[role=tree],[role=grid],[role=treegrid],[role=radiogroup],[role=combobox],[role=toolbar]";
   const WRITES = "textarea,input:not([type=button],[type=submit],[type=reset],[type=image],[type=checkbox],[type=radio],[type=range],[type=color],[type=file]),[contenteditable]:not([contenteditable=false])";
-  // What has stops inside that no script sees: a player's controls, the parts of a date, closed shadow trees.
+  // Elements with inner stops that no script can see: a player's controls, the parts of a date, closed shadow trees.
   const PARTED = "audio,video,iframe,frame,object,embed,input[type=date],input[type=time],input[type=month],input[type=week],input[type=datetime-local]";
   const hasParts = (element) => matches(element, PARTED) || !matches(element, TABBABLE);
-  const active = () => {
-    let at = document.activeElement;
-    while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
-    return at === document.body || at === document.documentElement ? null : at;
-  };
-  const channels = (color) => (color.match(/[\d.]+/g) ?? []).map(Number);
-  const isTransparent = (color) => channels(color).length === 4 && channels(color)[3] < 0.2;
-  const luminance = (color) => {
-    const [r, g, b] = channels(color).slice(0, 3).map((value) => (value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
+  const isTransparent = (color) => channels(color)[3] < 0.2;
   const differ = (one, other) => {
     const [a, b] = [luminance(one), luminance(other)];
     return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) > 1.3;
@@ -29,11 +19,11 @@
     for (const at of around(element)) {
       const { backgroundColor, backgroundImage } = getComputedStyle(at);
       if (backgroundImage !== "none") return null;
-      if (!isTransparent(backgroundColor)) return channels(backgroundColor)[3] > 0 || channels(backgroundColor).length === 3 ? backgroundColor : null;
+      if (!isTransparent(backgroundColor)) return backgroundColor;
     }
     return "rgb(255, 255, 255)";
   };
-  // Whether an outline is drawn for certain; where it is not, pictures decide.
+  // Whether an outline is certainly visible; otherwise screenshots decide.
   const hasOutline = (element) => {
     const { outlineStyle, outlineWidth, outlineColor, outlineOffset, opacity } = getComputedStyle(element);
     if (outlineStyle === "none" || parseFloat(outlineWidth) < 1 || isTransparent(outlineColor) || parseFloat(opacity) < 0.5) return false;
@@ -43,7 +33,7 @@
     const color = above(element) && behind(above(element));
     return Boolean(color) && differ(outlineColor, color);
   };
-  // What covers all of the element and stays in place when the page is scrolled.
+  // The fixed content that covers all of the element, or null.
   const cover = (element) => {
     const box = boxOf(element);
     const [left, top] = [Math.max(box.left, 0), Math.max(box.top, 0)];
@@ -67,15 +57,11 @@
     }
     return over && short(over.tagName.toLowerCase() + (over.id ? `#${over.id}` : ""), 60);
   };
-  const isSeenAt = (element) => {
-    const box = boxOf(element);
-    return box.width > 1 && box.height > 1 && box.right > 0 && box.bottom > 0 && box.left < innerWidth && box.top < innerHeight && isShown(element);
-  };
-  // What got the focus last, though it may have given it away at once.
+  // The element that received the focus last, even if it lost it at once.
   let came = null;
-  addEventListener("focus", (event) => { if (event.target instanceof Element) came = event.composedPath()[0]; }, true);
+  addEventListener("focus", (event) => { if (event.isTrusted && event.target instanceof Element) came = event.composedPath()[0]; }, true);
   let last = null;
-  // How the focus went backwards, '' where it did not: by a positive tabindex, or against an order that CSS has made.
+  // Why the focus moved backwards: a positive tabindex, or an order set by CSS; '' if it did not.
   const wayBack = (from, to) => {
     if (!from?.isConnected || from === to || from.getRootNode() !== to.getRootNode()) return "";
     const isBefore = (to.compareDocumentPosition(from) & Node.DOCUMENT_POSITION_FOLLOWING) !== 0;
@@ -103,21 +89,21 @@
       number: numberOf(element), name: short(nameOf(element) || element.tagName.toLowerCase(), 80), box: pageBox(element),
       place: (({ left, top, width, height }) => [left, top, width, height])(boxOf(element)),
       isFrame: /^(iframe|frame|object|embed)$/i.test(element.tagName), isAsked: isAsked(element),
-      isSeen: isSeenAt(element), outline: hasOutline(element), cover: cover(element),
+      outline: hasOutline(element), cover: cover(element),
       writes: matches(element, WRITES) && !isTransparent(getComputedStyle(element).caretColor) && opacity !== "0",
       isNative: matches(element, NATIVE), hasParts: hasParts(element), back: wayBack(last, element), before: last ? short(nameOf(last), 40) : "",
     };
     last = element;
     return facts;
   };
-  // The focus has left the page for as long as a person takes to press the next key: a script may fetch it back.
+  // Waits as long as a person takes to press the next key: a script may fetch the focus back.
   const OUT_MS = 300;
   const leftForGood = () => new Promise((resolve) => {
     const timer = setTimeout(done, hasScripts() ? OUT_MS : 0);
     function done() { clearTimeout(timer); removeEventListener("focus", done, true); resolve(); }
     addEventListener("focus", done, true);
   });
-  // What has the focus once it has settled; `isOut` is the browser's own part, after the last element.
+  // The focused element, once the focus has settled; `isOut`: the browser's own controls, after the last element, have it.
   const stop = async () => {
     await drawn();
     if (!document.hasFocus()) await leftForGood();
@@ -144,7 +130,7 @@
     await drawn();
     for (const one of document.getAnimations()) if (one instanceof CSSTransition) one.finish();
   };
-  // Focuses an element that is none of those; null if there is none, or it does not take the focus.
+  // Focuses an element with another number; null if there is no such element, or it does not take the focus.
   const focusUnreached = async (numbers) => {
     const known = new Set(numbers);
     const one = [...elements()].find((element) => matches(element, TABBABLE) && isReachable(element) && !known.has(numberOf(element)));
@@ -208,16 +194,15 @@
   const TURN_OFF = /shortcut|hot ?key|keyboard|\bctrl\b|\bcontrol key|tastenk|tastatur|kurzbefehl|raccourci|clavier|atajo|teclado|atalho|scorciatoi|tastiera|sneltoets|toetsenbord|genväg|tangentbord|skrót|klawiatur|горячие|клавиатур|ショートカット|快捷键|단축키/iu;
   const turnsOff = () => [...elements()].some((element) =>
     matches(element, "button,input,select,a[href],summary,[role=button],[role=switch],[role=checkbox],[role=menuitem],[role=tab]") && isShown(element) && TURN_OFF.test(nameOf(element)));
-  // Keys that the page advises to leave a part of it: in words that are seen.
+  // Keys that the page's visible text mentions.
   const KEYS = /\b((?:(?:ctrl|control|strg|alt|shift|cmd)\s*\+\s*)+[a-z0-9]|esc(?:ape)?\b|f(?:[1-9]|1[0-2])\b)/giu;
   const advised = () => [...new Set([...sightlineLive.textOf(document.body).slice(0, 50000).matchAll(KEYS)].map(([key]) => key.toLowerCase().replace(/\s/g, "")))].slice(0, 6);
   const isHelp = (number) => {
     const element = sightlineLive.kept(number);
     return matches(element, "button,summary,[role=button]") || (matches(element, "a[href]") && /^(#|javascript:)/.test(attribute(element, "href")));
   };
-  const isInDialog = (number) => [...around(sightlineLive.kept(number))].some((at) => matches(at, "dialog,[role=dialog],[role=alertdialog]"));
   globalThis.sightlineKeys = {
-    stop, toStart, tabbables, focusUnreached, focusOn, leave, clickables, watchKeys, didKey, turnsOff, advised, isHelp, isInDialog,
+    stop, toStart, tabbables, focusUnreached, focusOn, leave, clickables, watchKeys, didKey, turnsOff, advised, isHelp,
     ancestors: (number) => Math.min([...around(sightlineLive.kept(number))].length, 15),
     ancestor: (number, i) => [...around(sightlineLive.kept(number))][i],
     page: () => [document.documentElement.scrollWidth, document.documentElement.scrollHeight],

@@ -1,13 +1,14 @@
-// The page's texts, each with the language that it is marked with. Evaluated after live.js.
+// Reads the page's texts, each with the language that it is marked with. Evaluated after live.js.
 (() => {
   if (Object.hasOwn(globalThis, "sightlineLanguage")) return;
   const { attribute, matches, above, elements, isShown, isAsked, numberOf } = sightlineLive;
   const XML = "http://www.w3.org/XML/1998/namespace";
-  const MAX_TEXTS = 2000, MAX_TEXT = 600, MAX_ADDED = 4000;
-  // What is no text of a language, or is not read out: code, names of languages to choose from, what is kept from translation.
+  const MAX_TEXTS = 2000, MAX_TEXT = 600, MAX_ADDED = 4000, MAX_LANG = 40;
+  // Content in no language, or not read aloud: code, lists of languages, content excluded from translation.
   const NO_TEXT = "script,style,noscript,template,code,pre,kbd,samp,var,math,textarea,select,datalist,option,[translate=no],.notranslate,[aria-hidden=true]";
   const IMAGE = "img,area,input[type=image],svg,[role=img]";
-  const langOf = (element) => Element.prototype.getAttributeNS.call(element, XML, "lang") ?? attribute(element, "lang");
+  const langOf = (element) =>
+    (Element.prototype.getAttributeNS.call(element, XML, "lang") ?? attribute(element, "lang"))?.slice(0, MAX_LANG).toWellFormed() ?? null;
   const remembered = (compute) => {
     const known = new Map();
     const of = (element) => {

@@ -1,4 +1,4 @@
-// Links of one name in one context. Evaluated after live.js.
+// Finds links of the same name in one context. Evaluated after live.js.
 (() => {
   if (Object.hasOwn(globalThis, "sightlineLinks")) return;
   const { elements, isShown, isAsked, matches, closest, above, nameOf, numberOf, short, attribute } = sightlineLive;
@@ -9,7 +9,7 @@
       return /^https?:$/.test(url.protocol) ? url.origin + url.pathname.replace(/\/(index\.\w+)?$/, "/") + url.search : null;
     } catch { return null; }
   };
-  // Where nothing but links of the name stand: words between them tell them apart for who reads on.
+  // Links of one name in one block: words between two of them tell them apart.
   const groups = () => {
     const found = new Map();
     for (const link of elements()) {

@@ -1,8 +1,8 @@
-// Media that play by themselves, with sound, for longer than 3 s, and what there is to stop them. After live.js.
+// Finds media that play by themselves with sound for longer than 3 s and have no control. Evaluated after live.js.
 (() => {
   if (Object.hasOwn(globalThis, "sightlineMedia")) return;
   const { elements, isShown, isAsked, nameOf, numberOf, matches, boxOf } = sightlineLive;
-  const LONGEST_S = 3, LOOK_MS = 50;
+  const LONGEST_S = 3, LOOK_MS = 50, MAX_FOUND = 12;
   const STOPS = new RegExp([
     "\\b(pause|stop|mute|silence|unmute|sound|volume|audio off)\\b", "pausar|pausa|parar|detener|silenciar|sonido|sem som",
     "arrêter|couper|muet|\\bson\\b|anhalten|stumm|\\bton\\b|lautlos|dempen|pauzeren|stoppen|geluid|silenzia|ferma|muto",
@@ -47,7 +47,7 @@
       if (lasts <= LONGEST_S || controls(media) || !hasSound(media)) continue;
       found.push({ number: numberOf(media), seconds: Number.isFinite(lasts) ? lasts.toFixed(1) : media.loop ? "without end" : "unknown" });
     }
-    return { count: found.length, found };
+    return { count: found.length, found: found.slice(0, MAX_FOUND) };
   };
   globalThis.sightlineMedia = { look };
 })()

@@ -1,13 +1,13 @@
-// What moves, blinks or changes by itself, for how long, and what there is to stop it. Evaluated after live.js.
+// Finds what moves, blinks or changes by itself and has no control. Evaluated after live.js.
 (() => {
   if (Object.hasOwn(globalThis, "sightlineMotion")) return;
-  const { around, attribute, boxOf, elements, isAsked, isShown, matches, nameOf, numberOf, short, textOf, hasScripts } = sightlineLive;
+  const { around, attribute, boxOf, elements, isAsked, isShown, matches, nameOf, numberOf, short, textOf, channels, luminance, hasScripts } = sightlineLive;
   const LONGEST_MS = 5000, STEP_MS = 100, LEAST_AREA = 100, MAX_FOUND = 12, MAX_WATCHED = 200;
-  // What changes once is watched for as long again.
+  // Each change extends the watch by this.
   const AGAIN_MS = 2300;
   // WCAG 2.3.1: a quarter of 10 degrees of the visual field, at 1024 x 768; a change of a tenth of the luminance.
   const FLASH_AREA = 341 * 256 / 4, FLASH_CHANGE = 0.1, FLASH_DARK = 0.8, MOST_FLASHES = 3;
-  // What shows that something is being done, and what is a clock.
+  // Loading indicators and clocks.
   const WAITS = "[role=progressbar],[role=timer],[aria-busy=true],progress,meter,time,input,textarea,select,[contenteditable]";
   const WAITING = /spin|load|skeleton|shimmer|progress|pulse|caret|cursor/i;
   const ROTATES = /carousel|slider|slideshow|swiper|slick|ticker|marquee|rotat/i;
@@ -29,12 +29,8 @@
     matches(element, "button,[role=button],input[type=button],input[type=checkbox],[role=switch],[role=checkbox],summary,a[href]") &&
     STOPS.test(nameOf(element) || element.textContent));
 
-  const channels = (color) => (String(color).match(/[\d.]+/g) ?? []).map(Number);
-  const luminance = (color) => {
-    const [r = 0, g = 0, b = 0, alpha = 1] = channels(color);
-    const line = (value) => (value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4);
-    return 1 - alpha + alpha * (0.2126 * line(r) + 0.7152 * line(g) + 0.0722 * line(b));
-  };
+  // On white.
+  const lightness = (color) => 1 + channels(color)[3] * (luminance(color) - 1);
   // Pairs of opposing changes of the luminance.
   const flashes = (levels) => {
     let [turns, way, from] = [0, 0, levels[0]];
@@ -51,7 +47,7 @@
     const style = getComputedStyle(element);
     if ((visibility ?? style.visibility) === "hidden") return 1;
     const seen = Number(opacity ?? style.opacity);
-    return 1 - seen + seen * luminance(backgroundColor ?? style.backgroundColor);
+    return 1 - seen + seen * lightness(backgroundColor ?? style.backgroundColor);
   };
   // How often the frames of an animation flash in a second; in both directions, it takes twice as long.
   const flashesOf = (animation, element) => {
@@ -96,7 +92,7 @@
     const rotating = [...elements()].filter((element) => ROTATES.test(classes(element)) && counts(element)).slice(0, 20);
     for (const one of rotating) for (const inner of [one, ...one.querySelectorAll("*")].slice(0, 40)) add(inner);
     // Nothing changes by itself where no script runs.
-    let until = !hasScripts() ? 0 : rotating.length > 0 ? longMs : shortMs;
+    let until = !hasScripts() ? 0 : rotating.length > 0 ? longMs : Math.min(shortMs, longMs);
     for (let now = 0; now < until; now = performance.now() - begun) {
       for (const [element, seen] of watched) {
         if (!element.isConnected || !isShown(element)) { if (seen.state !== "") { seen.times.push(now); seen.state = ""; } continue; }
@@ -108,7 +104,8 @@
       await new Promise((resolve) => setTimeout(resolve, STEP_MS / 2));
     }
     observer.disconnect();
-    return { watched, rotating };
+    // Whether something was still to be watched when the time was over.
+    return { watched, rotating, isRestless: hasScripts() && until >= longMs };
   };
   const lasting = ({ watched, rotating }) => [...watched].flatMap(([element, { times, levels }]) => {
     if (!counts(element)) return [];
@@ -123,7 +120,7 @@
   const outermost = (found) => found.filter(({ element }) => !found.some((other) => other.element !== element && other.element.contains(element)));
   const look = async (shortMs, longMs) => {
     const running = animated();
-    const changing = lasting(await watch(shortMs, longMs));
+    const seen = await watch(shortMs, longMs), changing = lasting(seen);
     const said = ({ element, how, perSecond }) => ({ number: numberOf(element), how, perSecond: Math.round(perSecond * 10) / 10, text: short(nameOf(element)) });
     const flashing = [...running, ...changing].filter(({ perSecond }) => perSecond > MOST_FLASHES);
     const moving = [
@@ -132,10 +129,11 @@
       ...changing.filter(({ lasts }) => lasts > LONGEST_MS).map(({ element, times }) => ({ element, how: `changed ${times} ${times === 1 ? "time" : "times"} while nothing was done`, perSecond: 0 })),
     ];
     const unstopped = moving.length && !canStop() ? outermost(moving) : [];
-    return { count: unstopped.length, moving: unstopped.slice(0, MAX_FOUND).map(said), flashing: outermost(flashing).slice(0, MAX_FOUND).map(said) };
+    return { isRestless: seen.isRestless, count: unstopped.length, moving: unstopped.slice(0, MAX_FOUND).map(said), flashing: outermost(flashing).slice(0, MAX_FOUND).map(said) };
   };
-  // Pictures that may have frames: their addresses are read by the program.
-  const pictures = () => [...elements()].filter((one) => one instanceof HTMLImageElement && /^(https?|data):/.test(one.currentSrc) && /\.gif|image\/gif/i.test(one.currentSrc) && counts(one))
-    .slice(0, 12).map((element) => ({ number: numberOf(element), url: element.currentSrc, name: short(nameOf(element)) }));
+  // Images that may be animated GIFs, with their addresses; '' for one longer than `mostChars`.
+  const pictures = (mostChars) => [...elements()].filter((one) => one instanceof HTMLImageElement && one.naturalWidth > 0 &&
+    /^(https?|data):/.test(one.currentSrc) && /\.gif|image\/gif/i.test(one.currentSrc) && counts(one)).slice(0, 12)
+    .map((element) => ({ number: numberOf(element), url: element.currentSrc.length > mostChars ? "" : element.currentSrc }));
   globalThis.sightlineMotion = { look, pictures, canStop };
 })()

@@ -1,8 +1,8 @@
-// Finds messages that a step of a journey caused and that no live region announces (live/status.py), in our world of a
-// document. `turn` is called before each step and after the last one; `live.js` comes first.
+// Finds messages that a step of a journey caused and that no live region announces (live/status.py). Evaluated after
+// live.js; `turn` is called before each step and after the last one.
 (() => {
   if (Object.hasOwn(globalThis, "sightlineStatus")) return;
-  const { attribute, matches, around, isWithin, elements, isShown, textOf, short, numberOf, isAsked } = sightlineLive;
+  const { attribute, matches, around, isWithin, elements, isShown, textOf, short, numberOf, isAsked, active } = sightlineLive;
   const MAX_CHARS = 200, MAX_MESSAGES = 12;
   // With more new texts than these, new content was shown: only what is named like a message is one.
   const MAX_BLOCKS = 3;
@@ -21,11 +21,6 @@
       if (own.length > 0 && isShown(element)) for (const node of own) yield [node, element];
     }
   };
-  const active = () => {
-    let at = document.activeElement;
-    while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
-    return at === document.body ? null : at;
-  };
   const blockOf = (element) => {
     for (const at of around(element)) if (!/^(inline|contents)/.test(getComputedStyle(at).display)) return at;
     return element;
@@ -41,10 +36,12 @@
   let before = null, announced = false;
   const found = new Map();
   const note = (records) => {
-    for (const { target, addedNodes } of records) {
+    for (const { target, addedNodes } of announced ? [] : records) {
       for (const node of [target, ...addedNodes]) {
         const element = node instanceof Element ? node : node.parentElement;
-        if (element?.textContent.trim() && (fits(element, ANNOUNCES) || (node !== target && element.querySelector(ANNOUNCES)?.textContent.trim()))) announced = true;
+        // The text of an element may be that of the whole page: it is read of live regions only.
+        const region = element && (fits(element, ANNOUNCES) ? element : node !== target && element.querySelector(ANNOUNCES));
+        if (region && region.textContent.trim()) announced = true;
       }
     }
   };

@@ -1,12 +1,12 @@
-// What becomes of text in a smaller window, and with more room between letters and lines: cut off, overlapping, beyond
-// the window's edge. Evaluated after live.js. Every function looks at the page as it is laid out now.
+// Finds text that is cut off, overlaps or lies beyond the window's edge, in a smaller window or with more spacing.
+// Evaluated after live.js. Every function reads the current layout.
 (() => {
   if (Object.hasOwn(globalThis, "sightlineText")) return;
   const { above, around, boxOf, elements, isShown, isAsked, numberOf, matches, short } = sightlineLive;
   const MAX_TEXTS = 4000, MAX_FOUND = 20, HIDES = new Set(["hidden", "clip"]), SCROLLS = new Set(["auto", "scroll"]);
   // Of a line's height or a letter's width: less is a rim or a descender.
   const CUT_SHARE = 0.3;
-  // Text that only screen readers are meant to have, and such as is moved in and out of view.
+  // Text for screen readers only, or collapsed.
   const isAside = (element) => [...around(element)].some((at) => {
     const style = getComputedStyle(at), box = boxOf(at);
     if (style.clip !== "auto" && style.position === "absolute") return true;
@@ -76,7 +76,7 @@
     }
     return null;
   };
-  // What is seen of a line within the boxes around it that scroll or cut off; null for none of it.
+  // The visible parts of the lines within the boxes around them that scroll or cut off.
   const seenOf = ({ element, lines }) => {
     let [left, top, right, bottom] = [-Infinity, -Infinity, Infinity, Infinity];
     for (const at of around(element)) {
@@ -117,9 +117,11 @@
       if (cut) { known.cut.add(text.element); if (cut.at === text.element) known.own.add(text.element); }
     }
     for (const element of overlapsOf(all).keys()) known.overlap.add(element);
-    return all.length;
   };
-  const describe = ({ element, ...facts }) => ({ number: numberOf(element), ...facts });
+  const describe = (found) => ({
+    count: found.length,
+    found: found.slice(0, MAX_FOUND).map(({ element, ...facts }) => ({ number: numberOf(element), ...facts })),
+  });
   const damaged = (withOwn) => {
     const all = texts().filter(({ element }) => isAsked(element) && !isAside(element));
     const found = [];
@@ -134,7 +136,7 @@
       if (known.overlap.has(element) || cut.has(element)) continue;
       found.push({ element, kind: "overlap", text: short(element.textContent), by, over: short(over.textContent, 40) });
     }
-    return { count: found.length, found: found.slice(0, MAX_FOUND).map(describe) };
+    return found;
   };
 
   const TWO_WAYS = "table,[role=grid],[role=table],[role=treegrid],img,picture,svg,canvas,video,iframe,object,embed,math,pre,code,"
@@ -146,10 +148,15 @@
     return SCROLLS.has(overflowX) || HIDES.has(overflowX);
   });
   const root = () => document.scrollingElement ?? document.documentElement;
-  const reflow = () => {
+  // What does not fit into a narrow window, with the texts that are damaged there.
+  const narrow = () => {
+    const wide = tooWide(), known = new Set(wide.map(({ element }) => element));
+    return [...wide, ...damaged(false).filter(({ element }) => !known.has(element))];
+  };
+  const tooWide = () => {
     const wide = root().scrollWidth, room = document.documentElement.clientWidth;
     const isSideways = !getComputedStyle(document.documentElement).writingMode.startsWith("horizontal");
-    if (isSideways || wide <= room + 4) return { wide, room, count: 0, found: [] };
+    if (isSideways || wide <= room + 4) return [];
     const found = [];
     for (const { element, lines, text } of texts()) {
       if (!isAsked(element) || mayScroll(element) || isAside(element)) continue;
@@ -163,10 +170,10 @@
       if (!found.some((one) => one.element === element))
         found.push({ element, kind: "wide", text: short(sightlineLive.nameOf(element)), by: Math.round(box.right + scrollX - room), room });
     }
-    return { wide, room, count: found.length, found: found.slice(0, MAX_FOUND).map(describe) };
+    return found;
   };
 
-  // WCAG 1.4.12: these sizes together. A sheet of ours is no style of the page's, so no policy refuses it.
+  // WCAG 1.4.12: these sizes together. No content policy applies to a constructed sheet.
   const SPACING = "* { line-height: 1.5 !important; letter-spacing: 0.12em !important; word-spacing: 0.16em !important }"
     + " p { margin-bottom: 2em !important }";
   let sheet;
@@ -181,5 +188,7 @@
       one.adoptedStyleSheets = isOn ? [...others, sheet] : others;
     }
   };
-  globalThis.sightlineText = { remember, damaged, reflow, space };
+  globalThis.sightlineText = {
+    remember, space, damaged: (withOwn) => describe(damaged(withOwn)), narrow: () => describe(narrow()),
+  };
 })()

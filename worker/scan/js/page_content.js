@@ -192,7 +192,7 @@
     " textarea, select";
   const error = first("parsererror");
   const isXml = of(Document.prototype, "contentType")(document) !== "text/html";
-  const noscript = all("noscript").slice(0, MAX_LISTED).map(textOf).join(" ").replace(/<[^>]*>/g, " ");
+  const noscript = all("noscript").slice(0, MAX_LISTED).map(textOf).join(" ").replace(/<[^<>]*>/g, " ");
   const onlyNoscript = body !== null && all("body > *").every((one) => matches(one, "noscript, script, style, link, template"));
   return {
     href: String(location.href).slice(0, 4000).toWellFormed(),

@@ -170,13 +170,17 @@
     return Boolean(top) && scrollHeight(top) > innerHeight + 1;
   };
   // Whether style sheets depend on `scripting`: they would change when scripts are stopped.
-  const asksForScripts = () => [...getter(Document.prototype, "styleSheets")(document)].some((sheet) => {
+  const dependsOnScripts = (media) => media.mediaText.includes("scripting");
+  const hasRuleForScripts = (rules) => [...rules].some((rule) => (rule.media && dependsOnScripts(rule.media)) ||
+    (rule.styleSheet && asksForScripts(rule.styleSheet)) || (rule.cssRules?.length > 0 && hasRuleForScripts(rule.cssRules)));
+  const asksForScripts = (sheet) => {
     try {
-      return [...sheet.cssRules].some((rule) => rule instanceof CSSMediaRule && rule.conditionText.includes("scripting"));
+      return dependsOnScripts(sheet.media) || hasRuleForScripts(sheet.cssRules);
     } catch {
       return false; // a stylesheet of another origin
     }
-  });
+  };
+  const styleSheets = () => [...getter(Document.prototype, "styleSheets")(document), ...getter(Document.prototype, "adoptedStyleSheets")(document)];
   const hasScripts = () => Object.hasOwn(globalThis, "sightlineStillMs");
   // The time since scripts last changed content and styles. Without scripts, the content came while the page was loaded,
   // and no style changes.
@@ -197,6 +201,6 @@
         ? innerHeight >= LEAST_PX && (isTall() || containers().length > 0)
         : isTall() && find(document, "iframe[loading=lazy i], img[loading=lazy i]").length > 0,
     }),
-    finish: () => ({ finished: finish(), may_freeze: hasScripts() && !asksForScripts(), ...changes() }),
+    finish: () => ({ finished: finish(), may_freeze: hasScripts() && !styleSheets().some(asksForScripts), ...changes() }),
   };
 })()

@@ -1,7 +1,7 @@
 """Looks for media that play by themselves with sound for longer than 3 s and cannot be stopped: WCAG 1.4.2.
 
 The browser of a scan plays nothing before a key is pressed, so media that would play count as playing. Controls are
-those of the player, and any on the page whose name contains pause, stop or mute in one of twelve languages.
+those of the player, and any on the page whose name contains pause, stop or mute in one of fifteen languages.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ async def run(hand: Hand, outcome: Outcome) -> None:
         )
         for one in read["found"]
     ]
+    outcome.more[RULE] = read["count"] - len(outcome.found)
 
 
 CHECK: Final = Check(

@@ -94,19 +94,22 @@ class Hand:
         request: ScanRequest,
         *,
         left_s: Callable[[], float],
+        mask: Callable[[], Awaitable[bool]],
         scripts: Sequence[str] = (),
     ) -> None:
         self.page = page
         self.worlds = worlds
         self.request = request
         self.left_s = left_s
+        self._mask = mask
         self._loaded: set[tuple[int, str]] = set()
         self._scripts = tuple(scripts)
         self._taken = _Taken()
 
     def using(self, *scripts: str, left_s: Callable[[], float]) -> Hand:
         """Return access for one check, with its scripts and the seconds that it has left."""
-        hand = Hand(self.page, self.worlds, self.request, left_s=left_s, scripts=("live", *scripts))
+        own = ("live", *scripts)
+        hand = Hand(self.page, self.worlds, self.request, left_s=left_s, mask=self._mask, scripts=own)
         hand._loaded, hand._taken = self._loaded, self._taken
         return hand
 
@@ -118,8 +121,9 @@ class Hand:
         world = self.worlds[frame]
         missing = [name for name in self._scripts if (frame, name) not in self._loaded]
         if missing:
+            # Selectors of the request are about the page's own document.
             limits = f"sightlineLive.limit({literal(self.request.include)}, {literal(self.request.exclude)})"
-            sources = [f"{script(name)};{limits}" if name == "live" else script(name) for name in missing]
+            sources = [f"{script(name)};{limits}" if (frame, name) == (0, "live") else script(name) for name in missing]
             call = ";\n".join((*sources, call))
         limit_s = max(0.05, min(limit_s, self.left_s()))
         found = await self.page.evaluate(world.session, world.context, call, timeout_s=limit_s)
@@ -173,7 +177,13 @@ class Hand:
             return b""
 
     async def capture(self, asked: JsonObject) -> bytes:
-        """Return a screenshot; ``asked`` are the parameters of the browser's call."""
+        """Return a screenshot without secrets; ``asked`` are the parameters of the browser's call.
+
+        Raises ``CallFailed``. The page may have drawn a secret again since the last one.
+        """
+        if not await self._mask():
+            msg = "no screenshot may be taken: a secret on the page could not be hidden"
+            raise CallFailed(msg)
         limit_s = max(0.05, min(ASK_LIMIT_S, self.left_s()))
         asked = {"optimizeForSpeed": True, **asked}
         shot = await self.page.session.call("Page.captureScreenshot", asked, timeout_s=limit_s)

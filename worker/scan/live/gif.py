@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Final
 
@@ -16,10 +17,7 @@ _HAS_TABLE: Final = 0x80
 
 def plays_s(data: bytes) -> float:
     """Return the seconds that it plays: 0 for a still image or another format, infinity if it never stops."""
-    try:
-        delays, repeats = _read(data)
-    except IndexError:
-        return 0.0
+    delays, repeats = _read(data)
     if len(delays) <= 1:
         return 0.0
     once = sum(_BROWSERS_DELAY if delay < _BROWSERS_LEAST else delay for delay in delays) / _HUNDREDTHS
@@ -27,23 +25,27 @@ def plays_s(data: bytes) -> float:
 
 
 def _read(data: bytes) -> tuple[list[int], int]:
-    """Return the frames' delays in hundredths of a second, and how often all are shown (0: always)."""
+    """Return the whole frames' delays in hundredths of a second, and how often all are shown (0: always).
+
+    Browsers show what there is of a file that ends early.
+    """
     if data[:6] not in {b"GIF87a", b"GIF89a"}:
         return [], 1
-    at = _HEADER + _table(data[10])
     delays: list[int] = []
     delay, repeats = 0, 1
-    while data[at] in {_EXTENSION, _IMAGE}:
-        if data[at] == _IMAGE:
-            delays.append(delay)
-            at = _after_blocks(data, at + 11 + _table(data[at + 9]))
-            continue
-        if data[at + 1] == _CONTROL:
-            delay = int.from_bytes(data[at + 4 : at + 6], "little")
-        elif data[at + 1] == _APPLICATION and data[at + 3 : at + 11] == b"NETSCAPE":
-            again = int.from_bytes(data[at + 16 : at + 18], "little")
-            repeats = again + 1 if again else 0
-        at = _after_blocks(data, at + 2)
+    with contextlib.suppress(IndexError):
+        at = _HEADER + _table(data[10])
+        while data[at] in {_EXTENSION, _IMAGE}:
+            if data[at] == _IMAGE:
+                at = _after_blocks(data, at + 11 + _table(data[at + 9]))
+                delays.append(delay)
+                continue
+            if data[at + 1] == _CONTROL:
+                delay = int.from_bytes(data[at + 4 : at + 6], "little")
+            elif data[at + 1] == _APPLICATION and data[at + 3 : at + 11] == b"NETSCAPE":
+                again = int.from_bytes(data[at + 16 : at + 18], "little")
+                repeats = again + 1 if again else 0
+            at = _after_blocks(data, at + 2)
     return delays, repeats
 
 

@@ -18,6 +18,7 @@ from worker.scan.live.listeners import CLICKS, KEYS, hears, types_of
 from worker.scan.live.report import describe
 from worker.scan.live.traps import moves_elsewhere, way_out
 from worker.scan.live.walk import MAX_STOPS, Path, Stop, walk
+from worker.scan.page import ScriptFailed
 
 TRAP: Final = "live-trap"
 KEYBOARD: Final = "live-keyboard"
@@ -37,9 +38,12 @@ _LEAST_S: Final = 0.4
 async def run(hand: Hand, outcome: Outcome) -> None:
     """Find what the keyboard cannot do, and record its path."""
     tabbables = int(await hand.ask("sightlineKeys.tabbables()"))
-    path = await walk(hand, until_left_s=_AFTER_WALK_S)
+    path = Path()
     try:
-        _judge_stops(path, outcome)
+        try:
+            await walk(hand, path, until_left_s=_AFTER_WALK_S)
+        finally:
+            _judge_stops(path, outcome)
         await _judge_end(hand, path, tabbables, outcome)
         await _compare_pictures(hand, path, outcome)
         await _find_unpressable(hand, path, outcome)
@@ -171,8 +175,11 @@ async def _shot(hand: Hand, clip: JsonObject | None) -> bytes:
 async def _find_unpressable(hand: Hand, path: Path, outcome: Outcome) -> None:
     """Find stops that respond to clicks but to no key, and that the browser itself does not press."""
     for stop in path.stops:
-        if stop.facts["isNative"] or not stop.facts["isAsked"] or hand.left_s() < _LEAST_S:
+        if stop.facts["isNative"] or not stop.facts["isAsked"]:
             continue
+        if hand.left_s() < _LEAST_S:
+            outcome.left_out = outcome.left_out or f"time ran out before {stop.name!r} was checked for keys"
+            return
         frame, number = stop.place[-1], stop.numbers[-1]
         if not await types_of(hand, f"sightlineLive.kept({number})", frame=frame) & CLICKS:
             continue
@@ -206,9 +213,8 @@ async def _draw(hand: Hand, path: Path, outcome: Outcome) -> None:
     listed: list[ListedStop] = []
     for stop in path.stops:
         left, top, width, height = (round(edge) for edge in stop.box)
-        named = await describe(hand, stop.place, stop.numbers) if hand.left_s() > _LEAST_S else {"target": ()}
-        selector = tuple(part if isinstance(part, str) else tuple(part) for part in named["target"])
-        listed.append(ListedStop(name=stop.name, selector=selector, box=(left, top, width, height)))
+        selector, box = await _selector_of(hand, stop), (left, top, width, height)
+        listed.append(ListedStop(name=stop.name, selector=selector, box=box))
     size = None
     if hand.request.screenshot and listed and hand.left_s() > _LEAST_S:
         await hand.ask("sightlineKeys.leave()")
@@ -222,6 +228,17 @@ async def _draw(hand: Hand, path: Path, outcome: Outcome) -> None:
             size = None
     ended = outcome.path.ended if outcome.path else ""
     outcome.path = LivePath(stops=tuple(listed), ended=ended, size=size)
+
+
+async def _selector_of(hand: Hand, stop: Stop) -> tuple[str | tuple[str, ...], ...]:
+    """Return the stop's selector; empty without time for it, and if its frame has another document by now."""
+    if hand.left_s() <= _LEAST_S:
+        return ()
+    try:
+        named = await describe(hand, stop.place, stop.numbers)
+    except (CallFailed, ScriptFailed):
+        return ()
+    return tuple(part if isinstance(part, str) else tuple(part) for part in named["target"])
 
 
 CHECK: Final = Check(

@@ -11,19 +11,21 @@ from worker.scan.live.check import Found, Hand, box_of
 
 PICTURED: Final = 3
 """Elements of a finding that are shown."""
+_RESIZE_LIMIT_S: Final = 2.0
 
 
 async def set_window(hand: Hand, width: int, height: int) -> None:
     """Resize the window to that many CSS pixels and wait for the layout."""
     metrics = {**window_metrics(hand.request), "width": width, "height": height}
     metrics = {name: metrics[name] for name in ("width", "height", "deviceScaleFactor", "mobile")}
-    await hand.page.session.call("Emulation.setDeviceMetricsOverride", metrics)
+    await hand.page.session.call("Emulation.setDeviceMetricsOverride", metrics, timeout_s=_RESIZE_LIMIT_S)
     await hand.ask("sightlineLive.drawn()")
 
 
 async def reset_window(hand: Hand) -> None:
     """Restore the window of the request."""
-    await hand.page.session.call("Emulation.setDeviceMetricsOverride", window_metrics(hand.request))
+    metrics = window_metrics(hand.request)
+    await hand.page.session.call("Emulation.setDeviceMetricsOverride", metrics, timeout_s=_RESIZE_LIMIT_S)
     await hand.ask("sightlineLive.drawn()")
 
 

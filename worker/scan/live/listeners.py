@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from worker.scan.cdp import CallFailed, JsonObject
+from worker.scan.cdp import CallFailed, CallTimedOut, JsonObject
 from worker.scan.live.check import Hand
 
 CLICKS: Final = frozenset({"click", "mousedown", "mouseup", "pointerdown", "pointerup", "touchstart", "dblclick"})
@@ -21,7 +21,8 @@ _LIMIT_S: Final = 1.0
 async def types_of(hand: Hand, expression: str, *, frame: int = 0) -> set[str]:
     """Return the types of events that a node has listeners for; none if it is gone.
 
-    ``expression`` names it in our world; ``WINDOW`` is the top window.
+    ``expression`` names it in the isolated world; ``WINDOW`` is the top window. Raises ``CallTimedOut``, since it is
+    unknown what a busy page listens to.
     """
     session = hand.worlds[frame].session
     limit_s = max(0.05, min(_LIMIT_S, hand.left_s()))
@@ -42,6 +43,8 @@ async def types_of(hand: Hand, expression: str, *, frame: int = 0) -> set[str]:
             session.post("Runtime.releaseObject", {"objectId": ours})
         read = await call("DOMDebugger.getEventListeners", objectId=theirs["objectId"])
         session.post("Runtime.releaseObject", {"objectId": theirs["objectId"]})
+    except CallTimedOut:
+        raise
     except CallFailed:
         return set()
     return {str(one["type"]) for one in read["listeners"]}

@@ -2,12 +2,13 @@
 
 Reads running animations, videos without controls and animated GIFs, and watches what scripts change: for 1.1 s, and for
 up to 6 s while something does or if there is a carousel. Anything on the page whose name contains pause, stop or hide
-in one of twelve languages counts as a control. Flashes are changes of an element's own colour or opacity; canvas,
+in one of fifteen languages counts as a control. Flashes are changes of an element's own colour or opacity; canvas,
 videos and images are not measured. The top document only.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import math
 from typing import Any, Final
@@ -38,19 +39,24 @@ async def run(hand: Hand, outcome: Outcome) -> None:
         why = f"It {one['how']}, and {_CONTROL}"
         outcome.found.append(Found(MOTION, why, (int(one["number"]),)))
     outcome.more[MOTION] = read["count"] - len(read["moving"])
+    if read["isRestless"] and long_s < _LONG_S:
+        outcome.left_out = f"what changes by itself was watched for {max(long_s, 0):.1f} s only"
     await _find_pictures(hand, outcome)
 
 
 async def _find_pictures(hand: Hand, outcome: Outcome) -> None:
     """Find GIFs that play for longer than 5 s."""
-    pictures: list[dict[str, Any]] = await hand.ask("sightlineMotion.pictures()")
+    pictures: list[dict[str, Any]] = await hand.ask(f"sightlineMotion.pictures({_MAX_PICTURE_BYTES})")
     if not pictures or await hand.ask("sightlineMotion.canStop()"):
         return
     known: dict[str, float] = {}
     for one in pictures:
         url = str(one["url"])
         if url not in known:
-            known[url] = plays_s(await _bytes_of(hand, url))
+            data = await _bytes_of(hand, url)
+            if not data:
+                outcome.left_out = outcome.left_out or "not all animated pictures could be read"
+            known[url] = await asyncio.to_thread(plays_s, data)
         if known[url] > _LONGEST_S:
             lasts = "without end" if math.isinf(known[url]) else f"for {known[url]:.0f} s"
             why = f"The picture plays {lasts} by itself, and {_CONTROL}"

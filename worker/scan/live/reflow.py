@@ -15,6 +15,7 @@ from worker.scan.live.layout import add_earlier_pictures, add_pictures, damage, 
 RULE: Final = "live-reflow"
 _WIDTH: Final = 320
 _HEIGHT: Final = 512
+_AT: Final = "In a window 320 px wide"
 
 
 async def run(hand: Hand, outcome: Outcome) -> None:
@@ -22,16 +23,11 @@ async def run(hand: Hand, outcome: Outcome) -> None:
     await hand.ask("sightlineText.remember()")
     try:
         await set_window(hand, _WIDTH, _HEIGHT)
-        wide = await hand.ask("sightlineText.reflow()")
-        cut = await hand.ask("sightlineText.damaged(false)")
-        at = "320 px wide"
-        found = [
-            *damage(RULE, wide["found"], at=f"In a window {at}"),
-            *damage(RULE, cut["found"], at=f"In a window {at}"),
-        ]
+        read = await hand.ask("sightlineText.narrow()")
+        found = damage(RULE, read["found"], at=_AT)
         outcome.found += found
-        outcome.more[RULE] = wide["count"] + cut["count"] - len(found)
-        await add_pictures(hand, found, after=f"In a window {at}")
+        outcome.more[RULE] = read["count"] - len(found)
+        await add_pictures(hand, found, after=_AT)
     finally:
         await reset_window(hand)
     await add_earlier_pictures(hand, found, before="In the window of the scan")

@@ -7,7 +7,10 @@ unchanged. A check that fails, takes too long or has no time left is named in ``
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from producer.contract import Doubt, Finding, ScanRequest
@@ -30,7 +33,7 @@ from worker.scan.live import (
     zoom,
 )
 from worker.scan.live.check import MAX_PICTURE_BYTES, Check, Found, Hand, Outcome
-from worker.scan.live.report import make_findings, read_rules
+from worker.scan.live.report import make_findings, name_elements, read_rules
 from worker.scan.page import Page, ScriptFailed
 from worker.scan.settings import Audit
 
@@ -70,16 +73,25 @@ CHECKS: Final[tuple[Check, ...]] = (
 """In the order in which they run: those that disturb the page most come last."""
 
 
-async def run_live(page: Page, request: ScanRequest, report: AxeReport, audit: Audit, *, left_s: float) -> Audit:
+async def run_live(
+    page: Page,
+    request: ScanRequest,
+    report: AxeReport,
+    audit: Audit,
+    *,
+    mask: Callable[[], Awaitable[bool]],
+    left_s: float,
+) -> Audit:
     """Return the audit with the findings of live checks, if the request asks for them.
 
-    Raises no error that the page can cause.
+    ``mask`` hides secrets in the page before each screenshot; False: none may be taken. Raises no error that the page
+    can cause.
     """
     if LIVE not in request.checks or not report.worlds:
         return audit
     begun_s = time.monotonic()
-    end_s = begun_s + min(BUDGET_S, left_s * _SHARE)
-    run = _Run(page, request, report, end_s=end_s)
+    hand = Hand(page, report.worlds, request, left_s=lambda: 0.0, mask=mask)
+    run = _Run(hand, begun_s=begun_s, budget_s=min(BUDGET_S, left_s * _SHARE))
     await run.all()
     findings, shots = await run.findings(audit.result.final_url or request.url or "")
     live = LiveReport(
@@ -102,11 +114,10 @@ async def run_live(page: Page, request: ScanRequest, report: AxeReport, audit: A
 class _Run:
     """One run over one page."""
 
-    def __init__(self, page: Page, request: ScanRequest, report: AxeReport, *, end_s: float) -> None:
-        self._page = page
-        self._request = request
-        self._end_s = end_s
-        self._hand = Hand(page, report.worlds, request, left_s=lambda: end_s - time.monotonic())
+    def __init__(self, hand: Hand, *, begun_s: float, budget_s: float) -> None:
+        self._hand = hand
+        self._budget_s = budget_s
+        self._end_s = begun_s + budget_s
         self._found: list[Found] = []
         self._more: dict[str, int] = {}
         self._shots: dict[str, bytes] = {}
@@ -116,37 +127,48 @@ class _Run:
 
     async def all(self) -> None:
         """Run the checks that have an enabled rule."""
-        wanted = wanted_rules(self._request)
-        page = self._page
-        navigations = page.watch.navigations
+        wanted = wanted_rules(self._hand.request)
+        checks = [check for check in CHECKS if wanted & set(check.rules)]
+        page = self._hand.page
         try:
             await page.thaw(timeout_s=_THAW_LIMIT_S)
             await page.keep_to(Fence(frozenset()))
             await page.forbid_writes()
         except CallFailed as error:
-            self.left_out = dict.fromkeys((check.name for check in CHECKS), str(error))
+            self.left_out = dict.fromkeys((check.name for check in checks), str(error))
             return
-        for check in CHECKS:
-            if not wanted & set(check.rules):
-                continue
+        for number, check in enumerate(checks):
             until_s = min(self._end_s - _REPORT_S, time.monotonic() + check.most_s)
             if until_s - time.monotonic() < _LEAST_S:
-                self.left_out[check.name] = f"the {BUDGET_S:.0f} s for the live checks of a page had run out"
+                self.left_out[check.name] = f"the {self._budget_s:.0f} s for the live checks of this page had run out"
                 continue
             outcome = await self._one(check, until_s)
-            if page.watch.navigations != navigations or page.watch.crash:
-                self.left_out[check.name] = "the page navigated away"
+            if why := await self._why_gone():
+                self.left_out |= dict.fromkeys((left.name for left in checks[number:]), why)
                 return
             self._take(check, outcome, wanted)
+
+    async def _why_gone(self) -> str:
+        """Return why the page no longer shows the document that axe-core read, '' if it does or is too busy to tell."""
+        page, shown = self._hand.page, self._hand.worlds[0].context
+        if page.watch.crash:
+            return "the page's process died"
+        try:
+            world = await page.world(page.session, page.watch.frame_id, timeout_s=_LEAST_S)
+        except CallFailed:
+            return ""
+        return "" if world == shown else "the page navigated away"
 
     async def _one(self, check: Check, until_s: float) -> Outcome:
         """Run a check and return its outcome, incomplete if it fails or takes too long."""
         outcome = Outcome()
         hand = self._hand.using(*_SCRIPTS[check.name], left_s=lambda: until_s - time.monotonic())
+        limit_s = hand.left_s()
         try:
-            await check.run(hand, outcome)
-        except CallTimedOut:
-            outcome.left_out = outcome.left_out or f"it did not end within {check.most_s:.0f} s"
+            async with asyncio.timeout(limit_s):
+                await check.run(hand, outcome)
+        except (CallTimedOut, TimeoutError):
+            outcome.left_out = outcome.left_out or f"it did not end within {limit_s:.0f} s"
         except (CallFailed, ScriptFailed) as error:
             outcome.left_out = str(error)[:200]
         return outcome
@@ -162,12 +184,12 @@ class _Run:
 
     async def findings(self, url: str) -> tuple[tuple[Finding, ...], dict[str, bytes]]:
         """Return the findings, and as many screenshots as there is room for."""
-        hand = self._hand.using(left_s=lambda: max(0.05, self._end_s - time.monotonic()))
-        try:
-            findings, shots = await make_findings(hand, self._found, self._more, page=url)
-        except (CallFailed, ScriptFailed) as error:
-            self.left_out["report"] = f"its elements could not be named: {error}"[:200]
-            return (), {}
+        hand = self._hand.using(left_s=lambda: self._end_s - time.monotonic())
+        named, why = await name_elements(hand, self._found)
+        if why:
+            self.left_out["report"] = why
+        counts = Counter(self._more) + Counter(one.rule for one in self._found)
+        findings, shots = make_findings(named, counts, page=url)
         return findings, _bounded({**self._shots, **shots})
 
 

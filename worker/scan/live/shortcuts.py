@@ -7,6 +7,7 @@ handled keys count. A control whose name mentions shortcuts or the keyboard coun
 
 from __future__ import annotations
 
+import asyncio
 from string import ascii_lowercase, digits
 from typing import Final
 
@@ -20,6 +21,9 @@ _HANDFUL: Final = 8
 _MAX_FOUND: Final = 8
 _PLACES: Final = (WINDOW, "document", "document.body", "document.documentElement")
 _LEAST_S: Final = 0.3
+_STILL_S: Final = 1.1
+"""Clocks tick once a second."""
+_HANDLED: Final = "is handled by the page"
 
 
 def press_events(character: str) -> list[JsonObject]:
@@ -37,18 +41,20 @@ async def run(hand: Hand, outcome: Outcome) -> None:
     if not set().union(*heard) & KEYS:
         return
     await hand.ask("sightlineKeys.leave().then(() => sightlineKeys.watchKeys())")
-    restless = [bool((await hand.ask("sightlineKeys.didKey()"))["changed"]) for _ in range(2)]
+    is_restless = any([await _did(hand, "") for _ in range(2)])
     taken: dict[str, str] = {}
     for start in range(0, len(CHARACTERS), _HANDFUL):
         handful = CHARACTERS[start : start + _HANDFUL]
         if hand.left_s() < _LEAST_S:
             outcome.left_out = f"time ran out before {handful[0]!r} was pressed"
             break
-        if await _did(hand, handful, is_restless=any(restless)):
-            said = {character: await _did(hand, character, is_restless=any(restless)) for character in handful}
+        if await _did(hand, handful, is_restless=is_restless):
+            said = {character: await _did(hand, character, is_restless=is_restless) for character in handful}
             taken |= {character: what for character, what in said.items() if what}
         if len(taken) >= _MAX_FOUND:
             break
+    if set(taken.values()) - {_HANDLED} and not await _is_still(hand, outcome):
+        taken = {character: what for character, what in taken.items() if what == _HANDLED}
     if taken and not await hand.ask("sightlineKeys.turnsOff()"):
         body = int(await hand.ask("sightlineLive.numberOf(document.body)"))
         keys = tuple(taken)
@@ -56,19 +62,30 @@ async def run(hand: Hand, outcome: Outcome) -> None:
         outcome.found.append(Found(RULE, why, (body,), keys=keys))
 
 
-async def _did(hand: Hand, characters: str, *, is_restless: bool) -> str:
-    """Return what happened when the characters were typed, '' for nothing."""
+async def _did(hand: Hand, characters: str, *, is_restless: bool = False, wait_s: float = 0) -> str:
+    """Return what happened when the characters were typed, '' for nothing; without any, what happens by itself."""
     before = (await hand.ask("sightlineKeys.didKey()"))["at"]
     for character in characters:
         await hand.press(press_events(character))
+    await asyncio.sleep(wait_s)
     did = await hand.ask("sightlineKeys.didKey()")
+    if is_restless:
+        return _HANDLED if did["prevented"] else ""
     if did["focus"]:
         return f"moves the focus to {did['focus']!r}"
     if did["prevented"]:
-        return "is handled by the page"
+        return _HANDLED
     if did["at"] != before:
         return "scrolls the page"
-    return "changes the page" if did["changed"] and not is_restless else ""
+    return "changes the page" if did["changed"] else ""
+
+
+async def _is_still(hand: Hand, outcome: Outcome) -> bool:
+    """Whether the page stays as it is without a key, for as long as a clock needs to tick."""
+    if hand.left_s() < _STILL_S + _LEAST_S:
+        outcome.left_out = outcome.left_out or "time ran out before it was certain that keys changed the page"
+        return False
+    return not await _did(hand, "", wait_s=_STILL_S)
 
 
 def _said(taken: dict[str, str]) -> str:
@@ -80,7 +97,7 @@ CHECK: Final = Check(
     name="shortcuts",
     rules=(RULE,),
     needs="a key listener on the document, the window or the body",
-    most_s=4.0,
+    most_s=6.0,
     proves="a single-character shortcut works anywhere on the page",
     run=run,
     disturbs="use",

@@ -6,7 +6,7 @@ frees the focus, there is no trap (WCAG 2.1.2).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from worker.scan.journey.keys import key_events
@@ -87,14 +87,19 @@ async def _advised(hand: Hand, stops: Sequence[Stop], pressed: list[str]) -> lis
 
 
 async def _read(hand: Hand) -> list[str]:
-    """Return the keys that the page's text names, as ``key_events`` takes them."""
+    """Return the keys that the page's text names."""
+    return keys_of(map(str, await hand.ask("sightlineLive.drawn().then(() => sightlineKeys.advised())")))
+
+
+def keys_of(advice: Iterable[str]) -> list[str]:
+    """Return the keys of advice such as ``ctrl+m`` and ``esc``, as ``key_events`` takes them."""
     keys: list[str] = []
-    for said in map(str, await hand.ask("sightlineLive.drawn().then(() => sightlineKeys.advised())")):
+    for said in advice:
         if not said.isascii():
             continue  # a letter of another script that counts as one of these if case is ignored
         *names, key = said.split("+")
         if key in {"esc", "escape"}:
             keys.append("Escape")
         else:
-            keys.append("+".join([*(_NAMES[name] for name in names), key.upper()]))
+            keys.append("+".join([*dict.fromkeys(_NAMES[name] for name in names), key.upper()]))
     return list(dict.fromkeys(keys))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from worker.scan.cdp import JsonObject
+from worker.scan.cdp import CallFailed, CallTimedOut, JsonObject
 from worker.scan.journey.keys import key_events
 from worker.scan.live.check import Box, Hand
 
@@ -79,11 +79,11 @@ async def focused(hand: Hand) -> Stop | Dropped | Nowhere:
     if facts.get("isNone"):
         dropped = facts.get("dropped")
         return Dropped(int(dropped["number"]), dropped["name"], dropped["isAsked"]) if dropped else "none"
-    place, numbers = [0], [int(facts["number"])]
+    place, numbers, is_asked = [0], [int(facts["number"])], facts["isAsked"]
     left, top = facts["box"][:2]
     if facts["isFrame"]:
         for frame in range(1, len(hand.worlds)):
-            inner: Any = await hand.ask("document.hasFocus() ? sightlineKeys.stop() : null", frame=frame)
+            inner = await _focused_in(hand, frame)
             if not inner or inner["isOut"] or inner.get("isNone"):
                 continue
             facts = inner
@@ -91,7 +91,18 @@ async def focused(hand: Hand) -> Stop | Dropped | Nowhere:
             numbers.append(int(inner["number"]))
             left, top = left + inner["place"][0], top + inner["place"][1]
     _, _, width, height = facts["box"]
-    return Stop(tuple(place), tuple(numbers), facts, (left, top, width, height))
+    # The page's own document says which part of it was asked for, frames included.
+    return Stop(tuple(place), tuple(numbers), {**facts, "isAsked": is_asked}, (left, top, width, height))
+
+
+async def _focused_in(hand: Hand, frame: int) -> Any:
+    """Return the focused element of a frame; None if it has not the focus, or another document by now."""
+    try:
+        return await hand.ask("document.hasFocus() ? sightlineKeys.stop() : null", frame=frame)
+    except CallTimedOut:
+        raise
+    except CallFailed:
+        return None
 
 
 async def step(hand: Hand, key: str = TAB) -> Stop | Dropped | Nowhere:
@@ -100,23 +111,22 @@ async def step(hand: Hand, key: str = TAB) -> Stop | Dropped | Nowhere:
     return await focused(hand)
 
 
-async def walk(hand: Hand, *, until_left_s: float) -> Path:
-    """Return the path of Tab from the beginning of the page; ``until_left_s`` are reserved for later steps."""
+async def walk(hand: Hand, path: Path, *, until_left_s: float) -> None:
+    """Add the stops of Tab from the beginning of the page to ``path``; ``until_left_s`` is reserved for later."""
     await hand.ask("sightlineKeys.toStart()")
-    steps = _Steps()
-    while steps.path.end is None:
+    steps = _Steps(path)
+    while path.end is None:
         if hand.left_s() < until_left_s:
-            steps.path.end = "time"
+            path.end = "time"
         else:
             steps.take(await step(hand))
-    return steps.path
 
 
 @dataclass(slots=True)
 class _Steps:
     """Adds the stop reached by each press of Tab to a path, and detects its end."""
 
-    path: Path = field(default_factory=Path)
+    path: Path
     _known: dict[Key, int] = field(default_factory=dict[Key, int])
     _nothing: int = 0
     _repeated: int = 0
