@@ -12,6 +12,7 @@ from producer.contract import PAGE_SHOT, ScanRequest, ScanResult
 from tests.support.journey_shop import LOGIN_STEPS, PASSWORD, USER, VARIABLES, Shop, open_shop
 from tests.support.site import Request, Site, reply
 from worker.scan.engine import ScanEngine, Secrets
+from worker.scan.journey.kept_login import KeptLogin, NoKeeper
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +221,34 @@ async def test_a_login_that_is_lost_is_done_once_more(engine: ScanEngine, shop: 
     result = await take(engine, shop, "/shop/once", login=shop.login)
 
     assert (url, result.status, shop.logins) == (result.url, "scanned", logins + 2)
+
+
+class _Stale(NoKeeper):
+    """Has the login of another scan, which is lost by now."""
+
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._state = state
+
+    async def take(self, *, lost: int) -> KeptLogin | None:
+        return KeptLogin(1, self._state) if not lost else None
+
+
+async def test_a_kept_login_that_is_lost_does_not_undo_the_next_one(engine: ScanEngine, site: Site) -> None:
+    top = "<!doctype html><html lang=en><title>In</title><main><h1>Account</h1></main>"
+    url = site.add("/token", f"{top}<script>if (localStorage.token !== 'fresh') location = '/token/login'</script>")
+    form = "<input type=password aria-label=Password><button>Go</button>"
+    go = "document.querySelector('button').onclick = () => { localStorage.token = 'fresh'; location = '/token'; }"
+    site.add("/token/login", f"{top}{form}<script>{go}</script>")
+    kept = [{"name": "token", "value": "stale"}]
+    state = {"cookies": [], "origins": [{"origin": site.url("").rstrip("/"), "localStorage": kept}]}
+    login = {"url": site.url("/token/login"), "steps": [{"click": "text=Go"}]}
+    request = ScanRequest.model_validate({"url": url, "login": login, "deadline_s": 40})
+
+    audit = await engine.audit(request, secrets=Secrets(keeper=_Stale(state)))
+
+    assert (audit.result.status, audit.result.reason) == ("scanned", "")
+    assert audit.result.final_url == url
 
 
 async def test_steps_may_sign_in_where_the_page_itself_leads_to(engine: ScanEngine, shop: Shop) -> None:
