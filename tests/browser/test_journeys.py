@@ -154,6 +154,34 @@ async def test_a_step_to_an_address_without_a_page_fails(engine: ScanEngine, sho
     assert f"{site.url('/no-content')} has no page (ERR_ABORTED): the previous one is still shown" in result.reason
 
 
+async def test_a_page_that_does_not_answer_is_not_called_busy(engine: ScanEngine, shop: Shop, site: Site) -> None:
+    async def silent(_: Request, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(30)
+        writer.close()
+
+    site.add("/silent", silent)
+
+    result = await take(engine, shop, "/shop/cart", {"goto": "/silent", "timeout_s": 0.5})
+
+    assert "failed: the page that it leads to did not load in time, after 0.5 s" in result.reason
+
+
+async def test_an_address_to_wait_for_may_have_brackets(engine: ScanEngine, shop: Shop) -> None:
+    steps = ({"goto": "/shop/cart?size[0]=L"}, {"wait_for": {"address": "/shop/cart?size[0]=*"}, "timeout_s": 2})
+    result = await take(engine, shop, "/shop/cart", *steps)
+
+    assert (result.status, result.reason) == ("scanned", "")
+
+
+async def test_half_a_character_in_a_name_is_in_no_reason(engine: ScanEngine, shop: Shop, site: Site) -> None:
+    named = "<script>document.querySelector('button').ariaLabel = 'Go \\ud83c'</script>"
+    site.add("/half", f"<!doctype html><html lang=en><title>Half</title><main><button></button></main>{named}")
+
+    result = await take(engine, shop, "/half", {"click": 'role=button[name="Save"]', "timeout_s": 0.3})
+
+    assert "found instead: 1 button: 'Go ?'" in result.reason
+
+
 async def test_a_kept_login_may_have_cookies_without_a_value_and_of_one_host(engine: ScanEngine, site: Site) -> None:
     site.add("/with-cookies", "<!doctype html><html lang=en><title>x</title><main><h1>x</h1></main>")
     shared = {"domain": "127.0.0.1", "path": "/", "expires": -1}
