@@ -164,9 +164,12 @@ class Page:
         await self.prepare_all("Security.setIgnoreCertificateErrors", {"ignore": True})
 
     async def prepare_all(self, method: str, params: JsonObject) -> None:
-        """Call the method for the page, and for each frame in a separate process before it runs."""
+        """Call the method for the page and its frames in separate processes, and for further frames before they run."""
         self._setup = (*self._setup, (method, params))
-        await self.session.call(method, params)
+        calls = (session.call(method, params) for session in self.sessions)
+        own, *_ = await asyncio.gather(*calls, return_exceptions=True)  # a frame may be gone
+        if isinstance(own, BaseException):
+            raise own
 
     async def freeze(self, *, timeout_s: float) -> None:
         """Stop the page's own scripts and workers until it is thawed or requests a document."""
