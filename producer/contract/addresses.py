@@ -82,8 +82,14 @@ def normal_url(text: str) -> str:
 
 
 def public_url(url: str) -> str:
-    """Return ``url`` for logs and storage: without user info, and without a fragment that is not a route."""
-    parts = urlsplit(url)
+    """Return ``url`` for logs and storage: without user info, and without a fragment that is not a route.
+
+    An invalid address, as a page may have one, only loses possible user info.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return hide_user_info(url)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, parts.query, _route_of(parts.fragment)))
 

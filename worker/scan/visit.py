@@ -19,6 +19,7 @@ from worker.scan.chromium import Chromium
 from worker.scan.content import Content, read_content, read_exceptions
 from worker.scan.contrast import measure_contrast
 from worker.scan.deadline import Deadline
+from worker.scan.doubts import one_line
 from worker.scan.downtime import Downtime
 from worker.scan.fonts import missing_glyphs
 from worker.scan.guard import rule_of
@@ -35,6 +36,7 @@ from worker.scan.verdict import Unread, judge_place
 
 _AUDIT_TRIES: Final = 3
 _FRAMES_SHOWN: Final = 3
+_NAME_CHARS: Final = 150
 _RULES_SHOWN: Final = 8
 _NO_PART: Final = "No elements found for include"
 """axe-core's message if no ``include`` matches."""
@@ -230,10 +232,11 @@ class Visit:
             report.unread_frames[public_url(frame.url)] = fault.reason if fault else frame.why
         unread = report.unread_frames
         if unread:
-            shown = "; ".join(f"{name}: {why}" for name, why in list(unread.items())[:_FRAMES_SHOWN])
+            some = list(unread.items())[:_FRAMES_SHOWN]
+            shown = "; ".join(f"{one_line(name, limit=_NAME_CHARS)}: {one_line(why)}" for name, why in some)
             number = "1 frame" if len(unread) == 1 else f"{len(unread)} frames"
             what = f"{number} could not be read ({shown})"
-            self._load.doubts.append(Doubt(kind="unread-frame", what=what, where=next(iter(unread))))
+            self._load.doubts.append(Doubt(kind="unread-frame", what=what, where=one_line(some[0][0])))
 
     def _note_rules_left_out(self, report: AxeReport) -> None:
         late = {
