@@ -71,6 +71,8 @@ class Visit:
         self._sign_in = SignIn(request, load=self._load, way=way)
         self._content: Content | None = None
         self._names: tuple[NamedElement, ...] = ()
+        self._audited = 0
+        """The number of the document that was audited."""
         self._timings: dict[str, int] = {"open": deadline.spent_ms}
 
     async def run(self, browser: Chromium) -> Audit:
@@ -148,6 +150,7 @@ class Visit:
                 self._load.end_if_lost()
             else:
                 if watch.navigations == navigations:
+                    self._audited = navigations
                     self._note_unread_frames(report)
                     self._note_rules_left_out(report)
                     return report
@@ -177,20 +180,26 @@ class Visit:
     async def _look(self, report: AxeReport) -> None:
         """Read the visible content of the audited page; without it, the audit is kept with a doubt."""
         try:
-            self._content = await read_content(
-                self._page, self._request, frames=report.worlds[1:], left_s=self._deadline.left_s
-            )
+            content = await self._read_content(report)
         except (CallFailed, ScriptFailed) as error:
             self._load.end_if_lost()
             what = f"what the page shows could not be read after the rules had run: {error}"
             self._load.doubts.append(Doubt(kind="audit-failed", what=what))
             return
-        unread = judge_place(self._content.href)
+        self._content = content
+        unread = judge_place(content.href)
         if unread is not None:
             raise unread
-        if self._content.shows_nothing and self._content.scripts:
+        if content.shows_nothing and content.scripts:
             with contextlib.suppress(CallFailed):
                 await read_exceptions(self._page, left_s=self._deadline.left_s)
+
+    async def _read_content(self, report: AxeReport) -> Content:
+        left_s = self._deadline.left_s
+        content = await read_content(self._page, self._request, frames=report.worlds[1:], left_s=left_s)
+        if self._page.watch.navigations != self._audited:
+            raise CallFailed("the page has navigated away")
+        return content
 
     async def _read_names(self, report: AxeReport) -> None:
         most = self._settings.max_names if self._request.assess else 0
