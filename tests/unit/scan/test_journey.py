@@ -88,6 +88,12 @@ def test_values_of_many_signs_take_no_time_to_look_for() -> None:
         assert conceal_text(text, forms_of({"VALUE": value})).count("${VALUE}") == 3
 
 
+def test_a_long_value_is_concealed_whole() -> None:
+    value = "Some words, and more. " * 400
+
+    assert conceal_text(f"before {value} after", forms_of({"VALUE": value})) == "before ${VALUE} after"
+
+
 def test_the_address_of_an_unread_frame_shows_no_value() -> None:
     result = ScanResult(status="partial", unread_frames={"https://shop.example/of/hunter22": "no answer"})
 

@@ -29,6 +29,8 @@ _KEYS_OF_PAGE: Final = frozenset({"unread_frames"})
 _VALUES_OF_PAGE: Final = frozenset({"redirects"})
 """Fields all of whose values come from the page, ``url`` included."""
 _BACKSLASH: Final = r"(?:\\|%5[Cc])"
+_MOST_FORMS: Final = 500
+"""Maximum characters of a value that may be escaped; what follows is concealed only as it is. Patterns take time."""
 
 Forms = Sequence[tuple[re.Pattern[str], str]]
 """A pattern for each value, longest first, and its replacement."""
@@ -42,12 +44,13 @@ def forms_of(variables: Mapping[str, str]) -> Forms:
 
 def _pattern(value: str) -> re.Pattern[str]:
     """Return the pattern of a value; which of its characters are escaped differs between browsers, pages and places."""
-    parts = [_forms(char) for char in value]
+    parts = [_forms(char) for char in value[:_MOST_FORMS]]
     if value[0] in digits:
         parts[0] = rf"(?:\\{ord(value[0]):x} |{value[0]})"
     # In CSS a backslash is two. As many as there are, or many of them would take exponential time.
     runs = ((part, len(list(same))) for part, same in groupby(parts))
-    return re.compile("".join(f"{part}{{{n},{2 * n}}}+" if part == _BACKSLASH else part * n for part, n in runs))
+    spelt = "".join(f"{part}{{{n},{2 * n}}}+" if part == _BACKSLASH else part * n for part, n in runs)
+    return re.compile(spelt + f"(?:{re.escape(value[_MOST_FORMS:])})?")
 
 
 def _forms(char: str) -> str:
