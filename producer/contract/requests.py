@@ -147,8 +147,9 @@ class ScanRequest(Appearance):
     def _one_source(self) -> ScanRequest:
         if (self.url is None) == (self.html is None):
             raise ValueError("expected exactly one of url and html")
-        if self.url is not None and fits_host(host_of(self.url), self.blocked_hosts):
-            raise ValueError(f"blocked_hosts: {host_of(self.url)!r} is the host of the page itself")
+        for what, url in (("page itself", self.url), ("login", self.login.url if self.login else None)):
+            if url is not None and fits_host(host_of(url), self.blocked_hosts):
+                raise ValueError(f"blocked_hosts: {host_of(url)!r} is the host of the {what}")
         if self.ca and self.insecure:
             raise ValueError("expected ca or insecure, not both: one checks certificates, the other does not")
         if self.url is None and (self.steps or self.login):

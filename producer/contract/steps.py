@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, cast
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -269,8 +270,7 @@ def check_keys(text: str) -> tuple[tuple[str, ...], str]:
 def _check_goto(text: str) -> None:
     if "${" in text:
         raise ValueError("goto: variables are allowed only in the value of fill, since addresses are stored and shown")
-    if ":" in text.partition("/")[0]:
-        _named("goto", normal_url, text)
+    _named("goto", normal_url if ":" in text.partition("/")[0] else urlsplit, text)
 
 
 def _check_text(name: str, text: str | None) -> None:

@@ -11,6 +11,7 @@ from tests.support.site import Site, reply
 from worker.scan.cdp import CallTimedOut
 from worker.scan.content import Content
 from worker.scan.engine import ScanEngine
+from worker.scan.page import Page
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +145,20 @@ async def test_a_page_whose_content_cannot_be_read_after_the_rules_is_no_pass(
 
     assert "could not be read after the rules had run" in of_kind(result, "audit-failed").what
     assert (result.status, [finding.rule for finding in result.findings]) == ("partial", ["image-alt"])
+
+
+async def test_a_page_that_left_after_the_rules_is_not_judged_by_the_next_one(
+    engine: ScanEngine, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def leave(page: Page, *_: object, **__: object) -> None:
+        await page.session.call("Page.navigate", {"url": site.url("/pages/guilty.html")})
+        assert await page.until(lambda: page.watch.navigations > 0, timeout_s=20)
+
+    monkeypatch.setattr("worker.scan.visit.measure_contrast", leave)
+    result = await scan(engine, site.add("/leaves-blank", "<!doctype html><html lang=en><title>Blank</title>"))
+
+    assert result.status == "partial"
+    assert "the page has navigated away" in of_kind(result, "audit-failed").what
 
 
 async def test_an_element_that_is_only_named_like_a_frame_hides_no_doubt(engine: ScanEngine, site: Site) -> None:

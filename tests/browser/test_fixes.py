@@ -313,3 +313,13 @@ async def test_frames_of_other_sites_write_nothing_and_the_login_opens_the_page_
     assert fix.verdict == "removes", fix
     assert before == 1, "a scan lets it"
     assert len(site.seen("/fixes/framed")) == before
+
+
+async def test_a_title_of_a_heading_that_is_cut_within_a_character_is_tried(engine: ScanEngine, site: Site) -> None:
+    body = page(f"<p>{TEXT}</p>", head="").replace("<h1>Tea</h1>", f"<h1>{'T' * 199}\N{TEACUP WITHOUT HANDLE}</h1>")
+    url = site.add("/fixes/cut-title", body)
+
+    found = await tries(engine, url, await wanted(engine, url))
+
+    assert found["document-title"].verdict == "removes"
+    assert found["document-title"].diff == f"+<title>{'T' * 199}?</title>"

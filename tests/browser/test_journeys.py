@@ -12,6 +12,7 @@ from producer.contract import PAGE_SHOT, ScanRequest, ScanResult
 from tests.support.journey_shop import LOGIN_STEPS, PASSWORD, USER, VARIABLES, Shop, open_shop
 from tests.support.site import Request, Site, reply
 from worker.scan.engine import ScanEngine, Secrets
+from worker.scan.journey.kept_login import KeptLogin, NoKeeper
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +166,34 @@ async def test_a_step_to_an_address_without_a_page_fails(engine: ScanEngine, sho
     assert f"{site.url('/no-content')} has no page (ERR_ABORTED): the previous one is still shown" in result.reason
 
 
+async def test_a_page_that_does_not_answer_is_not_called_busy(engine: ScanEngine, shop: Shop, site: Site) -> None:
+    async def silent(_: Request, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(30)
+        writer.close()
+
+    site.add("/silent", silent)
+
+    result = await take(engine, shop, "/shop/cart", {"goto": "/silent", "timeout_s": 0.5})
+
+    assert "failed: the page that it leads to did not load in time, after 0.5 s" in result.reason
+
+
+async def test_an_address_to_wait_for_may_have_brackets(engine: ScanEngine, shop: Shop) -> None:
+    steps = ({"goto": "/shop/cart?size[0]=L"}, {"wait_for": {"address": "/shop/cart?size[0]=*"}, "timeout_s": 2})
+    result = await take(engine, shop, "/shop/cart", *steps)
+
+    assert (result.status, result.reason) == ("scanned", "")
+
+
+async def test_half_a_character_in_a_name_is_in_no_reason(engine: ScanEngine, shop: Shop, site: Site) -> None:
+    named = "<script>document.querySelector('button').ariaLabel = 'Go \\ud83c'</script>"
+    site.add("/half", f"<!doctype html><html lang=en><title>Half</title><main><button></button></main>{named}")
+
+    result = await take(engine, shop, "/half", {"click": 'role=button[name="Save"]', "timeout_s": 0.3})
+
+    assert "found instead: 1 button: 'Go ?'" in result.reason
+
+
 async def test_a_kept_login_may_have_cookies_without_a_value_and_of_one_host(engine: ScanEngine, site: Site) -> None:
     site.add("/with-cookies", "<!doctype html><html lang=en><title>x</title><main><h1>x</h1></main>")
     shared = {"domain": "127.0.0.1", "path": "/", "expires": -1}
@@ -232,6 +261,34 @@ async def test_a_login_that_is_lost_is_done_once_more(engine: ScanEngine, shop: 
     result = await take(engine, shop, "/shop/once", login=shop.login)
 
     assert (url, result.status, shop.logins) == (result.url, "scanned", logins + 2)
+
+
+class _Stale(NoKeeper):
+    """Has the login of another scan, which is lost by now."""
+
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._state = state
+
+    async def take(self, *, lost: int) -> KeptLogin | None:
+        return KeptLogin(1, self._state) if not lost else None
+
+
+async def test_a_kept_login_that_is_lost_does_not_undo_the_next_one(engine: ScanEngine, site: Site) -> None:
+    top = "<!doctype html><html lang=en><title>In</title><main><h1>Account</h1></main>"
+    url = site.add("/token", f"{top}<script>if (localStorage.token !== 'fresh') location = '/token/login'</script>")
+    form = "<input type=password aria-label=Password><button>Go</button>"
+    go = "document.querySelector('button').onclick = () => { localStorage.token = 'fresh'; location = '/token'; }"
+    site.add("/token/login", f"{top}{form}<script>{go}</script>")
+    kept = [{"name": "token", "value": "stale"}]
+    state = {"cookies": [], "origins": [{"origin": site.url("").rstrip("/"), "localStorage": kept}]}
+    login = {"url": site.url("/token/login"), "steps": [{"click": "text=Go"}]}
+    request = ScanRequest.model_validate({"url": url, "login": login, "deadline_s": 40})
+
+    audit = await engine.audit(request, secrets=Secrets(keeper=_Stale(state)))
+
+    assert (audit.result.status, audit.result.reason) == ("scanned", "")
+    assert audit.result.final_url == url
 
 
 async def test_steps_may_sign_in_where_the_page_itself_leads_to(engine: ScanEngine, shop: Shop) -> None:

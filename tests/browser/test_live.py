@@ -184,6 +184,21 @@ async def test_nothing_is_written_while_keys_are_pressed(engine: ScanEngine, sit
     assert site.seen("/written") == []
 
 
+async def test_frames_of_other_sites_write_nothing_while_keys_are_pressed(engine: ScanEngine, site: Site) -> None:
+    top = "<!doctype html><html lang=en><title>W</title>"
+    says = "<script>const say = (path, how) => fetch(path, { method: how }); document.onkeydown = () => "
+    frame = f"{top}<button>A</button>{says}{{ say('/pressed', 'GET'); say('/frame-wrote', 'POST'); }}</script>"
+    site.add("/writing-frame", frame)
+    far = site.url("/writing-frame", host="localhost")
+    url = site.add("/live-frame-writes", f"{top}<main><h1>W</h1><iframe title=F src='{far}'></iframe></main>")
+
+    result = (await engine.audit(ScanRequest(url=url, checks=("axe", "live")))).result
+
+    assert result.live is not None
+    assert site.seen("/pressed") != []
+    assert site.seen("/frame-wrote") == []
+
+
 async def test_without_live_a_page_is_scanned_as_before(engine: ScanEngine) -> None:
     plain, both = await scan(engine, TRAP, checks=["axe"]), await scan(engine, TRAP)
 

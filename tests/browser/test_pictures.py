@@ -77,3 +77,15 @@ async def test_pictures_stay_small_and_a_page_of_any_height_is_drawn(engine: Sca
     assert len(noisy.shots[PAGE_SHOT]) <= pictures.MAX_PAGE_BYTES
     assert jpeg_size(endless.shots[PAGE_SHOT]) == (640, MAX_HEIGHT)
     assert endless.result.status == "scanned"
+
+
+async def test_the_picture_of_a_failed_step_is_of_the_device_s_window(engine: ScanEngine, site: Site) -> None:
+    viewport = "<meta name=viewport content='width=device-width'>"
+    url = site.add("/on-a-phone", f"<!doctype html><html lang=en>{viewport}<title>Phone</title><h1>Phone</h1>")
+    steps = [{"click": "#none", "timeout_s": 0.3}]
+    request = ScanRequest.model_validate({"url": url, "device": "iPhone 14", "screenshot": True, "steps": steps})
+
+    audit = await engine.audit(request)
+
+    assert audit.result.status == "unreachable"
+    assert jpeg_size(audit.shots[PAGE_SHOT]) == (request.window.width, request.window.height)

@@ -85,4 +85,17 @@ async def test_a_page_that_says_that_it_leaves_is_followed(engine: ScanEngine, s
     assert followed.final_url == site.url("/pages/guilty.html")
     assert failed.status == "unreachable"
     assert "404" in failed.reason
+    assert (failed.final_url, failed.http_status, failed.title) == (site.url("/no-such-page"), 404, "")
     assert stays.final_url == site.url("/clock")
+
+
+async def test_a_page_that_is_busy_for_seconds_is_asked_for_the_selector_again(
+    settings: ScanSettings, site: Site
+) -> None:
+    busy = "const end = performance.now() + 2600; while (performance.now() < end); document.body.id = 'ready';"
+    script = f"<script>addEventListener('load', () => setTimeout(() => {{ {busy} }}, 30))</script>"
+    url = site.add("/busy", f"<html lang=en><title>Busy</title><h1>Busy</h1>{script}")
+    async with ScanEngine(replace(settings, load_limit_s=20)) as engine:
+        result = (await engine.audit(ScanRequest(url=url, wait_for="#ready", deadline_s=60))).result
+
+    assert (result.status, result.waited["selector"]) == ("scanned", "reached")

@@ -148,6 +148,7 @@ def test_user_info_is_for_the_request_and_neither_shown_nor_part_of_the_page():
 
     assert request.url == "http://user:pw@a.example/x#/pay"
     assert public_url(request.url) == "http://a.example/x#/pay"
+    assert public_url("http://user:pw@[::1") == "http://…@[::1"  # no address, such as one cut in its middle
     assert page_of(request) == page_id("http://a.example/x#/pay")
 
 

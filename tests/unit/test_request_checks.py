@@ -67,6 +67,9 @@ def test_a_pattern_fits_its_host_or_those_below_it() -> None:
     assert not fits_host("", ["*.ads.example"])
 
 
+LOGIN = {"url": "https://id.test/", "steps": [{"click": "text=Go"}]}
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
@@ -76,6 +79,7 @@ def test_a_pattern_fits_its_host_or_those_below_it() -> None:
         ({"disabled_rules": ["image-alts"]}, "did you mean image-alt"),
         ({"enabled_rules": ["nothing-like-it-x"]}, "axe-core has no rule"),
         ({"blocked_hosts": ["*.example"]}, "is the host of the page itself"),
+        ({"blocked_hosts": ["id.test"], "login": LOGIN}, "'id.test' is the host of the login"),
         ({"blocked_hosts": ["ads.example"] * 101}, "at most 100"),
         ({"allow_partial": ["all"]}, "unknown kind of doubt 'all'"),
         ({"deadline_s": 601}, "less than or equal to 600"),

@@ -56,6 +56,7 @@ def test_a_step_is_sent_as_it_is_written(step: dict[str, Any], action: str, sele
         ({"fill": "#a", "value": "${SHOP-USER}"}, "expected variables as ${NAME}"),
         ({"goto": "/?q=${X}"}, "variables are allowed only in the value of fill"),
         ({"goto": "ftp://a.example/"}, "has the scheme 'ftp'"),
+        ({"goto": "//["}, "goto: Invalid IPv6 URL"),
         ({"press": "Entr"}, "'Entr' is not a key: did you mean Enter?"),
         ({"click": "xpath=//a"}, "is not a selector for a step"),
         ({"click": "role=button[nam=x]"}, "is not a role"),

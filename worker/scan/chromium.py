@@ -291,7 +291,7 @@ def remove_stale_profiles() -> None:
 def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # the number is too large for any process
         return False
     except PermissionError:
         return True

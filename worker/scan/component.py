@@ -184,7 +184,7 @@ def _landmark(step: Step) -> str:
     if role or tag in {"a", "button", "li", "tr", "label", "h1", "h2", "h3", "article", "section", "figure"}:
         return ""
     for text in (name, *classes.split()[:3]):
-        words = words_of(text.partition("__")[0] if "__" not in text else "")
+        words = words_of("" if "__" in text else text)
         hits = [_HINTS[word] for word in words if word in _HINTS]
         if hits and all(word in _HINTS or word in _BESIDE_HINTS for word in words):
             return hits[-1]

@@ -81,11 +81,11 @@ def _of_looks(request: ScanRequest, facts: Facts, content: Content, watch: Watch
     """Yield at most one doubt: an empty page has no wording, and a bot wall does not ask for a sign-in."""
     if (nothing := shows_nothing(content, watch.losses)) is not None:
         kind, what, certainty = nothing
-        yield Doubt(kind=kind, what=_line(what), certainty=certainty)
+        yield Doubt(kind=kind, what=one_line(what), certainty=certainty)
         return
     kind, words = looks_like(content, asked=request.url or "")
     if kind and not (kind == "bot-wall" and watch.document is not None and watch.document.challenge):
-        yield Doubt(kind=kind, what=_line(describe_look(kind, words)), certainty="likely")
+        yield Doubt(kind=kind, what=one_line(describe_look(kind, words)), certainty="likely")
     elif not kind and _asks_to_sign_in(request, facts, content):
         yield Doubt(
             kind="sign-in", what="the page asks for a sign-in: content behind it was not scanned", certainty="likely"
@@ -169,7 +169,7 @@ def _several(things: Sequence[str]) -> str:
     """Return the first few things in one line, with the number of others."""
     more = f"; and {len(things) - _SHOWN} more" if len(things) > _SHOWN else ""
     limit = (_MAX_CHARS - len(more)) // min(len(things), _SHOWN) - len("; ")
-    return "; ".join(_line(thing, limit=limit) for thing in things[:_SHOWN]) + more
+    return "; ".join(one_line(thing, limit=limit) for thing in things[:_SHOWN]) + more
 
 
 def _is_same_site(url: str, other: str) -> bool:
@@ -187,10 +187,10 @@ def _site_of(url: str) -> str:
 
 
 def _doubt(kind: str, what: str, *, where: str = "") -> Doubt:
-    return Doubt(kind=kind, what=_line(what), where=_line(where))
+    return Doubt(kind=kind, what=one_line(what), where=one_line(where))
 
 
-def _line(text: str, *, limit: int = _MAX_CHARS) -> str:
+def one_line(text: str, *, limit: int = _MAX_CHARS) -> str:
     """Return text from the page as one short, valid line."""
     plain = " ".join(text.encode("utf-8", "replace").decode().split())
     return plain if len(plain) <= limit else f"{plain[: limit - 1]}…"

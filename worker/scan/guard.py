@@ -27,11 +27,16 @@ LOOPBACK: Final = "loopback"
 """An entry in the allowed hosts: this machine's other ports, for pages on this machine."""
 OPENED_BY_SETTING: Final = frozenset({"loopback", "private", "cgnat"})
 
-# AWS, GCP, Azure and others (also the container endpoint of ECS); Azure's wire server; Alibaba; Oracle; AWS on IPv6.
+# AWS, GCP, Azure and others (also the container endpoint of ECS); Azure's wire server; Alibaba; Oracle. Then on IPv6,
+# within the private space: AWS, its EKS; GCP; Oracle; Linode; Scaleway.
 _METADATA: Final = frozenset(
     map(
         ipaddress.ip_address,
-        ("169.254.169.254", "169.254.170.2", "168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254"),
+        (
+            *("169.254.169.254", "169.254.170.2", "168.63.129.16", "100.100.100.200", "192.0.0.192"),
+            *("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "fd00:a9fe:a9fe::1"),
+            "fd00:42::42",
+        ),
     )
 )
 _RANGES: Final[tuple[tuple[str, tuple[Network, ...]], ...]] = (

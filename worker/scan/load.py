@@ -112,7 +112,7 @@ class Load:
         """Wait until the page has loaded and is still, following its own navigations, and return its facts."""
         watch = self._page.watch
         while True:
-            navigations = watch.navigations
+            navigations, self.facts = watch.navigations, None
             await self._wait_for_load()
             self._judge("")
             if await self._has_read_on():
@@ -195,13 +195,14 @@ class Load:
         selector = self._request.wait_for
         if not selector or self._is_on_the_way:
             return
-        limit_s = min(self._limit_s, self._deadline.left_s * _LOAD_SHARE)
+        limit_s, start_s = min(self._limit_s, self._deadline.left_s * _LOAD_SHARE), time.monotonic()
         try:
-            is_there = await wait_for_selector(self._page, selector, timeout_s=limit_s)
+            is_there = await wait_for_selector(self._page, selector, self.is_over, timeout_s=limit_s)
         except ScriptFailed as error:
             self.doubts.append(Doubt(kind="wait-for", what=f"wait_for: {error}"))
             return
         if not is_there:
+            limit_s = min(limit_s, time.monotonic() - start_s)
             self.waited.selector = f"not within {limit_s:.1f} s"
             self.doubts.append(Doubt(kind="wait-for", what=f"{selector!r} did not appear within {limit_s:.1f} s"))
 

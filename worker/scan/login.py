@@ -6,7 +6,7 @@ the headers are added for the right origin, and removed if a redirect would carr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
 from producer.contract.addresses import origin_of
@@ -18,20 +18,34 @@ from worker.scan.settings import Secrets
 _COOKIE_FIELDS: Final = ("name", "value", "domain", "path", "url", "secure", "httpOnly", "sameSite", "expires")
 
 
-async def log_in(page: Page, url: str | None, secrets: Secrets) -> None:
+async def log_in(page: Page, url: str | None, secrets: Secrets) -> str:
     """Prepare the page before its first navigation; does nothing without secrets.
 
-    Raises ``InvalidJob`` for invalid cookies; no message contains a value.
+    Returns the id of the script that fills local storage at the start of every document, '' if there is none. Raises
+    ``InvalidJob`` for an invalid storage state and invalid cookies; no message contains a value.
     """
-    state_cookies = cast("list[Mapping[str, Any]]", secrets.storage_state.get("cookies", []))
-    cookies = [_cookie(cookie, url) for cookie in (*state_cookies, *secrets.cookies)]
+    cookies, source = _read(secrets, url)
     if cookies:
         await _set_cookies(page, cookies)
-    origins = cast("list[Mapping[str, Any]]", secrets.storage_state.get("origins", []))
-    if origins:
-        await page.session.call("Page.addScriptToEvaluateOnNewDocument", {"source": _storage_script(origins)})
+    filler = ""
+    if source:
+        made = await page.session.call("Page.addScriptToEvaluateOnNewDocument", {"source": source})
+        filler = str(made["identifier"])
     if secrets.headers and url is not None:
         await page.hold_requests(lambda request: headers_for(request, origin=origin_of(url), headers=secrets.headers))
+    return filler
+
+
+def _read(secrets: Secrets, url: str | None) -> tuple[list[JsonObject], str]:
+    """Return the cookies in CDP's form, and the script that fills local storage, '' if there is nothing to fill."""
+    state = cast("Mapping[str, list[Mapping[str, Any]]]", secrets.storage_state)
+    try:
+        cookies = [_cookie(cookie, url) for cookie in (*state.get("cookies", ()), *secrets.cookies)]
+        origins = state.get("origins", ())
+        return cookies, _storage_script(origins) if origins else ""
+    except (AttributeError, KeyError, TypeError):
+        msg = "the login cannot be read: expected cookies and origins as in a storage state of Playwright"
+        raise InvalidJob(msg) from None
 
 
 async def _set_cookies(page: Page, cookies: list[JsonObject]) -> None:
@@ -65,7 +79,7 @@ def _cookie(cookie: Mapping[str, Any], url: str | None) -> JsonObject:
     return made
 
 
-def _storage_script(origins: list[Mapping[str, Any]]) -> str:
+def _storage_script(origins: Iterable[Mapping[str, Any]]) -> str:
     items = {
         str(entry["origin"]): [[item["name"], item["value"]] for item in entry.get("localStorage", [])]
         for entry in origins

@@ -92,7 +92,8 @@ def judge_place(href: str) -> Unread | None:
     """Return why a document at this address was not served by a server, or None."""
     if href.startswith(("http:", "https:")):
         return None
-    name = href if href.startswith("about:") else f"a {href.partition(':')[0]}: document"
+    is_about = href.startswith("about:")
+    name = href.partition("#")[0][:_URL_CHARS] if is_about else f"a {href.partition(':')[0]}: document"
     return Unread("unreachable", f"the page navigated to {name}: the loaded page is gone")
 
 
@@ -100,7 +101,7 @@ def judge_type(content_type: str) -> Unread | None:
     """Return why a document of this type is not audited; None for HTML."""
     if content_type in HTML_TYPES:
         return None
-    return Unread("unreachable", f"the document is {content_type!r}: only HTML pages can be scanned")
+    return Unread("unreachable", f"the document is {content_type[:_URL_CHARS]!r}: only HTML pages can be scanned")
 
 
 def judge_sign_in(*, asked: str, shown: str) -> Unread | None:

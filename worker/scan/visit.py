@@ -19,6 +19,7 @@ from worker.scan.chromium import Chromium
 from worker.scan.content import Content, read_content, read_exceptions
 from worker.scan.contrast import measure_contrast
 from worker.scan.deadline import Deadline
+from worker.scan.doubts import one_line
 from worker.scan.downtime import Downtime
 from worker.scan.fonts import missing_glyphs
 from worker.scan.guard import rule_of
@@ -35,6 +36,7 @@ from worker.scan.verdict import Unread, judge_place
 
 _AUDIT_TRIES: Final = 3
 _FRAMES_SHOWN: Final = 3
+_NAME_CHARS: Final = 150
 _RULES_SHOWN: Final = 8
 _NO_PART: Final = "No elements found for include"
 """axe-core's message if no ``include`` matches."""
@@ -69,6 +71,8 @@ class Visit:
         self._sign_in = SignIn(request, load=self._load, way=way)
         self._content: Content | None = None
         self._names: tuple[NamedElement, ...] = ()
+        self._audited = 0
+        """The number of the document that was audited."""
         self._timings: dict[str, int] = {"open": deadline.spent_ms}
 
     async def run(self, browser: Chromium) -> Audit:
@@ -148,6 +152,7 @@ class Visit:
                 self._load.end_if_lost()
             else:
                 if watch.navigations == navigations:
+                    self._audited = navigations
                     self._note_unread_frames(report)
                     self._note_rules_left_out(report)
                     return report
@@ -177,20 +182,26 @@ class Visit:
     async def _look(self, report: AxeReport) -> None:
         """Read the visible content of the audited page; without it, the audit is kept with a doubt."""
         try:
-            self._content = await read_content(
-                self._page, self._request, frames=report.worlds[1:], left_s=self._deadline.left_s
-            )
+            content = await self._read_content(report)
         except (CallFailed, ScriptFailed) as error:
             self._load.end_if_lost()
             what = f"what the page shows could not be read after the rules had run: {error}"
             self._load.doubts.append(Doubt(kind="audit-failed", what=what))
             return
-        unread = judge_place(self._content.href)
+        self._content = content
+        unread = judge_place(content.href)
         if unread is not None:
             raise unread
-        if self._content.shows_nothing and self._content.scripts:
+        if content.shows_nothing and content.scripts:
             with contextlib.suppress(CallFailed):
                 await read_exceptions(self._page, left_s=self._deadline.left_s)
+
+    async def _read_content(self, report: AxeReport) -> Content:
+        left_s = self._deadline.left_s
+        content = await read_content(self._page, self._request, frames=report.worlds[1:], left_s=left_s)
+        if self._page.watch.navigations != self._audited:
+            raise CallFailed("the page has navigated away")
+        return content
 
     async def _read_names(self, report: AxeReport) -> None:
         most = self._settings.max_names if self._request.assess else 0
@@ -232,10 +243,11 @@ class Visit:
             report.unread_frames[public_url(frame.url)] = fault.reason if fault else frame.why
         unread = report.unread_frames
         if unread:
-            shown = "; ".join(f"{name}: {why}" for name, why in list(unread.items())[:_FRAMES_SHOWN])
+            some = list(unread.items())[:_FRAMES_SHOWN]
+            shown = "; ".join(f"{one_line(name, limit=_NAME_CHARS)}: {one_line(why)}" for name, why in some)
             number = "1 frame" if len(unread) == 1 else f"{len(unread)} frames"
             what = f"{number} could not be read ({shown})"
-            self._load.doubts.append(Doubt(kind="unread-frame", what=what, where=next(iter(unread))))
+            self._load.doubts.append(Doubt(kind="unread-frame", what=what, where=one_line(some[0][0])))
 
     def _note_rules_left_out(self, report: AxeReport) -> None:
         late = {

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from worker.scan.axe_source import script
-from worker.scan.cdp import CallFailed, CallTimedOut
+from worker.scan.cdp import CallFailed
 from worker.scan.nothing import is_loading
 from worker.scan.page import Page, literal
 from worker.scan.refresh import leaves_in_s
@@ -105,19 +105,17 @@ async def wait_for_load(
     return is_reached()
 
 
-async def wait_for_selector(page: Page, selector: str, *, timeout_s: float) -> bool:
-    """Wait until the selector matches; raises ``ScriptFailed`` if it is not valid CSS."""
+async def wait_for_selector(page: Page, selector: str, is_over: Callable[[], bool], *, timeout_s: float) -> bool:
+    """Wait until the selector matches, or ``is_over``; raises ``ScriptFailed`` if it is not valid CSS."""
     call = f"Document.prototype.querySelector.call(document, {literal(selector)}) !== null"
     end_s = time.monotonic() + timeout_s
-    while time.monotonic() < end_s:
+    while time.monotonic() < end_s and not is_over():
         try:
             world = await page.world(page.session, page.watch.frame_id, timeout_s=_ANSWER_LIMIT_S)
             if await page.evaluate(page.session, world, call, timeout_s=_ANSWER_LIMIT_S):
                 return True
-        except CallTimedOut:
-            return False
         except CallFailed:
-            pass  # it navigated: the next round asks the new document
+            pass  # it navigated, or was busy: the next round asks again
         await asyncio.sleep(_LOOK_EVERY_S)
     return False
 

@@ -332,9 +332,10 @@ class Watch:
         frame = event["frame"]
         if session or frame["id"] != self.frame_id or frame["loaderId"] not in self._documents:
             return
-        if self.committed_loader and frame["loaderId"] != self.committed_loader:
-            self.navigations += 1
-            self.moved_from = self._documents[self.committed_loader].url if self.is_loaded else ""
+        if frame["loaderId"] != self.committed_loader:
+            left = self._documents.get(self.committed_loader)  # none for the first one, and after `restart`
+            self.navigations += left is not None
+            self.moved_from = left.url if left is not None and self.is_loaded else ""
             self.losses.forget()
         self.committed_loader = str(frame["loaderId"])
         self.is_loaded = self.is_parsed = False

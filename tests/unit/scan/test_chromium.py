@@ -12,7 +12,7 @@ from typing import NoReturn
 import pytest
 
 from worker.scan.cdp import BrowserGone
-from worker.scan.chromium import Chromium
+from worker.scan.chromium import Chromium, remove_stale_profiles
 from worker.scan.settings import ScanSettings
 
 
@@ -53,3 +53,15 @@ async def test_a_start_that_is_cancelled_leaves_no_profile(tmp_path: Path, monke
         await starting
 
     assert left_in(tmp_path) == []
+
+
+def test_profiles_of_ended_processes_are_removed_whatever_their_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for owner in (os.getpid(), 2**22 + 1, 10**30):  # a running process, and two above Linux's largest number
+        (tmp_path / f"sightline-browser-{owner}-x").mkdir()
+
+    remove_stale_profiles()
+
+    assert [folder.name for folder in left_in(tmp_path)] == [f"sightline-browser-{os.getpid()}-x"]

@@ -89,6 +89,8 @@ def test_a_page_that_moved_within_its_site_is_in_no_doubt(left: str, found: list
         (Embedded("https://a.example/t.svg", "", has_window=True, where="object"), False),
         (Embedded("https://a.example/t", "image/svg+xml", has_window=True, where="object"), False),
         (Embedded("https://a.example/t.mp4?x=1", "", has_window=False, where="embed"), False),
+        # cut at 2,000 characters, within the host
+        (Embedded(f"http://{'u' * 1_989}@[::", "text/html", has_window=True, where="object"), True),
     ],
 )
 def test_embedded_documents_are_in_doubt_and_pictures_are_not(embedded: Embedded, *, is_doubtful: bool) -> None:

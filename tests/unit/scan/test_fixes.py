@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from producer.contract.fixes import Replacement
+from worker.scan.fixes import vocabulary
 from worker.scan.fixes.facts import Facts
 from worker.scan.fixes.failures import Failures
 from worker.scan.fixes.languages import language_of, language_tag
@@ -121,6 +122,15 @@ def test_words_of_a_page_stay_inside_their_attribute(hostile: str) -> None:
     assert attributes(proposed)["aria-label"] == " ".join(f"Name {hostile}".split()).strip(" :*…")
     assert list(attributes(proposed)) == ["aria-label"]
     assert proposed.count("<") == 1
+
+
+def test_long_words_and_long_markup_of_a_page_take_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert propose("html-has-lang", facts(f"<html class='{'x' * 9_000}'>", text=ENGLISH)) == ""
+    monkeypatch.setattr(vocabulary, "SequenceMatcher", None)  # nothing is compared letter by letter
+
+    for rule, attribute in (("aria-roles", "role"), ("autocomplete-valid", "autocomplete")):
+        assert propose(rule, facts(f'<input {attribute}="{"ab" * 100}">')) == ""
+    assert propose("aria-valid-attr", facts(f"<p aria-{'la' * 50}=x>")) == ""
 
 
 def test_everything_outside_the_change_stays_identical() -> None:

@@ -9,7 +9,7 @@ import pytest
 from producer.contract import Doubt, Finding, Impact, Node, ScanResult
 from worker.scan.departure import Departure
 from worker.scan.held import Held
-from worker.scan.journey.conceal import conceal
+from worker.scan.journey.conceal import conceal, conceal_text, forms_of
 from worker.scan.journey.fence import Fence
 from worker.scan.journey.keys import key_events
 
@@ -39,9 +39,12 @@ def test_values_of_variables_are_in_no_part_of_a_result() -> None:
     assert conceal(result, {}) is result
 
 
-@pytest.mark.parametrize("value", ["scan", "scanned", "serious", "violation", "certain", "succeeded", "wcag22aa"])
+@pytest.mark.parametrize(
+    "value", ["scan", "scanned", "serious", "violation", "certain", "succeeded", "wcag22aa", "live", "none"]
+)
 def test_a_value_that_is_also_a_word_of_the_contract_changes_no_status(value: str) -> None:
     finding = Finding(rule="image-alt", impact=Impact.SERIOUS, tags=("wcag22aa",), nodes=(NODE,), fingerprint="1" * 24)
+    finding = finding.revised(engine="live")
     doubt = Doubt(kind="unread-frame", what=f"a frame of {value}")
     result = ScanResult(status="scanned", title=f"Hello {value}", findings=(finding,), doubts=(doubt,))
 
@@ -50,6 +53,45 @@ def test_a_value_that_is_also_a_word_of_the_contract_changes_no_status(value: st
     assert concealed.title == "Hello ${SHOP_USER}"
     assert concealed.doubts[0].what == "a frame of ${SHOP_USER}"
     assert (concealed.status, concealed.findings, concealed.state) == ("scanned", (finding,), result.state)
+    assert concealed.assessment_source == result.assessment_source
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("a b/c", "a%20b%2Fc"),
+        ("a b/c", "a+b%2fc"),
+        ("ab*c~d", "ab*c%7Ed"),
+        ("O'Brien & Co", "O'Brien &amp; Co"),
+        ("anna@shop.example", r"anna\@shop\.example"),
+        ("4711-b", r"\34 711-b"),
+        ("C:\\new", r"C\:\\new"),
+        ("Müller", "M%C3%BCller"),
+    ],
+)
+def test_a_value_is_concealed_however_an_address_a_selector_or_markup_writes_it(value: str, shown: str) -> None:
+    node = NODE.model_copy(update={"selector": (f'[title="{shown}"]',)})
+    finding = Finding(rule="image-alt", nodes=(node,), fingerprint="1" * 24)
+    hop = {"status": 302, "url": f"https://shop.example/?q={shown}"}
+    result = ScanResult(status="unreachable", findings=(finding,), redirects=(hop,))
+
+    concealed = conceal(result, {"VALUE": value})
+
+    assert concealed.findings[0].nodes[0].selector == ('[title="${VALUE}"]',)
+    assert concealed.redirects == ({"status": 302, "url": "https://shop.example/?q=${VALUE}"},)
+
+
+def test_values_of_many_signs_take_no_time_to_look_for() -> None:
+    for value in ("\\" * 60, "\\:" * 60, "-:&%" * 60, "%25" * 60, "&amp;" * 60):
+        text = f"{value[1:]} {value[:-1]} {value}" * 3
+
+        assert conceal_text(text, forms_of({"VALUE": value})).count("${VALUE}") == 3
+
+
+def test_a_long_value_is_concealed_whole() -> None:
+    value = "Some words, and more. " * 400
+
+    assert conceal_text(f"before {value} after", forms_of({"VALUE": value})) == "before ${VALUE} after"
 
 
 def test_the_address_of_an_unread_frame_shows_no_value() -> None:

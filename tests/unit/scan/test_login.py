@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 
-from worker.scan.login import headers_for
+from producer.errors import InvalidJob
+from worker.scan.login import headers_for, log_in
+from worker.scan.page import Page
 from worker.scan.settings import Secrets
 
 OURS = {"Authorization": "Bearer 123"}
@@ -32,3 +36,20 @@ def test_secrets_hide_their_values() -> None:
 
     assert "123" not in repr(secrets)
     assert "abc" not in f"{secrets}"
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"cookies": ["session=abc"]},
+        {"cookies": 1},
+        {"origins": [{"localStorage": []}]},
+        {"origins": ["https://shop.example"]},
+        {"origins": [{"origin": "https://shop.example", "localStorage": [{"name": "token"}]}]},
+    ],
+)
+async def test_a_storage_state_of_another_form_is_refused_without_its_values(state: dict[str, Any]) -> None:
+    with pytest.raises(InvalidJob, match="expected cookies and origins as in a storage state of Playwright") as refused:
+        await log_in(cast("Page", None), "https://shop.example/", Secrets(storage_state=state))
+
+    assert "abc" not in str(refused.value)

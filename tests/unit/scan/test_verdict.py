@@ -7,7 +7,7 @@ import pytest
 from producer.contract import public_url
 from worker.scan.guard import Refusal
 from worker.scan.proxy import Fault
-from worker.scan.verdict import is_sign_in_page, judge_document, judge_sign_in, judge_type
+from worker.scan.verdict import is_sign_in_page, judge_document, judge_place, judge_sign_in, judge_type
 from worker.scan.watch import MainDocument
 
 URL = "http://shop.example/home"
@@ -146,3 +146,12 @@ def test_a_page_that_calls_itself_a_sign_in_is_remarked_unless_asked_for(
     asked: str, title: str, heading: str, *, is_closed: bool
 ) -> None:
     assert is_sign_in_page(asked=asked, title=title, heading=heading) is is_closed
+
+
+def test_a_type_and_an_address_of_a_page_are_cut() -> None:
+    of_type, of_place = judge_type(f"text/{'x' * 9_000}"), judge_place(f"about:blank?{'x' * 3_000}#token")
+
+    assert of_type is not None
+    assert of_place is not None
+    assert max(len(of_type.reason), len(of_place.reason)) < 200
+    assert "token" not in of_place.reason

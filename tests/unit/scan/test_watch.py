@@ -76,6 +76,25 @@ def test_a_navigation_by_the_page_restarts_the_load() -> None:
     assert not watch.is_loaded
 
 
+def test_a_page_that_is_loaded_after_another_has_none_of_its_losses() -> None:
+    style = sent("2", "http://a/login.css", kind="Stylesheet")
+    watch = watch_of(
+        *((REQUEST, sent("1", "http://a/login")), committed("1"), ("Page.loadEventFired", {})),
+        *((REQUEST, style), received("2", 404, mime_type="text/css")),
+        *((REQUEST, sent("3", "http://a/in")), committed("3"), ("Page.loadEventFired", {})),
+    )
+    assert watch.moved_from == "http://a/login"
+    watch.see(REQUEST, style | {"requestId": "4"}, now_s=9.0)
+    watch.see(*received("4", 404, mime_type="text/css"), now_s=9.0)
+    assert [loss.url for loss in watch.losses.failed] == ["http://a/login.css"]
+
+    watch.restart()
+    for event in ((REQUEST, sent("5", "http://b/")), committed("5")):
+        watch.see(*event, now_s=10.0)
+
+    assert (watch.losses.failed, watch.moved_from) == ([], "")
+
+
 def test_only_requests_somebody_waits_for_are_open() -> None:
     watch = watch_of(
         (REQUEST, sent("1", "http://a/app.js", kind="Script")),

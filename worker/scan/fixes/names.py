@@ -16,6 +16,7 @@ from worker.scan.fixes.vocabulary import WORDS
 from worker.scan.words import words_of
 
 MAX_NAME: Final = 80
+"""Maximum length of a name; longer text beside a field is not a label."""
 _ACTIONS: Final = frozenset(WORDS["actions"].split())
 """Words of an icon that describe its button's action; others describe its appearance."""
 _DATA: Final = (
@@ -30,7 +31,6 @@ _DATA: Final = (
 )
 _WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _SENTENCE: Final = re.compile(r"\.(?:\s|$)|[!?]\s")
-"""Maximum length of text beside a field; longer text is not a label."""
 _LETTER: Final = re.compile(r"[^\W\d_]")
 
 

@@ -16,6 +16,7 @@ from worker.scan.fixes.languages import language_of, language_tag
 from worker.scan.fixes.markup import attributes, tag_of, with_attributes
 from worker.scan.fixes.names import field_name, name_of
 from worker.scan.fixes.vocabulary import ARIA, AUTOCOMPLETE, BOOLEAN_ARIA, ROLES, nearest
+from worker.scan.fixes.wanted import MAX_PROPOSAL_BYTES
 
 Rule = Callable[[Facts], str]
 _MAX_ZOOM: Final = 5.0
@@ -24,8 +25,8 @@ _FALSE: Final = frozenset({"0", "no", "off", "false", ""})
 
 
 def propose(rule: str, facts: Facts) -> str:
-    """Return the changed markup of the element that fails ``rule``; '' if that needs judgement."""
-    mechanical = MECHANICAL.get(rule)
+    """Return the changed markup of the element that fails ``rule``; '' if it is very long or that needs judgement."""
+    mechanical = MECHANICAL.get(rule) if len(facts["markup"]) <= MAX_PROPOSAL_BYTES else None
     proposed = mechanical(facts) if mechanical else ""
     return "" if proposed == facts["markup"] else proposed
 

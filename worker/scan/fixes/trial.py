@@ -134,7 +134,7 @@ class Trial:
         top = await self._top()
         await self._page.thaw(timeout_s=_CALL_LIMIT_S)
         call = f"sightlineFixes.apply({change.key}, {literal(change.markup)}, {literal(change.is_title)})"
-        applied = await self._call(top, call)
+        applied = {name: _encodable(value) for name, value in (await self._call(top, call)).items()}
         if why := applied.get("failed"):
             return self._failed(change.wanted, str(why))
         try:
@@ -191,3 +191,8 @@ class Trial:
     def _tried(self, wanted: Wanted, verdict: FixVerdict, **more: Any) -> TriedFix:
         about = {"issue_id": wanted.issue_id, "rule": wanted.rule, "by": wanted.by, "url": self._url}
         return TriedFix(**about, verdict=verdict, **more)
+
+
+def _encodable(value: object) -> Any:
+    """Return a text without halves of surrogate pairs, which pages have and cuts leave; any other value unchanged."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

@@ -23,6 +23,8 @@ def nearest(word: str, known: Collection[str]) -> str:
     if word in WORDS["meant"]:
         meant = str(WORDS["meant"][word])
         return meant if meant in known else ""
-    likeness = sorted(((SequenceMatcher(None, word, other).ratio(), other) for other in known), reverse=True)
-    (best, found), (second, _) = likeness[:2]
+    # The likeness is at most what the lengths allow: without this, long words of a page would take minutes.
+    alike = [other for other in known if 2 * min(len(word), len(other)) >= (_LIKE - _LEAD) * (len(word) + len(other))]
+    likeness = sorted(((SequenceMatcher(None, word, other).ratio(), other) for other in alike), reverse=True)
+    (best, found), (second, _) = [*likeness, (0.0, ""), (0.0, "")][:2]
     return found if best >= _LIKE and best - second >= _LEAD else ""

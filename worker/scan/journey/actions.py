@@ -177,6 +177,7 @@ class Actions:
 
     async def _is_at(self, pattern: str) -> bool:
         here = str(await self._asked("location.href"))
+        pattern = pattern.replace("[", "[[]")  # only * and ? are wildcards
         return any(fnmatchcase(text, pattern) for text in (here, path_of(here), here.partition("#")[0]))
 
     async def _scroll(self, where: str) -> None:

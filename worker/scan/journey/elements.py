@@ -120,11 +120,16 @@ class Elements:
             answer = await session.call("Accessibility.queryAXTree", asked, timeout_s=ANSWER_LIMIT_S)
             nodes = cast("list[JsonObject]", answer["nodes"])
             found += [
-                (" ".join(str(node.get("name", {}).get("value", "")).split()), int(node["backendDOMNodeId"]))
+                (_plain(str(node.get("name", {}).get("value", ""))), int(node["backendDOMNodeId"]))
                 for node in nodes
                 if not node.get("ignored") and "backendDOMNodeId" in node
             ]
         return found
+
+
+def _plain(name: str) -> str:
+    """Return a name in one line, without halves of surrogate pairs, which UTF-8 cannot encode."""
+    return " ".join(name.encode("utf-8", "replace").decode().split())
 
 
 def _is_named(name: str, selector: StepSelector) -> bool:

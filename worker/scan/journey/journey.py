@@ -86,10 +86,15 @@ class Journey:
         """Return a screenshot of the page in which a step failed, if screenshots were requested."""
         if not (self._has_failed and self._request.screenshot and await self.mask()):
             return {}
-        left_s = self._deadline.left_s
-        return (
-            await take_pictures(self._page, (), viewport=self._request.viewport, page_height=0, left_s=left_s)
-        ).shots
+        pictures = await take_pictures(
+            self._page,
+            (),
+            viewport=self._request.window,
+            page_height=0,
+            left_s=self._deadline.left_s,
+            pixel_ratio=self._request.pixel_ratio,
+        )
+        return pictures.shots
 
     async def mask(self) -> bool:
         """Let the page draw the variables' values as dots; False if no screenshot may be taken."""
@@ -126,7 +131,11 @@ class Journey:
             if navigations != self._page.watch.navigations:
                 self._judge()
         except CallTimedOut:
-            late = "the page was too busy to answer" if limit_s == own_s else "the scan's time (deadline_s) has run out"
+            late = "the page was too busy to answer"
+            if self._page.watch.departure.is_under_way:
+                late = "the page that it leads to did not load in time"
+            if limit_s < own_s:
+                late = "the scan's time (deadline_s) has run out"
             await self._fail(number, step, f"{late}, after {limit_s:.3g} s")
         except CallFailed as error:
             await self._fail(number, step, self._load.explain(f"the page is gone: {error}"))

@@ -68,6 +68,8 @@ class SignIn:
         self._variables = way.secrets.variables
         self._keeper = way.secrets.keeper or NoKeeper()
         self._way = way
+        self._filler = ""
+        """The script that fills local storage with the kept login."""
 
     async def arrive(self, go: Callable[[], Awaitable[None]]) -> None:
         """Log in if requested, then ``go`` to the page; log in again if the page shows that the login is lost.
@@ -90,14 +92,21 @@ class SignIn:
     async def _open(self, login: Login, *, lost: int) -> int:
         """Open the login's session in the page's context; returns its generation."""
         try:
+            await self._drop_filler()
             kept = await self._keeper.take(lost=lost)
             if kept is None:
                 return await self._log_in(login)
-            await log_in(self._page, self._request.url, Secrets(storage_state=kept.state))
+            self._filler = await log_in(self._page, self._request.url, Secrets(storage_state=kept.state))
             await self._start_over()
         except LoginFailed as error:
             raise Unread("unreachable", f"the login failed: {error}") from None
         return kept.generation
+
+    async def _drop_filler(self) -> None:
+        """Let local storage keep what the page writes: a lost login would replace the next one in each document."""
+        if self._filler:
+            script, self._filler = {"identifier": self._filler}, ""
+            await self._page.session.call("Page.removeScriptToEvaluateOnNewDocument", script)
 
     async def _log_in(self, login: Login) -> int:
         is_open = True
