@@ -5,7 +5,7 @@ https://docs.github.com/en/rest/issues/issues and https://docs.gitlab.com/api/is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
@@ -40,7 +40,7 @@ class GitHubIssues:
         """Return all issues with the label, without pull requests, which GitHub also lists."""
         path = f"{self._path}?labels={quote(self.label, safe='')}&state=all&per_page=100&direction=asc"
         listed = self.api.listed(path, whole=True)
-        return [self.issue_of(one) for one in listed if one.get("pull_request") is None]  # Gitea: null for an issue
+        return _issues(self, (one for one in listed if one.get("pull_request") is None))  # Gitea: null for an issue
 
     def create(self, title: str, body: str) -> Issue:
         """Open an issue. Raises ``ApiFault`` also if the label was dropped, as for accounts that may not set labels."""
@@ -108,7 +108,7 @@ class GitLabIssues:
     def issues(self) -> list[Issue]:
         """Return all issues with the label."""
         path = f"{self._path}?labels={quote(self.label, safe='')}&state=all&per_page=100&order_by=created_at&sort=asc"
-        return [self.issue_of(one) for one in self.api.listed(path, whole=True)]
+        return _issues(self, self.api.listed(path, whole=True))
 
     def create(self, title: str, body: str) -> Issue:
         """Open an issue. Raises ``ApiFault`` also if the label was dropped, as for accounts that may not set labels."""
@@ -143,6 +143,15 @@ class GitLabIssues:
         )
 
 
+def _issues(tracker: GitHubIssues | GitLabIssues, listed: Iterable[Mapping[str, Any]]) -> list[Issue]:
+    """Return the issues; raises ``ApiFault`` for objects that are none, as behind the address of another API."""
+    try:
+        return [tracker.issue_of(one) for one in listed]
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"the reply has objects that are not issues ({type(error).__name__}: {error})"
+        raise ApiFault(f"{tracker.name}: {what}: is the API's address that of this host?") from None
+
+
 def _created(tracker: GitHubIssues | GitLabIssues, post: Callable[[], Reply], body: str) -> Issue:
     """Return the new issue; after an unclear reply, search for it before raising an error."""
     wanted = hidden_of(body)
@@ -157,7 +166,7 @@ def _created(tracker: GitHubIssues | GitLabIssues, post: Callable[[], Reply], bo
         raise
     if not isinstance(value, dict):
         raise ApiFault(f"{tracker.name}: the reply to a new issue is not an issue")
-    issue = tracker.issue_of(cast("dict[str, Any]", value))
+    issue, *_ = _issues(tracker, [cast("dict[str, Any]", value)])
     if not any(_is_named(label, tracker.label) for label in issue.labels):
         raise ApiFault(
             f"{tracker.name}: issue {issue.number} was opened without the label {tracker.label!r}, so a sync would not "

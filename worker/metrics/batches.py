@@ -46,7 +46,8 @@ async def read_batches(redis: Redis, keys: Keys) -> BatchFacts:
         pipe.hmget(keys.schedules, [name + FIRED for name in schedules] or [FIRED])
         (seconds, micros), recent, fired = await pipe.execute()
     now = datetime.fromtimestamp(seconds + micros / 1_000_000, tz=UTC)
-    fired_ms = {name: int(value or 0) for name, value in zip(schedules, fired, strict=False)}
+    times = zip(schedules, fired, strict=False)
+    fired_ms = {name: int(value) if value and value.isdigit() else 0 for name, value in times}
     newest = {
         schedules[name].batch_id(datetime.fromtimestamp(at_ms / 1000, tz=UTC)): name for name, at_ms in fired_ms.items()
     }

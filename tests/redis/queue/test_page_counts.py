@@ -130,6 +130,16 @@ async def test_a_schedules_newest_run_is_measured_and_listed_with_its_pages(
     assert (listed["last"]["batch_id"], listed["last"]["pages"]["unreachable"]) == ("nightly-20260504T0300", 2)
 
 
+async def test_a_time_that_is_no_number_hides_no_other_fact(client: Client, redis: Redis, keys: Keys):
+    nightly = Schedule("nightly", "0 3 * * *", "scan", ({"url": "https://shop.example/"},))
+    await Schedules(client).add(nightly, now=datetime(2026, 5, 4, 2, tzinfo=UTC))
+    await redis.execute_command("HSET", keys.schedules, "nightly:fired", "soon")
+
+    facts = await read_batches(redis, keys)
+
+    assert facts.late_s["nightly"] > 86_400
+
+
 def test_batches_of_earlier_releases_are_read_without_counts_of_pages():
     batch = BatchInfo.of("old", {b"total": b"2", b"done": b"2", b"succeeded": b"1", b"dead": b"1", b"sealed": b"1"})
 

@@ -216,6 +216,17 @@ def test_a_reply_that_is_no_list_is_no_empty_list_of_issues(
     assert "the reply is not a list" in capsys.readouterr().err
 
 
+def test_objects_that_are_no_issues_are_refused_in_words(
+    run: Run, host: TrackerStub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.issues.append({"id": 7, "labels": [host.shown("sightline")]})
+    run.report(page("/", LABEL))
+
+    assert run.sync(*asked_of(run, host), "--apply") == 3
+    assert len(host.issues) == 1
+    assert "objects that are not issues" in capsys.readouterr().err
+
+
 def test_a_title_and_text_written_by_people_stay(run: Run, host: TrackerStub) -> None:
     options = (*asked_of(run, host), "--apply")
     run.report(page("/", LABEL))
