@@ -85,8 +85,8 @@ class Controls:
         while True:
             try:
                 if await self.look():
+                    await loop.heed_controls()  # before it is logged: whoever reads it may rely on it
                     log.info("controls.changed", controls=sorted(self.fields)[:20], draining=self.is_draining)
-                    await loop.heed_controls()
                 if self.is_draining and loop.is_idle:
                     await lift(self._redis, self._keys, self._own, event="drained")
                     return
