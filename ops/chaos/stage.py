@@ -29,6 +29,7 @@ from worker.own_redis.server import free_port
 ROOT: Final = Path(__file__).resolve().parents[2]
 ENVIRONMENT: Final = "chaos"
 LEASE_S: Final = 4.0
+OTHER_PORTS: Final = 3
 RESTART_S: Final = 1.0
 STOP_S: Final = 30.0
 PAGES: Final = 9
@@ -141,6 +142,14 @@ class OllamaProcess:
         return f"http://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
+        for _ in range(OTHER_PORTS):
+            try:
+                await self.start()
+            except OSError:  # another program has taken the port since it was found free
+                await self.kill()
+                self.port = free_port()
+            else:
+                return self
         await self.start()
         return self
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from pathlib import Path
 
@@ -20,6 +21,14 @@ async def test_an_ollama_killed_while_it_is_started_ends_and_can_be_started_agai
         await _answers(ollama.port)
         await ollama.kill()
         assert await _refuses(ollama.port)
+
+
+async def test_an_ollama_whose_port_was_taken_meanwhile_takes_another():
+    ollama = OllamaProcess()
+    with socket.create_server(("127.0.0.1", taken := ollama.port)):
+        async with ollama:
+            await _answers(ollama.port)
+            assert ollama.port != taken
 
 
 async def _answers(port: int) -> None:
