@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import builtins
 import re
-import subprocess
 from fnmatch import filter as matching
 from functools import cache
 from itertools import pairwise
@@ -17,6 +16,8 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import pytest
+
+from tests.support.tracked import tracked
 
 ROOT = Path(__file__).parents[2]
 HERE = "tests/unit/test_references.py"
@@ -81,14 +82,9 @@ class Prose(NamedTuple):
     text: str
 
 
-@cache
 def listed() -> tuple[str, ...]:
     """Return the files of the project: those that git has or would add."""
-    command = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split("\0")
-    if not any(done):
-        pytest.skip("no git work tree: nothing says which files are the project's")
-    return tuple(path for path in done if path and (ROOT / path).is_file())
+    return tracked(or_new=True)
 
 
 @cache

@@ -85,7 +85,7 @@ class Controls:
         while True:
             try:
                 if await self.look():
-                    await loop.heed_controls()  # before it is logged: whoever reads it may rely on it
+                    await loop.heed_controls()  # first: once it is logged, no read waits in a paused lane
                     log.info("controls.changed", controls=sorted(self.fields)[:20], draining=self.is_draining)
                 if self.is_draining and loop.is_idle:
                     await lift(self._redis, self._keys, self._own, event="drained")
