@@ -16,8 +16,8 @@ def terms_of(request: ScanRequest) -> str:
     """Return a digest of a scan's rules and view.
 
     Differences due to another standard, other rules, or another part, width or state of the page are neither new nor
-    fixed barriers. In the default state, the digest equals that of releases without states.
+    fixed barriers. In the default state and without ``enabled_rules``, the digest equals that of earlier releases.
     """
     terms = request.model_dump(include={"standard", "include", "exclude", "disabled_rules", "viewport"}, mode="json")
-    terms |= request.model_dump(include=set(APPEARANCE), exclude_defaults=True, mode="json")
+    terms |= request.model_dump(include={*APPEARANCE, "enabled_rules"}, exclude_defaults=True, mode="json")
     return sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()[:16]

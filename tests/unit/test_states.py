@@ -40,3 +40,10 @@ def test_a_page_keeps_its_id_in_every_state_and_each_state_has_terms_of_its_own(
     assert page_of(plain) == page_of(opened)
     assert terms_of(plain) != terms_of(opened)
     assert terms_of(plain) == "29f75b1b4892f9f1"  # as releases without states have it
+
+
+def test_scans_with_other_rules_have_terms_of_their_own() -> None:
+    added, left_out = ({name: ("label-content-name-mismatch",)} for name in ("enabled_rules", "disabled_rules"))
+    terms = [terms_of(ScanRequest(url=PAGE, **some)) for some in ({}, added, left_out)]
+
+    assert len(set(terms)) == 3

@@ -65,9 +65,8 @@ class Tried:
 
     def _key(self, element: Element, snippet: str) -> str:
         finding, node = element
-        rules = " ".join(self.request.enabled_rules)
         by = "" if finding.rule in MECHANICAL else self.by
-        about = (VERSION, node.issue_id, finding.rule, snippet, terms_of(self.request), rules, by)
+        about = (VERSION, node.issue_id, finding.rule, snippet, terms_of(self.request), by)
         return self.keys.tried_fix(sha256("\x1f".join(about).encode("utf-8", "surrogatepass")).hexdigest()[:32])
 
 
