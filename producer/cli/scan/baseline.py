@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeGuard, cast
@@ -89,10 +89,11 @@ def kind_of(issue_id: str) -> str:
 class _Seen:
     """The findings of a run, from complete scans and rules whose elements are all listed.
 
-    If several hosts have a page with the same path, the scans of all must be complete.
+    If several hosts have a page with the same path, the scans of all must be complete. ``disabled`` rules did not run.
     """
 
-    def __init__(self, pages: Iterable[Page]) -> None:
+    def __init__(self, pages: Iterable[Page], disabled: Collection[str]) -> None:
+        self._disabled = disabled
         by_path: dict[str, list[Page]] = {}
         for page in pages:
             by_path.setdefault(page.path, []).append(page)
@@ -115,7 +116,7 @@ class _Seen:
 
     def can_tell(self, path: str, rule: str) -> bool:
         """Return whether the absence of a finding of ``rule`` on the page is reliable."""
-        return path in self._read and (path, rule) not in self._trimmed
+        return path in self._read and rule not in self._disabled and (path, rule) not in self._trimmed
 
 
 def add_path(components: dict[str, Component], one: Component, path: str) -> None:
@@ -126,9 +127,14 @@ def add_path(components: dict[str, Component], one: Component, path: str) -> Non
         components[one.kind] = Component(one.kind, one.rule, one.name, paths | {path})
 
 
-def fixed_in(baseline: Baseline, pages: Iterable[Page]) -> Sequence[Barrier | Component]:
-    """Return the baseline's barriers that are gone from all of their pages, sorted, components first."""
-    seen = _Seen(pages)
+def fixed_in(
+    baseline: Baseline, pages: Iterable[Page], *, disabled: Collection[str] = ()
+) -> Sequence[Barrier | Component]:
+    """Return the baseline's barriers that are gone from all of their pages, sorted, components first.
+
+    Those of ``disabled`` rules are not: they were not looked for.
+    """
+    seen = _Seen(pages, disabled)
     components = [
         one
         for kind, one in baseline.components.items()
@@ -139,13 +145,14 @@ def fixed_in(baseline: Baseline, pages: Iterable[Page]) -> Sequence[Barrier | Co
     return [*sorted(components, key=_order), *sorted(elements)]
 
 
-def renewed(baseline: Baseline, pages: Iterable[Page]) -> Baseline:
+def renewed(baseline: Baseline, pages: Iterable[Page], *, disabled: Collection[str] = ()) -> Baseline:
     """Return the baseline after a run: completely scanned pages are updated, all others are unchanged.
 
-    Waived barriers are left out, since a waiver has its own expiry date and reason.
+    Waived barriers are left out, since a waiver has its own expiry date and reason. Barriers of ``disabled`` rules are
+    kept.
     """
     pages = list(pages)
-    seen = _Seen(pages)
+    seen = _Seen(pages, disabled)
     elements = {barrier for barrier in baseline.elements if not seen.can_tell(barrier.path, barrier.rule)}
     components: dict[str, Component] = {}
     for kind, one in baseline.components.items():

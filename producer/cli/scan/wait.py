@@ -213,7 +213,7 @@ class Waiting:
 
     def _renew_baseline(self) -> None:
         """Print which barriers of the baseline are fixed, and write the new baseline if requested."""
-        fixed = fixed_in(self.before, self.pages)
+        fixed = fixed_in(self.before, self.pages, disabled=self.options.disabled_rules)
         place = "and removed from the baseline" if self.options.write_baseline else "and still in the baseline"
         for barrier in fixed[:SHOWN_BARRIERS]:
             say(f"fixed, {place}: {barrier.text}")
@@ -222,7 +222,7 @@ class Waiting:
         if not self.options.write_baseline:
             return
         file = Path(self.options.write_baseline)
-        barriers = renewed(self.before, self.pages)
+        barriers = renewed(self.before, self.pages, disabled=self.options.disabled_rules)
         with replacing(file) as out:
             out.write(baseline_text(barriers))
         say(f"wrote {file}: {counted(len(barriers), 'known barrier')}")

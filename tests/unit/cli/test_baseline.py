@@ -97,6 +97,14 @@ def test_nothing_is_fixed_on_a_page_not_read_whole_or_among_elements_left_out() 
     assert fixed_in(known(*TEA), [tea(1, trimmed=2)]) == []
 
 
+def test_barriers_of_a_rule_that_did_not_run_are_kept_and_not_fixed() -> None:
+    before = known(*TEA, components=[replace(HEADER, rule="image-alt")])
+
+    assert fixed_in(before, [tea(1)], disabled=["image-alt"]) == []
+    assert renewed(before, [tea(1)], disabled=["image-alt"]) == before
+    assert len(fixed_in(before, [tea(1)], disabled=["label"])) == 3
+
+
 def test_a_barrier_is_fixed_once_it_is_gone_from_every_host_of_the_run() -> None:
     assert fixed_in(known(*TEA[:2]), [tea(1), tea(2, url="https://other.example")]) == []
     assert fixed_in(known(*TEA[:2]), [tea(1), tea(1, url="https://other.example")]) == [TEA[1]]
