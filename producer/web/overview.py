@@ -42,7 +42,7 @@ async def overview(desk: Desk, request: Request) -> Shown:
     open_by_impact = {impact: sum(getattr(one.open, impact.value) for one in sites) for impact in WORST_FIRST}
     new = await desk.history.barriers(Wanted(since_ms=ms_of(since)), limit=LISTED, by="since_ms", without=waived)
     mended = await desk.history.barriers(
-        Wanted(is_mended=True, mended_since_ms=ms_of(since)), limit=LISTED, by="since_ms"
+        Wanted(is_mended=True, mended_since_ms=ms_of(since)), limit=LISTED, by="mended_ms"
     )
     with redis_errors(desk.client.settings, None):
         days = await site_trend(desk.client.redis, desk.client.keys, "", newest=TREND_READ)

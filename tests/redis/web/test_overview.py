@@ -38,6 +38,20 @@ async def test_every_site_is_listed_with_its_open_barriers_and_scans(
     assert found.headers["location"] == "/sites/localhost:3000"
 
 
+async def test_the_barrier_fixed_last_is_the_first_of_the_fixed_ones(
+    redis: Redis, keys: Keys, history: History, client: Client
+) -> None:
+    shop = Site(redis, keys, history)
+    for name in ("aaaa", "bbbb", "cccc"):
+        await shop.scan(component(name), path=f"/{name}")
+    for name in ("bbbb", "cccc", "aaaa"):
+        await shop.scan(path=f"/{name}")
+
+    overview = await browser(app_over(client)).json("/")
+
+    assert [one["issue_id"] for one in overview["mended"]] == [issue_id(name) for name in ("aaaa", "cccc", "bbbb")]
+
+
 async def test_waived_barriers_do_not_take_the_places_of_those_to_fix_first(
     redis: Redis, keys: Keys, history: History, client: Client
 ) -> None:

@@ -154,7 +154,7 @@ class Barriers:
         wanted: BarrierFilter = BarrierFilter(),
         *,
         limit: int = 1_000,
-        by: Literal["pages", "since_ms"] = "pages",
+        by: Literal["pages", "since_ms", "mended_ms"] = "pages",
         without: Collection[str] = (),
     ) -> list[BarrierRecord]:
         """Return component barriers, sorted by ``by`` in descending order, except those in ``without``."""
