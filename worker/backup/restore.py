@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 
 from redis import Redis
 from redis.exceptions import BusyLoadingError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer.errors import RedisUnsuitable, ServiceError
@@ -33,6 +34,9 @@ AWAY_S: Final = 5.0
 """A Redis that cannot parse a snapshot exits."""
 POLL_S: Final = 0.05
 NEEDED_MODULES: Final = frozenset({"search", "ReJSON"})
+_AS_BEFORE: Final = (
+    "once it answers, run redis-cli REPLICAOF NO ONE, and CONFIG SET masterauth and masteruser to what they were"
+)
 STEPS: Final = ("master_sync_read_bytes", "loading_loaded_bytes", "current_save_keys_processed")
 """Fields of INFO that grow while Redis receives a snapshot, loads it, and writes its append-only file."""
 
@@ -72,7 +76,8 @@ def check_target(redis: Redis, manifest: Manifest) -> None:
 def restore(redis: Redis, offer: Offer, *, address: str) -> Restored:
     """Let this Redis load the snapshot of ``offer`` at ``address``; returns once it is loaded, indexed and on disk.
 
-    Raises ``ServiceError`` if it does not connect or cannot load it; it is then an empty primary again.
+    Raises ``ServiceError`` if it does not connect or cannot load it; it is then an empty primary again, or the message
+    says how to make it one.
     """
     with _replicating(redis, offer, address):
         _until(
@@ -151,10 +156,14 @@ def _replicating(redis: Redis, offer: Offer, address: str) -> Generator[None]:
         redis.execute_command("REPLICAOF", address, offer.port)
         yield
     finally:
-        with suppress(RedisError, OSError):  # a restarted Redis has neither
-            redis.execute_command("REPLICAOF", "NO", "ONE")
-            for name, value in before.items():
-                redis.config_set(name, value)
+        with suppress(RedisConnectionError, OSError):  # a restarted Redis is a primary with the settings of its file
+            try:
+                redis.execute_command("REPLICAOF", "NO", "ONE")
+                for name, value in before.items():
+                    redis.config_set(name, value)
+            except (BusyLoadingError, RedisTimeoutError, ResponseError) as error:
+                msg = f"Redis may still be a replica of this program, which ends now ({error}): {_AS_BEFORE}"
+                raise ServiceError(msg) from error
 
 
 def _setting(redis: Redis, name: str) -> str:

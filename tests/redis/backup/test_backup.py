@@ -351,6 +351,36 @@ def test_a_redis_that_cannot_call_back_is_a_primary_again_with_its_old_settings(
         assert client.info("replication")["role"] == "master"  # pyright: ignore[reportIndexIssue]  # a blocking client
 
 
+def test_a_redis_that_a_failed_restore_cannot_make_a_primary_is_named_with_the_commands(
+    filled: EmbeddedRedis, redis_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(filled, "backup", str(tmp_path / "b"))
+    target = redis_server(config={"masterauth": "kept"})
+    monkeypatch.setattr(restore, "CALL_BACK_WITHIN_S", 0.3)
+    monkeypatch.setattr(restore, "SILENCE_S", 0.1)
+    monkeypatch.setattr("worker.cli.backup.ANSWER_WITHIN_S", 0.5)
+
+    def freeze() -> bool:
+        os.kill(target.pid, signal.SIGSTOP)
+        return False
+
+    enter = Offer.__enter__
+
+    def entered(offer: Offer) -> Offer:
+        monkeypatch.setattr(offer.called, "is_set", freeze)
+        return enter(offer)
+
+    monkeypatch.setattr(Offer, "__enter__", entered)
+    try:
+        refused = run(target, "restore", str(tmp_path / "b"))
+    finally:
+        os.kill(target.pid, signal.SIGCONT)
+
+    assert refused.returncode == 3
+    assert "may still be a replica of this program" in refused.stderr
+    assert "redis-cli REPLICAOF NO ONE" in refused.stderr
+
+
 def test_a_full_disk_leaves_no_backup_and_no_half_of_one(filled: EmbeddedRedis, tmp_path: Path) -> None:
     with Redis.from_url(filled.url) as client:
         client.set("large", b"x" * 3_000_000)
