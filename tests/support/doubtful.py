@@ -82,6 +82,7 @@ DOUBTFUL: tuple[Doubtful, ...] = (
     Doubtful("/lacks-data", "failed-request", "data", GUILTY, "<script>fetch('/gone.json')</script>"),
     Doubtful("/open", "open-request", "/hang", GUILTY, "<script>fetch('/hang')</script>"),
     Doubtful("/dead-frame", "unread-frame", "answered 404", f"{GUILTY}<iframe title=a src=/gone></iframe>"),
+    Doubtful("/dead-inside", "unread-frame", "answered 404", f'{GUILTY}<iframe title=In src="/dead-frame"></iframe>'),
     Doubtful(
         "/endless",
         "endless-feed",

@@ -74,7 +74,6 @@ class Content:
     title: str = ""
     headings: tuple[str, ...] = ()
     elements: int = 0
-    steps: int = 0
     text: str = ""
     prose: int = 0
     """Characters in long runs of text."""
@@ -88,7 +87,6 @@ class Content:
     is_busy: bool = False
     main: MainPart | None = None
     scripts: int = 0
-    noscript: str = ""
     is_noscript_only: bool = False
     entries: int = 0
     passwords: int = 0
@@ -138,7 +136,7 @@ async def read_content(page: Page, request: ScanRequest, *, frames: Sequence[Wor
 
 
 async def _read_frame(page: Page, frame: World) -> Content:
-    """Return what no rule can read in one frame: embedded documents, closed shadow roots, frames that never loaded."""
+    """Return what no rule may be able to read in one frame: its frames, embedded documents, closed shadow roots."""
     whole = literal({"include": [], "exclude": []})
     call = f"innerWidth > 1 && innerHeight > 1 ? {script('page_content').strip()}({whole}) : null"
     try:
@@ -146,7 +144,7 @@ async def _read_frame(page: Page, frame: World) -> Content:
         if not found:
             return Content()
         return Content(
-            frames=tuple(FrameElement(**inner) for inner in found["frames"] if inner["is_empty"]),
+            frames=tuple(FrameElement(**inner) for inner in found["frames"]),
             embedded=tuple(Embedded(**one) for one in found["embedded"]),
             closed_roots=await _closed_roots(frame.session, frame.context, _FRAME_LIMIT_S) if found["hosts"] else (),
         )

@@ -38,7 +38,6 @@ class Facts:
     is_bare: bool
     content_type: str
     title: str
-    heading: str
     asks_who: bool
     """Whether it shows a password or user name field."""
     href: str

@@ -24,7 +24,6 @@ FACTS = Facts(
     is_bare=False,
     content_type="text/html",
     title="Shop",
-    heading="Shop",
     asks_who=False,
     href=URL,
     height=800,

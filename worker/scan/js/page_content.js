@@ -56,11 +56,11 @@
     "[class*=loader i],[class*=loading i],[class*=placeholder-glow i],[class~=spin i],[class*=shimmer i]";
 
   // Walks the tree below `root`, including open shadow roots, until there is enough text.
-  const look = (root, found, limit) => {
+  const look = (root, found, limit, steps = { done: 0 }) => {
     const walker = Document.prototype.createTreeWalker.call(document, root, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-      if (++found.steps > MAX_STEPS || found.text.length > limit) return found;
-      if (node instanceof Element) lookAtElement(node, found, limit);
+      if (++steps.done > MAX_STEPS || found.text.length > limit) return found;
+      if (node instanceof Element) lookAtElement(node, found, limit, steps);
       else lookAtText(node, found);
     }
     return found;
@@ -79,9 +79,9 @@
     const box = boxOf(element);
     return box.width > 0 && box.width <= 1 && box.height <= 1;
   };
-  const lookAtElement = (element, found, limit) => {
+  const lookAtElement = (element, found, limit, steps) => {
     const shadow = shadowOf(element), name = nameOf(element);
-    if (shadow) look(shadow, found, limit);
+    if (shadow) look(shadow, found, limit, steps);
     if (name === "canvas") {
       if (isSeen(element) && !firstElementOf(element)) {
         const box = boxOf(element);
@@ -95,7 +95,7 @@
       else found.controls += 1;
     }
   };
-  const nothing = () => ({ steps: 0, text: "", prose: 0, hidden: 0, media: 0, controls: 0, canvas: 0, busy: 0 });
+  const nothing = () => ({ text: "", prose: 0, hidden: 0, media: 0, controls: 0, canvas: 0, busy: 0 });
 
   const body = bodyOf(document);
   const shown = body ? look(body, nothing(), MAX_TEXT) : nothing();
@@ -207,7 +207,6 @@
       is_busy: matches(main, BUSY) || Element.prototype.querySelector.call(main, BUSY) !== null,
     },
     scripts: all("script").length,
-    noscript: cut(noscript),
     is_noscript_only: onlyNoscript && noscript.trim() !== "",
     entries: seen(ENTRY).length,
     passwords: seen("input[type=password i]").length,

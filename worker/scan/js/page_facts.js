@@ -15,7 +15,6 @@
     Object.getOwnPropertyDescriptor(Node.prototype, "textContent").get.call(main).trim() === "";
   // Reading the rendered text needs layout, which is worth it only if the page may have no text.
   const text = isHollow ? "" : elements < 100 && body ? String(body.innerText).trim() : "…";
-  const heading = all.call(document, "h1")[0];
   // Half a surrogate pair cannot be encoded as UTF-8, and truncation can create one.
   const cut = (text, length) => String(text).slice(0, length).toWellFormed();
   // Truncated text that people read gets an ellipsis.
@@ -38,7 +37,6 @@
     text: cut(text, 200),
     content_type: own(Document.prototype, "contentType"),
     title: shown(own(Document.prototype, "title"), 500),
-    heading: heading ? shown(heading.textContent, 200).trim() : "",
     asks_who: (entry !== null && isVisible(entry)) || isFirstStep,
     refresh: refresh ? cut(Element.prototype.getAttribute.call(refresh, "content"), 4000) : "",
     base: cut(Object.getOwnPropertyDescriptor(Node.prototype, "baseURI").get.call(document), 4000),
