@@ -13,6 +13,7 @@ from typing import Final
 
 from producer.contract import Doubt, ScanRequest, public_url
 from producer.contract.addresses import state_of
+from producer.reports.plain_text import one_line
 from worker.scan.content import Content, Embedded
 from worker.scan.guard import Refusal
 from worker.scan.looks import describe_look, looks_like
@@ -27,7 +28,8 @@ _PART_STATUS: Final = {202: "202 Accepted: the page is not there yet", 206: "206
 _FIRST_ERROR: Final = 400
 _SHOWN: Final = 3
 """Maximum number of things named in a doubt; the rest are counted."""
-_MAX_CHARS: Final = 300
+MAX_CHARS: Final = 300
+"""Of a text of a doubt."""
 _MOST_SIGN_IN_CHARS: Final = 400
 _PICTURES: Final = ("image/", "video/", "audio/", "font/")
 _PICTURE_FILES: Final = (".svg", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".mp4", ".webm", ".mp3", ".swf")
@@ -81,11 +83,11 @@ def _of_looks(request: ScanRequest, facts: Facts, content: Content, watch: Watch
     """Yield at most one doubt: an empty page has no wording, and a bot wall does not ask for a sign-in."""
     if (nothing := shows_nothing(content, watch.losses)) is not None:
         kind, what, certainty = nothing
-        yield Doubt(kind=kind, what=one_line(what), certainty=certainty)
+        yield Doubt(kind=kind, what=one_line(what, limit=MAX_CHARS), certainty=certainty)
         return
     kind, words = looks_like(content, asked=request.url or "")
     if kind and not (kind == "bot-wall" and watch.document is not None and watch.document.challenge):
-        yield Doubt(kind=kind, what=one_line(describe_look(kind, words)), certainty="likely")
+        yield Doubt(kind=kind, what=one_line(describe_look(kind, words), limit=MAX_CHARS), certainty="likely")
     elif not kind and _asks_to_sign_in(request, facts, content):
         yield Doubt(
             kind="sign-in", what="the page asks for a sign-in: content behind it was not scanned", certainty="likely"
@@ -168,7 +170,7 @@ def _losses(lost: Sequence[Loss]) -> str:
 def _several(things: Sequence[str]) -> str:
     """Return the first few things in one line, with the number of others."""
     more = f"; and {len(things) - _SHOWN} more" if len(things) > _SHOWN else ""
-    limit = (_MAX_CHARS - len(more)) // min(len(things), _SHOWN) - len("; ")
+    limit = (MAX_CHARS - len(more)) // min(len(things), _SHOWN) - len("; ")
     return "; ".join(one_line(thing, limit=limit) for thing in things[:_SHOWN]) + more
 
 
@@ -187,10 +189,4 @@ def _site_of(url: str) -> str:
 
 
 def _doubt(kind: str, what: str, *, where: str = "") -> Doubt:
-    return Doubt(kind=kind, what=one_line(what), where=one_line(where))
-
-
-def one_line(text: str, *, limit: int = _MAX_CHARS) -> str:
-    """Return text from the page as one short, valid line."""
-    plain = " ".join(text.encode("utf-8", "replace").decode().split())
-    return plain if len(plain) <= limit else f"{plain[: limit - 1]}…"
+    return Doubt(kind=kind, what=one_line(what, limit=MAX_CHARS), where=one_line(where, limit=MAX_CHARS))

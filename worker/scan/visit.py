@@ -12,6 +12,7 @@ from typing import Final
 
 from producer.contract import Doubt, NamedElement, ScanRequest, ScanResult, ScanStatus, public_url
 from producer.contract.scan_terms import terms_of
+from producer.reports.plain_text import one_line
 from worker.scan.axe import AxeReport, AxeRun
 from worker.scan.axe_source import load_axe
 from worker.scan.cdp import CallFailed, CallTimedOut
@@ -19,7 +20,7 @@ from worker.scan.chromium import Chromium
 from worker.scan.content import Content, read_content, read_exceptions
 from worker.scan.contrast import measure_contrast
 from worker.scan.deadline import Deadline
-from worker.scan.doubts import one_line
+from worker.scan.doubts import MAX_CHARS
 from worker.scan.downtime import Downtime
 from worker.scan.fonts import missing_glyphs
 from worker.scan.guard import rule_of
@@ -244,10 +245,12 @@ class Visit:
         unread = report.unread_frames
         if unread:
             some = list(unread.items())[:_FRAMES_SHOWN]
-            shown = "; ".join(f"{one_line(name, limit=_NAME_CHARS)}: {one_line(why)}" for name, why in some)
+            shown = "; ".join(
+                f"{one_line(name, limit=_NAME_CHARS)}: {one_line(why, limit=MAX_CHARS)}" for name, why in some
+            )
             number = "1 frame" if len(unread) == 1 else f"{len(unread)} frames"
             what = f"{number} could not be read ({shown})"
-            self._load.doubts.append(Doubt(kind="unread-frame", what=what, where=one_line(some[0][0])))
+            self._load.doubts.append(Doubt(kind="unread-frame", what=what, where=one_line(some[0][0], limit=MAX_CHARS)))
 
     def _note_rules_left_out(self, report: AxeReport) -> None:
         late = {

@@ -19,7 +19,7 @@ from producer.errors import (
     ModelTimeout,
     ModelUnreachable,
 )
-from worker.models.ollama.errors import MISSHAPEN, one_line
+from worker.models.ollama.errors import MISSHAPEN, message_line
 
 _OVER_CONTEXT: Final = ("context_length", "context length", "maximum context", "too many tokens")
 _UNAUTHORISED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY = 401, 403, 404, 429
@@ -37,7 +37,7 @@ def cloud_errors(host: str, model: str, *, secret: str, limit: str) -> Generator
 
 def words_without(secret: str, text: str) -> str:
     """Return an endpoint's words on one line, with ``secret`` removed before they are cut."""
-    return one_line(text.replace(secret, "…") if secret else text)
+    return message_line(text.replace(secret, "…") if secret else text)
 
 
 def _ours(error: Exception, who: str, limit: str, secret: str) -> ModelError:

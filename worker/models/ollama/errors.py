@@ -25,7 +25,9 @@ from producer.errors import (
     ModelTimeout,
     ModelUnreachable,
 )
+from producer.reports.plain_text import one_line
 
+_MAX_CHARS: Final = 300
 _OVER_CONTEXT: Final = ("context length", "context size", "exceed_context", "n_ctx")
 """Words in the servers' messages about a prompt that is too long; the wording differs between releases."""
 MISSHAPEN: Final = (LookupError, ValueError, TypeError, AttributeError, RecursionError, MemoryError)
@@ -56,10 +58,10 @@ def model_errors(host: str, model: str, *, limit: str = "the time given") -> Gen
         msg = f"{_named(model)}{host!r} dropped the connection before its answer was complete ({type(error).__name__})"
         raise AnswerIncomplete(msg) from error
     except (httpx.InvalidURL, RequestError) as error:
-        msg = f"{_named(model)}{host!r} cannot be called: {one_line(str(error))}"
+        msg = f"{_named(model)}{host!r} cannot be called: {message_line(str(error))}"
         raise ModelRefused(msg) from error
     except (*MISSHAPEN, httpx.RequestError) as error:
-        msg = f"{_named(model)}{host!r} gave an invalid answer: {one_line(str(error))}"
+        msg = f"{_named(model)}{host!r} gave an invalid answer: {message_line(str(error))}"
         raise AnswerIncomplete(msg) from error
 
 
@@ -75,13 +77,13 @@ def missing(host: str, model: str) -> ModelMissing:
     return ModelMissing(f"model {model!r} is not on {host!r}; run there: ollama pull {model}")
 
 
-def one_line(text: str, *, limit: int = 300) -> str:
-    """Return a server's words on one line, cut."""
-    return " ".join(text.split())[:limit] or "no message"
+def message_line(text: str) -> str:
+    """Return a server's message as one line."""
+    return one_line(text, limit=_MAX_CHARS) or "no message"
 
 
 def _of_status(status: int, said: str, host: str, model: str) -> ModelError:
-    said = one_line(said)
+    said = message_line(said)
     if any(words in said.lower() for words in _OVER_CONTEXT):
         return ContextExceeded(f"{_named(model)}{host!r} rejects the text as too long for its context: {said}")
     if status in _UNAUTHORISED:  # its token may have expired: waiting calls are retried with the next one
