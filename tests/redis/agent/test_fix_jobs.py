@@ -261,6 +261,20 @@ async def test_a_model_that_cannot_be_asked_costs_no_other_fix_and_is_asked_on_t
     assert sorted(fix.rule for fix in second.fixes) == ["label", "list"]
 
 
+async def test_a_model_that_never_answers_in_the_form_is_not_asked_again_about_the_same_elements(
+    redis: Redis, keys: Keys, engine: TryingEngine
+):
+    chat = SayingChat("no", "still no")
+    fixes = FixJobs(engine, redis, keys, proposer=ModelProposer(chat))
+    await pending(redis, keys, "s1")
+    await pending(redis, keys, "s2")
+
+    first, second = [written(await fixes.run({}, {"scan": scan})) for scan in ("s1", "s2")]
+
+    assert [fix.rule for fix in (*first.fixes, *second.fixes)] == ["label", "label"]
+    assert len(chat.asked) == 2  # an answer and its repair, about the first page
+
+
 async def test_elements_too_long_for_the_model_together_are_asked_about_in_a_smaller_question(
     redis: Redis, keys: Keys, engine: TryingEngine
 ):

@@ -7,7 +7,7 @@ model is unavailable, the others are tried without it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -87,15 +87,19 @@ class ModelProposer:
             if isinstance(answer.failure, ContextExceeded) and len(asked) > 1:
                 fewer = await self.propose(elements[: len(asked) // 2])
                 return replace(fewer, usage=add_usage(answer.usage, fewer.usage))
+            if answer.failure is None:  # it answered, twice without the form: it would do so on every page
+                return Said(unsaid=self._unsaid(asked.values()), usage=answer.usage)
             return Said(usage=answer.usage)
         markup = {fix.element: fix.markup.strip() for fix in reversed(answer.draft.fixes)}
         said = {one[1].issue_id: markup[name] for name, one in asked.items() if markup.get(name)}
         missing = [] if answer.is_cut else [one for name, one in asked.items() if not markup.get(name)]
-        return Said(said, {name_of(one): self._unsaid(one) for one in missing}, answer.usage)
+        return Said(said, self._unsaid(missing), answer.usage)
 
-    def _unsaid(self, element: Element) -> TriedFix:
-        rule, issue_id = name_of(element)
-        return TriedFix(issue_id=issue_id, rule=rule, verdict="not_tried", by=self.name, why=NOTHING)
+    def _unsaid(self, elements: Iterable[Element]) -> Mapping[Name, TriedFix]:
+        return {
+            (rule, issue_id): TriedFix(issue_id=issue_id, rule=rule, verdict="not_tried", by=self.name, why=NOTHING)
+            for rule, issue_id in map(name_of, elements)
+        }
 
 
 def _quoted(name: str, element: Element) -> dict[str, str]:
