@@ -1,36 +1,42 @@
 #!/bin/sh
 # Rolls the workers of Compose to the image that is now built or pulled: starts new ones, waits until they are healthy, then
 # stops the old ones one by one. Jobs that finish within SHUTDOWN_GRACE_S are not requeued.
+# Ctrl-C removes the new ones while they are waited for; later it is ignored, since half of both would be left.
 # usage: ops/roll.sh [option of docker compose, such as -f FILE …]
 set -eu
 cd "$(dirname "$0")/.."
-compose() { docker compose "$@"; }
 within_s=${ROLL_WITHIN_S:-180}
 
-# healthy CONTAINER…: whether all of them are healthy.
+# healthy: whether all new workers are.
 healthy() {
-  for id in "$@"; do
+  for id in $new; do
     [ "$(docker inspect --format '{{.State.Health.Status}}' "$id" 2>/dev/null)" = healthy ] || return 1
   done
 }
 
 ops/passwords.sh
-old=$(compose "$@" ps --quiet worker)
+old=$(docker compose "$@" ps --quiet worker)
 count=$(printf '%s\n' "$old" | grep -c . || true)
 [ "$count" -gt 0 ] || { echo "roll: no worker runs: docker compose up -d starts them" >&2; exit 64; }
-compose "$@" up --detach --no-deps --no-recreate --scale "worker=$((count * 2))" worker
+# Each id is a separate argument.
+# shellcheck disable=SC2046
+trap '
+  trap "" INT TERM
+  echo "roll: interrupted; the old workers continue, the new ones are removed" >&2
+  docker rm --force $(docker compose "$@" ps --all --quiet worker | grep -vF "$old") >/dev/null || true
+  exit 130' INT TERM
+docker compose "$@" up --detach --no-deps --no-recreate --scale "worker=$((count * 2))" worker
 
 waited_s=0
-new=$(compose "$@" ps --quiet worker | grep -vF "$old") || {
+new=$(docker compose "$@" ps --quiet worker | grep -vF "$old") || {
   echo "roll: no new worker was started; the old ones continue" >&2
   exit 1
 }
-# Each id is a separate argument.
-# shellcheck disable=SC2086
-until healthy $new; do
+until healthy; do
   if [ "$waited_s" -ge "$within_s" ]; then
     echo "roll: the new workers are not healthy after $within_s s; the old ones continue, the new ones are removed:" >&2
     docker logs --tail 20 "$(printf '%s\n' "$new" | head -n 1)" >&2 || true
+    # shellcheck disable=SC2086  # as above
     docker rm --force $new >/dev/null
     exit 1
   fi
@@ -38,6 +44,7 @@ until healthy $new; do
   waited_s=$((waited_s + 2))
 done
 
+trap '' INT TERM
 for id in $old; do
   docker stop --time 90 "$id" >/dev/null
   docker rm "$id" >/dev/null

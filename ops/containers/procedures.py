@@ -48,7 +48,24 @@ def roll(fleet: Fleet) -> str:
     requeued = _requeued(log)
     expect(min(seen) >= WORKERS, f"at one time {min(seen)} workers were healthy: {seen}")
     expect(max(requeued.values(), default=0) <= 1, f"requeued more than once: {requeued.most_common(3)}")
+    _interrupt_a_roll(fleet)
     return f"{min(seen)} to {max(seen)} healthy, {len(requeued)} jobs requeued once, {LOAD} of {LOAD} pages"
+
+
+def _interrupt_a_roll(fleet: Fleet) -> None:
+    """End a roll while it waits for its new workers: the old ones are left, and nothing else."""
+    before = set(fleet.ids("worker"))
+    rolling = subprocess.Popen(
+        ["ops/roll.sh"],
+        cwd=fleet.home,
+        env={**fleet.engine.environ, **fleet.environ},
+        stdout=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+    )
+    until(lambda: len(fleet.ids("worker")) > len(before), 240)
+    rolling.terminate()
+    status = rolling.wait(120)
+    expect((status, set(fleet.ids("worker"))) == (130, before), f"a roll that was interrupted ended with {status}")
 
 
 def healthy(fleet: Fleet) -> int:
