@@ -16,7 +16,7 @@ if [ -z "$(find tests/unit -name '*.pyc' -print -quit)" ]; then
   "${pytest[@]}" tests --ignore tests/unit --collect-only -qq >/dev/null 2>&1 || true  # the run itself says what is wrong
   wait
 fi
-"${pytest[@]}" tests -m "not alone" --numprocesses auto --dist loadgroup || status=$?
+"${pytest[@]}" tests -m "not alone" --numprocesses auto --dist loadgroup --durations 20 || status=$?
 mapfile -t alone < <(grep -rl --include='test_*.py' 'pytest\.mark\.alone' tests)  # or all are collected once more
 "${pytest[@]}" "${alone[@]}" -m alone || status=$?
 exit "$status"
