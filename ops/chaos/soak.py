@@ -1,7 +1,8 @@
 """Looks for growth under a steady load without faults: ``python ops/chaos/soak.py --minutes 15``.
 
 The load consists of rounds of the same jobs. Between two rounds, when nothing runs and temporary memory is freed, the
-memory of workers, browsers and Redis and the number of open files are sampled, and one scan after another is timed.
+memory of workers, browsers and Redis is sampled, and one scan after another is timed. After every third round the open
+files are counted, once the connections that only the load needed are closed.
 Under load a scan's time follows that of the machine, which on a shared host changes by a third within minutes.
 
 Each row is judged by its slope after the warm-up, extrapolated to an hour, with its error: ``level`` if the run was
@@ -37,6 +38,7 @@ from stage import ENVIRONMENT, Stage
 
 from producer.client.client import Client
 from producer.contract import JsonObject
+from producer.redis.dial import IDLE_S
 from producer.settings import ClientSettings
 from tests.support.processes_of import descendants, resident_mb
 
@@ -52,6 +54,10 @@ TIMED: Final = 3
 """Scans after a round, one after another, of which the fastest counts: whatever disturbs one makes it slower."""
 REST_S: Final = 1.0
 """From the last job's end to the reading, so that its page's processes and connections end."""
+FILES_EVERY: Final = 3
+"""Rounds from one count of the open files to the next."""
+UNUSED_S: Final = 2 * IDLE_S
+"""Rest before the count: connections unused for ``IDLE_S`` are closed, one with each use of another."""
 WARM_UP_SHARE: Final = 1 / 3
 """Share of the run that is left out, while connections, caches and the heap fill (ops/chaos/README.md)."""
 FEWEST: Final = 6
@@ -60,7 +66,7 @@ KEYS_A_TIME: Final = 1_000
 MEMORY: Final = 0.10
 """Share of the mean, per hour: about 1 kB leaked per scan of a worker."""
 FILES: Final = 0.30
-"""They are counted whole: the first and only one more of 48 in the ten minutes that count is up to 19 % an hour."""
+"""They are counted whole: the first and only one more of 38 in the ten minutes that count is up to 24 % an hour."""
 DRIFT: Final = 0.50
 """The same for rows with more scatter."""
 LIMITS: Final = {
@@ -110,7 +116,10 @@ async def soak(folder: Path, *, seconds: float, workers: int) -> Samples:
             took = [await _scan_s(stage.urls[0], client) for _ in range(TIMED)]
             samples.add("a scan by itself, s", min(took))
             await asyncio.sleep(REST_S)
-            _read_processes(stage, samples)
+            _read_memory(stage, samples)
+            if number % FILES_EVERY == 0:
+                await asyncio.sleep(UNUSED_S)
+                _read_files(stage, samples)
             before, held = held, await _kept_bytes(redis)
             if number:
                 samples.add("Redis, bytes a finished job", (held - before) / (len(jobs) + TIMED))
@@ -153,12 +162,22 @@ async def _scan_s(url: str, client: Client) -> float:
     return time.monotonic() - began
 
 
-def _read_processes(stage: Stage, samples: Samples) -> None:
-    below = {worker.pid: descendants(worker.pid) for worker in stage.workers if worker.pid}
+def _read_memory(stage: Stage, samples: Samples) -> None:
+    below = _below(stage)
     samples.add("workers, resident MB", resident_mb(list(below)))
-    if all(below.values()):  # one that has retired its browser starts the next with its next scan
+    if all(below.values()):
         samples.add("browsers, resident MB", sum(map(resident_mb, below.values())))
+
+
+def _read_files(stage: Stage, samples: Samples) -> None:
+    below = _below(stage)
+    if all(below.values()):
         samples.add("open files of workers", sum(map(_open_files, below)))
+
+
+def _below(stage: Stage) -> dict[int, list[int]]:
+    """Return the processes below each worker; none below one that has retired its browser and not had a scan since."""
+    return {worker.pid: descendants(worker.pid) for worker in stage.workers if worker.pid}
 
 
 async def _kept_bytes(redis: Redis) -> int:

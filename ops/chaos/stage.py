@@ -123,6 +123,8 @@ class WorkerProcess:
                     stderr=log,
                     start_new_session=True,
                 )
+            if self._is_ending:  # meanwhile
+                self.send(signal.SIGKILL)
             self.ends[await self._process.wait()] += 1
             if not self._is_ending:
                 await asyncio.sleep(RESTART_S)
