@@ -42,6 +42,7 @@ WORKER_SETTINGS: Final = {
     "CHAT_STALL_S": "3",
     "CHAT_TIMEOUT_S": "15",
     "GPU_WAIT_S": "60",
+    "KIND_WAIT_S": "60",  # jobs of an unknown kind must end within a run's calm, also after a clock was set back
     "EMBEDDING_DIMS": "768",
     "SCAN_ALLOW_PRIVATE": "1",
 }

@@ -131,7 +131,7 @@ class History(Protocol):
     async def barriers(
         self, wanted: Wanted, *, limit: int, by: str = "pages", without: Collection[str] = ()
     ) -> Sequence[Barrier]:
-        """Return component barriers, sorted by ``pages``, ``since_ms`` or ``mended_ms``, descending; none in ``without``."""
+        """Return barriers except those in ``without``, by ``pages``, ``since_ms`` or ``mended_ms``, descending."""
         ...
 
     async def barriers_of(self, issue_ids: Sequence[str]) -> Mapping[str, Barrier]:

@@ -43,7 +43,7 @@ def test_a_page_keeps_its_id_in_every_state_and_each_state_has_terms_of_its_own(
 
 
 def test_scans_with_other_rules_have_terms_of_their_own() -> None:
-    added, left_out = ({name: ("label-content-name-mismatch",)} for name in ("enabled_rules", "disabled_rules"))
-    terms = [terms_of(ScanRequest(url=PAGE, **some)) for some in ({}, added, left_out)]
+    rules = ("label-content-name-mismatch",)
+    added, left_out = ScanRequest(url=PAGE, enabled_rules=rules), ScanRequest(url=PAGE, disabled_rules=rules)
 
-    assert len(set(terms)) == 3
+    assert len({terms_of(ScanRequest(url=PAGE)), terms_of(added), terms_of(left_out)}) == 3
