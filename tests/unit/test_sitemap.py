@@ -228,7 +228,7 @@ def test_the_body_of_a_redirect_is_not_read(site: SmallSite) -> None:
 
 
 def test_a_host_of_many_addresses_that_do_not_answer_ends_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "HEAD_S", 1.0)
+    monkeypatch.setattr(download, "HEAD_S", 0.3)
     look_up = socket.getaddrinfo
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as opened:
         for _ in range(4):  # Linux then drops further connections to this port
@@ -245,8 +245,8 @@ def test_a_host_of_many_addresses_that_do_not_answer_ends_at_the_limit(monkeypat
 
         [problem] = read_sitemap(f"http://shop.example:{full.getsockname()[1]}/s.xml", Choice()).problems.values()
 
-    assert time.monotonic() - began_s < 5
-    assert "it was not complete within 1 s" in str(problem)
+    assert time.monotonic() - began_s < 3  # six seconds if each address has its own limit
+    assert "it was not complete within 0.3 s" in str(problem)
 
 
 def test_sitemaps_of_one_robots_txt_share_the_limits(site: SmallSite, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from producer.contract import QueryResult
 from producer.errors import ContextExceeded
-from worker.agent.conversation.prompt import ASK_VERSION, BUDGET_TOKENS, LAST_STEP, LEFT_OUT, MAX_TURNS_SHOWN, prompt_of
+from worker.agent.conversation.prompt import BUDGET_TOKENS, LAST_STEP, LEFT_OUT, MAX_TURNS_SHOWN, prompt_of
 from worker.agent.conversation.state import FinishedTurn, Said, Turn
 from worker.models.context_budget import likely_tokens
 
@@ -98,7 +98,3 @@ def test_the_last_prompt_tells_the_model_to_answer():
     asked, answered = called(1, "{}")
 
     assert prompt_of(turn(asked, answered), [], is_last=True).messages[-1].content == LAST_STEP
-
-
-def test_the_version_names_the_prompt():
-    assert ASK_VERSION.startswith("ask-")

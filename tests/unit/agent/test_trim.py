@@ -88,7 +88,7 @@ def test_a_page_with_thousands_of_barriers_fits_the_limit_with_room_for_what_is_
     assert AUDIT_BYTES * 0.99 < json_bytes(trimmed) <= AUDIT_BYTES
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     sizes=st.lists(
         st.tuples(st.integers(0, 12), st.sampled_from([None, *Impact]), st.integers(1, 3_000)), min_size=1, max_size=6

@@ -19,7 +19,7 @@ from producer.cli.scan.app import GUARD, _await_answer, _running, started
 from producer.cli.scan.by_file import Start
 from producer.cli.scan.local import while_it_lives
 from producer.errors import ServiceError
-from tests.support.processes_of import until_within
+from tests.support.processes_of import all_gone, until_within
 from tests.support.small_site import small_site
 from worker.own_redis.server import free_port
 
@@ -83,7 +83,7 @@ def test_an_application_that_never_answers_is_reported_and_stopped(tmp_path: Pat
         with pytest.raises(ServiceError, match=text):
             _await_answer(start, application, 0)
 
-    assert not is_alive(int(pid))
+    assert all_gone([int(pid)], within_s=60)
 
 
 @pytest.mark.parametrize("variables", [{"CI": "true"}, {"JENKINS_URL": "http://jenkins.example/"}])
@@ -131,12 +131,4 @@ def test_the_application_ends_when_the_run_is_killed(
     run.send_signal(how)
     run.wait()
 
-    until_within(lambda: not is_alive(pid), seconds=60)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether the process runs; one that has ended and is not reaped does not."""
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
+    assert all_gone([pid], within_s=60)

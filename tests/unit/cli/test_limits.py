@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from producer.cli.scan.gate import Gate, RuleWaiver
 from producer.cli.scan.limits import Count, Limits
 from producer.contract import Impact
 from producer.contract.waiver import Waiver
-from producer.reports.page import Page
+from producer.reports.page import Page, page_of
 from tests.unit.reports import component_pages as sample
+from tests.unit.reports.sample_pages import finding, scan_result
 
 
 def counted(limits: Limits, pages: list[Page], *, fail_on: Impact | None = Impact.SERIOUS) -> Count:
@@ -45,8 +48,6 @@ def test_a_limit_bounds_what_it_covers(limits: Limits, reasons: list[str]) -> No
 def test_known_findings_count_for_falling_limits_and_not_as_new() -> None:
     pages = [Gate(only_new=True).mark(page) for page in sample.pages(4)]
     known = frozenset(node.fingerprint for page in pages for finding in page.findings for node in finding.nodes)
-    from dataclasses import replace  # noqa: PLC0415  beside its only use
-
     pages = [replace(page, marks=replace(page.marks, known=known)) for page in pages]
 
     assert counted(Limits(new=0), pages).exceeded() == []
@@ -55,7 +56,10 @@ def test_known_findings_count_for_falling_limits_and_not_as_new() -> None:
 
 def test_findings_below_the_impact_count_nowhere_and_with_fail_on_never_only_limits_count() -> None:
     pages = sample.pages(4)
+    milder = page_of(scan_result("/mild", finding("region", Impact.MODERATE)))
 
+    assert counted(Limits(total=2, new=2), [*pages, milder]).exceeded() == []
+    assert counted(Limits(rules={"region": 0}), [milder]).exceeded() == []
     assert counted(Limits(total=0), pages, fail_on=None).exceeded() != []
     assert counted(Limits(groups={"blog": 0}), pages, fail_on=None).exceeded() == []
 

@@ -202,12 +202,12 @@ def test_a_wait_that_is_too_long_is_reported(site: SmallSite) -> None:
 
 
 def test_a_server_that_is_always_busy_is_given_up(site: SmallSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "WAITS_S", 1.0)
+    monkeypatch.setattr(download, "WAITS_S", 0.4)
     site.files = {"/s.xml": (429, {"Retry-After": "0"}, b"")}
 
     with pytest.raises(PageUnreachable, match="answers 429"):
         targets_of(f"{site.url}/s.xml")
-    assert 2 <= site.asked.count("/s.xml") <= 4
+    assert site.asked.count("/s.xml") == 2
 
 
 DRIPS_S = 30.0
@@ -256,12 +256,12 @@ def endless(*pieces: bytes) -> Generator[str]:
     ],
 )
 def test_an_endless_download_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch, pieces: tuple[bytes, bytes]) -> None:
-    monkeypatch.setattr(download, "HEAD_S", 0.6)
-    monkeypatch.setattr(download, "DEADLINE_S", 0.6)
+    monkeypatch.setattr(download, "HEAD_S", 0.3)
+    monkeypatch.setattr(download, "DEADLINE_S", 0.3)
 
     begun = time.monotonic()
 
-    with endless(*pieces) as url, pytest.raises(PageUnreachable, match=r"was not complete within 0\.6 s"):
+    with endless(*pieces) as url, pytest.raises(PageUnreachable, match=r"was not complete within 0\.3 s"):
         targets_of(f"{url}/s.xml", ignore_robots=True)
 
     assert time.monotonic() - begun < DRIPS_S / 2  # only the server's end would have ended it

@@ -128,7 +128,6 @@ def test_a_sitemap_of_which_nothing_fits_says_how_much_it_had(site: SmallSite) -
         read_targets([], None, ScanOptions(sitemaps=(f"{site.url}/s.xml",), match=("/shop/*",)))
 
 
-def test_a_sitemap_without_a_valid_address_is_reported(site: SmallSite) -> None:
-    del site
+def test_a_sitemap_without_a_valid_address_is_reported() -> None:
     with pytest.raises(InputError, match=r"--sitemap 'sitemap.xml' has no scheme"):
         read_targets([], None, ScanOptions(sitemaps=("sitemap.xml",)))

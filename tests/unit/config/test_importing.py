@@ -31,6 +31,7 @@ from producer.settings import setting_names
 from worker.settings import WorkerSettings
 
 OPTIONS = option_keys(scan)
+SERVED = "python3 -m http.server 9080 --bind 127.0.0.1 --directory ./dist"
 
 
 def pa11y(**config: Any) -> tuple[str, str]:
@@ -204,12 +205,21 @@ def test_options_of_one_url_hold_for_it_alone(tmp_path: Path, monkeypatch: pytes
     assert page_options(file, "https://a.example/xq=x", 0) == {"disabled_rules": ("color-contrast",)}
 
 
-def test_a_server_and_a_static_folder_are_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file, _, _ = imported("a started server", tmp_path, monkeypatch)
+@pytest.mark.parametrize(
+    ("case", "command", "url", "timeout"),
+    [
+        ("a started server", "npm start", "http://localhost:3000/", 25.0),
+        ("a static folder", SERVED, "http://localhost:9080/", 10.0),
+    ],
+)
+def test_a_server_and_a_static_folder_are_started(
+    case: str, command: str, url: str, timeout: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, _, _ = imported(case, tmp_path, monkeypatch)
 
-    assert file.document.start
-    assert (file.document.start.run, file.document.start.timeout) == ("npm start", 25.0)
-    assert file.document.start.url == "http://localhost:3000/"
+    start = file.document.start
+    assert start
+    assert (start.run, start.url, start.timeout) == (command, url, timeout)
 
 
 def test_assertions_become_the_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +247,7 @@ def test_a_matrix_becomes_rules_of_pages(tmp_path: Path, monkeypatch: pytest.Mon
         ("gone.json", None, "cannot read"),
     ],
 )
-def test_unconvertible_options_are_named(
+def test_a_file_that_cannot_be_read_is_refused(
     name: str, text: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from producer.errors import SightlineError  # noqa: PLC0415  beside its only use
@@ -294,10 +304,11 @@ def test_values_of_an_unexpected_kind_are_named(tmp_path: Path, name: str, text:
     assert any(lost in one.option for one in draft.left)
 
 
-@pytest.mark.parametrize("importer", [lighthouse_importer, pa11y_importer])
-def test_settings_in_the_reasons_exist(importer: Any) -> None:
-    named = {name for why in importer._NO_PLACE.values() for name in re.findall(r"\b[A-Z]+_[A-Z_]+\b", why)}
+def test_settings_in_the_reasons_exist() -> None:
+    reasons = (*lighthouse_importer._NO_PLACE.values(), *pa11y_importer._NO_PLACE.values())
+    named = {name for why in reasons for name in re.findall(r"\b[A-Z]+_[A-Z_]+\b", why)}
 
+    assert named
     assert named <= setting_names(WorkerSettings)
 
 

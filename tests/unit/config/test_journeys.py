@@ -59,7 +59,6 @@ steps = [{ click = "#a" }]
 [[journey]]
 steps = []
 """
-ACTIONS = "goto, click, fill, select, check, uncheck, press, hover, wait_for, scroll, consent, scan"
 EXPECTED = """\
 2: scan.login: 'sing in' is neither a [[journey]] of this file nor a file: did you mean sign in?
 6: site[1].login: a login begins with a goto, has a step after it, and no scan: 'sizes' does not

@@ -214,7 +214,7 @@ def test_the_nearest_file_counts_up_to_the_repository(tmp_path: Path) -> None:
     assert find_config(inner) == tmp_path / "repository" / "sightline.toml"
 
 
-def test_every_option_of_scan_is_a_key_or_has_a_place_of_its_own() -> None:
+def test_options_of_pages_logins_and_the_gate_are_keys_and_each_has_a_name_of_its_own() -> None:
     taken = {option.name for option in OPTIONS}
 
     assert {"viewport", "no_scroll", "fail_on", "assess_wait_s", "header_file", "lane"} <= taken

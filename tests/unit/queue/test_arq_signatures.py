@@ -124,7 +124,7 @@ def test_the_table_has_every_option_of_arq_and_no_other(name: str):
     assert list(documented(name)) == expected
 
 
-@pytest.mark.parametrize("name", OF_ARQ)
+@pytest.mark.parametrize("name", [name for name, (arqs, ours) in OF_ARQ.items() if ours is not arqs])
 def test_ours_takes_arqs_options_with_arqs_defaults(name: str):
     arqs, ours = (signature(call).parameters for call in OF_ARQ[name])
 

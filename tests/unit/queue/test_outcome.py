@@ -52,13 +52,6 @@ def test_a_full_redis_spends_no_attempt_however_often_it_is_full():
     assert outcome.attempt_returned
 
 
-def test_a_retry_waits_as_long_as_it_says():
-    outcome = decide(Retry(defer=3), attempt=1, tries=3, random=always(0.5))
-
-    assert isinstance(outcome, Retried)
-    assert outcome.delay_s == 3
-
-
 @pytest.mark.parametrize("error", [ScanFailed("the browser died"), Retry(defer=1)])
 def test_the_last_attempt_is_the_last_whatever_the_error_says(error: Exception):
     outcome = decide(error, attempt=3, tries=3, random=always(0.5))

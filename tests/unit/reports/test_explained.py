@@ -35,7 +35,8 @@ def test_two_components_of_one_rule_have_each_its_own_explanation() -> None:
         HEADER: ("Label the header", "m:1b"),
         CARD: ("Label the card", "m:1b"),
     }
-    assert made.index("Label the card") != made.index("Label the header")
+    assert "Label the card" in made
+    assert "Label the header" in made
 
 
 def test_a_component_without_an_explanation_gets_none_of_another_but_that_of_its_whole_finding() -> None:
@@ -54,5 +55,5 @@ def test_what_to_fix_first_on_the_site_is_shown_once_and_escaped() -> None:
         made = sample.render(form, pages)
         assert made.count("What to fix first") == 1
         assert "<b>header</b>" not in made
-        assert "header" in made
+        assert "Mend the " in made
     assert "What to fix first" not in sample.render("html", [explained()])

@@ -214,7 +214,7 @@ def test_one_component_in_200_variants_is_one() -> None:
     assert len({issue(f'<img class="{names}" src="/{i}.jpg">', CARD) for i, names in enumerate(classes)}) == 1
 
 
-def test_ten_thousand_components_and_markup_of_a_megabyte_take_no_second_each() -> None:
+def test_hundreds_of_components_and_markup_of_a_megabyte_take_two_seconds_at_most() -> None:
     started = time.process_time()
 
     ids = {
