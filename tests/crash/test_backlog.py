@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from producer.client.client import Client
 from producer.contract import JobState
 from producer.keys import GROUP, Keys
-from tests.crash.test_worker_killed import release, runs_of
+from tests.crash.test_worker_killed import has_workers, release, runs_of
 from tests.support.processes import StartWorker
 from tests.support.queue import until
 
@@ -26,10 +26,6 @@ async def orphans_of(redis: Redis, keys: Keys, pid: int) -> set[str]:
 
 async def run_again(redis: Redis, keys: Keys, orphans: set[str], pid: int) -> bool:
     return orphans <= {job_id for job_id, by in await runs_of(redis, keys) if by != pid}
-
-
-async def has_workers(client: Client, count: int) -> bool:
-    return len((await client.queue()).workers) >= count
 
 
 async def workers_may_reclaim(client: Client, count: int) -> None:
@@ -49,6 +45,7 @@ async def test_a_killed_workers_jobs_run_again_within_5_s_of_their_lease_althoug
     await workers_may_reclaim(client, 2)
 
     doomed.kill()
+    doomed.wait()
     killed_at = time.monotonic()
     orphans = await orphans_of(redis, keys, doomed.pid)
     await until(lambda: run_again(redis, keys, orphans, doomed.pid), what="the second runs")

@@ -6,12 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.support.processes_of import all_gone, command_of, until_within
 from tests.support.scan_worker import ROOT
 from worker.cli.processes import ChildCommand, keep_processes
 from worker.cli.up import env_of
@@ -19,11 +18,11 @@ from worker.cli.up import env_of
 CHILD = """
 import os, signal, sys, time
 folder, number = sys.argv[1:]
-open(f"{folder}/{number}.{os.getpid()}", "w").close()
 def note(signum, _):
     with open(f"{folder}/signals.{os.getpid()}", "a") as file:
         file.write("x")
 signal.signal(signal.SIGTERM, note)
+open(f"{folder}/{number}.{os.getpid()}", "w").close()
 while not os.path.exists(f"{folder}/signals.{os.getpid()}"):
     time.sleep(0.01)
 time.sleep(0.05)
@@ -53,7 +52,7 @@ def keep(tmp_path: Path):
 
 
 def test_a_signal_reaches_each_child_once_and_its_code_is_returned(keep: subprocess.Popen[bytes], tmp_path: Path):
-    _until(lambda: len(_pids(tmp_path)) == 2)
+    until_within(lambda: len(_pids(tmp_path)) == 2, seconds=20)
     (tmp_path / "code").write_text("7")
 
     keep.send_signal(signal.SIGTERM)
@@ -62,14 +61,14 @@ def test_a_signal_reaches_each_child_once_and_its_code_is_returned(keep: subproc
     assert keep.returncode == 7
     assert [file.read_text() for file in tmp_path.glob("signals.*")] == ["x", "x"]
     assert said.count(b"process.started") == 2
-    assert not any(_lives(pid) for pid in _pids(tmp_path))
+    assert not any(map(command_of, _pids(tmp_path)))
 
 
 def test_a_killed_child_is_restarted_and_named(keep: subprocess.Popen[bytes], tmp_path: Path):
-    _until(lambda: len(_pids(tmp_path)) == 2)
+    until_within(lambda: len(_pids(tmp_path)) == 2, seconds=20)
 
     os.kill(_pids(tmp_path)[0], signal.SIGKILL)
-    _until(lambda: len(_pids(tmp_path)) == 3)
+    until_within(lambda: len(_pids(tmp_path)) == 3, seconds=20)
     keep.send_signal(signal.SIGINT)
     said, _ = keep.communicate(timeout=20)
 
@@ -79,11 +78,11 @@ def test_a_killed_child_is_restarted_and_named(keep: subprocess.Popen[bytes], tm
 
 
 def test_children_do_not_outlive_a_killed_parent(keep: subprocess.Popen[bytes], tmp_path: Path):
-    _until(lambda: len(_pids(tmp_path)) == 2)
+    until_within(lambda: len(_pids(tmp_path)) == 2, seconds=20)
 
     keep.kill()
 
-    _until(lambda: not any(_lives(pid) for pid in _pids(tmp_path)))
+    assert all_gone(_pids(tmp_path), within_s=20)
     assert len(list(tmp_path.glob("signals.*"))) == 2
 
 
@@ -131,17 +130,3 @@ def test_a_wrong_setting_ends_all_with_its_code():
 
 def _pids(folder: Path) -> list[int]:
     return [int(file.suffix[1:]) for file in folder.glob("[12].*")]
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def _until(holds: Callable[[], bool], *, deadline_s: float = 20) -> None:
-    until = time.monotonic() + deadline_s
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.02)

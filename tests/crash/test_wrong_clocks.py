@@ -13,7 +13,7 @@ from producer.client.client import Client
 from producer.contract import JobState
 from producer.keys import Keys
 from producer.stored.schedules import Schedule, Schedules
-from tests.crash.test_worker_killed import one_end_each, release, runs_of
+from tests.crash.test_worker_killed import has_runs, has_workers, one_end_each, release, runs_of
 from tests.support.processes import ROOT, start_program
 from tests.support.queue import events_of, until
 
@@ -35,9 +35,9 @@ async def test_jumping_clocks_of_workers_neither_lose_repeat_nor_speed_up_jobs(
         variables = {"PYTHONPATH": f"{WRONG_CLOCK}:{ROOT}", "WRONG_CLOCK": str(clock)}
         log = tmp_path / "workers.log"
         start_program(children, log, redis_url, keys.environment, "max_jobs=8", "heartbeat=0.5", variables=variables)
-    await until(lambda: _has_workers(client, 2), what="both workers")
+    await until(lambda: has_workers(client, 2), what="both workers")
     jobs = [(await client.submit("held", {})).job_id for _ in range(8)]
-    await until(lambda: _has_runs(redis, keys, 8), what="eight running jobs")
+    await until(lambda: has_runs(redis, keys, 8), what="eight running jobs")
     deferred = await client.submit("quick", {}, defer_s=HOUR_S / 2)
     soon = datetime.now(UTC) + timedelta(hours=0.5)
     await Schedules(client).add(Schedule("soon", f"{soon:%M %H} * * *", "quick", ({},)), now=soon - timedelta(hours=1))
@@ -57,14 +57,6 @@ async def test_jumping_clocks_of_workers_neither_lose_repeat_nor_speed_up_jobs(
     events = [json.loads(line)["event"] for line in await events_of(redis, keys)]
     assert [event for event in events if event.startswith("batch")] == []
     await one_end_each(redis, keys, jobs)
-
-
-async def _has_workers(client: Client, count: int) -> bool:
-    return len((await client.queue()).workers) >= count
-
-
-async def _has_runs(redis: Redis, keys: Keys, count: int) -> bool:
-    return len(await runs_of(redis, keys)) >= count
 
 
 async def _say_wrong_times(client: Client) -> bool:

@@ -11,6 +11,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from operator import itemgetter
 from pathlib import Path
@@ -111,13 +112,13 @@ async def held_then_writes(ctx: dict[Any, Any], path: str) -> str:
     return f"written by {os.getpid()}"
 
 
-async def busy(ctx: dict[Any, Any], seconds: float) -> str:
-    """Blocks the event loop, as a slow regular expression would."""
+async def busy(ctx: dict[Any, Any], path: str) -> str:
+    """Blocks the event loop until the file exists, as a slow regular expression would."""
     await note(ctx)
-    loop = asyncio.get_running_loop()
-    until = loop.time() + seconds
-    while loop.time() < until:
-        pass
+    while not Path(path).exists():  # noqa: ASYNC240  blocking is the point
+        looked_at = time.monotonic()
+        while time.monotonic() < looked_at + 0.1:
+            pass
     return "done"
 
 

@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from arq.connections import ArqRedis, RedisSettings
+from arq.connections import ArqRedis
 from arq.cron import cron
 from arq.jobs import JobStatus
 from arq.worker import JobExecutionFailed, Retry, RetryJob, func
 
-from tests.support.arq_flavours import Flavour, burst, enqueued, program, running
+from tests.support.arq_flavours import Flavour, burst, enqueued, running
 from tests.support.queue import until
 
 WAIT_S = 60
@@ -245,7 +245,7 @@ async def test_an_abort_that_is_not_allowed_does_not_hasten_the_next_try(flavour
 async def test_the_health_line_is_written_unasked_and_counts_the_queue(flavour: Flavour, pool: ArqRedis):
     await enqueued(pool, "works", _defer_by=100, _queue_name="test:health")
     async with running(flavour, functions=[works], queue_name="test:health"):
-        await until_key(pool, "test:health:health-check")
+        await until(lambda: pool.exists("test:health:health-check"), what="the health line")
         line = await pool.get("test:health:health-check")
 
     assert line is not None
@@ -260,13 +260,6 @@ async def redis_ms(pool: ArqRedis) -> float:
 async def until_redis_ms(pool: ArqRedis, then_ms: float) -> None:
     while await redis_ms(pool) < then_ms:
         pass
-
-
-async def until_key(pool: ArqRedis, key: str) -> None:
-    deadline = asyncio.get_running_loop().time() + WAIT_S
-    while not await pool.exists(key):
-        assert asyncio.get_running_loop().time() < deadline, f"expected {key}"
-        await asyncio.sleep(0.02)
 
 
 async def test_ids_are_kept_as_given(flavour: Flavour, pool: ArqRedis):
@@ -317,17 +310,6 @@ async def test_the_logger_of_arq_hears_start_end_and_failure(
     assert any(line.endswith("→ b:2:sells('book')") for line in lines)
     assert traces
     assert traces[0] is not None
-
-
-async def test_a_worker_makes_its_own_connections_and_keeps_to_its_pools_queue(flavour: Flavour, pool: ArqRedis):
-    pool.default_queue_name = "test:own"
-    job = await enqueued(pool, "works")
-    settings = RedisSettings.from_dsn(flavour.url)
-    made = program(flavour, None, functions=[works], burst=True, redis_settings=settings, queue_name="test:own")
-    await made.worker.async_run()
-    await made.worker.close()
-
-    assert await job.result(timeout=WAIT_S) == 1
 
 
 async def test_a_pool_says_how_long_its_jobs_may_start(flavour: Flavour, pool: ArqRedis):

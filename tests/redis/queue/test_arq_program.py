@@ -1,7 +1,7 @@
-"""One arq program, written against plain ``arq.Worker``, does the same on ``StreamWorker``. Every test runs on both.
+"""One arq program, written against plain ``arq.Worker``, does the same on ``ArqWorker``. Every test runs on both.
 
-What is left out is where the two differ on purpose: an id's colons, a failure's exact words, and ``after_job_end``,
-which our worker calls for every end, also of a job that could not be started. Jobs as objects: ``test_arq_jobs.py``.
+Left out is where the two differ on purpose: our worker calls ``after_job_end`` for every end, also of a job that could
+not be started. Jobs as objects: ``test_arq_jobs.py``.
 """
 
 from __future__ import annotations
@@ -149,14 +149,6 @@ async def test_no_more_than_max_jobs_run_at_once(flavour: Flavour, pool: ArqRedi
         order = [note[1] for note in worker.notes if note[1] in {"endless", "endless was cancelled"}]
 
     assert order == ["endless", "endless was cancelled", "endless"]
-
-
-async def test_a_cron_job_runs_when_its_time_comes(flavour: Flavour):
-    async with running(flavour, cron_jobs=[EVERY_SECOND]) as worker:
-        await until(lambda: len(ticks_of(worker)) >= 2, what="two ticks")
-
-    ids = ticks_of(worker)
-    assert len(set(ids)) == len(ids)
 
 
 async def test_two_workers_run_a_cron_job_once(flavour: Flavour):

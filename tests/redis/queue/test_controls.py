@@ -20,6 +20,7 @@ from producer.stored.controls import control_of, lift, limit, put
 from tests.support.command_line import Call
 from tests.support.queue import DEADLINE_S, events_of, job_fields, running_worker, until
 from tests.support.scans import scan_result
+from worker.limits import host_gate
 from worker.limits.host_gate import HostGate, PoliteEngine
 from worker.queue.controls import lift_drains_of_the_gone
 from worker.queue.worker import func
@@ -271,12 +272,22 @@ async def test_limits_of_a_host_stand_in_for_the_gates_from_its_next_scan_on(red
     assert all("@" in line["by"] for line in told)
 
 
-async def test_a_scan_that_waits_for_its_host_heeds_new_limits_within_seconds(redis: Redis, keys: Keys):
+async def test_a_scan_that_waits_for_its_host_heeds_new_limits(
+    redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(host_gate, "LOOK_AGAIN_S", 0.05)
     gate = HostGate(redis, keys, slots=1, gap_ms=3_600_000, patience_s=7_200)
     shop = control_of("limits", "shop.example")
-    async with gate.slot("shop.example"):
-        pass
-    waiting = asyncio.create_task(_visit(gate))
+    looks: list[None] = []
+
+    async def visit() -> None:
+        async with gate.slot("shop.example", still_wanted=lambda: looks.append(None)):
+            pass
+
+    await visit()
+    looks.clear()
+    waiting = asyncio.create_task(visit())
+    await until(lambda: len(looks) >= 2, what="a scan that waits")
     await limit(redis, keys, shop, HostLimits(gap_ms=0))
 
     async with asyncio.timeout(DEADLINE_S):
@@ -303,11 +314,6 @@ async def test_limits_written_by_hand_that_are_none_change_nothing(redis: Redis,
 def test_limits_that_cannot_be_are_refused(wanted: HostLimits, why: str):
     with pytest.raises(InputError, match=why):
         checked(wanted, "shop.example")
-
-
-async def _visit(gate: HostGate) -> None:
-    async with gate.slot("shop.example"):
-        pass
 
 
 async def test_a_control_written_by_hand_is_shown_and_holds(client: Client, redis: Redis, keys: Keys, call: Call):

@@ -14,7 +14,7 @@ from producer.client.client import Client
 from producer.contract import ErrorInfo, JobState, Lane
 from producer.keys import GROUP, Keys
 from tests.support.queue import add, job_fields, open_stream, running_worker, start_one, submitted, until
-from worker.queue import lanes, upkeep
+from worker.queue import lane_reader, lanes, upkeep
 from worker.queue.delivery import NotStarted
 from worker.queue.stream import JobStream
 
@@ -224,6 +224,7 @@ async def test_a_worker_finds_a_lost_entry_by_itself(
     client: Client, redis: Redis, redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(upkeep, "RESTORE_EVERY_S", 0.05)
+    monkeypatch.setattr(lane_reader, "BLOCK_MS", 100)
     async with running_worker(redis_url, keys, [add]) as worker:
         worker.allow_pick_jobs = False
         await until(lambda: not any(event.is_set() for event in worker.job_loop._drained.values()), what="no reads")

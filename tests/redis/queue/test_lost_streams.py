@@ -13,7 +13,8 @@ from producer.client.client import Client
 from producer.contract import FunctionResult, JobState, Lane
 from producer.contract.terms import SUBMITTED
 from producer.keys import GROUP, Keys
-from tests.support.queue import add, open_stream, running_worker, start_one, submitted
+from tests.support.queue import add, open_stream, running_worker, start_one, submitted, until
+from worker.queue import lane_reader
 from worker.queue.delivery import Delivery
 from worker.queue.stream import JobStream
 
@@ -132,11 +133,12 @@ async def test_a_stream_deleted_while_no_worker_ran_loses_no_job(
 
 @pytest.mark.parametrize("what", ["group", "stream"])
 async def test_a_group_or_stream_deleted_under_the_worker_loses_no_job(
-    client: Client, redis_url: str, keys: Keys, redis: Redis, what: str
+    client: Client, redis_url: str, keys: Keys, redis: Redis, what: str, monkeypatch: pytest.MonkeyPatch
 ):
-    async with running_worker(redis_url, keys, [add], allow_abort_jobs=False) as worker:
-        await client.wait((await client.submit("add", {"a": 1})).job_id, timeout_s=WAIT_S)
+    monkeypatch.setattr(lane_reader, "BLOCK_MS", 100)
+    async with running_worker(redis_url, keys, [add]) as worker:
         worker.allow_pick_jobs = False
+        await until(lambda: not any(event.is_set() for event in worker.job_loop._drained.values()), what="no reads")
         job = await client.submit("add", {"a": 2})
         if what == "group":
             await redis.xgroup_destroy(keys.lane("batch"), GROUP)

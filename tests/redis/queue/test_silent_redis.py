@@ -396,7 +396,7 @@ async def test_a_redis_that_was_never_reached_raises_no_unconfirmed(monkeypatch:
     assert not isinstance(refused.value, Unconfirmed)
 
 
-async def test_one_timer_watches_a_connection_however_many_calls_wait(redis: Redis, monkeypatch: pytest.MonkeyPatch):
+async def test_all_calls_that_wait_on_a_silent_connection_end(redis: Redis, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(raw_connection, "REPLY_S", SILENCE_S)
     taken = await RawConnection.open(connections_of(redis))
     blocked = [taken.call(packed("BLPOP", "never", "0")) for _ in range(3)]

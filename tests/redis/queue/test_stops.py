@@ -71,7 +71,7 @@ async def test_a_job_that_swallows_its_cancellation_is_cancelled_again(
     assert "time-out" in result.error.message
 
 
-async def test_unstarted_and_running_jobs_are_requeued_when_the_worker_closes(
+async def test_a_running_job_is_requeued_when_its_worker_closes(
     client: Client, redis_url: str, keys: Keys, redis: Redis
 ):
     ctx = {"running": asyncio.Event()}

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from producer.client.client import Client
 from producer.contract import Lane
@@ -128,7 +129,7 @@ async def test_a_key_of_another_type_changes_nothing(client: Client, stream: Job
     await redis.set(keys.waiting_for("scan"), "by hand")
     delivery = await start_one(stream)
 
-    with pytest.raises(Exception, match="expected a zset"):
+    with pytest.raises(ResponseError, match="expected a zset"):
         await missed(stream, delivery)
 
     assert await stream.holds(delivery)

@@ -41,8 +41,11 @@ async def tended(
     def describe() -> dict[str, Any]:
         raise failure
 
+    await stream.claim(slots=1, for_batch=1, turns=0)
+    assert stream.pipe._connection is not None
+    stream.pipe._connection.opened_at -= 3600  # Redis has answered for long
     async with running_loop(stream, redis_url, keys, Begun, max_jobs=4, lease_s=lease_s) as (loop, executor, leases):
-        leases.up_since -= 3600  # Redis has answered for long
+        leases.up_since -= 3600
         clock = upkeep.Upkeep(
             stream,
             leases,

@@ -33,7 +33,7 @@ HOOKS = "test_hooks_run_in_arqs_order_at_every_try"
 CRON = "test_a_cron_line_is_queued_for_its_time"
 CRON_OPTIONS = "test_a_cron_line_has_a_functions_options"
 ARGUMENTS = "test_arguments_and_values_are_the_same"
-OWN_POOL = "test_a_worker_makes_its_own_connections_and_keeps_to_its_pools_queue"
+OWN_POOL = "test_a_workers_own_pool_has_its_options"
 SERIALIZERS = "test_serializers_carry_what_json_cannot"
 FREE = "test_an_id_is_free_again_once_its_job_has_ended_and_nothing_is_kept"
 TAKEN = "test_an_id_stays_taken_while_its_result_is_kept"
@@ -41,7 +41,7 @@ TESTS: dict[str, dict[str, str]] = {
     "Worker": {
         "functions": "test_every_slot_is_the_programs",
         "queue_name": "test_workers_of_one_queue_leave_another_alone",
-        "cron_jobs": "test_a_cron_job_runs_when_its_time_comes",
+        "cron_jobs": "test_two_workers_run_a_cron_job_once",
         "redis_settings": OWN_POOL,
         "redis_pool": "test_a_job_can_enqueue_another_through_its_ctx",
         "burst": "test_burst_ends_when_nothing_is_left_and_counts_what_it_did",
@@ -67,7 +67,7 @@ TESTS: dict[str, dict[str, str]] = {
         "max_burst_jobs": "test_a_burst_can_be_limited",
         "job_serializer": SERIALIZERS,
         "job_deserializer": SERIALIZERS,
-        "expires_extra_ms": "test_a_workers_own_pool_has_its_options",
+        "expires_extra_ms": OWN_POOL,
         "timezone": "test_cron_lines_are_read_in_the_workers_timezone",
         "log_results": "test_values_can_be_kept_out_of_the_log",
     },
