@@ -53,12 +53,11 @@ async def test_a_batch_call_that_yielded_for_long_runs_to_its_end(
     open_with: Open, ollama: OllamaServer, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(slot_calls, "GIVES_WAY_S", 0.0)
-    ollama.faults.append(Fault("stall"))
+    ollama.faults.extend([Fault("stall"), Fault("none"), Fault("load", seconds=0.5)])
     models = await open_with(ollama.url)
     batch = start(models, "batch")
     await ollama.wait_for_calls(1)
     await asyncio.wait_for(start(models, "interactive"), DEADLINE_S)
-    ollama.call_s = 0.2
     await ollama.wait_for_calls(3)  # the batch call again
 
     question = start(models, "interactive")
