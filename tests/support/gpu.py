@@ -27,8 +27,8 @@ PROBED_OFTEN = replace(USUAL, renew_s=0.2, grace_s=0.2, probe_s=0.2, probe_down_
 """Hosts are checked often, and a waiter learns quickly that all are down."""
 QUICK = replace(PROBED_OFTEN, confirm_s=0.6, grace_s=0.3, probe_s=0.1)
 """A grant that nobody confirms passes on quickly."""
-RARELY = replace(USUAL, lease_s=1800.0, renew_s=600.0)
-"""No heartbeat comes during a test."""
+RARELY = replace(USUAL, lease_s=1800.0, renew_s=600.0, probe_s=600.0, probe_down_s=600.0)
+"""No heartbeat and no regular check of a host comes during a test."""
 GPU1, GPU2 = "http://gpu1:1", "http://gpu2:1"
 ONE: tuple[Host, ...] = parse_hosts("http://gpu1:1")
 TWO: tuple[Host, ...] = parse_hosts("http://gpu1:1,http://gpu2:1")

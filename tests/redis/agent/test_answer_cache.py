@@ -54,6 +54,7 @@ async def test_a_caller_may_refuse_cached_answers(shop: Desk):
     await shop.ask(None, WORST, job="q1")
 
     assert not (await shop.ask(None, WORST, job="q2", use_cache=False)).cached
+    assert (await shop.ask(None, WORST, job="q3")).cached
 
 
 class OneMeaning(BuiltinEmbedder):
@@ -98,7 +99,7 @@ async def test_the_same_words_after_other_turns_are_another_question(shop: Desk)
 @pytest.mark.parametrize(
     "steps",
     [
-        (call("recall"), "You like labels [scan cart-1]."),
+        (call("recall"), call("search_scans"), "You like labels: the cart [scan cart-1]."),
         (call("get_scan", scan="nope"), call("search_scans"), "The cart [scan cart-1]."),
         (call("search_scans"), "The cart, without a source."),
         (call("search_scans"), "The cart [scan cart-1], and [scan invented]."),

@@ -48,6 +48,7 @@ async def test_threads_with_any_name_keep_their_own_words(shop: Desk):
         ({"question": WORST, "site": "x" * 10_240}, "site"),
         ({"question": "x" * 51_200}, "question"),
         ({"question": ""}, "question"),
+        ({"question": 7}, "question"),
         ({"question": " \n\t"}, "question is empty"),
         ({"question": WORST, "site": "a b"}, "is not a host: expected one such as shop.example"),
         ({"question": WORST, "site": "http://[a"}, "is not a host: expected one such as shop.example"),
@@ -82,15 +83,16 @@ async def test_a_site_is_one_host_whatever_is_in_its_name(shop: Desk, site: str)
     assert result.sources == (("cart-1", "home-1") if site.startswith("SHOP") else ())
 
 
-@pytest.mark.parametrize("group", ODD)
-async def test_a_group_with_any_name_is_found_by_that_name_alone(shop: Desk, group: str):
+async def test_a_group_with_any_name_is_found_by_that_name_alone(shop: Desk):
     for number, name in enumerate(ODD):
         await shop.record(scan_result(finding("label", "n"), scan_id=f"g{number}", group=name))
 
-    found = await shop.history.find(ScanFilter(group=group))
+    found = {name: await shop.history.find(ScanFilter(group=name)) for name in ODD}
+    near = {name: await shop.history.search("a form", ScanFilter(group=name)) for name in ODD}
 
-    assert [record.scan_id for record in found] == [f"g{ODD.index(group)}"]
-    assert [one.record.group for one in await shop.history.search("a form", ScanFilter(group=group))] == [group]
+    ids = {name: [record.scan_id for record in records] for name, records in found.items()}
+    assert ids == {name: [f"g{number}"] for number, name in enumerate(ODD)}
+    assert {name: [one.record.group for one in ones] for name, ones in near.items()} == {name: [name] for name in ODD}
 
 
 async def test_every_index_dropped_under_a_running_worker_comes_back_and_nothing_is_lost(shop: Desk):
@@ -112,7 +114,7 @@ async def test_every_index_dropped_under_a_running_worker_comes_back_and_nothing
     assert isinstance(commit.result, QueryResult)
     assert isinstance(again.result, QueryResult)
     assert commit.result.sources == ("cart-1", "home-1")
-    assert "new" in [record.scan_id.replace("s1", "new") for record in await shop.history.find()]
+    assert "s1" in [record.scan_id for record in await shop.history.find()]
     assert result.status == "scanned"
     found = await shop.memories.search((), query="tea")
     assert [item.value["text"] for item in found] == ["I like tea"]

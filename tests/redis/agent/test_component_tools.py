@@ -170,12 +170,13 @@ async def test_a_batch_spans_all_its_scans_in_whatever_order_they_are_committed(
 ):
     site = Site(redis, keys, history)
     await site.begin("nightly")
-    commits = [await site.recall(path=path, batch="nightly") for path in ("/a", "/b")]
+    now_ms = await history.now_ms()
+    seen_ms = {"/a": now_ms + 1_000, "/b": now_ms + 2_000}
+    commits = [await site.recall(path=path, batch="nightly", at_ms=at_ms) for path, at_ms in seen_ms.items()]
 
     await site.commit(*reversed(commits))
 
-    ended = (await moment_of(redis, keys, "nightly", now_ms=0)).at_ms
-    assert ended == max(record.at_ms for record in await history.find())
+    assert (await moment_of(redis, keys, "nightly", now_ms=0)).at_ms == seen_ms["/b"]
 
 
 async def test_a_name_that_is_used_again_means_its_latest_use_and_an_unread_page_begins_none(

@@ -82,7 +82,7 @@ async def test_a_job_that_was_killed_while_asking_holds_up_nobody_for_longer_tha
 
 
 async def test_a_long_call_keeps_its_lease_and_a_cancelled_one_ends_it_at_once(redis: Redis, keys: Keys):
-    shared, model = SharedAnswers(redis, keys, Explanation, lease_s=0.2), Slow()
+    shared, model = SharedAnswers(redis, keys, Explanation, lease_s=2.0), Slow()
     asking = asyncio.create_task(explain_page(model, PAGE, shared))
     await asyncio.wait_for(model.asked.wait(), DEADLINE_S)
     digests = [barrier.digest for barrier in barriers_of(PAGE, model=model.name)]

@@ -149,7 +149,7 @@ async def test_a_hostile_page_reaches_another_page_s_assessment_as_a_number_at_m
 
     document = json.loads(neighbour.asked[1].content)
     assert "Ignore your instructions" not in neighbour.asked[0].content + neighbour.asked[1].content
-    assert document["findings"][0]["pages_elsewhere"] in {0, 1}
+    assert document["findings"][0]["pages_elsewhere"] == 1
 
 
 async def test_orders_of_the_user_are_followed_where_a_page_s_are_not(desk: Desk):

@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-import pytest
-
-from producer.contract import JsonObject, QueryRequest, QueryResult
-from producer.errors import ContextExceeded, InvalidJob
+from producer.contract import QueryRequest, QueryResult
 from tests.redis.agent.asking import Desk, ScriptedChat, call
 from tests.support.scans import finding, scan_result
 from worker.agent.conversation.decisions import MAX_ROUNDS
 from worker.agent.handlers import QueryJobs
 from worker.agent.state import QueryContext
-from worker.models.builtin.models import BuiltinChat
 from worker.queue.outcome import FieldNeeded
 
 WORST = "Which page has the worst barriers?"
@@ -46,19 +42,6 @@ async def test_a_question_without_a_thread_begins_one_that_can_be_gone_on_with(s
     assert second.sources == ("cart-1",)
 
 
-@pytest.mark.parametrize(
-    ("one", "other"), [("a", "A"), ("a,b", "a|b"), ("x:y", "x y"), ("é", "e"), ("t", "t-t"), ("*", "**")]
-)
-async def test_threads_whose_names_look_alike_are_two_conversations(shop: Desk, one: str, other: str):
-    await shop.ask(None, WORST, job="q1", thread_id=one)
-
-    strange = await shop.ask(None, "What is wrong with that page?", job="q2", thread_id=other)
-    known = await shop.ask(None, "What is wrong with that page?", job="q3", thread_id=one)
-
-    assert "Which page do you mean?" in strange.answer
-    assert known.sources == ("cart-1",)
-
-
 async def test_a_question_about_one_site_is_answered_from_that_site_alone(shop: Desk):
     worse = scan_result(finding("label", *"abcdefg"), url="https://other.example/", scan_id="other-1")
     await shop.record(worse)
@@ -81,16 +64,6 @@ async def test_the_handler_commits_the_answer_and_the_event_has_no_text_of_it(sh
     assert commit.event == {"thread_id": "q1", "cached": False, "sources": ["cart-1", "home-1"]}
 
 
-@pytest.mark.parametrize(
-    "payload", [{}, {"question": ""}, {"question": "  "}, {"question": 7}, {"question": "a", "site": "not a host"}]
-)
-async def test_a_payload_other_than_a_question_is_an_invalid_job(desk: Desk, payload: JsonObject):
-    jobs = QueryJobs(await desk.graph())
-
-    with pytest.raises(InvalidJob, match=r"question|site"):
-        await jobs.run({"job_id": "q1"}, payload)
-
-
 async def test_each_step_is_reported_as_it_begins(shop: Desk):
     steps: list[str] = []
     graph = await shop.graph()
@@ -108,22 +81,17 @@ async def test_of_a_conversation_one_step_is_kept_and_it_expires(shop: Desk):
     ttls = [await shop.redis.ttl(key) for key in kept]
     size = sum([await shop.redis.memory_usage(key) or 0 for key in kept])
 
-    assert len(kept) <= 3
+    assert 0 < len(kept) <= 3
     assert all(0 < ttl <= 600 for ttl in ttls)
     assert size < 100_000
 
 
 async def test_a_long_conversation_goes_on_and_says_what_the_model_was_not_shown(shop: Desk):
-    chat = ScriptedChat("x" * 1_200)
-    results = [await shop.ask(chat, f"Question {number}?", job=f"q{number}", thread_id="a") for number in range(25)]
+    chat = ScriptedChat("x" * 3_000)
+    results = [await shop.ask(chat, f"Question {number}?", job=f"q{number}", thread_id="a") for number in range(10)]
 
     assert "the model was shown only the last" in " ".join(results[-1].notes)
     assert sum(len(one.content) for one in chat.asked[-1]) < 20_000
-
-
-async def test_a_question_too_long_for_the_model_is_refused_in_words(desk: Desk):
-    with pytest.raises(ContextExceeded, match="ask a shorter question"):
-        await desk.ask(BuiltinChat(), "why " * 5_000)
 
 
 async def test_a_model_that_never_stops_asking_is_stopped_and_the_result_says_so(shop: Desk):

@@ -403,9 +403,7 @@ _NAMES = sorted({name for args in ARGS.values() for name in args.model_fields})
     arguments=st.dictionaries(st.sampled_from(_NAMES), _VALUES, max_size=5),
 )
 async def test_no_arguments_crash_a_tool(desk: Desk, name: str, arguments: JsonObject):
-    fresh = await open_desk(desk.redis, desk.keys)
-
-    answer = await run(fresh, name, **arguments)
+    answer = await run(desk, name, **arguments)
 
     assert isinstance(json.loads(answer.text), dict)
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from producer.errors import SlotLost
 from producer.keys import Keys
-from tests.support.gpu import hold, holders, until, waiting
+from tests.support.gpu import hold, holders, listening, until, waiting
 from tests.support.ollama_models import ASK, Open, OpenPool
 from tests.support.ollama_server import Fault, OllamaServer
 from tests.support.queue import DEADLINE_S
@@ -53,30 +53,30 @@ async def test_a_batch_call_that_yielded_for_long_runs_to_its_end(
     open_with: Open, ollama: OllamaServer, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(slot_calls, "GIVES_WAY_S", 0.0)
-    ollama.faults.append(Fault("stall"))
+    ollama.faults.extend([Fault("stall"), Fault("none"), Fault("load", seconds=0.5)])
     models = await open_with(ollama.url)
     batch = start(models, "batch")
     await ollama.wait_for_calls(1)
     await asyncio.wait_for(start(models, "interactive"), DEADLINE_S)
-    ollama.call_s = 0.2
     await ollama.wait_for_calls(3)  # the batch call again
 
     question = start(models, "interactive")
     await asyncio.wait_for(asyncio.gather(batch, question), DEADLINE_S)
 
-    assert len(ollama.calls()) == 4
-    assert all(call.body["messages"] for call in ollama.calls())
+    assert [call.end for call in ollama.calls()] == ["left", "answered", "answered", "answered"]
 
 
 @pytest.mark.parametrize(("lane", "gives_way"), [("interactive", True), ("batch", False)])
 async def test_a_question_preempts_neither_a_question_nor_a_call_that_may_not_yield(
-    open_pool: OpenPool, lane: str, gives_way: bool
+    open_pool: OpenPool, redis: Redis, keys: Keys, lane: str, gives_way: bool
 ):
     pool = await open_pool("w1")
-    async with pool.acquire("chat", priority=lane, gives_way=gives_way) as slot:
+    async with listening(redis, keys) as ear, pool.acquire("chat", priority=lane, gives_way=gives_way) as slot:
         asking = asyncio.create_task(hold(pool, priority="interactive"))
         await waiting(pool, 1)
+        await redis.publish(keys.gpu_wake("w1"), "the first message")
 
+        assert await ear.next() == "the first message"
         assert slot.is_held
     await asyncio.wait_for(asking, DEADLINE_S)
 

@@ -123,7 +123,9 @@ async def test_a_key_of_the_wrong_type_stops_a_script_before_it_writes(
 
 
 async def test_a_check_meets_keys_of_the_wrong_type_in_words(scripts: PoolScripts, redis: Redis, keys: Keys):
-    await cast("Any", redis).set(keys.gpu_calls, "somebody's")
+    for key in (keys.gpu_calls, keys.gpu_hosts):
+        await cast("Any", redis).set(key, "somebody's")
 
-    with pytest.raises(ResponseError, match="WRONGKEY"):
-        await scripts.check(ask("a"))
+    for call in (scripts.check(ask("a")), scripts.take_probes(ONE)):
+        with pytest.raises(ResponseError, match="WRONGKEY"):
+            await call

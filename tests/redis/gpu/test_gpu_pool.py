@@ -50,21 +50,6 @@ async def test_one_slot_serves_many_workers_one_after_another(open_pool: OpenPoo
     assert sorted(order) == list(range(60))
 
 
-async def test_a_waiter_is_woken_by_a_message_and_not_by_looking(open_pool: OpenPool, redis: Redis):
-    pool = await open_pool("w1", timing=RARELY)
-    async with pool.acquire("chat"):
-        waiter = asyncio.create_task(hold(pool))
-        await waiting(pool, 1)
-        before = await _scripts_run(redis)
-        looks = [await view_of(pool) for _ in range(3)]
-        between = await _scripts_run(redis) - before
-
-    await asyncio.wait_for(waiter, DEADLINE_S)  # a look would come after 600 s
-
-    assert between == 0
-    assert len(looks) == 3
-
-
 async def test_a_flood_of_questions_leaves_batch_one_grant_in_five(open_pool: OpenPool):
     pool = await open_pool("w1")
     served: list[str] = []
@@ -83,7 +68,7 @@ async def test_a_flood_of_questions_leaves_batch_one_grant_in_five(open_pool: Op
 
 
 @pytest.mark.parametrize(("turns", "before"), [(0, 0), (INTERACTIVE_IN_A_ROW, 1)], ids=["usual", "batch is due"])
-async def test_a_question_passes_two_hundred_waiting_scans(
+async def test_a_question_passes_all_waiting_scans(
     open_pool: OpenPool, redis: Redis, keys: Keys, turns: int, before: int
 ):
     pools = [await open_pool(f"w{number}") for number in range(4)]
@@ -94,15 +79,15 @@ async def test_a_question_passes_two_hundred_waiting_scans(
             served.append(priority)
 
     async with pools[0].acquire("chat"):
-        calls = [asyncio.create_task(call(pools[number % 4], "batch")) for number in range(200)]
-        await waiting(pools[0], 200)
+        calls = [asyncio.create_task(call(pools[number % 4], "batch")) for number in range(60)]
+        await waiting(pools[0], 60)
         calls.append(asyncio.create_task(call(pools[3], "interactive")))
-        await waiting(pools[0], 201)
+        await waiting(pools[0], 61)
         await cast("Any", redis).hset(keys.gpu_state, "turns_chat", turns)
     await asyncio.gather(*calls)
 
     assert served.index("interactive") == before
-    assert len(served) == 201
+    assert len(served) == 61
 
 
 async def test_two_hosts_are_both_put_to_work(open_pool: OpenPool):
@@ -199,13 +184,16 @@ async def test_a_cancelled_waiter_leaves_the_queue(open_pool: OpenPool, redis: R
 async def test_a_call_cancelled_at_any_moment_leaves_nothing_behind(open_pool: OpenPool, redis: Redis, keys: Keys):
     pool = await open_pool("w1")
 
-    for moments in range(60):
+    moments, is_held = 0, False
+    while not is_held:
         await cast("Any", redis).script_flush()  # a script sent anew takes two trips: more moments to be cancelled at
         asking = asyncio.create_task(hold_for_ever(pool))
         for _ in range(moments):
             await asyncio.sleep(0)
+        is_held = bool(pool._held)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
+        moments += 1 + moments // 10
 
     assert await cast("Any", redis).hlen(keys.gpu_calls) == 0
 
@@ -251,8 +239,3 @@ async def test_the_wait_is_reported(open_pool: OpenPool):
 
 async def _has_holders(pool: GpuPool, count: int) -> bool:
     return len((await view_of(pool)).holders) == count
-
-
-async def _scripts_run(redis: Redis) -> int:
-    stats = await cast("Any", redis).info("commandstats")
-    return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("evalsha", "eval"))

@@ -126,14 +126,18 @@ async def test_a_worker_sees_the_same_view(open_pool: OpenPool, redis: Redis, ke
 async def test_an_expected_wait_is_what_the_calls_before_it_will_take(open_pool: OpenPool):
     pool = await open_pool("w1")
 
+    is_seen = asyncio.Event()
+
     async def call() -> None:
         async with pool.acquire("chat") as slot:
-            await slot.run(asyncio.sleep(0.05))
+            await slot.run(is_seen.wait())
 
-    await call()
+    async with pool.acquire("chat") as slot:
+        await slot.run(asyncio.sleep(0.05))
     calls = [asyncio.create_task(call()) for _ in range(6)]
-    while len((view := await view_of(pool)).waiters) < 5:
-        pass
+    await waiting(pool, 5)
+    view = await view_of(pool)
+    is_seen.set()
     await asyncio.gather(*calls)
 
     hold_ms = view.hold_ms["chat"]

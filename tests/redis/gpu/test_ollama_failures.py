@@ -28,11 +28,12 @@ from tests.support.gpu import DEADLINE_S, holders, view_of
 from tests.support.ollama_models import ASK, Open, pool_of
 from tests.support.ollama_protocol import CHAT, StubModel
 from tests.support.ollama_server import Fault, OllamaServer
+from tests.support.queue import until
 from worker.agent.conversation.tool_args import TOOLS
 from worker.gpu.hosts import Host, parse_hosts
-from worker.models.ollama import http
+from worker.models.ollama import fleet, http
 from worker.models.ollama.fleet import OllamaFleet
-from worker.models.ollama.http import OllamaClient, responses_closed
+from worker.models.ollama.http import OllamaClient, TrackedStream, responses_closed
 from worker.models.protocols import Message
 from worker.models.slot_calls import Done, GpuCalls, Spent
 from worker.models.usage import UsageLedger
@@ -148,7 +149,7 @@ async def test_a_host_that_answers_drop_by_drop_is_unhealthy(monkeypatch: pytest
 
 
 async def test_a_model_that_loads_slowly_is_waited_for(open_with: Open, ollama: OllamaServer):
-    models = await open_with(ollama.url, chat_stall_s=0.1, chat_timeout_s=10)
+    models = await open_with(ollama.url, chat_stall_s=0.3, chat_timeout_s=10)
     ollama.faults.append(Fault("load", seconds=0.4))
 
     reply = await models.chat.chat(ASK)
@@ -177,16 +178,22 @@ async def test_a_model_with_a_smaller_context_is_not_sent_more_than_it_holds(ope
         await models.chat.chat([Message("user", "word " * 1_500)])
 
 
-async def test_a_missing_model_is_reported_with_the_command_and_found_later(open_with: Open, ollama: OllamaServer):
+async def test_a_missing_model_is_reported_with_the_command_and_found_later(
+    open_with: Open, ollama: OllamaServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(fleet, "LOOK_AGAIN_S", 0.01)
     del ollama.models[CHAT.name]
 
     with capture_logs() as logs:
         models = await open_with(ollama.url)
         with pytest.raises(ModelMissing, match=r"run there: ollama pull qwen3\.5:4b$"):
             await models.chat.chat(ASK)
+        assert ollama.calls() == []
+        ollama.models[CHAT.name] = CHAT
+        await until(lambda: "model.found" in [entry["event"] for entry in logs], what="the model")
 
+    assert (await models.chat.chat(ASK)).text == ollama.answer
     assert [entry["type"] for entry in logs if entry["event"] == "model.missing"] == ["ollama pull qwen3.5:4b"]
-    assert ollama.calls() == []
 
 
 async def test_a_model_removed_while_the_worker_runs_is_reported_missing_once(open_with: Open, ollama: OllamaServer):
@@ -272,24 +279,38 @@ async def test_a_response_that_nobody_closed_is_closed_at_the_end_of_the_call(ol
     await client.close()
 
 
-async def test_a_slot_is_not_given_back_before_its_response_is_closed(ollama: OllamaServer, redis: Redis, keys: Keys):
+async def test_a_slot_is_not_given_back_before_its_response_is_closed(
+    ollama: OllamaServer, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
     ollama.faults.append(Fault("stall"))
-    fleet = OllamaFleet(WorkerSettings(ollama_base_url=ollama.url), redis, keys)
-    calls = GpuCalls(fleet, UsageLedger(redis, keys, ttl_s=400 * DAY_S), wait_s=5)
+    hosts = OllamaFleet(WorkerSettings(ollama_base_url=ollama.url), redis, keys)
+    calls = GpuCalls(hosts, UsageLedger(redis, keys, ttl_s=400 * DAY_S), wait_s=5)
     left_open: list[httpx.Response] = []
+    steps: list[str] = []
+    close, release = TrackedStream.aclose, hosts.pool._scripts.release
+
+    async def closing(stream: TrackedStream) -> None:
+        await close(stream)
+        steps.append("closed")
+
+    async def releasing(token: str) -> tuple[str, int]:
+        steps.append("released")
+        return await release(token)
 
     async def forgetful(host: Host, spent: Spent) -> Done[None]:
         del spent
-        http = httpx.AsyncClient(base_url=host.address, transport=fleet.clients[host.name].transport)
+        http = httpx.AsyncClient(base_url=host.address, transport=hosts.clients[host.name].transport)
         request = http.build_request("POST", "/api/chat", json={"model": CHAT.name, "messages": []})
         left_open.append(await http.send(request, stream=True))
         msg = "cut at its limit"
         raise AnswerTruncated(msg)
 
-    await fleet.open()
+    await hosts.open()
+    monkeypatch.setattr(TrackedStream, "aclose", closing)
+    monkeypatch.setattr(hosts.pool._scripts, "release", releasing)
     with pytest.raises(AnswerTruncated):
         await calls.call("chat", CHAT.name, forgetful)
 
     await asyncio.wait_for(ollama.all_ended(), DEADLINE_S)
-    assert len(left_open) == 1
-    await fleet.close()
+    assert (len(left_open), steps[:2]) == (1, ["closed", "released"])
+    await hosts.close()

@@ -54,6 +54,7 @@ async def test_a_call_that_stalls_moves_to_another_host(open_with: Open, ollama:
         reply = await models.chat.chat(ASK)
 
         assert reply.usage.calls == 2
+        assert [len(server.calls()) for server in (ollama, other)] == [1, 1]
 
 
 async def test_a_model_is_asked_for_only_where_it_is(open_with: Open, ollama: OllamaServer):

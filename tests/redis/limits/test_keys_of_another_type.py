@@ -1,4 +1,4 @@
-"""A host's slot is not half acquired because a key has another type."""
+"""Scripts of host slots and of batches' logins do nothing by halves because a key has another type."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from tests.support.key_types import assert_refused, typed_keys
 KEYS: Final = {
     "enter_host": "slots:zset began:string away:zset closed:string",
     "close_host": "closed:string waited:string",
+    "take_login": "login:hash",
+    "keep_login": "login:hash",
 }
 
 

@@ -111,29 +111,14 @@ SCOPES = st.builds(Scope, site=TEXTS, generation=st.integers(0, 3), model=TEXTS,
 @example(
     scopes=[replace(SCOPE, site=""), replace(SCOPE, site="a,b"), replace(SCOPE, site="a"), replace(SCOPE, site="b")]
 )
-async def test_no_two_scopes_share_an_answer(redis_url: str, keys: Keys, scopes: list[Scope]):
-    async with Redis.from_url(redis_url, protocol=2) as redis:
-        cache = AnswerCache(Embeddings(redis, keys, BuiltinEmbedder()))
-        await cache.ensure_index()
-        await redis.unlink("none", *await kept(redis, keys))
-        for number, scope in enumerate(scopes):
-            await keep(cache, scope=scope, answer=str(number))
+async def test_no_two_scopes_share_an_answer(redis: Redis, keys: Keys, cache: AnswerCache, scopes: list[Scope]):
+    await redis.unlink("none", *await kept(redis, keys))
+    for number, scope in enumerate(scopes):
+        await keep(cache, scope=scope, answer=str(number))
 
-        found = [(await cache.look_up(QUESTION, scope)).found for scope in scopes]
+    found = [(await cache.look_up(QUESTION, scope)).found for scope in scopes]
 
     assert [one and one.answer for one in found] == [str(number) for number in range(len(scopes))]
-
-
-async def test_two_environments_share_no_answer_even_if_one_s_name_begins_the_other_s(redis: Redis, keys: Keys):
-    longer = Keys(f"{keys.environment}-x")
-    one, other = (
-        AnswerCache(Embeddings(redis, keys, BuiltinEmbedder())),
-        AnswerCache(Embeddings(redis, longer, BuiltinEmbedder())),
-    )
-    await asyncio.gather(one.ensure_index(), other.ensure_index())
-    await keep(other)
-
-    assert (await one.look_up(QUESTION, SCOPE)).found is None
 
 
 async def test_an_answer_does_not_live_longer_for_being_read(redis: Redis, keys: Keys):

@@ -19,6 +19,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from producer.errors import ThreadBusy
 from producer.keys import Keys
 from producer.redis.scripts import run_script
+from tests.support.key_types import assert_refused, typed_keys
 from tests.support.redis_server import StartServer
 from worker.limits.conversation_hold import Hold
 from worker.memory.checkpoints import FORGET, STEP, conversation_saver
@@ -277,6 +278,18 @@ async def test_steps_are_deleted_only_under_the_hold(redis: Redis, keys: Keys):
     assert await redis.exists(*steps) == 3
     assert await run_script(redis, FORGET, [held, *steps[:2]], ["mine"]) == b"gone"
     assert await redis.exists(*steps) == 1
+
+
+SCRIPTS = {"thread_step": "thread:hash newest aside step job:hash", "thread_forget": "thread:hash step"}
+
+
+@pytest.mark.parametrize(("name", "position", "expected"), typed_keys(SCRIPTS))
+async def test_a_key_of_another_type_is_named_and_nothing_is_written(
+    redis: Redis, keys: Keys, name: str, position: int, expected: str
+):
+    script, args = ("worker.memory", name), ("token", 60, "")
+
+    await assert_refused(redis, keys, script, args, names=SCRIPTS[name], position=position, expected=expected)
 
 
 @pytest.mark.parametrize("act", ["keep_newest", "step"])

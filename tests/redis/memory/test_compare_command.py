@@ -82,7 +82,7 @@ def test_several_formats_go_to_files(run: Compare, tmp_path: Path, capsys: pytes
     run("nightly-1", "nightly-2", "--format", f"html={tmp_path / 'a.html'}", "--format", f"csv={tmp_path / 'a.csv'}")
 
     assert "worse and better: 1 new, 0 moved, 1 fixed" in capsys.readouterr().err
-    assert "Header › logo" in (tmp_path / "a.html").read_text()
+    assert "Header › logo" in (tmp_path / "a.html").read_text("utf-8")
     assert (tmp_path / "a.csv").read_text("utf-8-sig").startswith("change,impact,rule")
 
 

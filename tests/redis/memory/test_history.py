@@ -185,16 +185,6 @@ async def test_an_index_of_an_earlier_release_gets_the_fields_it_lacks(redis: Re
     assert [one.record.scan_id for one in await histories[0].similar(placed("x"), wanted)] == ["j1"]
 
 
-async def test_two_environments_do_not_see_each_other(redis: Redis, keys: Keys, history: History):
-    other = Keys(f"{keys.environment}-b")
-    elsewhere = History(Embeddings(redis, other, BuiltinEmbedder()))
-    await elsewhere.ensure_index()
-    await keep(redis, other, "j1", scan_result())
-
-    assert await history.find() == []
-    assert [record.scan_id for record in await elsewhere.find()] == ["j1"]
-
-
 class WithoutSearch(Redis):
     """Answers as a Redis without RediSearch does: it sends FT commands under a name that no server knows."""
 

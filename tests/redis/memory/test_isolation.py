@@ -112,16 +112,13 @@ async def empty(redis: Redis, keys: Keys) -> None:
 @given(groups=several(NAMES))
 @example(groups=["a", "A", "a,b"])
 @example(groups=["x" * 10_000, "x" * 10_001])
-async def test_scans_are_found_in_their_own_group_alone(redis_url: str, keys: Keys, groups: list[str]):
-    async with Redis.from_url(redis_url, protocol=2) as redis:
-        history = History(Embeddings(redis, keys, FORMS))
-        await history.ensure_index()
-        for number, group in enumerate(groups):
-            await keep_scan(redis, keys, str(number), group=group)
+async def test_scans_are_found_in_their_own_group_alone(redis: Redis, keys: Keys, history: History, groups: list[str]):
+    for number, group in enumerate(groups):
+        await keep_scan(redis, keys, str(number), group=group)
 
-        found = [await history.find(ScanFilter(group=group)) for group in groups]
-        near = [await history.similar(placed("forms"), ScanFilter(group=group)) for group in groups]
-        await redis.unlink(*(keys.scan(str(number)) for number in range(len(groups))))
+    found = [await history.find(ScanFilter(group=group)) for group in groups]
+    near = [await history.similar(placed("forms"), ScanFilter(group=group)) for group in groups]
+    await redis.unlink(*(keys.scan(str(number)) for number in range(len(groups))))
 
     own = [[str(number)] for number in range(len(groups))]
     assert [[record.scan_id for record in records] for records in found] == own
@@ -135,15 +132,14 @@ HOSTS = st.from_regex(r"[a-zA-Z0-9-]{1,8}(\.[a-z]{1,4}){0,2}", fullmatch=True).m
 @given(hosts=several(HOSTS), asked=NAMES)
 @example(hosts=["a.example", "b.a.example", "a.exampl"], asked="example")
 @example(hosts=["a-b.example", "a.example"], asked="a,b")
-async def test_scans_are_found_on_their_own_site_alone(redis_url: str, keys: Keys, hosts: list[str], asked: str):
-    async with Redis.from_url(redis_url, protocol=2) as redis:
-        history = History(Embeddings(redis, keys, FORMS))
-        await history.ensure_index()
-        for host in hosts:
-            await keep_scan(redis, keys, host, host=host)
+async def test_scans_are_found_on_their_own_site_alone(
+    redis: Redis, keys: Keys, history: History, hosts: list[str], asked: str
+):
+    for host in hosts:
+        await keep_scan(redis, keys, host, host=host)
 
-        found = {host: await history.find(ScanFilter(host=host)) for host in [*hosts, asked]}
-        await redis.unlink(*(keys.scan(host) for host in hosts))
+    found = {host: await history.find(ScanFilter(host=host)) for host in [*hosts, asked]}
+    await redis.unlink(*(keys.scan(host) for host in hosts))
 
     for host, records in found.items():
         assert [record.scan_id for record in records] == ([host] if host in hosts else [])

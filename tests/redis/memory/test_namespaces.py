@@ -1,4 +1,4 @@
-"""Memories of one namespace or environment, whatever its labels, are not found in another."""
+"""Memories of one namespace, whatever its labels, are not found in another."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import asyncio
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from redis.asyncio import Redis
 
 from producer.keys import Keys
-from tests.support.memory_store import REAL_REDIS, example_of
+from tests.support.memory_store import REAL_REDIS
+from worker.memory.memories import Memories
 
 # Labels that packaged stores mishandled, or that a query language could misread.
 AWKWARD = ["user", "User", "1", "10", "a,b", "a|b", "a b", " a", "a", "{a}", "*", "a:b", "ü", "-", "~", "x" * 5_000]
@@ -30,29 +32,15 @@ NAMES = st.one_of(st.sampled_from(["k", "K", "k:1", "", "a,b", "."]), st.text(ma
 @example(items=[(("a",), "b:1"), (("a", "b"), "1"), (("a:b",), "1")])
 @example(items=[(("a", "b"), "k"), (("b", "a"), "k"), (("a",), "k")])
 async def test_nothing_put_in_one_namespace_is_met_in_another(
-    redis_url: str, keys: Keys, items: list[tuple[tuple[str, ...], str]]
+    redis: Redis, keys: Keys, store: Memories, items: list[tuple[tuple[str, ...], str]]
 ):
-    async with example_of(redis_url, keys) as store:
-        values = {item: {"text": f"memory number {number}", "n": number} for number, item in enumerate(items)}
-        await asyncio.gather(*(store.put(*item, value) for item, value in values.items()))
+    await redis.unlink("none", *[key async for key in redis.scan_iter(match=f"{keys.memory_prefix}*")])
+    values = {item: {"text": f"memory number {number}", "n": number} for number, item in enumerate(items)}
+    await asyncio.gather(*(store.put(*item, value) for item, value in values.items()))
 
-        for namespace, _ in items:
-            below = {item for item in values if item[0][: len(namespace)] == namespace}
-            for query in ("", "memory number"):
-                found = await store.search(namespace, query=query, limit=100)
-                assert {(one.namespace, one.key) for one in found} == below
-                assert all(one.value == values[one.namespace, one.key] for one in found)
-
-
-@REAL_REDIS
-@given(namespace=NAMESPACES, key=NAMES)
-@example(namespace=("user", "1"), key="k")
-async def test_two_environments_with_the_same_ids_do_not_meet(
-    redis_url: str, keys: Keys, namespace: tuple[str, ...], key: str
-):
-    async with example_of(redis_url, keys) as one, example_of(redis_url, keys) as other:
-        await one.put(namespace, key, {"text": "mine"})
-
-        assert await other.search(namespace, query="mine") == []
-        assert await other.search(()) == []
-        assert len(await one.search(())) == 1
+    for namespace, _ in items:
+        below = {item for item in values if item[0][: len(namespace)] == namespace}
+        for query in ("", "memory number"):
+            found = await store.search(namespace, query=query, limit=100)
+            assert {(one.namespace, one.key) for one in found} == below
+            assert all(one.value == values[one.namespace, one.key] for one in found)

@@ -103,7 +103,7 @@ async def test_a_full_redis_can_be_pruned(redis_server: StartServer, keys: Keys)
         for night in range(3):
             nights.scan(night, page(URL, "", critical=night))
         await nights.commit()
-        await redis.config_set("maxmemory", "1mb")
+        await redis.config_set("maxmemory", "1")
 
         done = await prune(redis, keys, older_than_ms=nights.at(9))
 

@@ -167,7 +167,7 @@ async def test_one_worker_of_all_corrects_and_what_a_killed_one_left_is_done_wit
     for number in range(60):
         await write_old(redis, keys, TILDE, f"old-{number}")
     doomed = asyncio.create_task(respell_in_turn(history.vectors))
-    await until(partial(found, history, TODAY), what="the first record")
+    await until(partial(found, history, TODAY), what="the first record", every_s=0)
     doomed.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await doomed

@@ -169,15 +169,15 @@ async def test_a_key_of_another_type_is_refused_and_left_alone(redis: Redis, key
 
 
 async def test_the_hold_lasts_as_long_as_the_body_and_is_given_back(redis: Redis, keys: Keys):
-    threads = Threads(redis, keys, lease_s=0.4)
+    threads = Threads(redis, keys, lease_s=2.0)  # renewed every half second
 
     async def body(held: Hold) -> None:
         begun = int((await fields(redis, keys))[b"until_ms"])
 
         async def is_renewed() -> bool:
-            return int((await fields(redis, keys))[b"until_ms"]) > begun + 400
+            return int((await fields(redis, keys))[b"until_ms"]) > begun + 900
 
-        await until(is_renewed, what="a lease that began after the first had ended")
+        await until(is_renewed, what="a second renewal")
         held.check()
         with pytest.raises(ThreadBusy, match="question 'q1' of the conversation"):
             await speak(threads, "q2", for_ever)

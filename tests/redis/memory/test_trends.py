@@ -66,22 +66,16 @@ async def test_the_groups_that_got_worse_come_first_with_the_scans_as_sources(re
     assert not found.is_part
 
 
-@pytest.mark.parametrize(
-    ("night", "verdicts"),
-    [
-        (39, {"checkout": "worse", "product": "better", "help": "same", "news": "new"}),
-        (45, {"checkout": "same", "product": "better", "help": "same", "news": "new"}),
-        (65, {"checkout": "same", "product": "same", "help": "same", "news": "new"}),
-        (75, {"checkout": "same", "product": "same", "help": "same", "news": "new"}),
-        (85, {"checkout": "same", "product": "same", "help": "same", "news": "same"}),
-    ],
-)
-async def test_a_change_counts_from_the_day_on_which_it_came(
-    redis: Redis, keys: Keys, nights: Nights, night: int, verdicts: dict[str, str]
-):
-    found = await trends(redis, keys, nights, night)
+async def test_a_change_counts_from_the_day_on_which_it_came(redis: Redis, keys: Keys, nights: Nights):
+    found = {night: await trends(redis, keys, nights, night) for night in (39, 45, 65, 75, 85)}
 
-    assert {one.group: one.verdict for one in found.groups} == verdicts
+    assert {night: {one.group: one.verdict for one in groups.groups} for night, groups in found.items()} == {
+        39: {"checkout": "worse", "product": "better", "help": "same", "news": "new"},
+        45: {"checkout": "same", "product": "better", "help": "same", "news": "new"},
+        65: {"checkout": "same", "product": "same", "help": "same", "news": "new"},
+        75: {"checkout": "same", "product": "same", "help": "same", "news": "new"},
+        85: {"checkout": "same", "product": "same", "help": "same", "news": "same"},
+    }
 
 
 async def test_one_group_and_one_site_are_compared_alone(redis: Redis, keys: Keys, nights: Nights):
