@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from redis.asyncio import Redis
 
 from producer.client.client import Client
@@ -59,6 +60,14 @@ def no_network() -> Generator[None]:
     """Nothing in this process reaches beyond loopback."""
     with only_loopback():
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_tracebacks() -> None:
+    """Log exceptions as Python prints them: by default, structlog draws them with all local variables, for a second."""
+    *others, _ = structlog.get_config()["processors"]
+    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*others, console])
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -41,9 +41,9 @@ LISTED = re.compile(r"^([a-z]+\.[a-z_]+) +\S", re.MULTILINE)
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Generator[None]:
     root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+    handlers, level, before = list(root.handlers), root.level, structlog.get_config()
     yield
-    structlog.reset_defaults()
+    structlog.configure(**before)
     root.handlers[:] = handlers
     root.setLevel(level)
 
