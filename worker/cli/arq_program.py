@@ -12,19 +12,32 @@ from typing import Any, cast
 import click
 from arq.logs import default_log_config
 from arq.worker import check_health
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from producer.errors import DependencyMissing, SettingsError
+from producer.errors import DependencyMissing, RedisUnreachable, SettingsError
 from worker.queue.arq_worker import create_worker, run_worker
 
 
 def run_program(
     path: str, *, burst: bool, check: bool, watch: str | None, log_dict: str | None = None, **options: Any
 ) -> int:
-    """Run the worker of the class at ``path`` and return the exit code; raises ``SettingsError`` without that class."""
+    """Run the worker of the class at ``path`` and return the exit code.
+
+    Raises ``SettingsError`` without that class, and ``RedisUnreachable`` if its Redis cannot be reached at the start.
+    """
     sys.path.insert(0, str(Path.cwd()))
     settings = load_settings(path)
-    if check:
-        return check_health(settings)
+    try:
+        if check:
+            return check_health(settings)
+        return _run(settings, burst=burst, watch=watch, log_dict=log_dict, **options)
+    except (RedisConnectionError, RedisTimeoutError) as error:
+        msg = f"the Redis of {path!r} cannot be reached: {error}; start it, or correct redis_settings"
+        raise RedisUnreachable(msg) from error
+
+
+def _run(settings: type, *, burst: bool, watch: str | None, log_dict: str | None, **options: Any) -> int:
     if watch is not None and not Path(watch).is_dir():
         msg = f"--watch is {watch!r}: expected a folder whose changes restart the worker"
         raise SettingsError(msg)

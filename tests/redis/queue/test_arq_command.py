@@ -12,6 +12,7 @@ from arq.connections import RedisSettings
 
 from producer.keys import Keys
 from tests.support.command_line import Call
+from worker.own_redis.server import free_port
 from worker.queue.arq_pool import create_pool
 
 SHOP = "tests.support.arq_shop"
@@ -84,3 +85,17 @@ def test_a_wrong_name_is_said_in_one_line(call: Call, words: str, what: str):
     assert done.returncode == 64
     assert what in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [("--burst",), ("--check",)])
+def test_a_redis_that_is_not_there_is_named(tmp_path: Path, keys: Keys, words: tuple[str, ...]):
+    url = f"redis://127.0.0.1:{free_port()}"
+    (tmp_path / "tasks_of_arq.py").write_text(PROGRAM.format(url=url))
+    with (tmp_path / "tasks_of_arq.py").open("a") as file:
+        file.write("\nWorkerSettings.redis_settings.conn_retries = 0\n")
+
+    done = sightline(tmp_path, keys, "tasks_of_arq.WorkerSettings", *words)
+
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1].startswith("sightline: the Redis of 'tasks_of_arq.WorkerSettings' cannot be")
+    assert done.stderr.endswith("start it, or correct redis_settings\n")
