@@ -303,4 +303,4 @@ async def test_a_page_paused_while_it_is_prepared_is_not_loaded(engine: ScanEngi
     with pytest.raises(Paused):
         await engine.try_fixes(page, [], before_load=paused)
 
-    assert not [request for request in site.requests if "paused" in request.path]
+    assert not [request for request in site.requests if "paused" in request.target]
