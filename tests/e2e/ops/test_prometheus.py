@@ -115,6 +115,7 @@ async def keep_busy(client: Client, site: SmallSite) -> None:
     number = 0
     while True:
         number += 1
+        site.files[f"/guilty?{number}"] = site.files["/guilty"]
         page, batch = {"url": f"{site.url}/guilty?{number}"}, f"load-{number}"
         jobs: list[Any] = [await client.submit("scan", page, batch=batch) for _ in range(4)]
         await client.seal_batch(batch)
