@@ -12,10 +12,10 @@ from worker.scan.engine import ScanEngine
 from worker.scan.pictures import CROPS_PER_FINDING, MARGIN, MAX_ALL_BYTES, MAX_HEIGHT
 from worker.scan.settings import Audit
 
-NOISE = """<canvas id=noise width=1200 height=9000></canvas><script>
-const paper = document.getElementById("noise").getContext("2d"), image = paper.createImageData(1200, 9000);
+NOISE = """<canvas id=noise width=640 height=9000></canvas><script>
+const paper = document.getElementById("noise").getContext("2d"), image = paper.createImageData(640, 300);
 for (let i = 0, n = 1; i < image.data.length; i++) { n = n * 1664525 + 1013904223 >>> 0; image.data[i] = n >>> 24; }
-paper.putImageData(image, 0, 0);</script>"""
+for (let top = 0; top < 9000; top += 300) paper.putImageData(image, 0, top);</script>"""
 
 
 def jpeg_size(picture: bytes) -> tuple[int, int]:
@@ -75,6 +75,7 @@ async def test_pictures_stay_small_and_a_page_of_any_height_is_drawn(engine: Sca
 
     assert sum(map(len, noisy.shots.values())) <= MAX_ALL_BYTES
     assert len(noisy.shots[PAGE_SHOT]) <= pictures.MAX_PAGE_BYTES
+    assert jpeg_size(noisy.shots[PAGE_SHOT])[0] < 640, "it was too large at first"
     assert jpeg_size(endless.shots[PAGE_SHOT]) == (640, MAX_HEIGHT)
     assert endless.result.status == "scanned"
 
