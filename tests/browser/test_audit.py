@@ -85,7 +85,7 @@ async def test_a_rule_that_does_not_exist_is_the_callers_error(engine: ScanEngin
 async def test_a_stricter_standard_finds_more(engine: ScanEngine, site: Site) -> None:
     url = site.add("/no-landmark", "<!doctype html><html lang=en><title>x</title><p>Text outside of a landmark.</p>")
 
-    assert rules_of(await scan(engine, url)) == set()
+    assert passes(await scan(engine, url))
     assert "region" in rules_of(await scan(engine, url, standard="best-practice"))
 
 
