@@ -85,7 +85,7 @@ async def test_a_rule_that_does_not_exist_is_the_callers_error(engine: ScanEngin
 async def test_a_stricter_standard_finds_more(engine: ScanEngine, site: Site) -> None:
     url = site.add("/no-landmark", "<!doctype html><html lang=en><title>x</title><p>Text outside of a landmark.</p>")
 
-    assert rules_of(await scan(engine, url)) == set()
+    assert passes(await scan(engine, url))
     assert "region" in rules_of(await scan(engine, url, standard="best-practice"))
 
 
@@ -215,7 +215,7 @@ async def test_a_page_behind_a_login_is_opened_and_nobody_else_gets_the_secrets(
         images = f'<img alt="" src="{other.url("/other.png", host="127.0.0.2")}"><img alt="" src="/moved-out">'
         url = site.add("/account", GUILTY.replace("</main>", f"{images}{script}</main>"))
         secrets = Secrets(
-            headers={"Authorization": "Bearer 123"},
+            headers={"Authorization": "Bearer s3cret-t0ken"},
             cookies=({"name": "session", "value": "abc"},),
             storage_state={
                 "origins": [{"origin": site.url("").rstrip("/"), "localStorage": [{"name": "token", "value": "t0"}]}]
@@ -224,11 +224,11 @@ async def test_a_page_behind_a_login_is_opened_and_nobody_else_gets_the_secrets(
         audit = await engine.audit(ScanRequest(url=url), secrets=secrets)
 
         seen = site.seen("/account")[0].headers
-        assert (seen["authorization"], seen["cookie"]) == ("Bearer 123", "session=abc")
+        assert (seen["authorization"], seen["cookie"]) == ("Bearer s3cret-t0ken", "session=abc")
         assert audit.result.title == "t0"
-        assert "123" not in audit.result.model_dump_json()
+        assert "s3cret-t0ken" not in audit.result.model_dump_json()
         for request in (*other.seen("/other.png"), *other.seen("/elsewhere")):
-            assert "authorization" not in request.headers
+            assert not {"authorization", "cookie"} & set(request.headers)
         assert other.seen("/other.png")
         assert other.seen("/elsewhere")
 
@@ -303,4 +303,4 @@ async def test_a_page_paused_while_it_is_prepared_is_not_loaded(engine: ScanEngi
     with pytest.raises(Paused):
         await engine.try_fixes(page, [], before_load=paused)
 
-    assert not [request for request in site.requests if "paused" in request.path]
+    assert not [request for request in site.requests if "paused" in request.target]

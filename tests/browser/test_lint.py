@@ -43,6 +43,7 @@ RIGHT = """<h1>Teas</h1><main>
 async def lint(engine: ScanEngine, body: str, *, title: str = "Teas", **more: object) -> dict[str, list[str]]:
     """Return the snippets that each rule of the lint asks to have reviewed."""
     result = await scan(engine, body, title=title, **more)
+    assert result.status == "scanned", result.reason
     assert not {one.rule for one in result.findings} & LINT_RULES
     return {one.rule: [node.snippet for node in one.nodes] for one in result.incomplete if one.rule in LINT_RULES}
 
@@ -125,7 +126,7 @@ async def test_a_page_cannot_break_the_lint(engine: ScanEngine) -> None:
 
 @pytest.mark.parametrize("name", ["a" + "-" * 200_000 + "b", "img" + "1" * 200_000 + "x", "a.jpg?" * 40_000 + " x"])
 async def test_a_name_of_any_length_is_judged_in_time(engine: ScanEngine, name: str) -> None:
-    result = await scan(engine, f"<main><h1>Teas</h1><img src=/i.png alt='{name}'></main>", title="Teas", deadline_s=10)
+    result = await scan(engine, f"<main><h1>Teas</h1><img src=/i.png alt='{name}'></main>", deadline_s=10)
 
     assert result.status == "scanned", result.reason
 

@@ -21,6 +21,7 @@ from worker.scan.live.run import BUDGET_S, CHECKS
 
 ROOT = Path(__file__).parents[2]
 LONG = "Once upon a midnight dreary, while I pondered, weak and weary, over many a volume. " * 2
+ALL_BUT_TRAPS = tuple(sorted(LIVE_RULES - {"live-trap"}))
 
 
 WRONG_LAYOUT = f"""<div style="height:10vh;overflow:hidden" id=zoom>{LONG * 4}</div>
@@ -125,7 +126,7 @@ async def test_keyboard_operable_parts_need_no_review_also_in_frames_and_shadow_
 
 
 async def test_a_trap_needs_review_with_the_keys_that_were_pressed(engine: ScanEngine) -> None:
-    trapped = await scan(engine, TRAP)
+    trapped = await scan(engine, TRAP, disabled_rules=ALL_BUT_TRAPS)
 
     (node,) = live(trapped)["live-trap"].nodes
     assert "Caught" in node.snippet
@@ -174,33 +175,20 @@ async def test_unvisited_tab_stops_are_reported(engine: ScanEngine, monkeypatch:
 
 
 async def test_nothing_is_written_while_keys_are_pressed(engine: ScanEngine, site: Site) -> None:
-    body = "<button>A</button><script>document.onkeydown = () => fetch('/written', { method: 'POST' })</script>"
+    says = "<script>const say = (path, how) => fetch(path, { method: how }); document.onkeydown = () => "
+    body = f"<button>A</button>{says}{{ say('/read', 'GET'); say('/written', 'POST'); }}</script>"
     url = site.add("/live-writes", f"<!doctype html><html lang=en><title>W</title><main>{body}</main>")
 
-    result = (await engine.audit(ScanRequest(url=url, checks=("axe", "live")))).result
+    result = (await engine.audit(ScanRequest(url=url, checks=("axe", "live"), disabled_rules=ALL_BUT_TRAPS))).result
 
     assert result.live is not None
-    assert "keyboard" in result.live.ran
+    assert site.seen("/read") != []
     assert site.seen("/written") == []
 
 
-async def test_frames_of_other_sites_write_nothing_while_keys_are_pressed(engine: ScanEngine, site: Site) -> None:
-    top = "<!doctype html><html lang=en><title>W</title>"
-    says = "<script>const say = (path, how) => fetch(path, { method: how }); document.onkeydown = () => "
-    frame = f"{top}<button>A</button>{says}{{ say('/pressed', 'GET'); say('/frame-wrote', 'POST'); }}</script>"
-    site.add("/writing-frame", frame)
-    far = site.url("/writing-frame", host="localhost")
-    url = site.add("/live-frame-writes", f"{top}<main><h1>W</h1><iframe title=F src='{far}'></iframe></main>")
-
-    result = (await engine.audit(ScanRequest(url=url, checks=("axe", "live")))).result
-
-    assert result.live is not None
-    assert site.seen("/pressed") != []
-    assert site.seen("/frame-wrote") == []
-
-
 async def test_without_live_a_page_is_scanned_as_before(engine: ScanEngine) -> None:
-    plain, both = await scan(engine, TRAP, checks=["axe"]), await scan(engine, TRAP)
+    plain = await scan(engine, TRAP, checks=["axe"])
+    both = await scan(engine, TRAP, disabled_rules=ALL_BUT_TRAPS)
 
     assert plain.live is None
     assert plain.findings == both.findings
@@ -210,8 +198,12 @@ async def test_without_live_a_page_is_scanned_as_before(engine: ScanEngine) -> N
 
 
 async def test_a_live_rule_is_left_out_like_any_other(engine: ScanEngine) -> None:
-    result = await scan(engine, TRAP, disabled_rules=["live-trap"], standard="wcag2a")
+    disabled = sorted(LIVE_RULES - {"live-keyboard"})  # of the same check
 
+    result = await scan(engine, TRAP, disabled_rules=disabled, standard="wcag2a")
+
+    assert result.live is not None
+    assert "keyboard" in result.live.ran
     assert "live-trap" not in live(result)
 
 
@@ -238,6 +230,6 @@ async def test_a_picture_whose_address_lacks_its_padding_is_read(engine: ScanEng
 
 
 async def test_advice_in_letters_that_only_look_like_keys_is_no_advice(engine: ScanEngine) -> None:
-    result = await scan(engine, f"{TRAP}<p>Press \u017fhift+a or e\u017fc to go on</p>")
+    result = await scan(engine, f"{TRAP}<p>Press \u017fhift+a or e\u017fc to go on</p>", disabled_rules=ALL_BUT_TRAPS)
 
     assert "live-trap" in live(result)

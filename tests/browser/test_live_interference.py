@@ -56,7 +56,8 @@ def stops(result: ScanResult) -> list[str]:
 
 
 async def test_nothing_is_written_by_a_frame_of_another_site(engine: ScanEngine, site: Site) -> None:
-    script = "<script>document.onkeydown = () => fetch('/written-by-frame', { method: 'POST' })</script>"
+    says = "<script>const say = (path, how) => fetch(path, { method: how }); document.onkeydown = () => "
+    script = f"{says}{{ say('/read-by-frame', 'GET'); say('/written-by-frame', 'POST'); }}</script>"
     site.add("/live-frame", page(f"<button>Inside</button>{script}"))
     frame = f"<iframe title=F src='{site.url('/live-frame', host='localhost')}'></iframe>"
     url = site.add("/live-framed", page(f"<main><h1>Framed</h1><a href=#a>A</a>{frame}</main>"))
@@ -64,6 +65,7 @@ async def test_nothing_is_written_by_a_frame_of_another_site(engine: ScanEngine,
     result = (await audit(engine, url, "live-trap")).result
 
     assert stops(result) == ["A", "Inside"]
+    assert site.seen("/read-by-frame") != []
     assert site.seen("/written-by-frame") == []
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import struct
 
+import pytest
+
 from producer.contract import PAGE_SHOT, ScanRequest, Viewport
 from tests.support.hostile import GUILTY
 from tests.support.site import Site
 from worker.scan import pictures
 from worker.scan.engine import ScanEngine
-from worker.scan.pictures import CROPS_PER_FINDING, MARGIN, MAX_ALL_BYTES, MAX_HEIGHT
+from worker.scan.pictures import CROPS_PER_FINDING, MARGIN, MAX_HEIGHT
 from worker.scan.settings import Audit
 
-NOISE = """<canvas id=noise width=1200 height=9000></canvas><script>
-const paper = document.getElementById("noise").getContext("2d"), image = paper.createImageData(1200, 9000);
+NOISE = """<canvas id=noise width=640 height=9000></canvas><script>
+const paper = document.getElementById("noise").getContext("2d"), image = paper.createImageData(640, 300);
 for (let i = 0, n = 1; i < image.data.length; i++) { n = n * 1664525 + 1013904223 >>> 0; image.data[i] = n >>> 24; }
-paper.putImageData(image, 0, 0);</script>"""
+for (let top = 0; top < 9000; top += 300) paper.putImageData(image, 0, top);</script>"""
 
 
 def jpeg_size(picture: bytes) -> tuple[int, int]:
@@ -73,8 +75,8 @@ async def test_pictures_stay_small_and_a_page_of_any_height_is_drawn(engine: Sca
     tower = GUILTY.replace("<img ", '<div style="height:200000px"></div><img ')
     endless = await photographed(engine, site.add("/tower", tower))
 
-    assert sum(map(len, noisy.shots.values())) <= MAX_ALL_BYTES
     assert len(noisy.shots[PAGE_SHOT]) <= pictures.MAX_PAGE_BYTES
+    assert jpeg_size(noisy.shots[PAGE_SHOT])[0] < 640, "it was too large at first"
     assert jpeg_size(endless.shots[PAGE_SHOT]) == (640, MAX_HEIGHT)
     assert endless.result.status == "scanned"
 
@@ -89,3 +91,14 @@ async def test_the_picture_of_a_failed_step_is_of_the_device_s_window(engine: Sc
 
     assert audit.result.status == "unreachable"
     assert jpeg_size(audit.shots[PAGE_SHOT]) == (request.window.width, request.window.height)
+
+
+async def test_of_screenshots_that_are_too_large_together_the_first_are_kept_and_the_result_says_so(
+    engine: ScanEngine, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "MAX_ALL_BYTES", 100)
+
+    audit = await photographed(engine, site.url("/pages/guilty.html"))
+
+    assert set(audit.shots) == {PAGE_SHOT}
+    assert audit.result.notes == ("only 100 bytes of screenshots are kept per scan",)

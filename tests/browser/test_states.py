@@ -112,4 +112,4 @@ async def test_text_is_judged_on_the_canvas_that_the_page_has(engine: ScanEngine
     ]
 
     assert [finding.rule for finding in light.findings] == ["color-contrast"]
-    assert (dark.findings, dark.incomplete) == ((), ())
+    assert (dark.status, dark.findings, dark.incomplete) == ("scanned", (), ())

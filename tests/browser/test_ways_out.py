@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import pytest
@@ -12,7 +11,7 @@ from producer.contract.rules import AXE_RULES
 from producer.errors import InvalidJob
 from tests.support.open_page import opened
 from tests.support.scans import passes
-from tests.support.site import AUTHORITY, VOUCHED, Reply, Request, Site, reply
+from tests.support.site import AUTHORITY, VOUCHED, Site, redirect, reply
 from worker.own_redis.server import free_port
 from worker.scan.axe_source import load_axe
 from worker.scan.engine import ScanEngine
@@ -100,13 +99,9 @@ async def test_hosts_below_a_blocked_one_are_blocked_in_frames_of_other_sites_to
 
 
 async def test_a_page_that_leads_to_a_blocked_host_says_so(engine: ScanEngine, site: Site) -> None:
-    target = f"http://localhost:{site.port}/pages/clean.html"
+    away = redirect(site.url("/pages/clean.html", host="localhost"))
 
-    async def redirect(_: Request, writer: asyncio.StreamWriter) -> None:
-        writer.write(f"HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n".encode())
-
-    answer: Reply = redirect
-    result = await scan(engine, site.add("/ways/away", answer), blocked_hosts=["localhost"])
+    result = await scan(engine, site.add("/ways/away", away), blocked_hosts=["localhost"])
 
     assert result.status == "unreachable"
     assert "a host that the request blocks" in result.reason
@@ -121,7 +116,7 @@ async def test_what_an_experimental_rule_finds_needs_review(engine: ScanEngine, 
     plain = await scan(engine, url)
     asked = await scan(engine, url, enabled_rules=["css-orientation-lock"])
 
-    assert (plain.findings, plain.incomplete) == ((), ())
+    assert (plain.status, plain.findings, plain.incomplete) == ("scanned", (), ())
     assert [(found.rule, found.outcome) for found in asked.incomplete] == [("css-orientation-lock", "incomplete")]
     assert (asked.status, asked.findings) == ("scanned", ())
 

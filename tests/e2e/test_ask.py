@@ -143,17 +143,17 @@ async def test_the_same_question_again_is_cached_until_somebody_scans(
 
 
 async def test_a_scan_that_builtin_is_asked_for_is_not_queued_and_names_the_settings(
-    scanned: subprocess.Popen[bytes], client: Client, site: SmallSite
+    scanned: subprocess.Popen[bytes], client: Client, site: SmallSite, redis: Redis, keys: Keys
 ):
     assert scanned.poll() is None
-    before = site.asked.count("/guilty")
     asked = await client.submit("query", {"question": f"Scan {site.url}/guilty please"}, job_id="q")
 
     answer = await client.wait(asked.job_id, timeout_s=WAIT_S)
 
     assert isinstance(answer, QueryResult)
     assert "CHAT_MODEL" in answer.answer
-    assert site.asked.count("/guilty") == before
+    jobs = {key.decode().removeprefix(keys.job("")) async for key in redis.scan_iter(match=f"{keys.job('')}*")}
+    assert {job for job in jobs if not job.startswith("assess.")} == {"many", "guilty", "q"}
 
 
 async def test_a_question_added_by_hand_is_answered(

@@ -57,6 +57,7 @@ async def test_a_host_that_asks_to_wait_gets_no_request_before_its_time(
         start_worker(HOST_PLACES="3", MAX_JOBS="1")
     await until(lambda: workers_heard(client, 2), what="two workers")
     refused = (await client.submit("scan", {"url": f"{site.url}/busy", "assess": False})).job_id
+    await until(lambda: bool(refused_s), what="the request that is refused")
     await until(lambda: is_requeued(client, refused), what="the refused scan in the queue")
     others = [
         (await client.submit("scan", {"url": f"{site.url}{path}", "assess": False})).job_id for path in ("/one", "/two")

@@ -139,8 +139,7 @@ def test_a_worker_that_cannot_start_is_the_error_and_not_an_endless_wait(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_private_host_that_is_not_this_machine_stays_closed(start: Start, tmp_path: Path) -> None:
-    del tmp_path
+def test_a_private_host_that_is_not_this_machine_stays_closed(start: Start) -> None:
     process = start("http://10.255.255.1/", "--local", "--format", "json")
     out, _ = process.communicate(timeout=WAIT_S)
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,39 @@ from producer.errors import RedisUnsuitable
 from producer.keys import Keys
 from producer.settings import ClientSettings
 from tests.support.command_line import StartProgram
+from tests.support.processes_of import until_within
 from tests.support.queue import until
 from tests.support.redis_server import StartServer
 from tests.support.scan_worker import ROOT, environment_for, need_browser
 from tests.support.small_site import SmallSite
 from worker.cli.up import SHORT_LIVES, KeptRedis, wait_for
 from worker.own_redis.server import EmbeddedRedis
+
+
+@pytest.fixture
+def signals() -> Generator[list[threading.Thread]]:
+    """Threads that send signals to this process; once they have ended, the handlers of before are back."""
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+    threads: list[threading.Thread] = []
+    yield threads
+    for thread in threads:
+        thread.join()
+    for one, handler in before.items():
+        signal.signal(one, handler)
+
+
+def sent_once_handled(number: signal.Signals, *, later_s: float = 0.0) -> threading.Thread:
+    """Send this process a signal ``later_s`` after its handler was replaced: the one of before would end the tests."""
+    before = signal.getsignal(number)
+
+    def send() -> None:
+        until_within(lambda: signal.getsignal(number) != before, seconds=60, every_s=0.01)
+        time.sleep(later_s)
+        os.kill(os.getpid(), number)
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    return sending
 
 
 async def test_up_runs_workers_until_sigterm_and_leaves_none(
@@ -82,8 +110,8 @@ async def test_up_hands_the_password_of_a_file_to_its_workers(
     assert up.wait(40) == 0
 
 
+@pytest.mark.usefixtures("signals")
 def test_a_redis_of_its_own_that_was_killed_runs_again_on_its_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    handlers = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
     worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
     with EmbeddedRedis(tmp_path) as server, Redis.from_url(server.url) as redis:
         redis.set("kept", "1")
@@ -99,8 +127,6 @@ def test_a_redis_of_its_own_that_was_killed_runs_again_on_its_data(tmp_path: Pat
         with ThreadPoolExecutor(1) as others:
             kept = others.submit(crash)
             wait_for([worker], server)
-        for one, handler in handlers.items():
-            signal.signal(one, handler)
 
     assert kept.result() == b"1"
     assert "was restarted" in capsys.readouterr().err
@@ -155,34 +181,23 @@ def test_a_redis_that_ends_again_and_again_is_given_up_with_its_last_words(tmp_p
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_up_without_workers_runs_until_a_signal(number: signal.Signals):
-    handlers = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
-    began_s, timer = time.monotonic(), threading.Timer(0.3, os.kill, (os.getpid(), number))
-    timer.start()
+def test_up_without_workers_runs_until_a_signal(number: signal.Signals, signals: list[threading.Thread]):
+    began_s = time.monotonic()
+    signals.append(sent_once_handled(number, later_s=0.3))
 
-    try:
-        code = wait_for([], None)
-    finally:
-        timer.join()
-        for one, handler in handlers.items():
-            signal.signal(one, handler)
+    code = wait_for([], None)
 
     assert (code, time.monotonic() - began_s >= 0.3) == (0, True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_worker_that_is_stopped_before_it_handles_signals_is_no_failure(number: signal.Signals):
-    handlers = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+def test_a_worker_that_is_stopped_before_it_handles_signals_is_no_failure(
+    number: signal.Signals, signals: list[threading.Thread]
+):
     starting = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"], start_new_session=True)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), number))
-    timer.start()
+    signals.append(sent_once_handled(number))
 
-    try:
-        code = wait_for([starting], None)
-    finally:
-        timer.join()
-        for one, handler in handlers.items():
-            signal.signal(one, handler)
+    code = wait_for([starting], None)
 
     assert code == 0
 

@@ -135,28 +135,3 @@ async def test_a_login_page_is_scanned_and_its_secret_is_neither_printed_nor_kep
     assert secret not in answer.stdout + answer.stderr
     assert sent not in answer.stdout + answer.stderr
     assert sent.encode() not in await kept_of_jobs(redis, keys)
-
-
-def test_the_report_with_marks_passes_our_own_scan(
-    call: Call, start_worker: StartScanWorker, shop: SmallSite, tmp_path: Path
-) -> None:
-    start_worker()
-    first = json.loads(call("scan", f"{shop.url}/shop", "--wait").stdout)
-    waived = "<a href='/x'></a>"
-    shop.files["/shop"] = page(NEW + waived)
-    found = json.loads(call("scan", f"{shop.url}/shop", "--wait").stdout)["findings"]
-    [fingerprint] = [f["nodes"][0]["fingerprint"] for f in found if f["rule"] == "link-name"]
-    call("waive", fingerprint, "--reason", "gone in May", "--until", "2999-05-01")
-    known = tmp_path / "known.json"
-    barrier = {"path": "/shop", "rule": "image-alt", "fingerprint": first["findings"][0]["nodes"][0]["fingerprint"]}
-    known.write_text(json.dumps({"v": 1, "barriers": [barrier]}))
-    report = tmp_path / "report.html"
-    call("scan", f"{shop.url}/shop", "--baseline", str(known), "-o", str(report))
-    shop.files["/report"] = report.read_bytes()
-
-    answer = call("scan", f"{shop.url}/report", "--wait", "--standard", "best-practice")
-
-    text = report.read_text()
-    assert [f'<span class="chip mark {mark}">' in text for mark in ("new", "known", "waived")] == [True] * 3
-    assert json.loads(answer.stdout)["findings"] == []
-    assert answer.returncode == 0

@@ -141,7 +141,6 @@ async def test_a_page_that_gives_orders_changes_no_finding_no_exit_code_no_memor
         return run.returncode, json.loads(run.stdout)
 
     hostile_code, hostile = await asyncio.to_thread(scan, "/hostile")
-    shown = json.dumps([asked.body["messages"][0] for asked in ollama.calls()])
     code, honest = await asyncio.to_thread(scan, "/guilty")
 
     (found,), (plain,) = hostile["pages"], honest["pages"]
@@ -149,7 +148,6 @@ async def test_a_page_that_gives_orders_changes_no_finding_no_exit_code_no_memor
     assert [one["rule"] for one in found["findings"]] == [one["rule"] for one in plain["findings"]] == ["image-alt"]
     assert found["counts"] == plain["counts"]
     assert found["assessment"]["priorities"][0]["why"] == "No barriers."
-    assert "Ignore your instructions" not in shown
     assert "Ignore your instructions" not in json.dumps([asked.body for asked in ollama.calls()])
     assert "/trap" not in [path.partition("?")[0] for path in site.asked]
     assert [key async for key in redis.scan_iter(match=f"{keys.memory_prefix}*")] == []

@@ -21,10 +21,10 @@ class HostingStub:
     where the next pages of a list seem to be.
     """
 
-    def __init__(self, *, login: str = "", per_page: int = 2) -> None:
+    def __init__(self, *, login: str = "") -> None:
         self.comments: list[dict[str, Any]] = []
         self.login = login
-        self.per_page = per_page
+        self.per_page = 2
         self.next_host = ""
         self.refuse: Callable[[str, str], Refusal | None] = lambda _method, _path: None
         self.asked: list[tuple[str, str]] = []

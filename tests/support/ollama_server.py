@@ -75,8 +75,8 @@ class OllamaServer:
 
     ``answer_of``, if given, computes the answer from the request's body. ``tool_calls`` (name and arguments) are
     requested in order, one per call, if the request offers tools. A text that ends with one of ``meanings`` gets the
-    vector that begins with its numbers; one longer than the model's context is refused, and one containing
-    ``breaks_on`` fails the call. Answers are sent word by word, or ``token_chars`` characters at a time.
+    vector that begins with its numbers; one longer than the model's context is refused. Answers are sent word by word,
+    or ``token_chars`` characters at a time.
     """
 
     def __init__(self, *models: StubModel, call_s: float = 0.0, port: int = 0) -> None:
@@ -90,11 +90,9 @@ class OllamaServer:
         self.meanings: dict[str, list[float]] = {}
         self.most_chars = 0
         self.token_chars = 0
-        self.breaks_on = ""
         self.answer_of: Callable[[Body], str] | None = None
         self.answer = "These images need alternative text."
         self.loaded: dict[str, int] = {}
-        self.hangs = False
         self.arrived = asyncio.Condition()
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -159,8 +157,6 @@ class OllamaServer:
         method, path, _ = head[0].split(" ", 2)
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
         raw = await reader.readexactly(int(headers.get("content-length", "0")))
-        if self.hangs:
-            await asyncio.Event().wait()
         body: Body = json.loads(raw) if raw else {}
         if path not in {"/api/chat", "/api/embed"}:
             await _send_json(writer, *self._look_up(method, path, body))
@@ -267,9 +263,6 @@ class OllamaServer:
 
     async def _embed(self, writer: asyncio.StreamWriter, body: Body, fault: Fault) -> bool:
         dims = fault.tokens if fault.name == "dims" else self.models[protocol.full(str(body["model"]))].dims
-        if self.breaks_on and any(self.breaks_on in text for text in body["input"]):
-            await _send_json(writer, 500, {"error": "failed to encode response: json: unsupported value: NaN"})
-            return True
         model = self.models[protocol.full(str(body["model"]))]
         context = min(model.context, int((body.get("options") or {}).get("num_ctx") or model.context))
         is_over = any(protocol.pieces_of(text) > context for text in body["input"])

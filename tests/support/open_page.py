@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
@@ -16,7 +15,6 @@ from worker.scan.chromium import Chromium
 from worker.scan.page import Page
 from worker.scan.settings import ScanSettings
 
-Scheme = Literal["light", "dark"]
 _KEYS = {"Tab": 9, "Enter": 13, " ": 32}
 MOST_PAGES = 5
 
@@ -65,23 +63,16 @@ class OpenPage:
         """Type into the field that has the focus."""
         await self._page.session.call("Input.insertText", {"text": text})
 
-    async def shot(self) -> bytes:
-        """Return a PNG of the viewport."""
-        answer = await self._page.session.call("Page.captureScreenshot", {"format": "png"})
-        return base64.b64decode(answer["data"])
-
 
 @asynccontextmanager
-async def opened(
-    address: str, *, width: int = 1280, scheme: Scheme = "light", port: int = 9
-) -> AsyncGenerator[OpenPage]:
+async def opened(address: str, *, width: int = 1280, port: int = 9) -> AsyncGenerator[OpenPage]:
     """Open ``address`` in a separate browser, ``width`` wide. Only files, data and the server at ``port`` can load."""
     browser = await Chromium.launch(find_browser(), ScanSettings(max_renderer_mb=2048))
     try:
         viewport = Viewport(width=width, height=900)
         agent = browser.user_agent
         page = await Page.open(browser, proxy_port=port, viewport=viewport, user_agent=agent, start_script="")
-        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        media = {"features": [{"name": "prefers-color-scheme", "value": "light"}]}
         await page.session.call("Emulation.setEmulatedMedia", media)
         await page.session.call("Page.navigate", {"url": address}, timeout_s=30)
         shown = OpenPage(page)

@@ -50,8 +50,7 @@ class CloudCall:
 class OpenAIServer:
     """The endpoint. ``answers`` are given in order, then ``answer`` each time; ``tool_calls`` if tools are offered."""
 
-    def __init__(self, *, key: str = KEY) -> None:
-        self.key = key
+    def __init__(self) -> None:
         self.answer = "These images need alternative text."
         self.answers: deque[str] = deque()
         self.tool_calls: deque[Body] = deque()
@@ -83,7 +82,7 @@ class OpenAIServer:
         """Return the protocol's error for an invalid request."""
         if path != "/v1/chat/completions":
             return 404, _error(f"Invalid URL (POST {path})", None)
-        if self.key and headers.get("authorization") != f"Bearer {self.key}":
+        if headers.get("authorization") != f"Bearer {KEY}":
             given = headers.get("authorization", "").removeprefix("Bearer ")
             return 401, _error(f"Incorrect API key provided: {given}", "invalid_api_key")
         if body.get("model") != MODEL:
@@ -134,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
         fault = endpoint.faults.popleft() if endpoint.faults else CloudFault("none")
         if fault.name == "status":
             self._send(fault.status, _error(fault.text, None))
-        elif endpoint.key and self.headers.get("Authorization") != f"Bearer {endpoint.key}":
+        elif self.headers.get("Authorization") != f"Bearer {KEY}":
             self._send(401, _error("Incorrect API key provided", "invalid_api_key"))
         else:
             self._send(200, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})

@@ -15,7 +15,7 @@ import pytest
 from xdist.scheduler import LoadGroupScheduling
 from xdist.workermanage import WorkerController
 
-TOGETHER: Final = ("tests/crash/test_failover.py", "tests/e2e/test_demo_site.py")
+TOGETHER: Final = ("tests/crash/test_failover.py", "tests/e2e/test_demo_site.py", "tests/e2e/test_install.py")
 WAITING: Final = ("tests/crash/", "tests/e2e/")
 """Folders whose tests mostly wait: for leases, restarts, workers and programs."""
 

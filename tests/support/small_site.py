@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.support.hosting import served
+
 Answer = tuple[int, dict[str, str], bytes] | Callable[[BaseHTTPRequestHandler], None]
 PAGE = {"Content-Type": "text/html; charset=utf-8"}
 XMLNS = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'
@@ -58,15 +60,11 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def small_site() -> Generator[SmallSite]:
     site = SmallSite()
-    thread = threading.Thread(target=partial(site.server.serve_forever, 0.01), daemon=True)
-    thread.start()
-    try:
-        yield site
-    finally:
-        site.gate.set()
-        site.server.shutdown()
-        site.server.server_close()
-        thread.join()
+    with served(site.server):
+        try:
+            yield site
+        finally:
+            site.gate.set()
 
 
 def urlset(*addresses: str) -> bytes:

@@ -105,10 +105,12 @@ async def load(client: Client) -> AsyncGenerator[list[str]]:
             acknowledged.append(job.job_id)
 
     task = asyncio.create_task(submit())
-    yield acknowledged
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    try:
+        yield acknowledged
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 async def sightline(url: str, keys: Keys, *words: str) -> subprocess.CompletedProcess[str]:

@@ -46,7 +46,7 @@ def quick_rules() -> str:
     return re.sub(r"for: \d+[sm]", "for: 1s", text).replace("offset 15m", "offset 3s")
 
 
-async def test_each_panel_has_data_under_load_and_two_alerts_are_provoked(
+async def test_each_panel_has_data_under_load_and_three_alerts_are_provoked(
     client: Client, start_worker: StartScanWorker, site: SmallSite, keys: Keys, tmp_path: Path
 ):
     find_program("prometheus")
@@ -115,6 +115,7 @@ async def keep_busy(client: Client, site: SmallSite) -> None:
     number = 0
     while True:
         number += 1
+        site.files[f"/guilty?{number}"] = site.files["/guilty"]
         page, batch = {"url": f"{site.url}/guilty?{number}"}, f"load-{number}"
         jobs: list[Any] = [await client.submit("scan", page, batch=batch) for _ in range(4)]
         await client.seal_batch(batch)
