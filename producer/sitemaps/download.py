@@ -155,14 +155,17 @@ class Downloads:
                 with exchange.on_time():
                     return cast("HTTPResponse", opener.open(request, timeout=min(SILENCE_S, HEAD_S)))
             except HTTPError as error:
-                wait_s = _retry_after_s(error)
-                if wait_s is None or wait_s > WAIT_S or self._waited_s + wait_s > WAITS_S:
+                asked_s = _retry_after_s(error)
+                if asked_s is None or asked_s > WAIT_S:
+                    raise
+                wait_s = max(asked_s, _LEAST_WAIT_S)
+                if self._waited_s + wait_s > WAITS_S:
                     raise
                 error.close()
             if self.on_wait:
                 self.on_wait(f"{url!r} asks to wait {wait_s:g} s")
-            self._waited_s += max(wait_s, _LEAST_WAIT_S)
-            time.sleep(max(wait_s, _LEAST_WAIT_S))
+            self._waited_s += wait_s
+            time.sleep(wait_s)
 
 
 def _known_charset(name: str | None) -> str:

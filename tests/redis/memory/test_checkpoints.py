@@ -280,7 +280,7 @@ async def test_steps_are_deleted_only_under_the_hold(redis: Redis, keys: Keys):
     assert await redis.exists(*steps) == 1
 
 
-SCRIPTS = {"thread_step": "thread:hash newest aside step job:hash", "thread_forget": "thread:hash step"}
+SCRIPTS = {"thread_step": "thread:hash newest:string aside step job:hash", "thread_forget": "thread:hash step"}
 
 
 @pytest.mark.parametrize(("name", "position", "expected"), typed_keys(SCRIPTS))

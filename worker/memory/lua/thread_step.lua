@@ -9,6 +9,7 @@
 
 local thread, newest, aside, step, job = unpack(KEYS)
 check_type(thread, 'hash')
+check_type(newest, 'string')
 if job then check_type(job, 'hash') end
 redis.call('DEL', aside)
 if redis.call('HGET', thread, 'token') ~= ARGV[1] or redis.call('EXISTS', step) == 0 then return 'lost' end
