@@ -202,7 +202,7 @@ def test_a_wait_that_is_too_long_is_reported(site: SmallSite) -> None:
 
 
 def test_a_server_that_is_always_busy_is_given_up(site: SmallSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "WAITS_S", 0.4)
+    monkeypatch.setattr(download, "WAITS_S", 0.6)
     site.files = {"/s.xml": (429, {"Retry-After": "0"}, b"")}
 
     with pytest.raises(PageUnreachable, match="answers 429"):
