@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 from hypothesis import example, given
@@ -105,4 +106,4 @@ def test_a_time_zone_is_known_or_refused(name: str):
 
 
 def as_utf8(document: object) -> bytes:
-    return repr(document).encode()
+    return json.dumps(document, ensure_ascii=False).encode()
