@@ -357,12 +357,14 @@ def test_a_redis_that_a_failed_restore_cannot_make_a_primary_is_named_with_the_c
 ) -> None:
     run(filled, "backup", str(tmp_path / "b"))
     target = redis_server(config={"masterauth": "kept"})
+    pid = target.pid
+    assert pid is not None
     monkeypatch.setattr(restore, "CALL_BACK_WITHIN_S", 0.3)
     monkeypatch.setattr(restore, "SILENCE_S", 0.1)
     monkeypatch.setattr("worker.cli.backup.ANSWER_WITHIN_S", 0.5)
 
     def freeze() -> bool:
-        os.kill(target.pid, signal.SIGSTOP)
+        os.kill(pid, signal.SIGSTOP)
         return False
 
     enter = Offer.__enter__
@@ -375,7 +377,7 @@ def test_a_redis_that_a_failed_restore_cannot_make_a_primary_is_named_with_the_c
     try:
         refused = run(target, "restore", str(tmp_path / "b"))
     finally:
-        os.kill(target.pid, signal.SIGCONT)
+        os.kill(pid, signal.SIGCONT)
 
     assert refused.returncode == 3
     assert "may still be a replica of this program" in refused.stderr
