@@ -108,6 +108,11 @@ class _Connection(_Checked, pooled.Connection):
         finally:
             self._is_opening = False
 
+    async def check_health(self) -> None:
+        """Check nothing while the connection is opened: redis-py would send PING first, and again after each pause."""
+        if not self._is_opening:
+            await super().check_health()
+
     async def _connect(self) -> None:
         await super()._connect()
         self._is_reached = True

@@ -11,7 +11,7 @@ MARKUP = st.sampled_from(
     [
         "<", ">", "&", "]]>", "{", "}", "```json", "\x00", "\u202e", "\ud83d\ude00", "[scan ", "]", "http://",
         "%", "null", "-->", "<![x[", "<script>", "`", "|", "](", "@all", "#1", "GH-1", "www.", "javascript:", "=1+1",
-        "##vso[", "\n::", "\x1b[2J", "\u2028", "'", '"', "\\", "\r\n", ",",
+        "##vso[", "\n::", "\x1b[2J", "\u2028", "'", '"', "\\", "\r\n", ",", "\udcfc",
     ]
 )  # fmt: skip
 TEXT = st.one_of(st.text(max_size=80), st.lists(st.one_of(MARKUP, st.text(max_size=8)), max_size=12).map("".join))

@@ -71,9 +71,7 @@ def check_markdown(text: str, pages: Sequence[Page]) -> None:
     assert len(text) < 65_536
     for token in _flat(COMMONMARK.parse(text)):
         if token.type in {"html_block", "html_inline"}:
-            assert not re.search(
-                r"<(?![^>]*\bdetails|summary|/?b>|/?sub>|!-- sightline: )", OURS.sub("", token.content)
-            )
+            assert "<" not in OURS.sub("", token.content)
         assert token.type != "image"
         assert not (token.type == "link_open" and not str(token.attrs["href"]).startswith("https://rules.example/"))
         assert not (token.type == "text" and MENTION.search(token.content))

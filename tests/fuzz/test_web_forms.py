@@ -41,8 +41,10 @@ def test_an_invented_cookie_is_no_session(cookie: str, now_s: int):
 
 
 @given(TEXT)
-def test_a_request_target_has_a_path(target: str):
-    assert origin_form(target) == target or origin_form(target).startswith("/")
+def test_a_request_target_has_a_path(text: str):
+    assert origin_form(f"/{text}") == f"/{text}"
+    assert origin_form(f"http://shop.example/{text}") == f"/{text}"
+    assert origin_form(f"https://{text}").startswith("/")
 
 
 @given(TEXT, TEXT)

@@ -76,7 +76,7 @@ def lines_with(root: Path, path: str, line: int) -> set[str]:
 
 
 def _name_of(node: ast.expr) -> str:
-    """Return the name that an expression reads, or None."""
+    """Return the name that an expression reads; '' if it reads none."""
     match node:
         case ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name, ctx=ast.Load()):
             return name
@@ -85,7 +85,7 @@ def _name_of(node: ast.expr) -> str:
 
 
 def constant_at(text: str, line: int) -> str:
-    """Return the name of the module's constant whose value contains ``line``, or None."""
+    """Return the name of the module's constant whose value contains ``line``; '' if there is none."""
     for node in ast.parse(text).body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.lineno <= line <= (node.end_lineno or 0):
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis as PooledRedis
 from redis.asyncio.connection import ConnectionPool
+from redis.backoff import ExponentialBackoff
 from redis.exceptions import DataError
 
 from producer.client.client import Client
 from producer.errors import DependencyMissing, RedisUnreachable, RedisUnsuitable
+from producer.redis import connection
 from producer.redis.connection import open_blocking_redis, open_redis, redis_errors
 from producer.redis.dial import blocking_twin
 from producer.settings import ClientSettings
@@ -28,21 +29,37 @@ async def refusal(url: str) -> str:
     return str(refused.value)
 
 
-async def test_a_plain_server_asked_for_tls_is_named_as_such_in_seconds(redis_url: str) -> None:
-    begun = time.monotonic()
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Collect the number of failures before each wait for another attempt; none of them is waited for."""
+    found: list[int] = []
+
+    def compute(_: ExponentialBackoff, failures: int) -> float:
+        found.append(failures)
+        return 0.0
+
+    monkeypatch.setattr(ExponentialBackoff, "compute", compute)
+    return found
+
+
+async def test_a_plain_server_asked_for_tls_is_named_as_such_at_the_first_attempt(
+    redis_url: str, waits: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.5)  # it does not answer the handshake
 
     said = await refusal(redis_url.replace("redis://", "rediss://"))
 
     assert "does not speak TLS: write redis://, not rediss://" in said
-    assert time.monotonic() - begun < 15  # 34 s before: each of six tries took 5 s to end
+    assert waits == []
 
 
-async def test_a_server_of_tls_asked_in_plain_is_named_as_such_without_connecting_again_and_again() -> None:
+async def test_a_server_of_tls_asked_in_plain_is_named_as_such_at_the_first_attempt(waits: list[int]) -> None:
     with Site(tls=True) as secure:
         where = f"127.0.0.1:{secure.port}"
         said = await refusal(f"redis://{where}/0")
 
     assert f"Redis at '{where}' speaks only TLS: write rediss://, not redis://" in said
+    assert waits == []
 
 
 async def test_a_password_file_is_read_again_at_each_connection(redis_url: str, tmp_path: Path) -> None:

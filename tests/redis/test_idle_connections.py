@@ -43,13 +43,14 @@ async def test_connections_of_a_burst_are_closed_once_they_were_not_used_for_a_w
         assert await connections(redis, name) == 6, "they are kept for the next burst"
 
         monkeypatch.setattr(dial, "IDLE_S", 0.3)
-        waiting = asyncio.create_task(burst.blpop([f"{name}-nothing"], timeout=2))
+        waiting = asyncio.create_task(burst.blpop([f"{name}-list"], timeout=60))
         await asyncio.sleep(0.4)
         for _ in range(8):
             await burst.ping()
         assert await connections(redis, name) == 2, "the one that waits and the one in use"
 
-        assert await waiting is None
+        await cast("Any", redis).rpush(f"{name}-list", "late")
+        assert await waiting == (f"{name}-list".encode(), b"late")
         await asyncio.gather(*(burst.ping() for _ in range(6)))
 
 

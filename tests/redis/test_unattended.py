@@ -53,7 +53,7 @@ async def has_workers(client: Client) -> bool:
 
 
 def counted_looks(client: Client, monkeypatch: pytest.MonkeyPatch) -> list[QueueInfo]:
-    """Script the queue states that the client gets at each call."""
+    """Collect the queue states that the client gets."""
     looks: list[QueueInfo] = []
     ask = client.queue
 

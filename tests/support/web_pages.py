@@ -93,14 +93,14 @@ async def at_port(app: ASGIApp) -> AsyncGenerator[int]:
         await serving
 
 
-async def record_shop(redis: Redis, keys: Keys, history: History, *, title: str = "Cart", also: str = "") -> list[str]:
+async def record_shop(redis: Redis, keys: Keys, history: History) -> list[str]:
     """Record three pages: a critical barrier on two of them, a serious one on one; return their addresses."""
     site = Site(redis, keys, history)
     worst = component("beef", elements=2)
     other = component("cafe", rule="link-name", impact=Impact.SERIOUS)
     for path, findings in (("/cart", (worst, other)), ("/home", (worst,)), ("/about", ())):
-        commit = await site.recall(*findings, path=path, group=f"shop{also}")
-        result = ScanResult.model_validate({**_result(commit.result), "title": title})
+        commit = await site.recall(*findings, path=path, group="shop")
+        result = ScanResult.model_validate({**_result(commit.result), "title": "Cart"})
         await site.commit(commit)
         await redis.set(keys.result(result.scan_id), result.model_dump_json())
     return [f"https://shop.example{path}" for path in ("/cart", "/home", "/about")]

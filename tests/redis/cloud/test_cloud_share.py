@@ -66,7 +66,7 @@ async def test_a_new_day_begins_from_nothing(redis: Redis, keys: Keys):
     assert 0 < await redis.ttl(keys.cloud_share) <= 2 * 86_400
 
 
-async def test_a_key_of_another_type_or_a_silent_redis_grants_nothing(redis: Redis, keys: Keys):
+async def test_a_key_of_another_type_or_a_redis_that_is_away_grants_nothing(redis: Redis, keys: Keys):
     await redis.set(keys.cloud_share, "x", ex=60)
     nowhere: Any = Redis.from_url("redis://127.0.0.1:9", protocol=2)
 

@@ -12,6 +12,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncGenerator, Mapping
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
@@ -33,6 +34,7 @@ from worker.notices.store import LEASE_MS, Notice, NoticeStore
 from worker.notices.text import lines
 from worker.notices.webhook import Webhook
 from worker.settings import WorkerSettings
+from worker.telemetry import in_background
 
 SECRET = "k3y of the test"  # noqa: S105  of nobody
 EVENT = {
@@ -368,14 +370,17 @@ async def test_the_loop_sends_what_comes_and_ends_when_it_is_cancelled(
     async with asyncio.timeout(60):
         await hook.arrived.wait()
     running.cancel()
+    await asyncio.wait([running], timeout=60)
 
     assert len(hook.came) == 1
+    assert running.cancelled()
 
 
 async def test_an_unforeseen_error_ends_one_round_and_not_the_loop(
     redis: Redis, keys: Keys, hook: WebhookStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.notices.sender.LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr("worker.notices.sender.in_background", partial(in_background, again_s=0.05))
     sender = hooked(redis, keys, hook)
     await sender.look()
     await add(redis, keys)

@@ -19,7 +19,7 @@ from producer.keys import Keys
 from producer.redis import connection
 from producer.web.batch import ROWS
 from producer.web.live import Live, _offer, message
-from tests.support.queue import is_reading_events, running_worker, settings_for, until
+from tests.support.queue import DEADLINE_S, is_reading_events, running_worker, settings_for, until
 from tests.support.redis_server import StartServer
 from tests.support.scans import scan_result
 from tests.support.web_pages import app_over, at_port, browser
@@ -211,7 +211,7 @@ async def test_updates_end_at_once_though_redis_py_drops_a_cancellation(
     live = Live(client, render)
     stream = live.stream("one")
     await began(stream)
-    async with asyncio.timeout(4):  # a read blocks for 5 s
+    async with asyncio.timeout(DEADLINE_S):
         await is_reading.wait()
         await live.close()
 
@@ -240,11 +240,11 @@ async def test_a_page_whose_updates_have_ended_is_not_told_that_they_go_on(
             pass
 
     with pytest.raises(ValueError, match="a fault of ours"):
-        await asyncio.wait_for(to_the_end(), 5)
+        await asyncio.wait_for(to_the_end(), DEADLINE_S)
     is_broken = False
     await began(later)
     await redis.xadd(client.keys.events, {"event": line})
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE_S):
         while not (await anext(later)).startswith(b"id: "):
             pass
     await later.aclose()
@@ -273,7 +273,7 @@ async def test_a_page_whose_events_are_no_longer_read_is_not_told_that_they_go_o
             pass
 
     with pytest.raises(ValueError, match="a fault of ours"):
-        await asyncio.wait_for(to_the_end(), 5)
+        await asyncio.wait_for(to_the_end(), DEADLINE_S)
     await live.close()
 
 

@@ -18,6 +18,7 @@ from producer.contract import Impact, QueryResult
 from producer.contract.waiver import Waiver
 from producer.errors import RedisUnreachable
 from producer.keys import Keys
+from producer.redis import connection
 from producer.stored.schedules import Schedules
 from producer.stored.waivers import Waivers
 from producer.web.desk import REPORTS
@@ -195,7 +196,10 @@ async def test_a_schedule_is_added_listed_and_removed(client: Client) -> None:
     assert await Schedules(client).all() == []
 
 
-async def test_a_redis_that_is_away_is_a_page_and_so_is_its_return(redis_url: str, keys: Keys) -> None:
+async def test_a_redis_that_is_away_is_a_page_and_so_is_its_return(
+    redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "ATTEMPTS", 1)
     async with Client(settings_for("redis://127.0.0.1:9", keys)) as away, Client(settings_for(redis_url, keys)) as back:
         gone = await browser(app_over(away)).get("/queue")
         there = await browser(app_over(back)).get("/queue")
@@ -219,7 +223,10 @@ async def test_a_form_that_met_an_outage_is_not_said_to_be_safe(
     assert "send the form again" in answer.text
 
 
-async def test_a_page_about_a_redis_that_is_away_links_to_itself_under_the_prefix(keys: Keys) -> None:
+async def test_a_page_about_a_redis_that_is_away_links_to_itself_under_the_prefix(
+    keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "ATTEMPTS", 1)
     async with Client(settings_for("redis://127.0.0.1:9", keys)) as away:
         gone = await browser(app_over(away, WebSettings(prefix="/a"))).get("/a/queue")
 
@@ -368,7 +375,7 @@ async def test_only_a_batch_whose_pages_were_all_scanned_is_shown_as_a_pass(
 async def test_the_queue_says_how_each_of_the_newest_batches_ended(client: Client, redis: Redis, keys: Keys) -> None:
     some = browser(app_over(client))
     await some.send("/scan", urls="https://a.example/", batch="now")
-    done = {"total": 3, "done": 3, "sealed": 1, "dead": 1, "pages_scanned": 2, "finished_ms": 1_795_000_000_000}
+    done = {"total": 3, "done": 3, "sealed": 1, "dead": 1, "finished_ms": 1_795_000_000_000}
     await redis.hset(keys.batch("then"), mapping=done)  # pyright: ignore[reportGeneralTypeIssues, reportUnknownMemberType]
     await redis.zadd(keys.batches, {"then": 1})
 

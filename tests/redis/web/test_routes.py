@@ -6,6 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 from urllib.parse import quote
 
+import httpx
 import pytest
 from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
@@ -53,18 +54,24 @@ async def test_a_reader_changes_nothing_by_any_method_on_any_route(
     fields = {"token": await reader.token("/"), **FIELDS}
     before = await contents(redis, keys)
 
-    got: dict[tuple[str, str], int] = {}
+    got: dict[tuple[str, str], httpx.Response] = {}
     for route in routes_of(app):
         path = path_of(route, style_name())
         for method in METHODS:
             if (method, route.path) not in NOT_ASKED:
-                got[method, route.path] = (await reader.http.request(method, path, data=fields)).status_code
+                got[method, route.path] = await reader.http.request(method, path, data=fields)
 
     assert await contents(redis, keys) == before
-    looks = {route: status for (method, route), status in got.items() if method in {"GET", "HEAD"}}
-    changes = {(method, route): status for (method, route), status in got.items() if method not in {"GET", "HEAD"}}
-    assert set(changes.values()) <= {403, 405}
+    looks = {route: one.status_code for (method, route), one in got.items() if method in {"GET", "HEAD"}}
+    changes = {asked: one for asked, one in got.items() if asked[0] not in {"GET", "HEAD"}}
+    assert {one.status_code for one in changes.values()} <= {403, 405}
     assert {route: status for route, status in looks.items() if status >= 500} == {}
+    posts = {("POST", route.path) for route in routes_of(app) if "POST" in (route.methods or ())} - NOT_ASKED
+    assert len(posts) >= 9
+    assert {changes[asked].status_code for asked in posts} == {403}
+    assert all("role operator" in changes[asked].text for asked in posts)
+    shown = got["GET", "/barriers/{issue_id}"].text
+    assert ("role operator" in shown, "Waive</button>" in shown) == (True, False)
 
 
 async def test_a_visitor_who_has_not_signed_in_sees_only_the_sign_in_page(

@@ -20,17 +20,17 @@ from tests.support.web_pages import app_over, browser, desk_over
 async def test_a_submission_that_takes_longer_than_its_request_is_a_whole_batch(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    submitted = submit.submit_plan
+    is_answered, submitted = asyncio.Event(), submit.submit_plan
 
     async def slowly(*given: Any, **named: Any) -> None:
-        await asyncio.sleep(0.5)
+        await is_answered.wait()
         await submitted(*given, **named)
 
     monkeypatch.setattr(submit, "submit_plan", slowly)
-    monkeypatch.setattr(submit, "SUBMIT_S", 0.05, raising=False)
-    monkeypatch.setattr("producer.web.desk.PATIENCE_S", 0.2)
+    monkeypatch.setattr(submit, "SUBMIT_S", 0.05)
 
     answer = await browser(app_over(client)).send("/scan", urls="https://a.example/\nhttps://b.example/", batch="slow")
+    is_answered.set()
     sealed: Any = client.keys.batch("slow"), "sealed"
     await until(lambda: client.redis.hget(*sealed), what="the whole batch")
 
@@ -44,13 +44,13 @@ async def test_a_submission_goes_on_after_an_outage_that_follows_its_answer(
     submitted, failures = submit.submit_plan, iter((True, True, False))
 
     async def failing(*given: Any, **named: Any) -> None:
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.05)
         if next(failures):
             raise RedisUnreachable("gone for a moment")
         await submitted(*given, **named)
 
     monkeypatch.setattr(submit, "submit_plan", failing)
-    monkeypatch.setattr(submit, "SUBMIT_S", 0.05)
+    monkeypatch.setattr(submit, "SUBMIT_S", 0.02)
     monkeypatch.setattr(submit, "AGAIN_S", 0.01)
 
     answer = await browser(app_over(client)).send("/scan", urls="https://a.example/\nhttps://b.example/", batch="slow")
