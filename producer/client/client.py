@@ -298,7 +298,17 @@ class Client:
         if result is not None:
             return result
         info = await self.job(job_id)
-        return contract.Result.expired(job_id, kind=info.kind, state=info.state) if info.state.is_final else None
+        if not info.state.is_final:
+            return None
+        # Both at one moment: a failover may have lost the end before the first look, and the job has ended again since.
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hget(self.keys.job(job_id), "state")
+            pipe.get(self.keys.result(job_id))
+            state, text = await self._read(pipe.execute())
+        if text is not None:
+            return contract.decode_result(text)
+        is_expired = state == info.state.encode()
+        return contract.Result.expired(job_id, kind=info.kind, state=info.state) if is_expired else None
 
     # ------------------------------------------------------------------------------------------ inspect and control
 

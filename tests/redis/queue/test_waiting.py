@@ -13,6 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 import producer.client.event_stream
 from producer.client.client import Client
+from producer.client.queue_view import JobInfo
 from producer.contract import FunctionResult, JobState
 from producer.errors import RedisUnsuitable, ResultExpired, ServiceError, UnknownJob, WaitTimeout
 from producer.keys import Keys
@@ -84,6 +85,25 @@ async def test_a_timeout_of_0_yields_all_ended_jobs_however_slowly_they_are_chec
         await waiters.close()
 
     assert ended == ["a", "b", "c", "d"]
+
+
+async def test_a_job_that_ends_while_its_result_is_looked_for_has_not_expired(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a failover that lost an end which was announced: the job runs, and ends, again."""
+    job_id = (await client.submit("double", {"n": 1})).job_id
+    look = client.job
+
+    async def ends_first(asked: str) -> JobInfo:
+        await client.cancel(asked)
+        return await look(asked)
+
+    monkeypatch.setattr(client, "job", ends_first)
+
+    result = await client._ended(job_id)
+
+    assert result is not None
+    assert (result.state, result.is_expired) == (JobState.CANCELLED, False)
 
 
 async def test_a_result_that_has_expired_is_an_error_of_its_own(client: Client, keys: Keys, redis: Redis) -> None:
