@@ -221,8 +221,8 @@ class EmbeddedRedis:
     def _end(self, how: signal.Signals) -> None:
         server, watch = self._server, self._watch
         if server is not None:
-            server.send_signal(signal.SIGCONT)  # a frozen process does not receive other signals
             server.send_signal(how)
+            server.send_signal(signal.SIGCONT)  # last: a frozen process would run before it is killed
             try:
                 server.wait(_STOP_DEADLINE_S)
             except subprocess.TimeoutExpired:
