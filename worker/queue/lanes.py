@@ -112,11 +112,12 @@ class Lanes:
         return promoted
 
     async def _time_ms(self) -> int:
-        known = self._redis_clock
-        expected_ms = known[0] + (time.monotonic() - known[1]) * 1000 if known else await self._last_event_ms()
+        known, asked_at = self._redis_clock, time.monotonic()
         seconds, micros = await self._redis.time()
-        now_ms = seconds * 1000 + micros // 1000
-        self._redis_clock = now_ms, time.monotonic()
+        now_ms, answered_at = seconds * 1000 + micros // 1000, time.monotonic()
+        # The event after the time: one that comes between them was written by the clock that is known from now on.
+        expected_ms = known[0] + (asked_at - known[1]) * 1000 if known else await self._last_event_ms()
+        self._redis_clock = now_ms, answered_at
         self._was_set_back |= now_ms < expected_ms - SET_BACK_MS
         return now_ms
 

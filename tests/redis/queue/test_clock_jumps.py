@@ -213,6 +213,27 @@ async def test_a_worker_notices_after_its_start_that_the_clock_was_set_back(
         assert await other.lanes.follow_clock() == 1
 
 
+async def test_a_worker_notices_that_the_clock_is_set_back_while_it_reads_it_for_the_first_time(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    job_id = await retried(client, stream)
+    await set_clock_back(redis, job_id, sets=(keys.scheduled,))
+    await redis.delete(keys.events)
+    read = redis.time
+
+    async def set_back_first() -> tuple[int, int]:
+        seconds, _ = await read()
+        await redis.xadd(keys.events, {"event": "{}"}, id=f"{seconds * 1000 + HOUR_MS}-0")
+        return await read()
+
+    async with open_stream(redis, keys, consumer="w2") as other:
+        with monkeypatch.context() as patch:
+            patch.setattr(other.redis, "time", set_back_first)
+            await other.lanes.promote_due(limit=5)
+
+        assert await other.lanes.follow_clock() == 1
+
+
 @pytest.mark.skipif(not has_compiler(), reason="no C compiler: Redis' clock cannot be set")
 async def test_a_retry_runs_in_time_although_redis_clock_is_set_back_meanwhile(tmp_path: Path, keys: Keys):
     clock = RedisClock(tmp_path)
