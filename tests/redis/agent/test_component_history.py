@@ -91,7 +91,7 @@ async def test_two_batches_of_one_site_at_the_same_time_count_nothing_twice_and_
     assert await pages_of(site) == {"1090": 2, "ca4d": 2}
     assert {tuple(names(cast("Any", commit.result).changes.new_components)) for commit in commits} == {("ca4d",), ()}
     assert len(await site.regressions()) == 1
-    assert {name.partition(b":")[2] for name in sums if b"barriers" in name} == {b"barriers_new"}, "none is mended"
+    assert {name.partition(b":")[2] for name in sums if b"barriers" in name} == {b"barriers_new"}, "no barrier is fixed"
 
 
 async def test_a_page_of_10_000_components_is_counted_up_to_the_bound_and_the_next_scan_corrects_them(
