@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any, cast
 
@@ -116,8 +117,16 @@ async def test_the_order_of_yesterday_is_not_shown_and_a_new_one_is_asked_for(ni
     assert order.text == "new"
 
 
-TYPES = {"order_due": "order:hash assess:stream batch:stream", "order_keep": "order:hash"}
-ARGS: dict[str, tuple[Any, ...]] = {"order_due": (1, 1, 1, GROUP), "order_keep": ("{}",)}
+TYPES = {
+    "order_due": "order:hash assess:stream batch:stream",
+    "order_keep": "order:hash",
+    "replace": "result:string",
+}
+ARGS: dict[str, tuple[Any, ...]] = {
+    "order_due": (1, 1, 1, GROUP),
+    "order_keep": ("{}",),
+    "replace": (hashlib.sha1(b"old", usedforsecurity=False).hexdigest(), "new"),
+}
 
 
 @pytest.mark.parametrize(("name", "position", "expected"), typed_keys(TYPES))

@@ -23,6 +23,13 @@ KEYS: Final = {
     "promote": "scheduled:zset job:hash lane:stream",
     "clock_back": "scheduled:zset job:hash waiting:zset",
     "restore_entry": "lane:stream job",
+    "drop_entry": "lane:stream",
+    "control": "controls:hash events:stream parked:zset scheduled:zset assess:zset",
+    "replay": "dead:stream job:hash lane:stream result",
+}
+PACKAGES: Final = {
+    **dict.fromkeys(("submit", "cancel", "seal"), "producer.client"),
+    **dict.fromkeys(("control", "replay"), "producer.stored"),
 }
 ARGS: Final[dict[str, tuple[str | int, ...]]] = {
     "submit": ("j1", "add", "batch", "{}", "", 1000, 0, "b1", "", 10, 0, 0, 0, "0", "password", "hush"),
@@ -51,6 +58,9 @@ ARGS: Final[dict[str, tuple[str | int, ...]]] = {
     "promote": ("j1", "batch"),
     "clock_back": ("j1",),
     "restore_entry": ("workers", "1", "batch", "j1"),
+    "drop_entry": HELD[:1] + HELD[2:3],
+    "control": ("all", "{}", "{}", "live", 10, "0"),
+    "replay": ("1-1", "j1", "batch", "0"),
 }
 
 
@@ -58,8 +68,6 @@ ARGS: Final[dict[str, tuple[str | int, ...]]] = {
 async def test_a_key_of_another_type_is_named_and_nothing_is_written(
     redis: Redis, keys: Keys, name: str, position: int, expected: str
 ):
-    package = "producer.client" if name in {"submit", "cancel", "seal"} else "worker.queue"
+    script = (PACKAGES.get(name, "worker.queue"), name)
 
-    await assert_refused(
-        redis, keys, (package, name), ARGS[name], names=KEYS[name], position=position, expected=expected
-    )
+    await assert_refused(redis, keys, script, ARGS[name], names=KEYS[name], position=position, expected=expected)
