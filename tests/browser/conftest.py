@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, Generator
-from pathlib import Path
+from typing import Final
 
 import pytest
 import pytest_asyncio
@@ -19,14 +19,13 @@ from tests.support.site import Site
 from worker.scan.browser import find_browser
 from worker.scan.engine import ScanEngine, ScanSettings
 
-HERE = Path(__file__).parent
+HERE: Final = "tests/browser/"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run this folder's async tests on the session's loop: its engine lives there."""
     for item in items:
-        function = getattr(item, "function", None)
-        if HERE in item.path.parents and inspect.iscoroutinefunction(function):
+        if item.nodeid.startswith(HERE) and inspect.iscoroutinefunction(getattr(item, "function", None)):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
