@@ -161,20 +161,50 @@ class RawConnection(asyncio.Protocol):
 async def replied(call: Awaitable[T]) -> T:
     """Return the result of a redis-py call; raises ``ReplyTimeout`` after ``REPLY_S``.
 
-    A cancellation that redis-py swallowed is raised when the call ends: redis-py starts a command with
-    ``asyncio.timeout(0)``, which may mistake a cancellation for its own (python/cpython#134471), and a loop of calls
-    would never end. Remove this when every supported Python has the fix.
+    A cancellation that redis-py swallows is repeated every ``CANCEL_AGAIN_S``, and raised when the call ends. redis-py
+    starts a command with ``asyncio.timeout(0)``, which may mistake a cancellation for its own (python/cpython#134471),
+    and replaces one by the error of a connection that it closes; then it retries. Remove this when every supported
+    Python and redis-py have fixes.
     """
     task = asyncio.current_task()
     asked = task.cancelling() if task is not None else 0
     try:
         async with asyncio.timeout(REPLY_S):
-            return await call
+            if task is None:
+                return await call
+            with _Again(task, asked):
+                return await call
     except TimeoutError:
         raise ReplyTimeout(_SILENT) from None
     finally:
         if task is not None and task.cancelling() > asked:
             raise asyncio.CancelledError
+
+
+class _Again:
+    """Repeats the cancellation of a task while it runs on; counts for nobody else (``Task.cancelling``)."""
+
+    def __init__(self, task: asyncio.Task[Any], asked: int) -> None:
+        self._task = task
+        self._asked = asked
+        self._repeated = 0
+        self._is_due = False
+
+    def __enter__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(CANCEL_AGAIN_S, self._look)
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        for _repeat in range(self._repeated):
+            self._task.uncancel()
+
+    def _look(self) -> None:
+        if self._is_due:
+            self._task.cancel()
+            self._repeated += 1
+        self._is_due = self._task.cancelling() > self._asked + self._repeated
+        self._timer = self._loop.call_later(CANCEL_AGAIN_S, self._look)
 
 
 async def end(*tasks: asyncio.Task[Any]) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from producer.redis import raw_connection
-from producer.redis.raw_connection import end, replied
+from producer.redis.raw_connection import ReplyTimeout, end, replied
 
 
 async def test_a_cancellation_that_redis_py_drops_is_raised_when_the_call_ends():
@@ -34,6 +34,42 @@ async def test_a_cancellation_that_redis_py_drops_is_raised_when_the_call_ends()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, 5)
     assert calls == 1
+
+
+@pytest.mark.parametrize("dropped", [1, 3])
+async def test_a_call_that_goes_on_after_its_cancellation_is_cancelled_again(
+    dropped: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(raw_connection, "CANCEL_AGAIN_S", 0.05)
+    began = asyncio.get_running_loop().time()
+
+    with pytest.raises(TimeoutError):  # as without the dropped ones: ``asyncio.timeout`` recognises its own
+        async with asyncio.timeout(0.1):
+            await replied(_retrying(dropped))
+
+    assert asyncio.get_running_loop().time() - began < 5
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_a_call_that_goes_on_after_its_limit_ends_as_one_without_a_reply(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(raw_connection, "CANCEL_AGAIN_S", 0.05)
+    monkeypatch.setattr(raw_connection, "REPLY_S", 0.1)
+
+    with pytest.raises(ReplyTimeout):
+        await asyncio.wait_for(replied(_retrying(2)), 5)
+
+
+async def _retrying(dropped: int) -> None:
+    """Drop so many cancellations, as redis-py does where closing the connection fails, and go on."""
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            dropped -= 1
+            if dropped < 0:
+                raise
 
 
 async def test_a_loop_whose_cancellation_redis_py_drops_is_cancelled_again(monkeypatch: pytest.MonkeyPatch):
