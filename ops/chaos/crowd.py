@@ -45,7 +45,10 @@ class Crowd:
         self._urls = urls
         self._dice = random.Random(seed)  # noqa: S311  a plan, not a secret
         self._room = asyncio.Semaphore(OUTSTANDING)
-        self._endings: set[asyncio.Task[None]] = set()
+        self.endings: set[asyncio.Task[None]] = set()
+        """Each waits for the end of a job."""
+        self.errors: list[BaseException] = []
+        """Unexpected ones of these waits."""
 
     async def run(self, *, seconds: float) -> None:
         """Submit for ``seconds``, then finish the calls that have begun."""
@@ -54,11 +57,6 @@ class Crowd:
             producers.create_task(self._submit_batches(until))
             for number in range(THREADS):
                 producers.create_task(self._converse(f"talk-{number}", until))
-
-    async def all_ended(self) -> None:
-        """Return when every job submitted has ended."""
-        while self._endings:
-            await asyncio.gather(*self._endings)
 
     # ------------------------------------------------------------------------------------------ producers
 
@@ -104,8 +102,13 @@ class Crowd:
             self._room.release()
 
         task = asyncio.create_task(see())
-        self._endings.add(task)
-        task.add_done_callback(self._endings.discard)
+        self.endings.add(task)
+        task.add_done_callback(self._note_end)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        self.endings.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self.errors.append(error)
 
     async def _submit_durably(self, kind: str, payload: JsonObject, *, job_id: str, batch: str | None = None) -> None:
         submit = partial(self._client.submit, kind, payload, job_id=job_id, batch=batch, durable=True)

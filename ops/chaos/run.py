@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import secrets
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -90,12 +91,10 @@ async def chaos(folder: Path, *, seconds: float, seed: int, workers: int) -> Out
             for form in await _forms(forms, settings):
                 caller = Caller(form, calls, journal, stage.urls, seed=seed)
                 all_at_once.create_task(caller.run(seconds=seconds))
-        try:
-            async with asyncio.timeout(CALM_S):
-                await crowd.all_ended()
-                while await _is_under_way(client.redis, stage.keys):  # noqa: ASYNC110  as in servers.py
-                    await asyncio.sleep(1)
-        except TimeoutError:
+        is_calm = await until(lambda: _is_calm(crowd, client.redis, stage.keys), within_s=CALM_S, every_s=1)
+        await end(*crowd.endings)
+        stuck += [f"the wait for a job failed: {error!r}" for error in crowd.errors]
+        if not is_calm:
             stuck.append(f"jobs had not ended {CALM_S:.0f} s after everything worked again")
         codes = await stage.end_workers()
         stuck += [f"worker {n} ended with {code}" for n, code in enumerate(codes) if code != 0]
@@ -133,13 +132,15 @@ async def _break(stage: Stage, faults: Faults, plan: tuple[Strike, ...], stuck: 
         stuck.append("primary and replica did not come together again")
 
 
-async def _is_under_way(redis: Redis, keys: Keys) -> bool:
-    """Return whether any job has not ended."""
+async def _is_calm(crowd: Crowd, redis: Redis, keys: Keys) -> bool:
+    """Return whether every job has ended, and whoever waited for it knows."""
+    if crowd.endings:
+        return False
     async for key in redis.scan_iter(match=keys.job("*"), count=500):
         state = await cast("Awaitable[bytes | None]", redis.hget(key, "state"))
         if state is not None and state.decode() not in FINAL:
-            return True
-    return False
+            return False
+    return True
 
 
 def show(outcome: Outcome, *, seed: int, seconds: float) -> None:
@@ -179,6 +180,8 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="folder for logs, journal and Redis' data, kept afterwards")
     options = parser.parse_args()
     seconds = options.minutes * 60
+    # A shell's background jobs ignore it, and so would the commands until they have started.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print(f"seed {options.seed}: {len(make_plan(options.seed, seconds=seconds))} faults in {seconds:.0f} s", flush=True)
     with tempfile.TemporaryDirectory(prefix="sightline-chaos-") as temporary:
         folder: Path = options.keep or Path(temporary)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -200,11 +201,14 @@ def _to(port: int) -> Redis:
     return Redis(port=port, socket_timeout=ANSWER_S, socket_connect_timeout=ANSWER_S, retry=Retry(NoBackoff(), 0))
 
 
-async def until(is_so: Callable[[], Coroutine[Any, Any, bool]], *, within_s: float) -> bool:
-    """Poll until the condition holds; return whether it did within the time."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(within_s):
-            while not await is_so():  # noqa: ASYNC110  a server has no event to await
-                await asyncio.sleep(LOOK_S)
-            return True
-    return False
+async def until(is_so: Callable[[], Coroutine[Any, Any, bool]], *, within_s: float, every_s: float = LOOK_S) -> bool:
+    """Poll until the condition holds; return whether it did within the time.
+
+    Each poll must end by itself: ``asyncio.timeout`` cancels once, and redis-py may drop the cancellation.
+    """
+    deadline = time.monotonic() + within_s
+    while not await is_so():
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(every_s)
+    return True
