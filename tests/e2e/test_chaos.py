@@ -13,7 +13,7 @@ import pytest
 from tests.support.processes_of import all_gone, command_of, descendants, until_within
 from tests.support.scan_worker import ROOT, need_browser
 
-SECONDS = 12
+SECONDS = 8
 
 
 @pytest.mark.timeout(400)
