@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from producer.client.client import Client
 from producer.contract import Event
 from producer.errors import InputError, RedisUnreachable, ResultExpired, ServiceError, SightlineError, UnknownJob
+from producer.redis.raw_connection import replied
 from producer.web import (
     ask,
     barrier,
@@ -160,7 +161,8 @@ async def _health(request: Request) -> Response:
     desk = desk_of(request)
     try:
         async with asyncio.timeout(3):
-            await desk.client.redis.xlen(desk.client.keys.dead)  # PING is refused like a write if the disk is full
+            # PING is refused like a write if the disk is full.
+            await replied(desk.client.redis.xlen(desk.client.keys.dead))
     except (OSError, TimeoutError, Exception) as error:  # noqa: BLE001  a probe gets any error as its answer
         return PlainTextResponse(f"Redis: {type(error).__name__}\n", status_code=503)
     return PlainTextResponse("ok\n")

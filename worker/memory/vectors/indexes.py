@@ -21,6 +21,7 @@ from redisvl.exceptions import RedisSearchError, RedisVLError
 from redisvl.index import AsyncSearchIndex
 
 from producer.errors import RedisUnsuitable, ServiceError
+from producer.redis.raw_connection import replied
 from producer.redis.scripts import as_text
 
 T = TypeVar("T")
@@ -132,7 +133,7 @@ async def wait_until_indexed(index: AsyncSearchIndex, *, timeout_s: float = REBU
     """
     try:
         async with search_errors(), asyncio.timeout(timeout_s):
-            while int((await index.info())["indexing"]):  # noqa: ASYNC110  Redis sends no signal
+            while int((await replied(index.info()))["indexing"]):  # noqa: ASYNC110  Redis sends no signal
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
         msg = f"the index {index.name!r} was lost and is being rebuilt: try again in a minute"
