@@ -61,6 +61,8 @@ class ModelJob:
     latest: ModelDelivery | None = None
     is_cancel_asked: bool = False
     progress: str = ""
+    has_retried: bool = False
+    """Whether its last reason to wait, always the same one here, was announced."""
 
     @property
     def has_ended(self) -> bool:
@@ -147,7 +149,7 @@ class QueueModel:
         if job.state is not JobState.DEAD:
             return "busy"
         del self.dead[index]
-        job.batch, job.attempt, job.is_cancel_asked, job.progress = "", 0, False, ""
+        job.batch, job.attempt, job.is_cancel_asked, job.progress, job.has_retried = "", 0, False, "", False
         self._enqueue(job, may_be_batched=False)
         return "queued"
 
@@ -204,12 +206,15 @@ class QueueModel:
             self._end(job, state)
             return
         job.state, job.progress = state, ""
-        if (attempt_returned or state is JobState.QUEUED) and not delivery.is_exhausted:
+        is_returned = attempt_returned and not delivery.is_exhausted
+        if is_returned or (state is JobState.QUEUED and not delivery.is_exhausted):
             job.attempt -= 1  # a start over the limit has spent nothing to return
         if state is JobState.QUEUED:
             self._enqueue(job, may_be_batched=True)
-        else:
+            return
+        if not (is_returned and job.has_retried):
             self.events.append(("job.retried", job.job_id))
+        job.has_retried = True
 
     def promote(self, job: ModelJob) -> None:
         self._enqueue(job, may_be_batched=True)

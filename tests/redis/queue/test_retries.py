@@ -8,8 +8,9 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from producer.client.client import Client
+from producer.contract import ErrorInfo
 from producer.keys import Keys
-from tests.support.queue import BOOM, claim_one, job_fields, start_one, submitted
+from tests.support.queue import BOOM, claim_one, events_of, job_fields, start_one, submitted
 from worker.queue.stream import JobStream
 
 
@@ -25,6 +26,26 @@ async def test_retry_schedules_and_keeps_the_attempt_spent(client: Client, strea
     assert json.loads(fields["error"]) == {"type": "Boom", "message": "it broke"}
     assert await redis.xlen(keys.lane("batch")) == 0
     assert await stream.retry(delivery, delay_s=60, error=BOOM) == "already"
+
+
+async def test_a_job_that_waits_on_for_one_reason_says_so_once(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    await submitted(client)
+    scans, host = (ErrorInfo(type="Busy", message=one) for one in ("scans have priority", "the host is busy"))
+    announced: list[int] = []
+
+    async with redis.pubsub() as live:
+        await live.subscribe(keys.events_live)
+        for error in (scans, scans, host, scans, BOOM, BOOM):
+            is_wait = error is not BOOM
+            await stream.retry(await start_one(stream), delay_s=0, error=error, attempt_returned=is_wait)
+            await stream.lanes.promote_due(limit=10)
+            announced.append(len(await events_of(redis, keys)))
+        heard = [await live.get_message(ignore_subscribe_messages=True, timeout=1) for _ in range(6)]
+
+    assert announced == [1, 1, 2, 3, 4, 5], "each failed attempt, and each change of what is waited for"
+    assert len([one for one in heard if one]) == 5
 
 
 async def test_retry_of_a_cancelled_job_does_not_wait(client: Client, stream: JobStream):

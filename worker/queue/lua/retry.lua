@@ -20,7 +20,7 @@ check_type(scheduled, 'zset')
 check_type(events, 'stream')
 if KEYS[5] then check_type(KEYS[5], 'zset') end
 check_room(events)
-local held = standing(lane, job, ARGV[1], ARGV[2], ARGV[3], ARGV[4], 'scheduled')
+local held, last_error = standing(lane, job, ARGV[1], ARGV[2], ARGV[3], ARGV[4], 'scheduled')
 if held ~= 'ok' then return held end
 
 local now = now_ms()
@@ -50,7 +50,11 @@ redis.call('HSET', job, 'state', 'scheduled', 'entry', '', 'error', ARGV[7], 'de
   'waits_in', KEYS[5] or '')
 redis.call('HDEL', job, 'worker', 'progress')
 if ARGV[10] == '1' then redis.call('HINCRBY', job, 'attempt', -1) end
-local line = stamped(ARGV[8], now)
-add_event(events, line)
-redis.call('PUBLISH', ARGV[9], line)
+-- A job that waits on for the same reason, at the cost of no attempt, has said so: a night's thousands that wait for the
+-- scans before them would push everything else out of the stream.
+if ARGV[10] ~= '1' or last_error ~= ARGV[7] then
+  local line = stamped(ARGV[8], now)
+  add_event(events, line)
+  redis.call('PUBLISH', ARGV[9], line)
+end
 return 'committed'
