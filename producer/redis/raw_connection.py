@@ -167,17 +167,16 @@ async def replied(call: Awaitable[T]) -> T:
     Python and redis-py have fixes.
     """
     task = asyncio.current_task()
-    asked = task.cancelling() if task is not None else 0
+    assert task is not None  # noqa: S101  a coroutine is run by a task
+    asked = task.cancelling()
     try:
         async with asyncio.timeout(REPLY_S):
-            if task is None:
-                return await call
             with _Again(task, asked):
                 return await call
     except TimeoutError:
         raise ReplyTimeout(_SILENT) from None
     finally:
-        if task is not None and task.cancelling() > asked:
+        if task.cancelling() > asked:
             raise asyncio.CancelledError
 
 
