@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -87,13 +88,28 @@ class _SharedCache(SemanticCache):
             filterable_fields=[{"name": "scope", "type": "tag"}],
             create_index=False,
         )
-        self._shared = client
+        self._shared = _with_transactions(client)
 
     async def _get_async_redis_client(self) -> Redis:
         return self._shared
 
     async def aexpire(self, key: str, ttl: int | None = None) -> None:
         """Do nothing: RedisVL would restart an answer's TTL whenever it is found."""
+
+
+def _with_transactions(client: Redis) -> Redis:
+    """Return a client on the same connections, whose pipelines are transactions.
+
+    RedisVL 0.26 sets the TTL in a second command: an answer would be kept for good if the connection is lost in
+    between. It accepts no client of another class. Remove this when it sets the TTL in a transaction.
+    """
+    copied: Any = copy(client)
+
+    def pipeline(*_: object, **_options: object) -> Any:
+        return client.pipeline(transaction=True)
+
+    copied.pipeline = pipeline
+    return copied
 
 
 class AnswerCache:

@@ -45,10 +45,11 @@ _IS_ASIDE: ContextVar[bool] = ContextVar("is_aside", default=False)
 
 
 class _Expiring:
-    """A client that sets the TTL in the same command as the value.
+    """A client that sets the TTL in the same command or transaction as the value.
 
     langgraph-checkpoint-redis 0.5.2 sets it afterwards: a worker killed or a server replaced in between left keys that
-    never expire, as did a worker frozen until its step was pruned. Remove this when the saver sets TTLs atomically.
+    never expire, as did a worker frozen until its step was pruned, and a connection lost between two commands of a
+    pipeline. Remove this when the saver sets TTLs atomically.
     """
 
     def __init__(self, client: Redis, ttl_s: int) -> None:
@@ -64,13 +65,14 @@ class _Expiring:
         return client.set(name, value, **{"ex": self._ttl_s, **options})
 
     def pipeline(self, *args: Any, **options: Any) -> Any:
-        """Return a pipeline that adds TTLs; its replies are those of the caller's commands."""
+        """Return a pipeline that adds TTLs, in one transaction; its replies are those of the caller's commands."""
         pipe: Any = self._client.pipeline(*args, **options)
         execute = pipe.execute
 
         async def send(raise_on_error: bool = True) -> list[Any]:
             commands = [command for command, _ in pipe.command_stack]
             for key in dict.fromkeys(command[1] for command in commands if command[0] in WRITES):
+                pipe.is_transaction = True
                 pipe.expire(key, self._ttl_s)
             return (await execute(raise_on_error=raise_on_error))[: len(commands)]
 

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from producer.contract import Usage
 from producer.errors import ModelError
 from producer.keys import Keys
+from tests.support.cut_connection import cut_before
 from tests.support.scans import GENERATION, placed, wrong_vector
 from worker.memory.cache import AnswerCache, Scope
 from worker.memory.vectors.embeddings import Embeddings, Placed
@@ -133,6 +135,14 @@ async def test_an_answer_does_not_live_longer_for_being_read(redis: Redis, keys:
 
     assert 3_590 < ttl_s <= 3_600
     assert await redis.ttl(key) <= 600
+
+
+async def test_a_connection_lost_before_the_ttl_is_set_leaves_no_answer(redis: Redis, keys: Keys):
+    async with cut_before(redis, b"EXPIRE") as through:
+        with pytest.raises(RedisConnectionError):
+            await keep(AnswerCache(Embeddings(through, keys, BuiltinEmbedder())))
+
+    assert await kept(redis, keys) == []
 
 
 async def test_a_new_scan_makes_older_answers_unreachable(redis: Redis, keys: Keys, cache: AnswerCache):

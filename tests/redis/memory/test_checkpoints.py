@@ -19,6 +19,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from producer.errors import ThreadBusy
 from producer.keys import Keys
 from producer.redis.scripts import run_script
+from tests.support.cut_connection import cut_before
 from tests.support.key_types import assert_refused, typed_keys
 from tests.support.redis_server import StartServer
 from worker.limits.conversation_hold import Hold
@@ -151,6 +152,18 @@ async def test_a_worker_killed_after_any_write_leaves_no_key_without_ttl(
     ttls = {key: await redis.ttl(key) for key in await keys_of(redis, keys)}
     assert len(ttls) >= 3  # the step, what its node returned, and the list of that
     assert all(0 < ttl <= 600 for ttl in ttls.values()), ttls
+
+
+async def test_a_connection_lost_between_two_writes_leaves_no_key_without_ttl(redis: Redis, keys: Keys):
+    saver = await conversation_saver(redis, keys, ttl_s=600)
+    about = {"thread_id": f"{keys.environment}:talk:a", "checkpoint_ns": "", "checkpoint_id": "1"}
+
+    async with cut_before(redis, b"JSON.MERGE") as through:
+        saver.expire_at_once(through, 600)
+        with pytest.raises(RedisConnectionError):
+            await saver.aput_writes({"configurable": about}, [("turns", ["late"])], "task")
+
+    assert await keys_of(redis, keys) == []
 
 
 async def test_the_newest_step_is_the_one_written_last_though_its_writers_clock_is_behind(redis: Redis, keys: Keys):
