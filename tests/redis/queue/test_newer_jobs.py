@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from producer.client.client import Client
 from producer.contract import FunctionResult, JobState
 from producer.keys import Keys
-from tests.support.queue import events_of, job_fields, running_worker, until
+from tests.support.queue import job_fields, running_worker, until
 from worker.queue import executor
 
 WAIT_S = 60
@@ -33,7 +33,7 @@ async def test_an_old_worker_requeues_newer_jobs_until_a_newer_worker_takes_them
     await cast("Any", redis).hset(keys.job(job.job_id), "v", NEWER)
 
     async with running_worker(redis_url, keys, [add], max_tries=1):
-        await until(lambda: _was_requeued(redis, keys, times=3), what="the job requeued three times")
+        await until(lambda: _was_requeued(redis, keys, job.job_id, times=3), what="the job requeued three times")
     before = await job_fields(redis, keys, job.job_id)
     monkeypatch.setattr(executor, "WIRE_VERSION", int(NEWER))
     async with running_worker(redis_url, keys, [add], max_tries=1):
@@ -54,7 +54,7 @@ async def test_a_newer_job_added_by_hand_is_kept_whole_though_this_worker_cannot
     job_id = f"batch-{entry.decode()}"
 
     async with running_worker(redis_url, keys, [add]):
-        await until(lambda: _was_requeued(redis, keys, times=2), what="the job requeued")
+        await until(lambda: _was_requeued(redis, keys, job_id, times=2), what="the job requeued")
 
     kept = await job_fields(redis, keys, job_id)
     assert {name: kept[name] for name in unreadable} == unreadable
@@ -63,5 +63,6 @@ async def test_a_newer_job_added_by_hand_is_kept_whole_though_this_worker_cannot
     assert (await client.job(job_id)).state is JobState.SCHEDULED or kept["state"] == "queued"
 
 
-async def _was_requeued(redis: Redis, keys: Keys, *, times: int) -> bool:
-    return sum("NewerJob" in line for line in await events_of(redis, keys)) >= times
+async def _was_requeued(redis: Redis, keys: Keys, job_id: str, *, times: int) -> bool:
+    fields = await job_fields(redis, keys, job_id)
+    return int(fields.get("fence", 0)) > times and "NewerJob" in fields["error"]
