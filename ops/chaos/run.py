@@ -133,7 +133,7 @@ async def _break(stage: Stage, faults: Faults, plan: tuple[Strike, ...], stuck: 
 
 
 async def _is_calm(crowd: Crowd, redis: Redis, keys: Keys) -> bool:
-    """Return whether every job has ended, and whoever waited for it knows."""
+    """Return whether every job and every wait for one has ended."""
     if crowd.endings:
         return False
     async for key in redis.scan_iter(match=keys.job("*"), count=500):
