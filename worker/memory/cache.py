@@ -27,7 +27,7 @@ from producer.keys import Keys
 from producer.redis.scripts import as_text
 from worker.memory.vectors.embeddings import Embeddings, Placed
 from worker.memory.vectors.generations import Generation
-from worker.memory.vectors.indexes import ensure_index, exact_tag, on_index, redis_errors
+from worker.memory.vectors.indexes import ensure_index, exact_tag, on_index, redis_errors, unquoted
 
 NEAR_MISS: Final = 2.0
 """Multiple of the threshold up to which a miss counts as near; many near misses mean that the threshold is too low."""
@@ -106,7 +106,7 @@ def _with_transactions(client: Redis) -> Redis:
     copied: Any = copy(client)
 
     def pipeline(*_: object, **_options: object) -> Any:
-        return client.pipeline(transaction=True)
+        return unquoted(client.pipeline(transaction=True))
 
     copied.pipeline = pipeline
     return copied

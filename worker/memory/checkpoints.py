@@ -25,7 +25,7 @@ from redisvl.query.filter import Tag
 from producer.keys import Keys
 from producer.redis.scripts import Arg, Script, as_text, load_script, run_script
 from worker.limits.conversation_hold import Hold, thread_lost
-from worker.memory.vectors.indexes import on_index, redis_errors, search_errors, wait_until_indexed
+from worker.memory.vectors.indexes import on_index, redis_errors, search_errors, unquoted, wait_until_indexed
 
 T = TypeVar("T")
 Put = Callable[[], Awaitable[RunnableConfig]]
@@ -66,7 +66,7 @@ class _Expiring:
 
     def pipeline(self, *args: Any, **options: Any) -> Any:
         """Return a pipeline that adds TTLs, in one transaction; its replies are those of the caller's commands."""
-        pipe: Any = self._client.pipeline(*args, **options)
+        pipe = unquoted(self._client.pipeline(*args, **options))
         execute = pipe.execute
 
         async def send(raise_on_error: bool = True) -> list[Any]:

@@ -25,6 +25,7 @@ from producer.redis.scripts import as_text
 from worker.memory.vectors.documents import Documents, index_schema
 from worker.memory.vectors.embeddings import Embeddings, Placed
 from worker.memory.vectors.generations import Generation
+from worker.memory.vectors.indexes import unquoted
 
 MAX_DROPPED: Final = 200
 """Memories over the limit that one write deletes; the next write continues."""
@@ -92,7 +93,7 @@ class Memories:
             "ttl_s": str(self._ttl_s),
             **embedded.fields(),
         }
-        async with self._redis.pipeline(transaction=True) as pipe:
+        async with unquoted(self._redis.pipeline(transaction=True)) as pipe:
             pipe.unlink(name)  # delete the vectors of the previous text
             pipe.hset(name, mapping=fields)
             if self._ttl_s:

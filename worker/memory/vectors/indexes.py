@@ -36,6 +36,15 @@ TIMEOUT_MS: Final = 10_000
 """Limit of a search. By default, RediSearch returns after 0.5 s what it has found by then, as if it were all."""
 
 
+def unquoted(pipe: Any) -> Any:
+    """Return the pipeline, whose errors no longer quote the whole command: it holds questions and answers."""
+
+    def leave(*_: object) -> None: ...
+
+    pipe.annotate_exception = leave
+    return pipe
+
+
 @lru_cache(4_096)
 def exact_tag(value: str) -> str:
     """Return a tag that matches ``value`` exactly.
