@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,10 @@ async def test_a_lazy_frame_far_below_is_loaded_and_audited(engine: ScanEngine, 
 
 @pytest.mark.parametrize(("kind", "scroll"), [("lazy", True), ("added", False)])
 async def test_a_frame_that_does_not_delay_the_load_is_waited_for_as_any_other(
-    engine: ScanEngine, site: Site, kind: str, *, scroll: bool
+    settings: ScanSettings, site: Site, kind: str, *, scroll: bool
 ) -> None:
+    patient = replace(settings, load_limit_s=20.0, frame_limit_s=10.0)  # for a busy machine
+
     async def late(request: Request, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(2.0)  # longer than a page is waited for to become still
         await reply("<!doctype html><html lang=en><title>Map</title><img src=/pixel.png>")(request, writer)
@@ -66,7 +69,8 @@ async def test_a_frame_that_does_not_delay_the_load_is_waited_for_as_any_other(
     later = f"<script>onload = () => setTimeout(() => {{ document.body.innerHTML += `{frame}` }})</script>"
     url = site.add(f"/late-frame-{kind}", page(frame if kind == "lazy" else later))
 
-    result = await scan(engine, url, scroll=scroll)
+    async with ScanEngine(patient) as engine:
+        result = await scan(engine, url, scroll=scroll)
 
     assert (result.status, result.doubts) == ("scanned", ())
     assert rules_of(result) == {"image-alt"}
