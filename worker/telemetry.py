@@ -12,6 +12,7 @@ worker.stopped            everything is requeued or done: counts
 worker.heartbeat_left     Redis was unreachable at the end, so the worker is shown for 30 s more: name, error
 job.finished              a delivery ended: job_id, kind, lane, attempt, outcome, standing, waited_ms, run_ms, error,
                           reason, and its traceback as ``exception`` where the function raised one (LOG_TRACEBACKS)
+job.waits                 … or found that its job has to wait, at the cost of no attempt (debug): job_id, kind, why
 job.rejected              an entry was not a job: job_id, entry, reason
 job.requeued              a job was queued again without a run: job_id, why (no slot, entry lost)
 job.no_function           this worker has no function for its kind, so it waits for another: job_id, kind, wait_s

@@ -40,7 +40,7 @@ _FIRST: Final = re.compile(
     r"<!-- sightline-issue: ([0-9a-f]{16}-[0-9a-f]{8}) rule=([\w.-]{1,100}) at=(\d{1,15}) "
     r"places=(\?|(?:[0-9a-f]{10}(?:\.[0-9a-f]{10})*)?) -->"
 )
-_MENDED: Final = "**Mended**"
+_FIXED: Final = "**Fixed**"
 _REFERENCE: Final = re.compile(r"([@#!%~&$^])(?=[\w\"'*])")
 _WORD_JOINER: Final = "\u2060"
 
@@ -98,8 +98,8 @@ def body_of(barrier: Barrier, hidden: Hidden, *, old: str = "") -> str:
 def mended_body(old: str, hidden: Hidden) -> str:
     """Return an issue's text with a note that it is fixed, which the next text replaces."""
     ours = _ours(old)
-    kept = ours[2:] if ours[1:2] and ours[1].startswith(_MENDED) else ours[1:]
-    status = f"{_MENDED}: the scan of {day_of(hidden.at_ms)} found it on none of its pages.\n"
+    kept = ours[2:] if ours[1:2] and ours[1].startswith(_FIXED) else ours[1:]
+    status = f"{_FIXED}: the scan of {day_of(hidden.at_ms)} found it on none of its pages.\n"
     return _joined([hidden.line, status, *kept], old)
 
 

@@ -293,8 +293,12 @@ def _warn_if_capped(length: int) -> None:
 
 
 def _log_end(delivery: Delivery, outcome: Outcome, standing: Standing) -> None:
-    level = log.warning if standing == "lost" or isinstance(outcome, UNWELCOME) else log.info
     error, cause = getattr(outcome, "error", None), getattr(outcome, "cause", None)
+    if isinstance(outcome, Retried) and outcome.attempt_returned and standing != "lost":
+        # Not an end: thousands of jobs that wait for scans look several times a minute.
+        log.debug("job.waits", job_id=delivery.job_id, kind=delivery.kind, why=outcome.error.message)
+        return
+    level = log.warning if standing == "lost" or isinstance(outcome, UNWELCOME) else log.info
     level(
         "job.finished",
         job_id=delivery.job_id,

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from producer.client.client import Client
 from producer.contract import FunctionResult, JobState, Lane
+from producer.errors import Busy
 from producer.keys import Keys
 from tests.support.queue import add, events_of, forever, running_worker, until
 
@@ -37,6 +38,13 @@ async def breaks(ctx: dict[Any, Any]) -> None:
 
 async def notes_half_a_character(ctx: dict[Any, Any]) -> None:
     ctx["progress"]("half \udcff")
+
+
+async def waits_twice(ctx: dict[Any, Any]) -> str:
+    ctx["starts"].append(ctx["job_try"])
+    if len(ctx["starts"]) < 3:
+        raise Busy("scans have priority", delay_s=0.05)
+    return "ok"
 
 
 async def loses_redis_once(ctx: dict[Any, Any]) -> str:
@@ -109,6 +117,23 @@ async def test_a_note_of_progress_that_nobody_can_store_is_logged_and_its_job_go
     [failed] = [log for log in logs if log["event"] == "background.failed"]
     assert failed["task"] == "progress"
     assert failed["error"].startswith("UnicodeEncodeError")
+
+
+async def test_a_wait_is_logged_as_one_and_only_in_detail(client: Client, redis_url: str, keys: Keys):
+    ctx: dict[str, Any] = {"starts": []}
+    with capture_logs() as logs:
+        async with running_worker(redis_url, keys, [waits_twice], ctx=ctx):
+            job = await client.submit("waits_twice", {})
+            await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    ends = [log for log in logs if log.get("job_id") == job.job_id]
+    assert ctx["starts"] == [1, 1, 1]
+    assert [(log["event"], log["log_level"]) for log in ends] == [
+        ("job.waits", "debug"),
+        ("job.waits", "debug"),
+        ("job.finished", "info"),
+    ]
+    assert ends[0]["why"] == "scans have priority"
 
 
 async def test_a_question_starts_at_once_while_every_batch_slot_is_in_use(client: Client, redis_url: str, keys: Keys):

@@ -148,12 +148,12 @@ def test_an_issue_is_opened_updated_closed_and_reopened(run: Run, host: TrackerS
     run.report(page("/", LABEL), page("/a", LABEL))
     run.sync(*options)
     assert sorted(host.states()) == ["closed", "open"]
-    assert "**Mended**" in cards[host.text]
+    assert "**Fixed**" in cards[host.text]
 
     run.report(page("/", LABEL, CARDS), page("/a", LABEL))
     run.sync(*options)
     assert host.states() == ["open", "open"]
-    assert "**Mended**" not in cards[host.text]
+    assert "**Fixed**" not in cards[host.text]
     assert len(host.issues) == 2
 
 
