@@ -45,9 +45,15 @@ until healthy; do
 done
 
 trap '' INT TERM
+left=$(printf '%s\n' "$old" | paste -s -d ' ' -)
 for id in $old; do
-  docker stop --time 90 "$id" >/dev/null
-  docker rm "$id" >/dev/null
+  if ! docker stop --time 90 "$id" >/dev/null || ! docker rm "$id" >/dev/null; then
+    echo "roll: $id was not stopped; the new workers run, and so do the old ones that are left. Stop these yourself:" >&2
+    echo "roll: docker stop --time 90 $left; docker rm $left" >&2
+    exit 1
+  fi
+  left=${left#"$id"}
+  left=${left# }
   echo "roll: $id stopped"
 done
 echo "roll: $count new workers, all healthy"
