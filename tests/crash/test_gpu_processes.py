@@ -14,8 +14,9 @@ from redis.asyncio.client import Monitor
 
 from producer.keys import Keys
 from tests.support.child import START_S, Child
-from tests.support.gpu import expire, until, view_of, waiting
+from tests.support.gpu import expire, view_of, waiting
 from tests.support.ollama_server import Fault, OllamaServer, most_at_once
+from tests.support.queue import until
 from worker.gpu.hosts import parse_hosts
 from worker.gpu.pool import GpuPool
 from worker.gpu.scripts import Timing
@@ -219,7 +220,7 @@ async def test_with_three_hosts_one_may_die_and_one_hang(redis: Redis, keys: Key
         port = urls[0].rpartition(":")[2]
         await (await stack.enter_async_context(_host("--call-ms", "20", "--port", port))).line()
         hanging.thaw()
-        await until(lambda: _all_up(pool), timeout_s=START_S)
+        await until(lambda: _all_up(pool), what="all hosts up", timeout_s=START_S)
         async with pool.acquire("chat") as a, pool.acquire("chat") as b, pool.acquire("chat") as c:
             back_at_work = {a.host, b.host, c.host}
 

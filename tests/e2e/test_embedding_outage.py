@@ -17,9 +17,9 @@ from producer.contract import ScanResult
 from producer.keys import Keys
 from tests.e2e.conftest import GUILTY
 from tests.support.command_line import run_sightline
-from tests.support.gpu import until
 from tests.support.ollama_protocol import EMBED, StubModel
 from tests.support.ollama_server import OllamaServer
+from tests.support.queue import until
 from tests.support.scan_worker import ROOT, environment_for, need_browser
 from tests.support.small_site import SmallSite
 
@@ -81,12 +81,12 @@ async def test_a_text_too_long_and_an_outage_cost_no_page_its_vector_and_no_rein
         return "vector" in await fields_of(redis, keys, scan_id)
 
     poison = await scanned(client, f"{site.url}/poison")
-    await until(lambda: has_vector(poison))
+    await until(lambda: has_vector(poison), what="the vector of the long text")
     await ollama.stop()
     later = await scanned(client, f"{site.url}/guilty")
     had_one = await has_vector(later)
     async with ollama:
-        await until(lambda: has_vector(later))
+        await until(lambda: has_vector(later), what="the vector of the later scan")
         noted = (await fields_of(redis, keys, poison)).get("vector_note", b"")
         moved = await asyncio.to_thread(run_sightline, variables, "reindex", "--to", THIRD.name)
 

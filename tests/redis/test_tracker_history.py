@@ -20,7 +20,7 @@ from producer.trackers.tracker import Issue
 from producer.trackers.waivers import keep_waivers
 from tests.support import component_scans
 from tests.support.component_scans import Site, component, issue_id
-from tests.support.gpu import until
+from tests.support.queue import until
 from worker.memory.history.history import History
 from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinEmbedder
@@ -45,7 +45,7 @@ async def test_what_workers_count_opens_closes_and_reopens_issues(site: Site, cl
         except InputError:
             return False
 
-    await until(indexed)
+    await until(indexed, what="the records indexed")
     opened = make_plan(await seen_on(client, "shop.example"), [])
     issues = [
         Issue(number, one.title, one.body, frozenset({"sightline"}), is_open=True)
@@ -58,7 +58,7 @@ async def test_what_workers_count_opens_closes_and_reopens_issues(site: Site, cl
     assert again.steps == ()
 
     await site.scan(component("aaaa"), path="/one")
-    await until(lambda: _has_mended(client))
+    await until(lambda: _has_mended(client), what="a barrier that is fixed")
     closing = make_plan(await seen_on(client, "shop.example"), issues)
 
     assert [(one.kind, one.issue_id) for one in closing.steps if one.kind == "close"] == [("close", second)]
@@ -68,7 +68,7 @@ async def test_an_issue_that_was_closed_after_the_last_scan_stays_closed(
     site: Site, client: Client, redis: Redis, keys: Keys
 ) -> None:
     await site.scan(component("aaaa"), path="/one")
-    await until(lambda: _is_known(client))
+    await until(lambda: _is_known(client), what="a known barrier")
     [opened] = make_plan(await seen_on(client, "shop.example"), []).steps
     now_ms = int((await cast("Any", redis).time())[0]) * 1000
     today = datetime.fromtimestamp(now_ms / 1000, tz=UTC).date()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, cast
@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from producer.client.gpu_view import GpuView, read_gpu
 from producer.contract import Lane
 from producer.keys import Keys
+from tests.support.queue import until
 from worker.gpu.hosts import Host, Kind, parse_hosts
 from worker.gpu.pool import GpuPool
 from worker.gpu.scripts import Ask, Timing
@@ -112,20 +113,13 @@ async def lease_ms(redis: Redis, keys: Keys, token: str, *, of: str = "") -> flo
     return await client.zscore(of or keys.gpu_holders, token) - (int(seconds) * 1000 + int(micros) // 1000)
 
 
-async def until(claim: Callable[[], Awaitable[bool]], *, timeout_s: float = DEADLINE_S) -> None:
-    """Wait until ``claim``, a query to Redis, is true."""
-    async with asyncio.timeout(timeout_s):
-        while not await claim():  # noqa: ASYNC110  a key has no event to await
-            await asyncio.sleep(0.005)  # the processor is needed by those who are waited for
-
-
 async def waiting(pool: GpuPool, count: int, *, timeout_s: float = DEADLINE_S) -> None:
     """Wait until ``count`` calls are waiting."""
 
     async def have() -> bool:
         return len((await view_of(pool)).waiters) == count
 
-    await until(have, timeout_s=timeout_s)
+    await until(have, what=f"{count} calls waiting", timeout_s=timeout_s)
 
 
 async def hold(pool: GpuPool, *, priority: str = "batch", job: str = "") -> Slot:

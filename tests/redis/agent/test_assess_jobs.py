@@ -19,10 +19,10 @@ from producer.keys import Keys
 from producer.views.usage_view import read_usage
 from tests.redis.agent.scanning import BARRIERS, HOME, FailingEmbedder, graph, jobs
 from tests.support.explaining import TEMPLATES, ShopEngine, explains
-from tests.support.gpu import PROBED_OFTEN, USUAL, until
+from tests.support.gpu import PROBED_OFTEN, USUAL
 from tests.support.ollama_protocol import CHAT
 from tests.support.ollama_server import Fault, OllamaServer
-from tests.support.queue import DEADLINE_S, events_of, job_fields, running_worker
+from tests.support.queue import DEADLINE_S, events_of, job_fields, running_worker, until
 from tests.support.scans import FixedEngine, finding, scan_result
 from worker.agent.assessment import job as assess_job
 from worker.agent.assessment.job import AssessJobs
@@ -112,7 +112,7 @@ async def all_assessed(client: Client, ids: list[str]) -> list[ScanResult]:
     async def are_settled() -> bool:
         return not any([(await result_of(client, job_id)).assessed_by.is_pending for job_id in ids])
 
-    await until(are_settled, timeout_s=DEADLINE_S)
+    await until(are_settled, what="the assessments settled")
     return [await result_of(client, job_id) for job_id in ids]
 
 
@@ -150,7 +150,7 @@ async def test_a_waiting_assessment_says_what_it_waits_for_and_history_gets_its_
         async def says_why() -> bool:
             return "no model host answers" in (await result_of(client, job_id)).assessment_source
 
-        await until(says_why, timeout_s=DEADLINE_S)
+        await until(says_why, what="the reason of the wait")
         late = await result_of(client, job_id)
         before = await history.get(job_id)
         async with ollama:
@@ -185,7 +185,7 @@ async def test_an_assessment_is_cancelled_with_its_scan(
     async with working(assess_slots=2 if is_running else 0):
         (job_id,) = await scanned(client)
         if is_running:
-            await until(lambda: _is_in(client, assess_job_id(job_id), JobState.RUNNING), timeout_s=DEADLINE_S)
+            await until(lambda: _is_in(client, assess_job_id(job_id), JobState.RUNNING), what="the assessment running")
         assert await client.cancel(job_id) is JobState.SUCCEEDED
     async with working(), ollama:
         (result,) = await all_assessed(client, [job_id])
@@ -206,7 +206,7 @@ async def test_a_result_that_expired_gets_no_assessment_and_no_model_call(
         (job_id,) = await scanned(client)
     await redis.delete(keys.result(job_id))
     async with working(), ollama:
-        await until(lambda: _is_in(client, assess_job_id(job_id), JobState.SUCCEEDED), timeout_s=DEADLINE_S)
+        await until(lambda: _is_in(client, assess_job_id(job_id), JobState.SUCCEEDED), what="the assessment done")
 
     assert await client.result(job_id) is None
     assert ollama.calls() == []

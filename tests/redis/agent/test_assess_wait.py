@@ -16,8 +16,7 @@ from tests.redis.agent.scanning import HOME
 from tests.redis.agent.test_fix_jobs import TryingEngine
 from tests.redis.agent.test_tries_in_outages import Outage, working
 from tests.support.command_line import run_sightline
-from tests.support.gpu import until
-from tests.support.queue import DEADLINE_S, is_reading_events
+from tests.support.queue import DEADLINE_S, is_reading_events, until
 from worker.agent.assessment import job as assess_job
 from worker.memory.history.history import History
 
@@ -42,9 +41,9 @@ async def test_result_waits_for_the_assessment_as_long_as_it_is_told_and_no_long
         short = await result("--assess-wait", "0.3")
         assert not await is_reading_events(redis)
         waiting = result("--assess-wait", str(DEADLINE_S))
-        await until(lambda: is_reading_events(redis), timeout_s=DEADLINE_S)
+        await until(lambda: is_reading_events(redis), what="a client that reads events")
         asked = chat.tasks["explain"]
-        await until(is_tried_again, timeout_s=DEADLINE_S)
+        await until(is_tried_again, what="another try")
         assert not waiting.done()
         chat.is_away = False
         long = await waiting

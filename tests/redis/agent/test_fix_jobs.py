@@ -18,8 +18,7 @@ from producer.contract.payloads import FIX, assess_job_id, fix_job_id
 from producer.errors import Busy, ContextExceeded, ModelError, Paused, ScanFailed
 from producer.keys import Keys
 from tests.redis.agent.scanning import HOME, graph, jobs
-from tests.support.gpu import until
-from tests.support.queue import DEADLINE_S, events_of, job_fields, running_worker
+from tests.support.queue import DEADLINE_S, events_of, job_fields, running_worker, until
 from tests.support.scans import FixedEngine, finding, scan_result
 from worker.agent.assessment.job import AssessJobs
 from worker.agent.fixes.job import AGAIN_S, ATTEMPTS, FixJobs
@@ -107,7 +106,7 @@ async def tried(client: Client, job_id: str, **payload: Any) -> ScanResult:
         found = await client.result(job_id)
         return isinstance(found, ScanResult) and not found.is_awaited
 
-    await until(is_done, timeout_s=DEADLINE_S)
+    await until(is_done, what="the result without pending tries")
     found = await client.result(job_id)
     assert isinstance(found, ScanResult)
     return found
@@ -331,7 +330,7 @@ async def test_tries_are_cancelled_with_the_scan_that_has_ended(working: Any, cl
         async def is_trying() -> bool:
             return bool(engine.asked)
 
-        await until(is_trying, timeout_s=DEADLINE_S)
+        await until(is_trying, what="a try that runs")
         await client.cancel("s1")
         result = await anext(client.assessed(["s1"], timeout_s=DEADLINE_S))
 

@@ -19,8 +19,7 @@ from producer.errors import Busy, ModelUnreachable
 from producer.keys import Keys
 from tests.redis.agent.scanning import HOME, graph, jobs
 from tests.redis.agent.test_fix_jobs import TryingEngine, labelled
-from tests.support.gpu import until
-from tests.support.queue import DEADLINE_S, events_of, running_worker
+from tests.support.queue import DEADLINE_S, events_of, running_worker, until
 from tests.support.scans import FixedEngine, scan_result
 from worker.agent.assessment import job as assess_job
 from worker.agent.assessment.job import AssessJobs
@@ -108,7 +107,7 @@ async def test_in_an_outage_mechanical_fixes_come_at_once_and_the_rest_after_it(
     async with working(redis, keys, redis_url, history, engine, chat):
         for job_id in ids:
             await client.submit("scan", {"url": f"{HOME}/{job_id}"}, job_id=job_id)
-        await until(are_tried, timeout_s=DEADLINE_S)
+        await until(are_tried, what="the fixes tried")
         meanwhile = await results()
         asked_to_fix = chat.tasks["fix"]
         chat.is_away = False

@@ -9,10 +9,11 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.keys import Keys
-from tests.support.gpu import host_record, until
+from tests.support.gpu import host_record
 from tests.support.ollama_models import Open
 from tests.support.ollama_protocol import EMBED, StubModel, pieces_of
 from tests.support.ollama_server import OllamaServer
+from tests.support.queue import until
 from worker.models.ollama import fleet
 
 SMALL = StubModel(EMBED.name, family="bert", context=512, dims=384, size=46_000_000)
@@ -60,12 +61,13 @@ async def test_a_model_s_facts_are_asked_for_again_when_its_host_comes_back(
     models = await open_with(ollama.url, chat_model="builtin", embedding_dims=384)
 
     async with ollama:
-        await until(partial(_is, "up", redis, keys, ollama.url))  # a call to a host that is down for long fails
+        # A call to a host that is down for long fails.
+        await until(partial(_is, "up", redis, keys, ollama.url), what="the host up")
         await models.embedder.embed_documents(["one"])
-    await until(partial(_is, "down", redis, keys, ollama.url))
+    await until(partial(_is, "down", redis, keys, ollama.url), what="the host down")
     ollama.models[SMALL.name] = StubModel(SMALL.name, family="bert", context=256, dims=384)
     async with ollama:
-        await until(partial(_is, "up", redis, keys, ollama.url))
+        await until(partial(_is, "up", redis, keys, ollama.url), what="the host up")
         await models.embedder.embed_documents(["two"])
 
     assert [call.body["options"]["num_ctx"] for call in ollama.calls("/api/embed")] == [512, 256]

@@ -10,10 +10,10 @@ from redis.asyncio import Redis
 
 from producer.errors import SlotLost
 from producer.keys import Keys
-from tests.support.gpu import hold, holders, listening, until, waiting
+from tests.support.gpu import hold, holders, listening, waiting
 from tests.support.ollama_models import ASK, Open, OpenPool
 from tests.support.ollama_server import Fault, OllamaServer
-from tests.support.queue import DEADLINE_S
+from tests.support.queue import DEADLINE_S, until
 from worker.gpu.hosts import parse_hosts
 from worker.models import slot_calls
 from worker.models.job_context import serving
@@ -89,9 +89,9 @@ async def test_only_the_batch_call_that_began_last_yields(open_pool: OpenPool, r
             await slot.run(asyncio.Event().wait())
 
     first = asyncio.create_task(call())
-    await until(partial(_are_held, redis, keys, 1))
+    await until(partial(_are_held, redis, keys, 1), what="one slot held")
     second = asyncio.create_task(call())
-    await until(partial(_are_held, redis, keys, 2))
+    await until(partial(_are_held, redis, keys, 2), what="two slots held")
 
     await asyncio.wait_for(hold(pool, priority="interactive"), DEADLINE_S)
 

@@ -8,10 +8,11 @@ from redis.asyncio import Redis
 
 from producer.client.gpu_view import GpuHost
 from producer.keys import Keys
-from tests.support.gpu import DEADLINE_S, RARELY, set_host, until, view_of
+from tests.support.gpu import DEADLINE_S, RARELY, set_host, view_of
 from tests.support.ollama_models import ASK, Open, pool_of
 from tests.support.ollama_protocol import CHAT, EMBED
 from tests.support.ollama_server import Fault, OllamaServer
+from tests.support.queue import until
 from worker.models.routing import open_models
 from worker.settings import WorkerSettings
 
@@ -41,7 +42,7 @@ async def test_a_host_that_dropped_a_call_is_checked_at_once(ollama: OllamaServe
             async def is_set_aside() -> bool:
                 return not (await view_of(pool_of(models))).hosts[0].is_up
 
-            await until(is_set_aside)
+            await until(is_set_aside, what="the host set aside")
 
 
 async def test_a_call_that_stalls_moves_to_another_host(open_with: Open, ollama: OllamaServer):

@@ -24,8 +24,8 @@ from redis.asyncio import Redis
 from producer.errors import SettingsError
 from producer.keys import Keys
 from tests.support.child import Child
-from tests.support.gpu import until
 from tests.support.notice_receivers import WebhookStub, smtp_stub, webhook_stub
+from tests.support.queue import until
 from tests.support.site import AUTHORITY, VOUCHED
 from worker.__main__ import refuse_webhook
 from worker.notices.mail import MAIL_S
@@ -365,7 +365,7 @@ async def test_the_loop_sends_what_comes_and_ends_when_it_is_cancelled(
     async def has_begun() -> bool:
         return bool(await cast("Any", redis).hexists(keys.notices, "cursor"))
 
-    await until(has_begun)
+    await until(has_begun, what="a sending that has begun")
     await add(redis, keys)
     async with asyncio.timeout(60):
         await hook.arrived.wait()
