@@ -54,6 +54,19 @@ async def test_a_lazy_frame_far_below_is_loaded_and_audited(engine: ScanEngine, 
     assert [node.selector for node in result.findings[0].nodes] == [("iframe", "img")]
 
 
+async def test_a_lazy_frame_far_below_in_a_box_of_a_page_without_scripts_is_loaded_and_audited(
+    engine: ScanEngine, site: Site
+) -> None:
+    frame = f'<iframe loading=lazy title=map src="{site.url("/pages/guilty.html")}"></iframe>'
+    box = f'<div tabindex=0 style="height:600px;overflow:auto">{spacer(8_000)}{frame}</div>'
+    url = site.add("/lazy-frame-in-box", page(box))
+
+    result = await scan(engine, url)
+
+    assert (result.status, result.doubts) == ("scanned", ())
+    assert [node.selector for node in result.findings[0].nodes] == [("iframe", "img")]
+
+
 @pytest.mark.parametrize(("kind", "scroll"), [("lazy", True), ("added", False)])
 async def test_a_frame_that_does_not_delay_the_load_is_waited_for_as_any_other(
     settings: ScanSettings, site: Site, kind: str, *, scroll: bool

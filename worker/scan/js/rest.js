@@ -187,6 +187,7 @@
   const changes = () => (hasScripts()
     ? { still_ms: globalThis.sightlineStillMs(), styled_ms: globalThis.sightlineStyledMs() }
     : { still_ms: performance.now(), styled_ms: 1e9 });
+  const hasLazy = () => elements().some((one) => Element.prototype.matches.call(one, "iframe[loading=lazy i], img[loading=lazy i]"));
   globalThis.sightlineRest = {
     scroll,
     restore,
@@ -197,9 +198,7 @@
     // Without scripts, only lazy images and frames depend on scrolling.
     survey: () => ({
       frames: window.length,
-      is_worth_scrolling: hasScripts()
-        ? innerHeight >= LEAST_PX && (isTall() || containers().length > 0)
-        : isTall() && find(document, "iframe[loading=lazy i], img[loading=lazy i]").length > 0,
+      is_worth_scrolling: (hasScripts() ? innerHeight >= LEAST_PX : hasLazy()) && (isTall() || containers().length > 0),
     }),
     finish: () => ({ finished: finish(), may_freeze: hasScripts() && !styleSheets().some(asksForScripts), ...changes() }),
   };
