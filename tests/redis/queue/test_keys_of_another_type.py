@@ -17,7 +17,7 @@ KEYS: Final = {
     "cancel": "scheduled:zset lane:stream waiting:zset job:hash result events:stream secret batch:hash",
     "seal": "batch:hash events:stream",
     "bury": "lane:stream dead:stream job:hash result events:stream secret batch:hash",
-    "retry": "lane:stream job:hash scheduled:zset events:stream",
+    "retry": "lane:stream job:hash scheduled:zset events:stream waiting:zset",
     "requeue": "lane:stream job:hash",
     "reject": "lane:stream dead:stream events:stream result job",
     "promote": "scheduled:zset job:hash lane:stream",

@@ -11,6 +11,7 @@ from producer.client.client import Client
 from producer.contract import ErrorInfo
 from producer.keys import Keys
 from tests.support.queue import BOOM, claim_one, events_of, job_fields, start_one, submitted
+from worker.queue.lanes import PROMOTE
 from worker.queue.stream import JobStream
 
 
@@ -106,3 +107,16 @@ async def test_requeue_returns_the_attempt_and_queues_the_job_again(
     again = await start_one(stream)
     assert (fields["state"], fields["attempt"]) == ("queued", "0")
     assert (again.job_id, again.attempt, again.fence) == (job_id, 1, 2)
+
+
+async def test_a_job_that_is_not_due_by_redis_clock_is_not_queued(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    job_id = await submitted(client)
+    await stream.retry(await start_one(stream), delay_s=60, error=BOOM)
+
+    said = await stream.pipe.call(PROMOTE, (keys.scheduled, keys.job(job_id), keys.lane("batch")), (job_id, "batch"))
+
+    assert said == b"early"
+    assert (await job_fields(redis, keys, job_id))["state"] == "scheduled"
+    assert await redis.xlen(keys.lane("batch")) == 0

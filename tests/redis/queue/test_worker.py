@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from arq.worker import Retry, func
@@ -134,6 +137,29 @@ async def test_a_wait_is_logged_as_one_and_only_in_detail(client: Client, redis_
         ("job.finished", "info"),
     ]
     assert ends[0]["why"] == "scans have priority"
+
+
+async def test_a_closed_worker_leaves_no_connection_and_no_thread(
+    client: Client, redis_url: str, keys: Keys, redis: Redis
+):
+    name, threads = f"{keys.environment}-worker", set(threading.enumerate())
+
+    async def count() -> int:
+        return sum(one["name"] == name for one in await redis.client_list())
+
+    async with running_worker(f"{redis_url}?client_name={name}", keys, [add]):
+        job = await client.submit("add", {"a": 1})
+        await client.wait(job.job_id, timeout_s=WAIT_S)
+        open_connections = await count()
+    left = [thread.name for thread in threading.enumerate() if thread not in threads]
+
+    assert open_connections > 2
+    await until(partial(_is, count, 0), what="the worker's connections closed")
+    assert [one for one in left if not one.startswith("asyncio_")] == [], "those of the loop are shared"
+
+
+async def _is(count: Callable[[], Awaitable[int]], expected: int) -> bool:
+    return await count() == expected
 
 
 async def test_a_question_starts_at_once_while_every_batch_slot_is_in_use(client: Client, redis_url: str, keys: Keys):
