@@ -25,10 +25,10 @@ from tests.support.gpu import (
     holders,
     lease_ms,
     listening,
-    until,
     waiting,
 )
 from tests.support.ollama_models import OpenPool
+from tests.support.queue import until
 from worker.gpu.slot import Slot
 
 
@@ -41,8 +41,8 @@ async def test_a_held_slot_is_renewed_for_as_long_as_it_is_held(open_pool: OpenP
             now_s, _ = await cast("Any", redis).time()
             await cast("Any", redis).zadd(keys.gpu_holders, {slot.token: (int(now_s) + 400) * 1000}, xx=True)
 
-            await until(lambda: _has_left(redis, keys, slot.token, 500_000))
-            await until(lambda before=before: _is_later(slot, before))
+            await until(lambda: _has_left(redis, keys, slot.token, 500_000), what="a renewed lease")
+            await until(lambda before=before: _is_later(slot, before), what="a later end of the slot")
 
     assert slot.is_held
 

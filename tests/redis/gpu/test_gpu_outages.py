@@ -24,11 +24,11 @@ from tests.support.gpu import (
     USUAL,
     hold,
     set_host,
-    until,
     view_of,
     waiting,
 )
 from tests.support.ollama_models import OpenPool
+from tests.support.queue import until
 from tests.support.redis_server import StartServer
 from tests.support.signals import Signal
 from worker.gpu.health import HostReport
@@ -65,11 +65,11 @@ async def test_a_host_that_fails_is_unhealthy_until_it_passes_a_check(open_pool:
 
     with capture_logs() as logs:
         probe.sick.add(GPU1)
-        await until(lambda: _not(is_up(GPU1)))
+        await until(lambda: _not(is_up(GPU1)), what="the host down")
         async with pool.acquire("chat") as slot:
             while_down = slot.host
         probe.sick.clear()
-        await until(lambda: is_up(GPU1))
+        await until(lambda: is_up(GPU1), what="the host up")
         async with pool.acquire("chat") as slot:
             after = slot.host
 
@@ -220,7 +220,7 @@ async def test_errors_that_nobody_foresaw_are_logged_and_end_no_check_beat_or_su
             waiter = asyncio.create_task(hold(pool))
             await waiting(pool, 1)
         await asyncio.wait_for(waiter, DEADLINE_S)
-        await until(lambda: _is(set(failures) == {"check", "beat", "wake"}))
+        await until(lambda: _is(set(failures) == {"check", "beat", "wake"}), what="each failure logged")
 
     told = {entry["task"]: entry["error"] for entry in logs if entry["event"] == "background.failed"}
     assert told == {

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
+import worker.gpu.pool
 from producer.client.gpu_view import INTERACTIVE_IN_A_ROW
 from producer.errors import AnswerIncomplete, ModelBusy, SlotLost
 from producer.keys import Keys
@@ -21,11 +22,11 @@ from tests.support.gpu import (
     hold,
     hold_for_ever,
     holders,
-    until,
     view_of,
     waiting,
 )
 from tests.support.ollama_models import OpenPool
+from tests.support.queue import until
 from worker.gpu.pool import GpuPool
 
 # ---------------------------------------------------------------------------------------------- hand-over
@@ -124,13 +125,17 @@ async def test_a_closing_pool_keeps_its_slot_until_the_call_is_closed(open_pool:
     assert await holders(redis, keys) == {}
 
 
-async def test_a_closing_pool_ends_its_waiters_and_grants_no_more(open_pool: OpenPool, redis: Redis, keys: Keys):
+async def test_a_closing_pool_ends_its_waiters_and_grants_no_more(
+    open_pool: OpenPool, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(worker.gpu.pool, "CLOSE_S", 2 * DEADLINE_S)
     leaving, staying = await open_pool("w1"), await open_pool("w2")
     async with staying.acquire("chat"):
         waiter = asyncio.create_task(hold(leaving))
         await waiting(staying, 1)
 
-        await leaving.close()
+        async with asyncio.timeout(DEADLINE_S):  # it waits for its calls to end, and no longer
+            await leaving.close()
 
         with pytest.raises(ModelBusy, match="the worker stops"):
             await waiter
@@ -153,7 +158,7 @@ async def test_a_pool_closes_though_a_heartbeat_was_just_asked_for(open_pool: Op
 async def test_closing_a_pool_lets_the_next_worker_in_at_once(open_pool: OpenPool):
     leaving, staying = await open_pool("w1", timing=RARELY), await open_pool("w2", timing=RARELY)
     held = asyncio.create_task(hold_for_ever(leaving))
-    await until(lambda: _has_holders(staying, 1))
+    await until(lambda: _has_holders(staying, 1), what="a held slot")
     waiter = asyncio.create_task(hold(staying))
     await waiting(staying, 1)
 
