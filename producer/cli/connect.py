@@ -72,6 +72,8 @@ def _cancel_on_ctrl_c() -> None:
     """
     import asyncio
 
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        return  # started by a shell in the background: Ctrl-C is meant for others
     task = asyncio.current_task()
     assert task is not None  # noqa: S101  a coroutine is run by a task
     with contextlib.suppress(NotImplementedError):  # Windows has no such handlers
