@@ -180,7 +180,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="folder for logs, journal and Redis' data, kept afterwards")
     options = parser.parse_args()
     seconds = options.minutes * 60
-    # A shell's background jobs ignore it, and so would the commands until they have started.
+    # A shell's background jobs ignore it, and so would the commands that they start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     print(f"seed {options.seed}: {len(make_plan(options.seed, seconds=seconds))} faults in {seconds:.0f} s", flush=True)
     with tempfile.TemporaryDirectory(prefix="sightline-chaos-") as temporary:
