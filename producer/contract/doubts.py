@@ -28,7 +28,7 @@ DOUBTS: Final[dict[str, str]] = {
     # Parts of the page were not scanned.
     "unread-frame": "has a frame that could not be read",
     "lazy-frame": "has a frame that never loaded",
-    "endless-feed": "kept growing while it was scrolled",
+    "endless-feed": "was not scrolled to its end",
     "closed-shadow-root": "has content in a closed shadow root",
     "embedded-document": "embeds a document that no rule can check",
     "behind-modal": "has a modal dialog that makes the rest inert",

@@ -98,6 +98,32 @@ async def test_what_is_revealed_on_scrolling_is_audited_unless_scrolling_is_off(
     assert passes(unscrolled)
 
 
+@pytest.mark.parametrize(("height", "sees"), [(60_000, True), (400_000, False)])
+async def test_a_long_page_is_scrolled_to_its_end_or_says_that_it_was_not(
+    engine: ScanEngine, site: Site, height: int, *, sees: bool
+) -> None:
+    url = site.add(f"/long-{height}", page(f'{spacer(height)}<div id=late style="min-height:90px"></div>{WATCH}'))
+
+    result = await scan(engine, url)
+
+    assert (result.status, rules_of(result)) == ("scanned", {"image-alt"} if sees else set())
+    assert [doubt.kind for doubt in result.doubts] == ([] if sees else ["endless-feed"])
+
+
+@pytest.mark.parametrize(("rows", "is_live"), [(5_000, True), (100, True), (5_000, False)])
+async def test_a_list_that_draws_its_rows_on_scrolling_says_that_most_were_not_seen(
+    engine: ScanEngine, site: Site, rows: int, *, is_live: bool
+) -> None:
+    draw = "rows.innerHTML = '<li>Row ' + Math.floor(list.scrollTop / 20) + '</li>'" if is_live else "1"
+    script = f"<script>list.addEventListener('scroll', () => {{ {draw} }})</script>"
+    box = f'<div id=list tabindex=0 style="height:300px;overflow:auto"><ul id=rows></ul>{spacer(rows * 20)}</div>'
+    url = site.add(f"/list-{rows}-{is_live}", page(f"<p>Rows</p>{box}{script}"))
+
+    result = await scan(engine, url)
+
+    assert [doubt.kind for doubt in result.doubts] == (["endless-feed"] if is_live and rows == 5_000 else [])
+
+
 @pytest.mark.parametrize(
     "box", ["height:300px;overflow:auto", "height:300px;overflow-y:scroll;margin-top:4000px;scroll-behavior:smooth"]
 )

@@ -21,7 +21,7 @@ from worker.scan.page import Page, ScriptFailed, literal
 _MAX_STEPS: Final = 60
 """Steps of scrolling through one document, each three quarters of a window high and one frame long."""
 _ROUNDS: Final = 4
-"""Rounds of scrolling: a page that has grown is scrolled further, but a feed grows without end."""
+"""Rounds of scrolling: a page that has grown or is long is scrolled further, but a feed grows without end."""
 _SCROLL_LIMIT_S: Final = 6.0
 _STARTED_LIMIT_S: Final = 2.5
 """Timeout of loading triggered by one round of scrolling."""
@@ -35,6 +35,9 @@ _MAX_FRAMES_ASKED: Final = 50
 _MAX_FRAMES_SCROLLED: Final = 10
 _SHARE: Final = 0.2
 """Maximum share of the page's remaining time for each of the two."""
+
+_CHANGES: Final = "the page kept changing while it was scrolled: the content further down was not scanned"
+_CUT: Final = "the page or a frame is too long to be scrolled through: what appears further down was not scanned"
 
 _Frame = tuple[Session, str]
 
@@ -52,28 +55,30 @@ class Rest:
         self._quiet_ms = quiet_ms
         self._prepared: set[tuple[str, int]] = set()
 
-    async def scroll(self, *, left_s: float) -> bool:
+    async def scroll(self, *, left_s: float) -> str:
         """Scroll through the page and its frames, wait for triggered loading, and scroll back.
 
-        Returns whether it stopped while the page was still growing.
+        Returns why it stopped before the end, or ''.
         """
         end_s, frames_left_s = time.monotonic() + min(_SCROLL_LIMIT_S, left_s * _SHARE), left_s * _SHARE
         watch = self._page.watch
-        navigations, is_touched = watch.navigations, False
+        navigations, is_touched, is_cut = watch.navigations, False, False
         for _ in range(_ROUNDS):
             begun_s, known = time.monotonic(), frozenset(watch.inflight)
-            steps = await self._scroll_all(end_s)
+            steps, is_cut = await self._scroll_all(end_s)
             is_touched = is_touched or steps > 0
             waited_s = await self._wait_for_frames(frames_left_s)
             end_s, frames_left_s = end_s + waited_s, frames_left_s - waited_s
-            if not waited_s and (not steps or not await self._has_changed(begun_s, known)):
+            if not waited_s and not (steps and (is_cut or await self._has_changed(begun_s, known))):
                 break
             await self._wait_for_started(known, min(end_s, time.monotonic() + _STARTED_LIMIT_S))
             if watch.navigations != navigations or time.monotonic() >= end_s:
                 break
         if not is_touched or watch.navigations != navigations:
-            return False
-        return any(await self._ask_all("sightlineRest.restore()", await self._frames()))
+            return ""
+        if any(await self._ask_all("sightlineRest.restore()", await self._frames())):
+            return _CHANGES
+        return _CUT if is_cut else ""
 
     async def wait_for_frames(self, *, left_s: float) -> None:
         """Wait for frames' documents without scrolling."""
@@ -102,26 +107,29 @@ class Rest:
 
     # ------------------------------------------------------------------------------------------ scrolling
 
-    async def _scroll_all(self, end_s: float) -> int:
-        """Scroll on through each document; return the number of steps."""
+    async def _scroll_all(self, end_s: float) -> tuple[int, bool]:
+        """Scroll on through each document; return the number of steps, and whether any was cut short."""
         top = await self._ask(self._top, "sightlineRest.survey()")
         if not top:
-            return 0
-        steps = await self._scroll_one(self._top, end_s) if top["is_worth_scrolling"] else 0
+            return 0, False
+        steps, is_cut = await self._scroll_one(self._top, end_s) if top["is_worth_scrolling"] else (0, False)
         frames = (await self._frames())[1:] if top["frames"] else []
         surveys = await self._ask_all("sightlineRest.survey()", frames)
         worth = [frame for frame, found in zip(frames, surveys, strict=True) if found and found["is_worth_scrolling"]]
+        is_cut = is_cut or len(worth) > _MAX_FRAMES_SCROLLED
         for session, frame_id in worth[:_MAX_FRAMES_SCROLLED]:
             if time.monotonic() >= end_s:
-                break
+                return steps, True
             await self._bring_into_view(session, frame_id)
-            steps += await self._scroll_one((session, frame_id), end_s)
-        return steps
+            more, is_one_cut = await self._scroll_one((session, frame_id), end_s)
+            steps, is_cut = steps + more, is_cut or is_one_cut
+        return steps, is_cut
 
-    async def _scroll_one(self, frame: _Frame, end_s: float) -> int:
+    async def _scroll_one(self, frame: _Frame, end_s: float) -> tuple[int, bool]:
         limit_s = max(0.0, end_s - time.monotonic())
         call = f"sightlineRest.scroll({_MAX_STEPS}, {literal(round(limit_s * 1000))})"
-        return int(await self._ask(frame, call, limit_s=limit_s + _FRAME_ASK_LIMIT_S) or 0)
+        found = await self._ask(frame, call, limit_s=limit_s + _FRAME_ASK_LIMIT_S)
+        return (int(found["steps"]), bool(found["is_cut"])) if found else (0, False)
 
     async def _bring_into_view(self, session: Session, frame_id: str) -> None:
         """Scroll the frame into view, so that it is drawn and its observers fire."""

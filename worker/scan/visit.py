@@ -164,8 +164,8 @@ class Visit:
         """Scroll through the page, bring it to rest, and examine it again: scrolling may have added content."""
         if not self._request.scroll:
             await self._rest.wait_for_frames(left_s=self._deadline.left_s)
-        elif await self._rest.scroll(left_s=self._deadline.left_s):
-            self._note_feed()
+        elif missed := await self._rest.scroll(left_s=self._deadline.left_s):
+            self._note_feed(missed)
         await self._rest.settle(left_s=self._deadline.left_s)
         with contextlib.suppress(CallTimedOut):  # too busy to be examined: axe-core finds out how busy
             await self._load.look_again()
@@ -231,9 +231,8 @@ class Visit:
         )
         return await run.run(max_nodes=self._settings.max_nodes_per_finding, with_boxes=self._request.screenshot)
 
-    def _note_feed(self) -> None:
+    def _note_feed(self, what: str) -> None:
         if all(doubt.kind != "endless-feed" for doubt in self._load.doubts):
-            what = "the page kept growing while it was scrolled: the content further down was not scanned"
             self._load.doubts.append(Doubt(kind="endless-feed", what=what))
 
     def _note_unread_frames(self, report: AxeReport) -> None:

@@ -45,6 +45,7 @@
   const before = new Map();
   const reached = new Map();
   const heights = new Map();
+  const changed = new Set();
   const move = (element, left, top) => {
     if (!before.has(element)) before.set(element, [scrollLeft(element), scrollTop(element)]);
     Element.prototype.scrollTo.call(element, { left, top, behavior: "instant" });
@@ -69,6 +70,7 @@
     const height = isRoot ? innerHeight : clientHeight(element), width = isRoot ? innerWidth : clientWidth(element);
     const stride = Math.max(LEAST_PX, height * STRIDE), strideAcross = Math.max(LEAST_PX, width * STRIDE);
     let [x, y] = reached.get(element) ?? [0, 0], steps = 0;
+    const begun = performance.now();
     const step = async () => { steps += 1; left.steps -= 1; await drawn(); };
     const isLeft = () => left.steps > 0 && performance.now() < left.until && (isRoot || steps < STEPS_A_CONTAINER);
     while (isLeft() && y + height < scrollHeight(element) - 1) { y += stride; move(element, 0, y); await step(); }
@@ -78,24 +80,28 @@
       await step();
     }
     reached.set(element, [x, y]);
+    if (hasScripts() && globalThis.sightlineStillMs() < performance.now() - begun) changed.add(element);
     return steps;
   };
+  // Returns the steps, and whether the window was not scrolled to its end.
   const scroll = async (maxSteps, limitMs) => {
     const left = { steps: maxSteps, until: performance.now() + limitMs };
     const top = root();
     let steps = top ? await scrollOne(top, true, left) : 0;
+    const isCut = Boolean(top) && reached.get(top)[1] + innerHeight < scrollHeight(top) - 1;
     for (const element of containers()) {
       // Scrolls only the window: boxes with hidden overflow would stay displaced.
       const box = Element.prototype.getBoundingClientRect.call(element);
       if (top && (box.bottom > innerHeight || box.top < 0)) move(top, 0, scrollTop(top) + box.top);
       steps += await scrollOne(element, false, left);
     }
-    return steps;
+    return { steps, is_cut: isCut };
   };
-  // Whether a scroller grew during scrolling and has content that was not reached: usually a feed.
+  // Whether a scroller has content that was not reached, and grew or changed the page while it was scrolled: usually a
+  // feed, or a list that draws the rows in sight.
   const goesOn = () => [...reached].some(([element, [, y]]) => {
     const height = element === root() ? innerHeight : clientHeight(element), whole = scrollHeight(element);
-    return whole > heights.get(element) + LEAST_PX && y + height < whole - LEAST_PX;
+    return (whole > heights.get(element) + LEAST_PX || changed.has(element)) && y + height < whole - LEAST_PX;
   });
   // Scrolls back; returns `goesOn`.
   const restore = async () => {
