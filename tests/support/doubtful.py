@@ -37,6 +37,10 @@ def _small(path: str, kind: str, title: str, text: str, words: str = "") -> Doub
 
 _CLOSED = """<x-app></x-app><script>customElements.define("x-app", class extends HTMLElement { connectedCallback() {
 this.attachShadow({ mode: "closed" }).innerHTML = "<img src=/pixel.png>"; } })</script>"""
+_ROWS = (
+    "<script>customElements.define('app-row', class extends HTMLElement {})</script>"
+    + "<app-row><p>Row</p></app-row>" * 500
+)
 _CLOSED_DIV = """<main><h1>Shop</h1><div></div></main><script>
 document.querySelector("div").attachShadow({ mode: "closed" }).innerHTML = "<button>Buy</button>"</script>"""
 
@@ -106,7 +110,20 @@ DOUBTFUL: tuple[Doubtful, ...] = (
         "section",
         f"{GUILTY}<section><template shadowrootmode=closed><img src=/pixel.png></template></section>",
     ),
+    Doubtful(
+        "/closed-around",
+        "closed-shadow-root",
+        "x-card",
+        f"{GUILTY}<x-card><template shadowrootmode=closed><img src=/pixel.png><slot></slot></template><p>In</p></x-card>",
+    ),
     Doubtful("/closed-inside", "closed-shadow-root", "x-app", f'{GUILTY}<iframe title=In src="/closed"></iframe>'),
+    Doubtful("/closed-last", "closed-shadow-root", "x-app", f"{GUILTY}{_ROWS}{_CLOSED}"),
+    Doubtful(
+        "/closed-in-the-last-frame",
+        "closed-shadow-root",
+        "x-app",
+        f"{GUILTY}{'<iframe title=In srcdoc=Text></iframe>' * 30}<iframe title=In src=/closed></iframe>",
+    ),
     Doubtful("/embed-inside", "embedded-document", "embed", f'{GUILTY}<iframe title=In src="/embed"></iframe>'),
     Doubtful(
         "/object", "embedded-document", "object", f"{GUILTY}<object data=/blank type=text/html aria-label=o></object>"

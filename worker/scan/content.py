@@ -20,7 +20,6 @@ from worker.scan.page import Page, ScriptFailed, literal
 
 _ANSWER_LIMIT_S: Final = 5.0
 _FRAME_LIMIT_S: Final = 1.0
-_MAX_FRAMES: Final = 20
 _ROOT_DEPTH: Final = 6
 """Levels of a closed shadow root that are examined; anything deeper counts as content."""
 _NO_CONTENT: Final = frozenset({"div", "span", "slot", "style", "link", "script", "template"})
@@ -128,7 +127,7 @@ async def read_content(page: Page, request: ScanRequest, *, frames: Sequence[Wor
     fields["shadowed"] = tuple(ShadowedForm(**one) for one in fields["shadowed"])
     if fields["hosts"]:
         fields["closed_roots"] = await _closed_roots(page.session, world, limit_s)
-    for inside in await asyncio.gather(*(_read_frame(page, frame) for frame in frames[:_MAX_FRAMES])):
+    for inside in await asyncio.gather(*(_read_frame(page, frame) for frame in frames)):
         fields["frames"] += inside.frames
         fields["embedded"] += inside.embedded
         fields["closed_roots"] = (*fields.get("closed_roots", ()), *inside.closed_roots)

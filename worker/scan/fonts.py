@@ -24,7 +24,6 @@ from worker.scan.settings import Fonts
 _LIMIT_S: Final = 10.0
 _NO_PORT: Final = 9
 """A port where nothing listens: the page of the samples loads nothing."""
-_MAX_DOCUMENTS: Final = 20
 _SAMPLES: Final = {
     "Arabic": ("سلام", r"\p{Script=Arabic}"),
     "Armenian": ("Բարև", r"\p{Script=Armenian}"),
@@ -81,7 +80,7 @@ async def missing_glyphs(page: Page, fonts: Fonts, *, worlds: Sequence[World]) -
     scripts = {name: _SAMPLES[name][1] for name in fonts.missing}
     if not scripts:
         return []
-    answers = await asyncio.gather(*(_missing_in(page, world, scripts) for world in worlds[:_MAX_DOCUMENTS]))
+    answers = await asyncio.gather(*(_missing_in(page, world, scripts) for world in worlds))
     found = {name for answer in answers for name in answer}
     names = [name for name in scripts if name in found]
     if not names:

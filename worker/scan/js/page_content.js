@@ -2,7 +2,7 @@
 // the request's `include` and `exclude` that returns one JSON-able object, of bounded size. Named elements can shadow
 // properties of forms and of `document`, so the prototypes' getters are used.
 (({ include, exclude }) => {
-  const MAX_STEPS = 20000, MAX_TEXT = 4000, MAX_LISTED = 20, LONG_TEXT = 80;
+  const MAX_STEPS = 20000, MAX_TEXT = 4000, MAX_LISTED = 20, MAX_HOSTS = 1000, LONG_TEXT = 80;
   const of = (prototype, name) => {
     const get = Object.getOwnPropertyDescriptor(prototype, name).get;
     return (node) => get.call(node);
@@ -105,10 +105,12 @@
   const seen = (selector) => all(selector).slice(0, 200).filter(isSeen);
 
   // Elements that may host a closed shadow root, which a script cannot tell; the browser is asked about them.
-  const hosts = [], openRoots = [];
+  // One that is no custom element of the page's scripts can have one by markup; few are asked about, as some frameworks
+  // name all their elements so.
+  const hosts = [], unlikely = [], openRoots = [];
   const HOSTS = new Set(["article", "aside", "blockquote", "div", "footer", "header", "main", "nav", "p", "section", "span"]);
   const mayHide = (element, name) => {
-    if (name.includes("-")) return true;
+    if (name.includes("-") && matches(element, ":defined")) return true;
     if (!HOSTS.has(name)) return false;
     const child = firstElementOf(element);
     // A light child without a slot has no computed style.
@@ -123,10 +125,15 @@
       if (shadow) {
         openRoots.push(shadow);
         findHosts(shadow, steps);
-      } else if (hosts.length < MAX_LISTED * 2 && mayHide(node, nameOf(node)) && isIn(node)) hosts.push(node);
+        continue;
+      }
+      const name = nameOf(node);
+      if (hosts.length < MAX_HOSTS && mayHide(node, name) && isIn(node)) hosts.push(node);
+      else if (unlikely.length < MAX_LISTED * 2 && name.includes("-") && isIn(node)) unlikely.push(node);
     }
   };
   findHosts(document, { done: 0 });
+  hosts.push(...unlikely);
   globalThis.sightlineHosts = hosts;
 
   // An element of these names in SVG or MathML is none of these.
