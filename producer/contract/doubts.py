@@ -45,6 +45,8 @@ DOUBTS: Final[dict[str, str]] = {
     "bot-wall": "is a bot check",
     "access-denied": "says that access is denied",
     "maintenance": "says that the site is under maintenance",
+    "interstitial": "is a waiting room or a notice in front of the page",
+    "placeholder": "is a placeholder of a server or a host",
     "server-error": "shows a server error, served as a success",
     "sign-in": "asks for a sign-in",
     "soft-404": "is an error page, though served as a success",

@@ -51,6 +51,15 @@ DOUBTFUL: tuple[Doubtful, ...] = (
     Doubtful("/blank-rejects", "blank", "no api", '<div></div><script>Promise.reject(new Error("no api"))</script>'),
     Doubtful("/blank-html", "blank", "text/html", "<div></div><script type=module src=/blank></script>"),
     Doubtful("/empty-main", "blank", "main part", "<nav><a href=/>Home</a></nav><main></main><script></script>"),
+    Doubtful(
+        "/empty-root", "blank", "main part", "<header><a href=/>Home</a></header><div id=root></div><script></script>"
+    ),
+    Doubtful(
+        "/bones",
+        "still-loading",
+        "loading indicator",
+        "<nav><a href=/>Home</a><a href=/b>Boats</a></nav><div class=skeleton-line>&nbsp;</div><script></script>",
+    ),
     Doubtful("/loading", "still-loading", "loading", "<div id=root>Loading…</div><script src=/gone.js></script>"),
     Doubtful("/loading-fi", "still-loading", "", "<main><p>Ladataan...</p></main>"),
     Doubtful("/loading-el", "still-loading", "", "<p>Παρακαλώ περιμένετε…</p>"),
@@ -199,6 +208,12 @@ DOUBTFUL: tuple[Doubtful, ...] = (
         "",
         "<main><h1>Bei Muster anmelden</h1><form><label>E-Mail <input type=email></label></form></main>",
     ),
+    _small("/line", "interstitial", "Concert tickets", "You are now in line. You will have ten minutes."),
+    _small("/moving", "interstitial", "Umzug", "Sie werden in Kürze weitergeleitet."),
+    _small("/default", "placeholder", "Welcome to nginx!", "If you see this page, the server is working."),
+    _small("/parked", "placeholder", "axes.example", "Ce nom de domaine est à vendre."),
+    _small("/expired", "access-denied", "Su sesión ha caducado", "Vuelva a entrar."),
+    _small("/too-many", "access-denied", "429 Too Many Requests", "Slow down."),
     _small("/missing", "soft-404", "Page not found", "Sorry."),
     _small("/missing-es", "soft-404", "Vaya", "Lo sentimos, esta página no existe."),
     Doubtful(

@@ -15,7 +15,7 @@ from producer.contract import DOUBTS
 from worker.scan.content import Content
 from worker.scan.phrases import find_phrase, is_phrase, parts_of
 
-_KINDS: Final = ("bot-wall", "access-denied", "maintenance", "soft-404", "server-error")
+_KINDS: Final = ("bot-wall", "access-denied", "maintenance", "interstitial", "placeholder", "soft-404", "server-error")
 """In the order of the checks: a bot wall may also say that access is denied."""
 _MOST_PROSE: Final = 900
 """Characters in long runs of text; an article has more, and then its title is about its content."""
@@ -23,6 +23,7 @@ _SHORT_TEXT: Final = 600
 _FEW_ELEMENTS: Final = 250
 _FEW_LINKS: Final = 12
 _LONGER_THAN_PHRASE: Final = 30
+_FEW_CONTROLS: Final = 2
 _FORM: Final = 2
 """Number of fields from which a page is a form, whatever it says about robots."""
 _NUMBERED: Final = re.compile(r"(^|\W)404($|\W)")
@@ -49,9 +50,7 @@ def looks_like(content: Content, *, asked: str) -> tuple[str, str]:
     if not _is_short(content):
         return "", ""
     for kind in kinds:
-        if kind == "bot-wall" and content.entries >= _FORM:
-            continue
-        if found := find_phrase(kind, content.text):
+        if not _is_contradicted(kind, content) and (found := find_phrase(kind, content.text)):
             return kind, found
     return ("server-error", "raw data") if _RAW_ERROR.search(content.text) else ("", "")
 
@@ -83,6 +82,13 @@ def is_soft_404(title: str) -> bool:
         if found and len(part) <= len(found) + _LONGER_THAN_PHRASE:
             return True
     return False
+
+
+def _is_contradicted(kind: str, content: Content) -> bool:
+    """Return whether the page is a form: a shop says, too, that it will redirect its customer to where one pays."""
+    if kind == "bot-wall":
+        return content.entries >= _FORM
+    return kind == "interstitial" and (content.entries > 0 or content.controls > _FEW_CONTROLS)
 
 
 def _is_short(content: Content) -> bool:

@@ -14,6 +14,9 @@ from worker.scan.phrases import find_phrase, is_phrase
 Certainty = Literal["certain", "likely"]
 _FEW_CHARS: Final = 120
 _FEW_LOADING_CHARS: Final = 60
+_FEW_PARTS: Final = 3
+_FEW_LINKS: Final = 12
+"""Of a header around content that is still to come."""
 _CLAUSES: Final = re.compile("[.,;:!\u2026\u2013\u2014]")
 _NOSCRIPT_CHARS: Final = 400
 _LARGE: Final = 0.15
@@ -66,7 +69,8 @@ def _all_of_it(content: Content) -> tuple[str, str, Certainty] | None:
     is_bare = not content.media and not content.controls
     if is_bare and is_loading(text):
         return "still-loading", "the page shows only a loading indicator", "certain"
-    if is_bare and content.is_busy and len(text) <= _FEW_CHARS and not content.links:
+    is_sparse = not content.headings and content.media + content.controls <= _FEW_PARTS and content.links <= _FEW_LINKS
+    if content.is_busy and len(text) <= _FEW_CHARS and ((is_bare and not content.links) or is_sparse):
         return "still-loading", "the page shows little more than a loading indicator", "likely"
     if len(text) <= _NOSCRIPT_CHARS and not content.entries and find_phrase("noscript", text):
         return "noscript-only", "the page shows only content for browsers without scripts", "likely"

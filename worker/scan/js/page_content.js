@@ -2,7 +2,7 @@
 // the request's `include` and `exclude` that returns one JSON-able object, of bounded size. Named elements can shadow
 // properties of forms and of `document`, so the prototypes' getters are used.
 (({ include, exclude }) => {
-  const MAX_STEPS = 20000, MAX_TEXT = 4000, MAX_LISTED = 20, MAX_HOSTS = 1000, LONG_TEXT = 80;
+  const MAX_STEPS = 20000, MAX_TEXT = 4000, MAX_LISTED = 20, MAX_HOSTS = 1000, LONG_TEXT = 80, SPARSE_TEXT = 300;
   const of = (prototype, name) => {
     const get = Object.getOwnPropertyDescriptor(prototype, name).get;
     return (node) => get.call(node);
@@ -99,7 +99,10 @@
 
   const body = bodyOf(document);
   const shown = body ? look(body, nothing(), MAX_TEXT) : nothing();
-  const main = first("main, [role=main i]");
+  // Without a main part, the element into which an application of scripts renders, if hardly anything else is shown.
+  const headings = all("h1, h2, [role=heading i]").slice(0, 50).filter(isSeen).slice(0, 3);
+  const isSparse = headings.length === 0 && shown.text.length <= SPARSE_TEXT;
+  const main = first("main, [role=main i]") ?? (isSparse ? first("#root, #app, #__next, #__nuxt, #___gatsby, app-root") : null);
   const mainShown = main && isShown(main) ? look(main, nothing(), 200) : null;
   const isDisplayed = (element) => Element.prototype.checkVisibility.call(element);
   const seen = (selector) => all(selector).slice(0, 200).filter(isSeen);
@@ -204,7 +207,7 @@
   return {
     href: String(location.href).slice(0, 4000).toWellFormed(),
     title: cut(of(Document.prototype, "title")(document)),
-    headings: all("h1, h2, [role=heading i]").slice(0, 50).filter(isSeen).slice(0, 3).map((one) => cut(textOf(one))),
+    headings: headings.map((one) => cut(textOf(one))),
     elements: all("*").length,
     ...shown,
     is_busy: all(BUSY).slice(0, 200).some(isDisplayed),

@@ -10,8 +10,10 @@
   const elements = all.call(document, "*").length;
   const body = own(Document.prototype, "body");
   // An application that renders late may already show its frame around an empty main part.
-  const main = Document.prototype.querySelector.call(document, "main, [role=main i]");
-  const isHollow = main !== null && Element.prototype.querySelector.call(main, "*") === null &&
+  const find = (selector) => Document.prototype.querySelector.call(document, selector);
+  const main = find("main, [role=main i]") ?? (elements < 100 ? find("#root, #app, #__next, #__nuxt, #___gatsby, app-root") : null);
+  const shadowOf = Object.getOwnPropertyDescriptor(Element.prototype, "shadowRoot").get;
+  const isHollow = main !== null && Element.prototype.querySelector.call(main, "*") === null && shadowOf.call(main) === null &&
     Object.getOwnPropertyDescriptor(Node.prototype, "textContent").get.call(main).trim() === "";
   // Reading the rendered text needs layout, which is worth it only if the page may have no text.
   const text = isHollow ? "" : elements < 100 && body ? String(body.innerText).trim() : "…";
