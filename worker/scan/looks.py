@@ -17,6 +17,8 @@ from worker.scan.phrases import find_phrase, is_phrase, parts_of
 
 _KINDS: Final = ("bot-wall", "access-denied", "maintenance", "interstitial", "placeholder", "soft-404", "server-error")
 """In the order of the checks: a bot wall may also say that access is denied."""
+_ALONE: Final = frozenset({"interstitial", "placeholder"})
+"""Kinds that a site's pages are about, too: whole pages of these say little else."""
 _MOST_PROSE: Final = 900
 """Characters in long runs of text; an article has more, and then its title is about its content."""
 _SHORT_TEXT: Final = 600
@@ -67,7 +69,8 @@ def _said_in_heading(kind: str, heading: str, content: Content) -> str:
         if kind == "server-error" and _DEBUG_TITLE.search(part):
             return part[:100]
         found = find_phrase(kind, part) or (find_phrase("maintenance-title", part) if kind == "maintenance" else "")
-        if found and (_is_short(content) or len(part) <= len(found) + _LONGER_THAN_PHRASE):
+        is_all = kind not in _ALONE and len(part) <= len(found) + _LONGER_THAN_PHRASE
+        if found and (_is_short(content) or is_all):
             return part[:100]
     return ""
 

@@ -74,6 +74,7 @@ def test_a_debug_page_of_a_framework_is_a_server_error(title: str) -> None:
         replace(SMALL, text="You will be redirected to your bank to pay.", entries=1),
         replace(SMALL, text="You will be redirected to your bank to pay.", controls=3),
         replace(SMALL, title="Waiting room | City hospital", text="The waiting room is on the second floor."),
+        replace(SMALL, title="This domain is for sale | Names", links=40),
         replace(SMALL, title="Bridges under construction", text="Two of them open in May. Coming soon: a tunnel."),
         replace(SMALL, title="Access denied and other stories we told at the campfire last night", links=80),
     ],
