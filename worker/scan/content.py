@@ -15,11 +15,10 @@ from typing import Any, Final, cast
 from producer.contract import ScanRequest
 from worker.scan.axe import World
 from worker.scan.axe_source import script
-from worker.scan.cdp import CallFailed, JsonObject, Session
+from worker.scan.cdp import CallFailed, CallTimedOut, JsonObject, Session
 from worker.scan.page import Page, ScriptFailed, literal
 
 _ANSWER_LIMIT_S: Final = 5.0
-_FRAME_LIMIT_S: Final = 1.0
 _ROOT_DEPTH: Final = 6
 """Levels of a closed shadow root that are examined; anything deeper counts as content."""
 _NO_CONTENT: Final = frozenset({"div", "span", "slot", "style", "link", "script", "template"})
@@ -103,6 +102,8 @@ class Content:
     parse_error: str = ""
     closed_roots: tuple[str, ...] = field(default=())
     """The elements that hold content in a closed shadow root."""
+    silent_frames: int = 0
+    """Frames that were audited, and then did not answer in time what they show."""
 
     @property
     def shows_nothing(self) -> bool:
@@ -113,7 +114,7 @@ class Content:
 async def read_content(page: Page, request: ScanRequest, *, frames: Sequence[World], left_s: float) -> Content:
     """Return the page's content; raises ``CallFailed`` if the page is busy or has navigated away.
 
-    ``frames`` are those read by axe-core; busy or removed ones are left out.
+    ``frames`` are those read by axe-core; removed ones are left out, and busy ones counted.
     """
     limit_s = min(_ANSWER_LIMIT_S, left_s)
     world = await page.world(page.session, page.watch.frame_id, timeout_s=limit_s)
@@ -127,26 +128,29 @@ async def read_content(page: Page, request: ScanRequest, *, frames: Sequence[Wor
     fields["shadowed"] = tuple(ShadowedForm(**one) for one in fields["shadowed"])
     if fields["hosts"]:
         fields["closed_roots"] = await _closed_roots(page.session, world, limit_s)
-    for inside in await asyncio.gather(*(_read_frame(page, frame) for frame in frames)):
+    for inside in await asyncio.gather(*(_read_frame(page, frame, limit_s) for frame in frames)):
+        fields["silent_frames"] = fields.get("silent_frames", 0) + inside.silent_frames
         fields["frames"] += inside.frames
         fields["embedded"] += inside.embedded
         fields["closed_roots"] = (*fields.get("closed_roots", ()), *inside.closed_roots)
     return Content(**fields)
 
 
-async def _read_frame(page: Page, frame: World) -> Content:
+async def _read_frame(page: Page, frame: World, limit_s: float) -> Content:
     """Return what no rule may be able to read in one frame: its frames, embedded documents, closed shadow roots."""
     whole = literal({"include": [], "exclude": []})
     call = f"innerWidth > 1 && innerHeight > 1 ? {script('page_content').strip()}({whole}) : null"
     try:
-        found = await page.evaluate(frame.session, frame.context, call, timeout_s=_FRAME_LIMIT_S)
+        found = await page.evaluate(frame.session, frame.context, call, timeout_s=limit_s)
         if not found:
             return Content()
         return Content(
             frames=tuple(FrameElement(**inner) for inner in found["frames"]),
             embedded=tuple(Embedded(**one) for one in found["embedded"]),
-            closed_roots=await _closed_roots(frame.session, frame.context, _FRAME_LIMIT_S) if found["hosts"] else (),
+            closed_roots=await _closed_roots(frame.session, frame.context, limit_s) if found["hosts"] else (),
         )
+    except CallTimedOut:
+        return Content(silent_frames=1)
     except (CallFailed, ScriptFailed):
         return Content()
 
@@ -174,8 +178,8 @@ async def _closed_roots(session: Session, world: int, limit_s: float) -> tuple[s
     answers = await asyncio.gather(*calls, return_exceptions=True)
     found: list[str] = []
     for answer in answers:
-        if isinstance(answer, CallFailed):
-            continue
+        if isinstance(answer, CallFailed) and not isinstance(answer, CallTimedOut):
+            continue  # the element is gone
         if isinstance(answer, BaseException):
             raise answer
         node = cast("JsonObject", answer["node"])

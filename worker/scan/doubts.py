@@ -115,6 +115,9 @@ def _not_looked_into(content: Content, watch: Watch) -> Iterator[Doubt]:
     if empty := [frame for frame in content.frames if frame.is_empty and frame.url not in watch.unread_frames]:
         names = [f"the frame {public_url(frame.url)} never loaded" for frame in empty]
         yield _doubt("lazy-frame", _several(names), where=empty[0].where)
+    if content.silent_frames:
+        number = "a frame shows" if content.silent_frames == 1 else f"{content.silent_frames} frames show"
+        yield _doubt("audit-failed", f"what {number} could not be read after the rules had run")
     if content.closed_roots:
         names = [
             f"<{name}> holds content in a closed shadow root, which no rule can read" for name in content.closed_roots

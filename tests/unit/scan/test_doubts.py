@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,11 @@ def test_a_failed_stylesheet_of_the_site_makes_the_page_partial_and_another_site
     url: str, kind: str
 ) -> None:
     assert kinds(Evidence(FACTS, SHOP, watch_of(Loss("stylesheet", url, "answered 404")))) == [kind]
+
+
+@pytest.mark.parametrize(("silent", "found"), [(0, []), (1, ["audit-failed"]), (2, ["audit-failed"])])
+def test_frames_that_do_not_say_what_they_show_are_in_doubt(silent: int, found: list[str]) -> None:
+    assert kinds(Evidence(FACTS, replace(SHOP, silent_frames=silent), watch_of())) == found
 
 
 @pytest.mark.parametrize(
