@@ -19,6 +19,9 @@ from worker.scan.cdp import CallFailed, CallTimedOut, JsonObject, Session
 from worker.scan.page import Page, ScriptFailed, literal
 
 _ANSWER_LIMIT_S: Final = 5.0
+_MAX_HOSTS: Final = 1000
+_MAX_HOSTS_IN_FRAME: Final = 40
+"""Of a hundred frames: each host is a call to the browser, and all are made at once."""
 _ROOT_DEPTH: Final = 6
 """Levels of a closed shadow root that are examined; anything deeper counts as content."""
 _NO_CONTENT: Final = frozenset({"div", "span", "slot", "style", "link", "script", "template"})
@@ -118,7 +121,7 @@ async def read_content(page: Page, request: ScanRequest, *, frames: Sequence[Wor
     """
     limit_s = min(_ANSWER_LIMIT_S, left_s)
     world = await page.world(page.session, page.watch.frame_id, timeout_s=limit_s)
-    parts = literal({"include": request.include, "exclude": request.exclude})
+    parts = literal({"include": request.include, "exclude": request.exclude, "max_hosts": _MAX_HOSTS})
     found = await page.evaluate(page.session, world, f"{script('page_content').strip()}({parts})", timeout_s=limit_s)
     fields = cast("dict[str, Any]", found)
     fields["headings"] = tuple(fields["headings"])
@@ -138,7 +141,7 @@ async def read_content(page: Page, request: ScanRequest, *, frames: Sequence[Wor
 
 async def _read_frame(page: Page, frame: World, limit_s: float) -> Content:
     """Return what no rule may be able to read in one frame: its frames, embedded documents, closed shadow roots."""
-    whole = literal({"include": [], "exclude": []})
+    whole = literal({"include": [], "exclude": [], "max_hosts": _MAX_HOSTS_IN_FRAME})
     call = f"innerWidth > 1 && innerHeight > 1 ? {script('page_content').strip()}({whole}) : null"
     try:
         found = await page.evaluate(frame.session, frame.context, call, timeout_s=limit_s)

@@ -1,8 +1,9 @@
 // Reads the page's content, and finds the parts that no rule can see; once, after the audit. Evaluates to a function of
-// the request's `include` and `exclude` that returns one JSON-able object, of bounded size. Named elements can shadow
-// properties of forms and of `document`, so the prototypes' getters are used.
-(({ include, exclude }) => {
-  const MAX_STEPS = 20000, MAX_TEXT = 4000, MAX_LISTED = 20, MAX_HOSTS = 1000, LONG_TEXT = 80, SPARSE_TEXT = 300;
+// the request's `include` and `exclude`, and of the most possible hosts of closed shadow roots to list, that returns one
+// JSON-able object, of bounded size. Named elements can shadow properties of forms and of `document`, so the prototypes'
+// getters are used.
+(({ include, exclude, max_hosts: MAX_HOSTS }) => {
+  const MAX_STEPS = 20000, MAX_TEXT = 4000, MAX_LISTED = 20, LONG_TEXT = 80, SPARSE_TEXT = 300;
   const of = (prototype, name) => {
     const get = Object.getOwnPropertyDescriptor(prototype, name).get;
     return (node) => get.call(node);
