@@ -133,6 +133,23 @@ fetch(`/gone/${i}`) }</script>"""
     assert "more" in of_kind(result, "closed-shadow-root").what
 
 
+@pytest.mark.parametrize(("limit", "in_frame"), [("_MAX_HOSTS", False), ("_MAX_HOSTS_IN_FRAME", True)])
+async def test_the_elements_examined_for_closed_shadow_roots_are_limited(
+    engine: ScanEngine, site: Site, monkeypatch: pytest.MonkeyPatch, limit: str, *, in_frame: bool
+) -> None:
+    monkeypatch.setattr(f"worker.scan.content.{limit}", 2)
+    hosts = """<nav></nav><section></section><article></article><script>
+for (const host of document.querySelectorAll("nav, section, article"))
+  host.attachShadow({ mode: "closed" }).innerHTML = "<button>Buy</button>"</script>"""
+    inner = site.add(f"/hosts{limit}", f"<!doctype html><html lang=en><title>Hosts</title>{hosts}")
+    outer = f"<!doctype html><html lang=en><title>Shop</title><h1>Shop</h1><iframe title=Hosts src='{inner}'></iframe>"
+
+    result = await scan(engine, site.add(f"/hosts-outer{limit}", outer) if in_frame else inner)
+
+    what = of_kind(result, "closed-shadow-root").what
+    assert [name in what for name in ("<nav>", "<section>", "<article>")] == [True, True, False]
+
+
 async def test_a_page_whose_content_cannot_be_read_after_the_rules_is_no_pass(
     engine: ScanEngine, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
