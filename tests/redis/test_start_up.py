@@ -61,19 +61,19 @@ def parts_of_the_contract(modules: set[str]) -> set[str]:
 
 
 LOOKS = {
-    "status": (0, 41),
-    "status nobody": (64, 40),
-    "top --once --json": (0, 46),
-    "result nobody --json": (64, 44),
-    "cancel nobody": (64, 41),
-    "dead list": (0, 42),
-    "waive --list": (0, 42),
-    "schedule list": (0, 61),
-    "usage": (0, 48),
+    "status": (0, 42),
+    "status nobody": (64, 41),
+    "top --once --json": (0, 47),
+    "result nobody --json": (64, 45),
+    "cancel nobody": (64, 42),
+    "dead list": (0, 43),
+    "waive --list": (0, 43),
+    "schedule list": (0, 62),
+    "usage": (0, 49),
 }
 """Commands that only look, with their exit codes and the number of Sightline's modules that they may load."""
 SHOW_ADDRESSES = {"top --once --json", "schedule list", "usage"}
-SUBMITTING = 70
+SUBMITTING = 71
 """As above, for a scan that is submitted."""
 
 

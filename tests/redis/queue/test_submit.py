@@ -12,8 +12,9 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.client import cancellation
-from producer.client.client import PIPELINED, READ_AT_ONCE, Client
+from producer.client.client import Client
 from producer.client.submission import prepare
+from producer.client.submitter import PIPELINED, READ_AT_ONCE
 from producer.contract import JobState, Lane
 from producer.errors import InvalidJob, JobTooLarge, QueueFull, UnknownJob
 from producer.keys import Keys
