@@ -132,6 +132,26 @@ async def test_a_grant_that_its_worker_does_not_take_goes_to_the_next(open_pool:
     assert slot.wait_ms >= QUICK.confirm_s * 1000 - 5
 
 
+async def test_a_grant_is_confirmed_soon_after_it_is_taken(open_pool: OpenPool, redis: Redis, keys: Keys):
+    pool, other = await open_pool("w1", timing=RARELY), await open_pool("w2", timing=RARELY)
+    slots: asyncio.Queue[Slot] = asyncio.Queue()
+
+    async def call() -> None:
+        async with pool.acquire("chat") as slot:
+            slots.put_nowait(slot)
+            await slot.run(asyncio.Event().wait())
+
+    async with other.acquire("chat"):
+        calling = asyncio.create_task(call())
+        await waiting(pool, 1)
+    slot = await asyncio.wait_for(slots.get(), DEADLINE_S)
+
+    await until(lambda: _has_left(redis, keys, slot.token, 100_000), what="a confirmed lease")
+
+    calling.cancel()
+    await asyncio.gather(calling, return_exceptions=True)
+
+
 async def test_a_grant_that_no_heartbeat_confirms_is_given_up_in_time(
     open_pool: OpenPool, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ):

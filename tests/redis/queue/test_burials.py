@@ -33,6 +33,17 @@ async def test_bury_keeps_the_job_and_its_reason_and_notifies_waiters(
     assert await redis.xlen(keys.lane("batch")) == 0
 
 
+async def test_a_job_whose_result_is_not_kept_leaves_no_letter(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    await submitted(client)
+
+    standing, length = await stream.bury(await start_one(stream), BOOM, result_ttl_s=-1)
+
+    assert (standing, length) == ("committed", 0)
+    assert not await redis.exists(keys.dead)
+
+
 async def test_bury_is_refused_to_a_stale_delivery(client: Client, stream: JobStream, redis: Redis, keys: Keys):
     await submitted(client)
     delivery = await start_one(stream)
@@ -64,3 +75,13 @@ async def test_reject_is_refused_for_an_entry_somebody_else_holds(stream: JobStr
 
     assert (await stream.reject(entry, BOOM))[0] == "lost"
     assert await redis.xlen(keys.lane("batch")) == 1
+
+
+async def test_reject_hides_a_password_and_nothing_else_that_is_written_with_an_at_sign(
+    stream: JobStream, redis: Redis, keys: Keys
+):
+    await redis.xadd(keys.lane("batch"), {"kind": "scan", "payload": "//me:secret@shop.example/a/b@c and /d/e@f"})
+
+    await stream.reject(await claim_one(stream), BOOM)
+
+    assert (await redis.xrange(keys.dead))[0][1][b"payload"].decode() == "//…@shop.example/a/b@c and /d/e@f"

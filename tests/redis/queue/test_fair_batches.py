@@ -88,6 +88,17 @@ async def test_a_batch_that_comes_while_another_is_worked_on_is_served_at_once(c
     assert [job_id for job_id in taken if job_id in few] == few
 
 
+async def test_a_batch_that_comes_late_does_not_make_up_for_the_turns_it_missed(client: Client, stream: JobStream):
+    await batch_of(client, "night", 50)
+    for _ in range(10):
+        await claimed(stream)
+    few = await batch_of(client, "ci", 20)
+
+    taken = [entry.job_id for _ in range(5) for entry in await claimed(stream)]
+
+    assert len(set(taken) & set(few)) == 5
+
+
 async def test_jobs_without_a_batch_and_entries_added_by_hand_are_one_flow(
     client: Client, stream: JobStream, redis: Redis, keys: Keys
 ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -13,7 +14,7 @@ from producer.contract import FunctionResult
 from producer.keys import Keys
 from tests.support.queue import DEADLINE_S, claim_one, events_of, job_fields, pending, start_one, steal, submitted
 from worker.queue.delivery import Delivery
-from worker.queue.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite
+from worker.queue.outcome import Commit, CounterWrite, ExpiryWrite, FieldNeeded, HashWrite
 from worker.queue.stream import JobStream
 
 
@@ -63,6 +64,27 @@ async def test_finish_again_answers_already_and_changes_nothing(
     assert again == "already"
     assert json.loads(await redis.get(keys.result(job_id)))["value"] == 1
     assert len(await events_of(redis, keys)) == 1
+
+
+@pytest.mark.parametrize("goes", [True, False])
+async def test_a_commit_that_needs_a_field_is_lost_without_it(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys, *, goes: bool
+):
+    job_id = await submitted(client)
+    delivery = await start_one(stream)
+    needed = FieldNeeded(keys.job("helper"), "step", "3", goes=goes)
+    commit = Commit(FunctionResult(value=7), writes=(HashWrite(keys.scan("s1"), {"title": "Shop"}), needed))
+
+    without = await stream.finish(delivery, commit=commit)
+    await cast("Any", redis).hset(keys.job("helper"), "step", "4")
+    with_another = await stream.finish(delivery, commit=commit)
+    written = await redis.exists(keys.scan("s1"), keys.result(job_id))
+    await cast("Any", redis).hset(keys.job("helper"), mapping={"step": "3", "kind": "ask"})
+    with_it = await stream.finish(delivery, commit=commit)
+
+    assert (without, with_another, written, with_it) == ("lost", "lost", 0, "committed")
+    assert await job_fields(redis, keys, "helper") == {"kind": "ask"} | ({} if goes else {"step": "3"})
+    assert await redis.exists(keys.scan("s1"), keys.result(job_id)) == 2
 
 
 async def test_the_live_channel_carries_the_same_line_as_the_stream(

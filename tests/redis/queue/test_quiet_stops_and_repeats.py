@@ -152,6 +152,7 @@ async def test_an_idle_loop_stops_without_waiting_for_its_reads_to_end(
 
     assert done == {running}
     running.result()
+    assert not any(reader._client_id for reader in loop._readers.values()), "a connection that was not given back"
 
 
 async def test_workers_without_a_name_are_told_apart(redis_url: str, keys: Keys):
