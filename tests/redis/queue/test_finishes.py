@@ -143,16 +143,19 @@ async def test_finish_is_refused_after_a_requeue_and_a_reclaim_by_the_same_name(
     assert len(await events_of(redis, keys)) == 1
 
 
-@pytest.mark.parametrize("which", ["events", "history", "counter"])
+@pytest.mark.parametrize("which", ["events", "history", "counter", "batch"])
 async def test_finish_writes_nothing_where_a_key_has_the_wrong_type(
     client: Client, stream: JobStream, redis: Redis, keys: Keys, which: str
 ):
-    job_id = await submitted(client)
+    job_id = await submitted(client, batch="b")
     delivery = await start_one(stream)
     if which == "events":
         await redis.set(keys.events, "in the way")
     elif which == "history":
         await redis.set(keys.scan("s1"), "in the way")
+    elif which == "batch":
+        await redis.delete(keys.batch("b"))
+        await redis.set(keys.batch("b"), "in the way")
     else:
         await redis.hset(keys.site("x"), "generation", "many")  # pyright: ignore[reportGeneralTypeIssues]  # redis-py types it as sync
     writes = (HashWrite(keys.scan("s1"), {"a": 1}), CounterWrite(keys.site("x"), {"generation": 1}))
