@@ -82,6 +82,25 @@ async def test_a_call_begins_on_its_grant_s_message_alone(open_pool: OpenPool, m
     assert slot.ended_ms > 0
 
 
+async def test_a_call_that_is_woken_without_a_grant_asks_for_its_status_and_writes_nothing(
+    open_pool: OpenPool, monkeypatch: pytest.MonkeyPatch
+):
+    pool = await open_pool("w1", timing=RARELY)
+    looks = Signal("looks at the status")
+    async with pool.acquire("chat"):
+        waiter = asyncio.create_task(hold(pool))
+        await waiting(pool, 1)
+        monkeypatch.setattr(pool._scripts, "acquire", _refused)
+        monkeypatch.setattr(pool._scripts, "check", looks.after(pool._scripts.check))
+        [woken] = pool._waiters.values()
+
+        woken.look.set()
+
+        await until(lambda: waiter.done() or looks.count > 0, what="a look")
+        assert not waiter.done()
+    assert (await asyncio.wait_for(waiter, DEADLINE_S)).ended_ms > 0
+
+
 async def test_a_grant_that_is_heard_after_it_has_passed_on_is_not_taken(open_pool: OpenPool, redis: Redis, keys: Keys):
     silent = replace(RARELY, confirm_s=QUICK.confirm_s)  # no heartbeat tells a waiter its grant
     frozen, other = await open_pool("w1", timing=silent), await open_pool("w2", timing=QUICK)
