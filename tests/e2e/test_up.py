@@ -204,13 +204,21 @@ def test_a_worker_that_is_stopped_before_it_handles_signals_is_no_failure(
 
 def test_a_worker_keeps_what_stays_out_of_its_garbage_collections(redis_url: str, keys: Keys):
     need_browser()
-    code = "import gc, worker.__main__ as m; m.main(burst=True); print(gc.get_freeze_count(), len(gc.get_objects()))"
+    code = """import gc
+runs = []
+gc.callbacks.append(lambda phase, _: runs.append(phase))
+import worker.__main__ as program
+print(len(runs))
+program.main(burst=True)
+print(int(gc.isenabled()), gc.get_freeze_count(), len(gc.get_objects()))"""
 
     said = subprocess.check_output(
         [sys.executable, "-c", code], cwd=ROOT, env=environment_for(redis_url, keys), stderr=subprocess.DEVNULL
     )
 
-    frozen, others = map(int, said.split())
+    while_importing, is_collecting, frozen, others = map(int, said.split())
+    assert while_importing < 20, "hundreds if it collects while it imports"
+    assert is_collecting
     assert frozen > 50_000
     assert others < frozen / 10
 

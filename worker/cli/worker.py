@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -83,10 +82,8 @@ def worker(
         return
     if max_jobs is not None:
         os.environ["MAX_JOBS"] = str(max_jobs)
-    gc.disable()  # to search what is being imported for cycles takes a tenth of the time, and finds nothing
     from worker.__main__ import main  # the agent's packages take a second to import; --check needs none
 
-    gc.enable()
     sys.exit(main(burst=burst))
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ast
-import gc
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -186,24 +184,3 @@ def test_a_bug_is_not_mistaken_for_a_missing_package(monkeypatch: pytest.MonkeyP
 
     with pytest.raises(ModuleNotFoundError):
         main.run(["scan"])
-
-
-def test_a_worker_collects_garbage_but_not_while_it_imports(monkeypatch: pytest.MonkeyPatch) -> None:
-    collects: list[bool] = []
-
-    def start(*, burst: bool) -> int:
-        collects.append(gc.isenabled())
-        return int(burst)
-
-    class Module:
-        @property
-        def main(self) -> Callable[..., int]:
-            collects.append(gc.isenabled())
-            return start
-
-    monkeypatch.setitem(sys.modules, "worker.__main__", Module())
-
-    with pytest.raises(SystemExit):
-        main.run(["worker"])
-
-    assert collects == [False, True]
