@@ -125,13 +125,12 @@ class ArqWorker(StreamWorker):
         self._waits_on = ""
         self.calls: dict[str, Callable[[], Awaitable[Any]]] = {}
 
-    async def main(self) -> None:
-        """Run until stopped, or in burst mode until the queue is empty."""
+    async def _run(self) -> None:
         logger.info("Starting worker for %d functions: %s", len(self.functions), ", ".join(self.functions))
         if self.allow_abort_jobs:
             self._aborting = in_background(self._look_for_aborts, name="aborts")
         try:
-            await super().main()
+            await super()._run()
         finally:
             if self._aborting is not None:
                 await end(self._aborting)

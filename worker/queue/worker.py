@@ -90,6 +90,8 @@ class StreamWorker(Worker):
         self.settle = dict(settle or {})
         self.kind_wait_s = kind_wait_s
         self._stopping = asyncio.Event()
+        self._has_ended = asyncio.Event()
+        self._has_ended.set()
         self.has_started = asyncio.Event()
         self._has_beaten = asyncio.Event()
         self._grace_s: float = float(self._job_completion_wait)
@@ -102,6 +104,13 @@ class StreamWorker(Worker):
 
     async def main(self) -> None:
         """Run until stopped, or in burst mode until its lanes and the scheduled set are empty."""
+        self._has_ended.clear()
+        try:
+            await self._run()
+        finally:
+            self._has_ended.set()
+
+    async def _run(self) -> None:
         await self._open()
         try:
             if self.on_startup:
@@ -213,8 +222,7 @@ class StreamWorker(Worker):
         self._stopping.set()
         if self._pool is None:
             return
-        if self.main_task is not None and not self.main_task.done():
-            await asyncio.wait([self.main_task])
+        await self._has_ended.wait()
         own = (self.keys.worker(self.name), *((self.health_check_key,) if self._has_health_key else ()))
         try:
             async with asyncio.timeout(LEAVE_S):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from hiredis import pack_command
 
-from producer.client import client as client_module
-from producer.client import durability
+from producer.client import durability, submitter
 from producer.client.client import Client
 from producer.client.durability import durability_problem
 from producer.errors import NotDurable, QueueFull
@@ -84,7 +83,7 @@ async def test_a_job_whose_disk_redis_can_no_longer_confirm_is_said_to_be_queued
 async def test_a_redis_that_confirms_no_longer_what_is_on_disk_is_noticed(
     redis_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(client_module, "DURABLE_CHECK_EVERY_S", 0.0)
+    monkeypatch.setattr(submitter, "DURABLE_CHECK_EVERY_S", 0.0)
     server = redis_server()
     async with Client(ClientSettings(redis_url=server.url, environment=KEYS.environment)) as client:
         await client.submit("add", {}, durable=True)

@@ -22,6 +22,8 @@ from producer.settings import ClientSettings
 from tests.support.queue import forever, job_fields, running_worker, until
 from tests.support.redis_server import StartServer
 from worker.queue.arq_pool import StreamPool
+from worker.queue.loop import Loop
+from worker.queue.worker import StreamWorker
 
 WAIT_S = 60
 STOPS_WITHIN_S = 20
@@ -124,6 +126,34 @@ async def test_a_running_job_is_requeued_when_its_worker_is_cancelled(
 
     fields = await job_fields(redis, keys, job.job_id)
     assert (fields["state"], fields["attempt"]) == ("queued", "0")
+
+
+async def test_a_worker_that_is_closed_uses_its_connections_until_its_run_has_ended(
+    redis: Redis, redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    ends: list[str] = []
+    end_readers = Loop._end_readers
+
+    async def end_late(loop: Loop, readers: list[asyncio.Task[None]]) -> None:
+        for _ in range(1000):  # time enough to close the pool
+            await redis.ping()
+        await end_readers(loop, readers)
+
+    async def run(closed: StreamWorker) -> None:
+        await closed.main()
+        ends.append("run")
+
+    monkeypatch.setattr(Loop, "_end_readers", end_late)
+    pool = StreamPool.from_url(redis_url)
+    closed = StreamWorker([forever], environment=keys.environment, redis_pool=pool, handle_signals=False)
+    running = asyncio.create_task(run(closed))
+    await asyncio.wait_for(closed.has_started.wait(), WAIT_S)
+
+    await closed.close()
+    ends.append("close")
+    await running
+
+    assert ends == ["run", "close"]
 
 
 @pytest.mark.parametrize("fault", [signal.SIGSTOP, signal.SIGKILL])
