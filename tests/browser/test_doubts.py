@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from producer.contract import DOUBTS, Doubt, ScanRequest, ScanResult
 from producer.contract.doubts import REMARKS
 from tests.support.doubtful import DOUBTFUL, Doubtful, serve_doubtful
 from tests.support.site import Site, reply
-from worker.scan.cdp import CallTimedOut
+from worker.scan.cdp import CallTimedOut, Session
 from worker.scan.content import Content
 from worker.scan.engine import ScanEngine
 from worker.scan.page import Page
@@ -162,6 +164,27 @@ async def test_a_page_whose_content_cannot_be_read_after_the_rules_is_no_pass(
 
     assert "could not be read after the rules had run" in of_kind(result, "audit-failed").what
     assert (result.status, [finding.rule for finding in result.findings]) == ("partial", ["image-alt"])
+
+
+async def test_a_frame_that_does_not_say_what_it_shows_makes_the_page_partial(
+    engine: ScanEngine, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate = Page.evaluate
+
+    async def busy(page: Page, session: Session, world: int, expression: str, **options: Any) -> Any:
+        if expression.startswith("innerWidth > 1"):
+            msg = "Runtime.evaluate was not answered within 5.0 s"
+            raise CallTimedOut(msg)
+        return await evaluate(page, session, world, expression, **options)
+
+    monkeypatch.setattr(Page, "evaluate", busy)
+    inner = site.add("/silent", "<!doctype html><html lang=en><title>Inner</title><p>Text")
+    outer = f"<!doctype html><html lang=en><title>Shop</title><h1>Shop</h1><iframe title=Inner src='{inner}'></iframe>"
+
+    result = await scan(engine, site.add("/silent-outer", outer))
+
+    assert of_kind(result, "audit-failed").what == "what a frame shows could not be read after the rules had run"
+    assert result.status == "partial"
 
 
 async def test_a_page_that_left_after_the_rules_is_not_judged_by_the_next_one(
