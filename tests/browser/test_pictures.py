@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import struct
 
 import pytest
@@ -51,6 +52,45 @@ async def test_a_screenshot_shows_the_page_and_each_barrier(engine: ScanEngine, 
     assert 2000 < top < height
     assert size == [40, 30]
     assert jpeg_size(audit.shots[node.fingerprint]) == (40 + 2 * MARGIN, 30 + 2 * MARGIN)
+
+
+@pytest.mark.parametrize("above_px", [0, 5000], ids=["cut from the page", "cut from a part of a tall page"])
+async def test_each_of_many_screenshots_shows_its_own_element(engine: ScanEngine, site: Site, above_px: int) -> None:
+    colours = {"label": "rgb(200, 40, 40)", "button-name": "rgb(40, 160, 40)", "image-alt": "rgb(40, 40, 200)"}
+    style = "display:block;border:0;padding:0;width:60px;height:30px;margin:"
+    tags = {"label": "<input", "button-name": "<button", "image-alt": "<img"}
+    shown = [
+        f'{tags[rule]} style="{style}{90 * i + 20}px 0 90px {200 * i + 40}px;background:{colour}">'
+        + "</button>" * (rule == "button-name")
+        for i, (rule, colour) in enumerate(colours.items())
+    ]
+    above = f'<h1 style="height:{above_px}px">Colours</h1>'
+    url = site.add("/colours", f"<!doctype html><html lang=en><title>Colours</title>{above}{''.join(shown)}")
+
+    audit = await photographed(engine, url)
+
+    found = {one.rule: audit.shots[one.nodes[0].fingerprint] for one in audit.result.findings if one.rule in colours}
+    assert {jpeg_size(shot) for shot in found.values()} == {(60 + 2 * MARGIN, 30 + 2 * MARGIN)}
+    seen = {rule: await colour_of(engine, site, shot) for rule, shot in found.items()}
+    assert seen == {rule: pytest.approx(read_colour(colour), abs=12) for rule, colour in colours.items()}
+
+
+def read_colour(text: str) -> list[int]:
+    return [int(part) for part in text.removeprefix("rgb(").removesuffix(")").split(",")]
+
+
+async def colour_of(engine: ScanEngine, site: Site, shot: bytes) -> list[int]:
+    """Return the colour in the picture's middle, as a page reads it."""
+    source = f"data:image/jpeg;base64,{base64.b64encode(shot).decode()}"
+    script = """<script>addEventListener("load", () => {
+        const image = document.images[0], paper = document.createElement("canvas").getContext("2d");
+        paper.drawImage(image, image.width / -2, image.height / -2);
+        document.title = paper.getImageData(0, 0, 1, 1).data.slice(0, 3).join();
+    });</script>"""
+    shown = f"<h1>Read</h1><img alt=shot src={source}>{script}"
+    url = site.add("/read", f"<!doctype html><html lang=en><title>?</title>{shown}")
+    audit = await engine.audit(ScanRequest(url=url))
+    return [int(part) for part in audit.result.title.split(",")]
 
 
 async def test_only_a_findings_first_nodes_that_can_be_seen_are_cropped(engine: ScanEngine, site: Site) -> None:

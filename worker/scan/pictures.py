@@ -1,7 +1,8 @@
 """Takes screenshots of a page and of failing elements, on request, after axe-core has finished.
 
 Pure functions choose the elements and margins; the total size is bounded. A page that cannot be drawn is still scanned.
-Storage of the screenshots: ``producer/keys.py``, ``shot``.
+The browser draws an area that has several of them once, without loss, and ``js/crops.js`` cuts it: each drawing takes
+three frames, 50 ms. Storage of the screenshots: ``producer/keys.py``, ``shot``.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from producer.contract import PAGE_SHOT, Finding, NamedElement, ScanRequest, Viewport
+from worker.scan.axe_source import script
 from worker.scan.cdp import CallFailed, JsonObject
-from worker.scan.page import Page
+from worker.scan.page import Page, ScriptFailed, literal
 
 MAX_HEIGHT: Final = 16_384
 """Chromium's maximum height of a screenshot; taller pages are cut there."""
@@ -32,9 +34,11 @@ JUDGED_SIDE: Final = 448
 LEAST_JUDGED: Final = 24
 MAX_JUDGED_BYTES: Final = 60_000
 LIMIT_S: Final = 15.0
+MAX_AREA: Final = 2_500_000
+"""Most pixels of an area that is drawn once and cut: a million takes 60 ms, and 4 MB in the page's process."""
 _QUALITY: Final = 80
-_SMALLER: Final = ((_QUALITY, 1.0), (60, 0.5), (50, 0.25))
-"""Quality and scale of the page's screenshot, tried until it is small enough."""
+_SMALLER: Final = ((60, 0.5), (50, 0.25))
+"""Quality and scale of a page's screenshot that is too large, tried until it is small enough."""
 
 
 class Box(NamedTuple):
@@ -52,6 +56,17 @@ class Pictures:
 
     shots: dict[str, bytes]
     missing: str = ""
+
+    def add(self, name: str, shot: bytes) -> None:
+        """Add the screenshot of an element, or the page's, as far as the sizes allow."""
+        size = len(shot) + sum(map(len, self.shots.values()))
+        if name == PAGE_SHOT and len(shot) > MAX_PAGE_BYTES:
+            smallest = f"even at {_SMALLER[-1][1]:.0%} of its size"
+            self.missing = f"the page's screenshot is larger than {MAX_PAGE_BYTES:,} bytes {smallest}"
+        elif name != PAGE_SHOT and size > MAX_ALL_BYTES:
+            self.missing = f"only {MAX_ALL_BYTES:,} bytes of screenshots are kept per scan"
+        else:
+            self.shots[name] = shot
 
 
 def crop_of(box: Sequence[int], page: Box) -> Box | None:
@@ -77,6 +92,26 @@ def crops_wanted(findings: Iterable[Finding], page: Box) -> dict[str, Box]:
         crops = ((name, crop) for name, box in boxes if box and (crop := crop_of(box, page)))
         wanted.update(pair for pair, _ in zip(crops, range(CROPS_PER_FINDING), strict=False))
     return dict(list(wanted.items())[:MAX_CROPS])
+
+
+def areas_of(boxes: Iterable[Box]) -> list[tuple[Box, list[Box]]]:
+    """Return areas to draw, each with the different boxes in it; those of earlier boxes first."""
+    ranked = {box: rank for rank, box in enumerate(dict.fromkeys(boxes))}
+    areas: list[tuple[Box, list[Box]]] = []
+    for box in sorted(ranked, key=lambda box: (box.top, -box.height)):
+        joined = around(areas[-1][0], box) if areas else box
+        if areas and joined.width * joined.height <= MAX_AREA:
+            areas[-1] = joined, [*areas[-1][1], box]
+        else:
+            areas.append((box, [box]))
+    return sorted(areas, key=lambda area: min(ranked[box] for box in area[1]))
+
+
+def around(one: Box, other: Box) -> Box:
+    """Return the smallest box that has both in it."""
+    left, top = min(one.left, other.left), min(one.top, other.top)
+    right = max(one.left + one.width, other.left + other.width)
+    return Box(left, top, right - left, max(one.top + one.height, other.top + other.height) - top)
 
 
 async def draw(
@@ -122,9 +157,15 @@ async def take_pictures(
         async with asyncio.timeout(min(LIMIT_S, left_s)):
             width = viewport.width if pixel_ratio == 1 else max(viewport.width, await _layout_width(page))
             whole = Box(0, 0, width, min(max(page_height, viewport.height), MAX_HEIGHT))
-            await _take_page(page, whole, pictures, pixel_ratio)
-            await _take_crops(page, crops_wanted(findings, whole), pictures, pixel_ratio)
-    except (CallFailed, TimeoutError) as error:
+            wanted = {PAGE_SHOT: whole, **crops_wanted(findings, whole)}
+            for area, boxes in areas_of(wanted.values()):
+                taken = dict(zip(boxes, await _cut(page, area, boxes, pixel_ratio), strict=True))
+                if whole in taken:
+                    taken[whole] = await _shrunk(page, whole, taken[whole], pixel_ratio)
+                for name, box in wanted.items():
+                    if box in taken:
+                        pictures.add(name, taken[box])
+    except (CallFailed, ScriptFailed, TimeoutError) as error:
         pictures.missing = f"not all screenshots could be taken: {str(error) or 'there was no time left'}"
     return pictures
 
@@ -156,31 +197,32 @@ async def _layout_width(page: Page) -> int:
     return int(metrics["cssLayoutViewport"]["clientWidth"])
 
 
-async def _take_page(page: Page, whole: Box, pictures: Pictures, pixel_ratio: float) -> None:
+async def _cut(page: Page, area: Box, boxes: Sequence[Box], pixel_ratio: float) -> list[bytes]:
+    """Return the screenshots of the boxes, which lie in the area."""
+    if len(boxes) == 1:
+        return [await _capture(page, area, quality=_QUALITY, scale=1 / pixel_ratio)]
+    drawn = await _draw(page, area, {"format": "png"}, scale=1 / pixel_ratio)
+    within = [box._replace(left=box.left - area.left, top=box.top - area.top) for box in boxes]
+    world = await page.world(page.session, page.watch.frame_id, timeout_s=LIMIT_S)
+    call = f"({script('crops').rstrip()})({literal(drawn)}, {literal(within)}, {_QUALITY / 100})"
+    return [base64.b64decode(shot) for shot in await page.evaluate(page.session, world, call, timeout_s=LIMIT_S)]
+
+
+async def _shrunk(page: Page, whole: Box, shot: bytes, pixel_ratio: float) -> bytes:
+    """Return the page's screenshot, taken again and smaller as long as it is too large."""
     for quality, scale in _SMALLER:
-        shot = await _capture(page, whole, quality=quality, scale=scale / pixel_ratio)
         if len(shot) <= MAX_PAGE_BYTES:
-            pictures.shots[PAGE_SHOT] = shot
-            return
-    pictures.missing = f"the page's screenshot is larger than {MAX_PAGE_BYTES:,} bytes even at a quarter of its size"
-
-
-async def _take_crops(page: Page, wanted: dict[str, Box], pictures: Pictures, pixel_ratio: float) -> None:
-    """Take each crop once; elements in the same place share it."""
-    taken: dict[Box, bytes] = {}
-    size = sum(map(len, pictures.shots.values()))
-    for name, crop in wanted.items():
-        if crop not in taken:
-            taken[crop] = await _capture(page, crop, quality=_QUALITY, scale=1.0 / pixel_ratio)
-        size += len(taken[crop])
-        if size > MAX_ALL_BYTES:
-            pictures.missing = f"only {MAX_ALL_BYTES:,} bytes of screenshots are kept per scan"
-            return
-        pictures.shots[name] = taken[crop]
+            break
+        shot = await _capture(page, whole, quality=quality, scale=scale / pixel_ratio)
+    return shot
 
 
 async def _capture(page: Page, box: Box, *, quality: int, scale: float) -> bytes:
+    return base64.b64decode(await _draw(page, box, {"format": "jpeg", "quality": quality}, scale=scale))
+
+
+async def _draw(page: Page, box: Box, form: JsonObject, *, scale: float) -> str:
+    """Return a screenshot in base64."""
     clip: JsonObject = {"x": box.left, "y": box.top, "width": box.width, "height": box.height, "scale": scale}
-    asked: JsonObject = {"format": "jpeg", "quality": quality, "clip": clip, "captureBeyondViewport": True}
-    shot = await page.session.call("Page.captureScreenshot", {**asked, "optimizeForSpeed": True}, timeout_s=LIMIT_S)
-    return base64.b64decode(shot["data"])
+    asked: JsonObject = {**form, "clip": clip, "captureBeyondViewport": True, "optimizeForSpeed": True}
+    return str((await page.session.call("Page.captureScreenshot", asked, timeout_s=LIMIT_S))["data"])

@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from producer.contract import Finding, Node
-from worker.scan.pictures import CROPS_PER_FINDING, MARGIN, MAX_CROP, MAX_CROPS, Box, crop_of, crops_wanted
+from worker.scan.pictures import (
+    CROPS_PER_FINDING,
+    MARGIN,
+    MAX_AREA,
+    MAX_CROP,
+    MAX_CROPS,
+    Box,
+    areas_of,
+    crop_of,
+    crops_wanted,
+)
 
 PAGE = Box(0, 0, 1280, 2000)
 
@@ -51,3 +61,28 @@ def test_the_worst_findings_are_shown_where_there_are_too_many() -> None:
 
     assert len(wanted) == MAX_CROPS
     assert next(iter(wanted)) == "rule0-0"
+
+
+def test_boxes_near_each_other_are_drawn_together_and_each_once() -> None:
+    left, right, below = Box(10, 500, 40, 30), Box(900, 510, 50, 20), Box(30, 700, 9, 9)
+
+    assert areas_of([below, left, right, left]) == [(Box(10, 500, 940, 209), [left, right, below])]
+
+
+def test_boxes_far_apart_are_drawn_apart_and_the_area_of_the_first_comes_first() -> None:
+    page = Box(0, 0, 1280, 16_000)
+    low, high = [Box(0, 15_000 + i, 900, 20) for i in (0, 50)], [Box(0, i, 900, 20) for i in (9, 70)]
+
+    areas = areas_of([page, *low, *high])
+
+    assert areas == [(page, [page]), (Box(0, 15_000, 900, 70), low), (Box(0, 9, 900, 81), high)]
+
+
+def test_no_area_of_several_boxes_is_larger_than_its_limit() -> None:
+    boxes = [Box(40 * (i % 7), 300 * i, 900, 100) for i in range(60)]
+
+    areas = areas_of(boxes)
+
+    assert 2 < len(areas) < len(boxes)
+    assert max(area.width * area.height for area, _ in areas) <= MAX_AREA
+    assert sorted(box for _, some in areas for box in some) == sorted(boxes)
