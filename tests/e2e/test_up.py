@@ -208,7 +208,7 @@ def test_a_worker_keeps_what_stays_out_of_its_garbage_collections(redis_url: str
 runs = []
 gc.callbacks.append(lambda phase, _: runs.append(phase))
 import worker.__main__ as program
-print(len(runs))
+print(len(runs), gc.get_freeze_count())
 program.main(burst=True)
 print(int(gc.isenabled()), gc.get_freeze_count(), len(gc.get_objects()))"""
 
@@ -216,10 +216,10 @@ print(int(gc.isenabled()), gc.get_freeze_count(), len(gc.get_objects()))"""
         [sys.executable, "-c", code], cwd=ROOT, env=environment_for(redis_url, keys), stderr=subprocess.DEVNULL
     )
 
-    while_importing, is_collecting, frozen, others = map(int, said.split())
+    while_importing, frozen_at_once, is_collecting, frozen, others = map(int, said.split())
     assert while_importing < 20, "hundreds if it collects while it imports"
     assert is_collecting
-    assert frozen > 50_000
+    assert min(frozen_at_once, frozen) > 50_000
     assert others < frozen / 10
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Final, cast
 
@@ -15,16 +16,14 @@ _SEPARATORS: Final = re.compile(r"\s[|\u00b7\u2022:\u00bb\u00ab/\-\u2013\u2014]\
 
 
 @cache
+def _all_phrases() -> dict[str, frozenset[str]]:
+    tables = cast("dict[str, dict[str, list[str]]]", tomllib.loads(_FILE.read_text(encoding="utf-8")))
+    return {kind: frozenset(map(plain, chain.from_iterable(found.values()))) for kind, found in tables.items()}
+
+
 def phrases(kind: str) -> frozenset[str]:
     """Return the phrases of a kind, in all languages."""
-    tables = cast("dict[str, dict[str, list[str]]]", tomllib.loads(_FILE.read_text(encoding="utf-8")))
-    return frozenset(plain(phrase) for found in tables[kind].values() for phrase in found)
-
-
-@cache
-def _pattern(kind: str) -> re.Pattern[str]:
-    words = "|".join(re.escape(phrase) for phrase in sorted(phrases(kind), key=len, reverse=True))
-    return re.compile(rf"(?<!\w)(?:{words})(?!\w)")
+    return _all_phrases()[kind]
 
 
 def plain(text: str) -> str:
@@ -33,8 +32,11 @@ def plain(text: str) -> str:
 
 
 def find_phrase(kind: str, text: str) -> str:
-    """Return the first phrase of the kind in the text; '' if there is none."""
-    found = _pattern(kind).search(plain(text))
+    """Return the first phrase of the kind in the text, the longest of several there; '' if there is none."""
+    text = plain(text)
+    said = sorted((phrase for phrase in phrases(kind) if phrase in text), key=len, reverse=True)
+    words = "|".join(map(re.escape, said))
+    found = re.search(rf"(?<!\w)(?:{words})(?!\w)", text) if said else None
     return found.group() if found else ""
 
 
