@@ -9,7 +9,7 @@ import click
 from producer.cli.connect import with_client
 from producer.cli.status import find
 from producer.cli.terminal import json_option, print_each
-from producer.client.queue_view import BatchInfo
+from producer.client.queue_info import BatchInfo
 from producer.contract import JobState
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from producer.cli.scan.gate import Gate
     from producer.cli.scan.options import ScanOptions
     from producer.client.client import Client
-    from producer.client.queue_view import BatchInfo
+    from producer.client.queue_info import BatchInfo
     from producer.contract import Result, ScanResult
     from producer.reports.page import Page
 

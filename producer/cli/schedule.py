@@ -26,7 +26,7 @@ from producer.reports.plain_text import counted, one_line
 if TYPE_CHECKING:
     from producer.cli.scan.targets import Targets
     from producer.client.client import Client
-    from producer.client.queue_view import BatchInfo
+    from producer.client.queue_info import BatchInfo
     from producer.contract import JsonObject
     from producer.stored.schedules import Schedule, Schedules
 

@@ -12,7 +12,7 @@ import click
 from producer.cli.connect import with_client
 from producer.cli.status_text import batch_lines, call_lines, gpu_lines, job_lines, queue_lines
 from producer.cli.terminal import json_option
-from producer.client.queue_view import BatchInfo, JobInfo, QueueInfo
+from producer.client.queue_info import BatchInfo, JobInfo, QueueInfo
 from producer.contract import JobState, check_job_id
 from producer.errors import UnknownJob
 from producer.reports.jsonl import line_of

@@ -12,7 +12,7 @@ from producer.reports.plain_text import counted, one_line
 if TYPE_CHECKING:
     from producer.client.controls_view import Control
     from producer.client.gpu_view import GpuHolder, GpuView, GpuWaiter
-    from producer.client.queue_view import BatchInfo, JobInfo, QueueInfo
+    from producer.client.queue_info import BatchInfo, JobInfo, QueueInfo
     from producer.contract.page_counts import PageCounts
 
 MAX_WAITERS_SHOWN: Final = 20

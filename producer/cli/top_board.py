@@ -15,7 +15,7 @@ from producer.cli import top_lists
 from producer.cli.status_text import clock, control_line, duration
 from producer.cli.top_lists import NARROW, ROOMY, Row, row
 from producer.client.gpu_view import GpuHost
-from producer.client.queue_view import BatchInfo, WorkerInfo
+from producer.client.queue_info import BatchInfo, WorkerInfo
 from producer.contract import public_url
 from producer.reports.plain_text import counted, middle_cut, one_line
 from producer.views.board import Board, RunningJob

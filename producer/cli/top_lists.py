@@ -11,7 +11,7 @@ from typing import Final
 from rich.text import Text
 
 from producer.cli.status_text import clock, pages_text
-from producer.client.queue_view import BatchInfo
+from producer.client.queue_info import BatchInfo
 from producer.reports.plain_text import middle_cut, one_line
 from producer.views.activity import Activity, FailingPage
 from producer.views.board import Trouble

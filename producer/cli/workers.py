@@ -9,7 +9,7 @@ import click
 
 from producer.cli.connect import with_client
 from producer.cli.terminal import json_option, print_each
-from producer.client.queue_view import WorkerInfo
+from producer.client.queue_info import WorkerInfo
 from producer.contract import JsonObject
 from producer.reports.plain_text import one_line
 

@@ -37,7 +37,7 @@ from producer.settings import ClientSettings
 
 if TYPE_CHECKING:
     from producer.client.gpu_view import GpuView
-    from producer.client.queue_view import BatchInfo, JobInfo, QueueInfo
+    from producer.client.queue_info import BatchInfo, JobInfo, QueueInfo
     from producer.contract import Event, Result
 
 KEEP_FINISHED_S: Final = 7 * 86_400

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from producer.client.client import Client
 from producer.client.given import check_text
-from producer.client.queue_view import BatchInfo, unknown
+from producer.client.queue_info import BatchInfo
+from producer.client.queue_view import unknown
 from producer.client.submission import prepare
 from producer.contract import JsonObject
 from producer.contract.addresses import hide_user_info, public_url, split_user_info

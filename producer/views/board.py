@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 from producer.client.client import Client
 from producer.client.event_stream import fields_of
 from producer.client.gpu_view import GpuView, read_gpu
-from producer.client.queue_view import BatchInfo, QueueInfo
+from producer.client.queue_info import BatchInfo, QueueInfo
 from producer.contract import Lane, decode_payload
 from producer.errors import InvalidJob
 from producer.keys import GROUP

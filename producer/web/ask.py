@@ -7,7 +7,7 @@ from typing import Any, Final
 from starlette.requests import Request
 
 from producer import contract
-from producer.client.queue_view import JobInfo
+from producer.client.queue_info import JobInfo
 from producer.contract import check_job_id
 from producer.contract.states import with_state
 from producer.errors import InputError, UnknownJob

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from producer.client.event_stream import event_of
-from producer.client.queue_view import BatchInfo, unknown
+from producer.client.queue_info import BatchInfo
+from producer.client.queue_view import unknown
 from producer.contract import Event
 from producer.contract.payloads import PAGES
 from producer.contract.states import with_state

@@ -61,15 +61,15 @@ def parts_of_the_contract(modules: set[str]) -> set[str]:
 
 
 LOOKS = {
-    "status": (0, 42),
-    "status nobody": (64, 41),
-    "top --once --json": (0, 47),
-    "result nobody --json": (64, 45),
-    "cancel nobody": (64, 42),
-    "dead list": (0, 43),
-    "waive --list": (0, 43),
-    "schedule list": (0, 62),
-    "usage": (0, 49),
+    "status": (0, 43),
+    "status nobody": (64, 42),
+    "top --once --json": (0, 48),
+    "result nobody --json": (64, 46),
+    "cancel nobody": (64, 43),
+    "dead list": (0, 44),
+    "waive --list": (0, 44),
+    "schedule list": (0, 63),
+    "usage": (0, 50),
 }
 """Commands that only look, with their exit codes and the number of Sightline's modules that they may load."""
 SHOW_ADDRESSES = {"top --once --json", "schedule list", "usage"}

@@ -9,7 +9,7 @@ import pytest
 from producer.cli import connect
 from producer.cli.connect import warning_without_worker
 from producer.client.client import Client
-from producer.client.queue_view import QueueInfo
+from producer.client.queue_info import QueueInfo
 from producer.keys import Keys
 from tests.support.queue import running_worker, until
 from worker.queue.worker import func

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from producer.client.gpu_view import read_gpu
-from producer.client.queue_view import WorkerInfo, queue_info
+from producer.client.queue_info import WorkerInfo
+from producer.client.queue_view import queue_info
 from producer.errors import ServiceError
 from producer.keys import Keys
 from producer.redis.connection import open_redis, redis_errors

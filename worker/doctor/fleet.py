@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from typing import Final
 
 from producer.client.gpu_view import UPDATE, GpuHost, GpuView
-from producer.client.queue_view import QueueInfo, WorkerInfo
+from producer.client.queue_info import QueueInfo, WorkerInfo
 from worker.doctor.line import Level, Line, warning
 from worker.settings import WorkerSettings
 

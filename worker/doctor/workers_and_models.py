@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-from producer.client.queue_view import QueueInfo
+from producer.client.queue_info import QueueInfo
 from producer.errors import DependencyMissing, ModelError
 from producer.reports.plain_text import counted
 from worker.doctor.abilities import ability_lines

@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 from prometheus_client.core import Metric
 from redis.asyncio import Redis
 
-from producer.client.queue_view import BatchInfo
+from producer.client.queue_info import BatchInfo
 from producer.errors import InvalidJob
 from producer.keys import Keys
 from producer.stored.due_times import next_time, zone_of

@@ -10,7 +10,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from producer.client.gpu_view import GpuView, read_gpu
-from producer.client.queue_view import QueueInfo, WorkerInfo
+from producer.client.queue_info import QueueInfo, WorkerInfo
 from producer.keys import GROUP, Keys
 from worker.doctor.examination import examine
 from worker.doctor.fleet import fleet_lines

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from producer.cli.status_text import batch_lines
 from producer.client.client import Client
-from producer.client.queue_view import BatchInfo
+from producer.client.queue_info import BatchInfo
 from producer.contract import ScanRequest, ScanStatus
 from producer.contract.page_counts import PageCounts
 from producer.keys import Keys

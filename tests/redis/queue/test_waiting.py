@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 import producer.client.event_stream
 from producer.client.client import Client
-from producer.client.queue_view import JobInfo
+from producer.client.queue_info import JobInfo
 from producer.contract import FunctionResult, JobState
 from producer.errors import RedisUnsuitable, ResultExpired, ServiceError, UnknownJob, WaitTimeout
 from producer.keys import Keys

@@ -11,7 +11,8 @@ import pytest
 from producer.cli.top_board import board_lines
 from producer.cli.top_keys import HINT
 from producer.client.gpu_view import GpuView
-from producer.client.queue_view import LaneInfo, QueueInfo
+from producer.client.lane_view import LaneInfo
+from producer.client.queue_info import QueueInfo
 from producer.contract import Lane
 from producer.views.board import WINDOW_MS, Board, Recent
 

@@ -9,7 +9,8 @@ import pytest
 from producer.cli.status_text import batch_lines, job_lines, queue_lines
 from producer.cli.terminal import folded
 from producer.cli.watch import event_line
-from producer.client.queue_view import BatchInfo, JobInfo, LaneInfo, QueueInfo, WorkerInfo
+from producer.client.lane_view import LaneInfo
+from producer.client.queue_info import BatchInfo, JobInfo, QueueInfo, WorkerInfo
 from producer.contract import Event, JobState
 
 JOB = JobInfo("j1", "scan", "batch", JobState.QUEUED, 0, "", "", 1_795_401_109_949, None, None, "", "", 3)

@@ -9,7 +9,8 @@ import pytest
 from producer.cli.status_text import duration
 from producer.cli.top_board import board_lines
 from producer.client.gpu_view import GpuHost, GpuView, GpuWaiter, LoadedModel
-from producer.client.queue_view import BatchInfo, LaneInfo, QueueInfo, WorkerInfo
+from producer.client.lane_view import LaneInfo
+from producer.client.queue_info import BatchInfo, QueueInfo, WorkerInfo
 from producer.stored.dead_letters import DeadLetter
 from producer.views.board import (
     ENOUGH,

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from producer.client.queue_view import LaneInfo, QueueInfo, WorkerInfo
+from producer.client.lane_view import LaneInfo
+from producer.client.queue_info import QueueInfo, WorkerInfo
 from producer.keys import Keys
 from worker.doctor.index_health import IndexFacts, index_line, reindex_lines, vectors_line
 from worker.doctor.lifetimes import kind_of
