@@ -13,6 +13,7 @@ from producer.contract import ScanRequest, TriedFix
 from tests.support.scan_worker import ROOT
 from tests.support.site import PIXEL, Request, Site, reply
 from worker.scan.engine import ScanEngine
+from worker.scan.fixes import trial
 from worker.scan.fixes.wanted import MAX_PROPOSAL_BYTES, Wanted
 from worker.scan.settings import Secrets
 
@@ -59,6 +60,26 @@ async def test_mechanical_changes_remove_their_barriers_and_are_shown_with_their
     assert place is not None
     assert (place.start_line, place.text) == (2, '<input name="q7" aria-label="Your town">')
     assert {fix.url for fix in found.values()} == {url}
+
+
+async def test_only_on_a_page_with_scripts_does_a_try_wait_for_their_reaction(
+    engine: ScanEngine, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    field = '<p><span>Your town</span> <input name="q7"></p>'
+    without, with_one = (
+        site.add(f"/fixes/waits{number}", page(field + script))
+        for number, script in enumerate(("", "<script>1</script>"))
+    )
+    given = await wanted(engine, without), await wanted(engine, with_one)
+    monkeypatch.setattr(trial, "_REACTION_S", 1_000.0)
+
+    async with asyncio.timeout(100):
+        still = await tries(engine, without, given[0])
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(4):
+            await tries(engine, with_one, given[1])
+
+    assert {fix.verdict for fix in still.values()} == {"removes"}
 
 
 async def test_what_changes_nothing_or_makes_it_worse_is_no_fix(engine: ScanEngine, site: Site) -> None:

@@ -135,6 +135,11 @@ class Visit:
         """The page's current address; '' before it was examined."""
         return self._load.facts.href if self._load.facts else ""
 
+    @property
+    def is_static(self) -> bool:
+        """Whether no script of the page can change it: it had no scripts and no frames when it was examined."""
+        return self._load.facts is not None and self._load.facts.is_still
+
     async def _audit(self) -> AxeReport:
         """Run axe-core; a page that navigates meanwhile is settled and audited again."""
         watch = self._page.watch

@@ -153,7 +153,8 @@ class Trial:
             return self._tried(wanted, "refused", why="other parts of the page changed with it at once")
         if not applied["is_changed"]:
             return self._tried(wanted, "no_effect", why="it changes nothing")
-        await asyncio.sleep(_REACTION_S)
+        if not self._visit.is_static:
+            await asyncio.sleep(_REACTION_S)
         after = await self._failures()
         if not await self._call(await self._top(), f"sightlineFixes.isStill({change.key})"):
             return self._tried(wanted, "no_effect", why="a script of the page reverted the change")
