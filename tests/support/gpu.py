@@ -24,8 +24,8 @@ DEADLINE_S = 60.0
 """Time limit of a wait; not a promise of the product."""
 USUAL = Timing(lease_s=DEADLINE_S, reply_s=DEADLINE_S)
 """The usual times, but on a busy machine no lease ends and no call to Redis fails."""
-PROBED_OFTEN = replace(USUAL, renew_s=0.2, grace_s=0.2, probe_s=0.2, probe_down_s=0.05)
-"""Hosts are checked often, and a waiter learns quickly that all are down."""
+PROBED_OFTEN = replace(USUAL, confirm_s=10.0, renew_s=0.2, grace_s=0.2, probe_s=0.2, probe_down_s=0.05)
+"""Hosts are checked often, and a waiter learns quickly that all are down. No grant ends before it is confirmed."""
 QUICK = replace(PROBED_OFTEN, confirm_s=0.6, grace_s=0.3, probe_s=0.1)
 """A grant that nobody confirms passes on quickly."""
 RARELY = replace(USUAL, lease_s=1800.0, renew_s=600.0, probe_s=600.0, probe_down_s=600.0)
