@@ -75,6 +75,22 @@ async def test_each_of_many_screenshots_shows_its_own_element(engine: ScanEngine
     assert seen == {rule: pytest.approx(read_colour(colour), abs=12) for rule, colour in colours.items()}
 
 
+async def test_a_page_whose_screenshots_cannot_be_cut_is_scanned_and_the_result_says_so(
+    engine: ScanEngine, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(name: str) -> str:
+        return f"async () => {{ throw new Error('{name}: out of memory') }}"
+
+    monkeypatch.setattr(pictures, "script", failing)
+
+    audit = await photographed(engine, site.url("/pages/guilty.html"))
+
+    assert (audit.result.status, audit.shots) == ("scanned", {})
+    (note,) = audit.result.notes
+    assert note.startswith("not all screenshots could be taken: ")
+    assert "out of memory" in note
+
+
 def read_colour(text: str) -> list[int]:
     return [int(part) for part in text.removeprefix("rgb(").removesuffix(")").split(",")]
 
