@@ -12,7 +12,7 @@ import asyncio
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 REPORTS: Final = Path("demo-report")
 WORKERS: Final = 2
+WATCH_EVERY_S: Final = 0.5
 STOP_S: Final = 20.0
 """A worker requeues its jobs and ends within its grace period; then it is killed."""
 
@@ -38,34 +39,30 @@ class DemoFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
-    """One worker process and its log file."""
+class Workers:
+    """``sightline worker --processes``, and its log file."""
 
     process: asyncio.subprocess.Process
     log: Path
 
 
 @asynccontextmanager
-async def workers(count: int, *, redis_url: str, folder: Path) -> AsyncGenerator[list[Worker]]:
+async def workers(count: int, *, redis_url: str, folder: Path) -> AsyncGenerator[Workers]:
     """Run worker processes; they are stopped at the end, first by SIGTERM."""
-    env = environment(redis_url)
-    running: list[Worker] = []
+    log = folder / "workers.log"
+    with log.open("wb") as out:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "producer.cli.main", "worker", "--processes", str(count)),
+            env=environment(redis_url),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,  # Ctrl-C reaches the demo alone, which then stops them in order
+        )
     try:
-        for number in range(1, count + 1):
-            log = folder / f"worker-{number}.log"
-            with log.open("wb") as out:
-                process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "worker"),
-                    env=env,
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=out,
-                    start_new_session=True,  # Ctrl-C reaches the demo alone, which then stops them in order
-                )
-            running.append(Worker(process, log))
-        yield running
+        yield Workers(process, log)
     finally:
-        await asyncio.gather(*(_stop(worker.process) for worker in running))
+        await _stop(process)
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
@@ -80,17 +77,14 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-async def watch_over(running: Sequence[Worker]) -> None:
+async def watch_over(running: Workers) -> None:
     """Raise ``DemoFailed`` as soon as a worker exits by itself, with its last output."""
-    ends = [asyncio.create_task(worker.process.wait()) for worker in running]
-    try:
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for end in ends:
-            end.cancel()
-    ended = next(worker for worker in running if worker.process.returncode is not None)
-    words = ended.log.read_text("utf-8", "replace").strip().splitlines()
-    msg = f"a worker ended with exit code {ended.process.returncode}: {words[-1] if words else 'it said nothing'}"
+    while running.process.returncode is None and b"process.died" not in running.log.read_bytes():  # noqa: ASYNC110
+        await asyncio.sleep(WATCH_EVERY_S)
+    lines = running.log.read_text("utf-8", "replace").strip().splitlines()
+    said = [line.removeprefix("sightline: ") for line in lines if line.startswith("sightline: ")]
+    died = [line for line in lines if "process.died" in line]
+    msg = f"a worker ended by itself: {(said or died or lines or ['it said nothing'])[-1]}"
     raise DemoFailed(msg)
 
 

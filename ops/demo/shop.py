@@ -45,6 +45,7 @@ def environment(redis_url: str) -> dict[str, str]:
         "REDIS_URL": redis_url,
         "REDIS_PASSWORD_FILE": "",  # empty is unset
         "METRICS_PORT": "",
+        "LOG_FORMAT": "console",
         "ENVIRONMENT": ENVIRONMENT,
         "SCAN_ALLOW_PRIVATE": "1",
         "HOST_PLACES": "8",  # the shop is on this machine: no need to be gentle

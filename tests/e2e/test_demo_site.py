@@ -19,7 +19,7 @@ import pytest
 from producer.contract import ScanRequest
 from tests.support.html_report import SHOWN, in_dark, search, select
 from tests.support.open_page import opened
-from tests.support.processes_of import all_gone, descendants
+from tests.support.processes_of import all_gone, descendants, until_within
 from tests.support.redis_server import start_or_skip
 from tests.support.scan_worker import ROOT, need_browser
 from tests.support.site import Site
@@ -259,15 +259,20 @@ def test_a_demo_that_is_stopped_leaves_nothing_running(tmp_path: Path, number: s
 def test_a_demo_whose_worker_dies_says_so_and_exits_1(tmp_path: Path) -> None:
     need_browser()
     process = _started(tmp_path)
+    until_within(lambda: len(_workers(process.pid)) == 3, seconds=60)  # both, and what restarts them
     started = descendants(process.pid)
-    worker = next(pid for pid in started if b"\0-m\0worker\0" in Path(f"/proc/{pid}/cmdline").read_bytes())
 
-    os.kill(worker, signal.SIGKILL)
+    os.kill(max(_workers(process.pid)), signal.SIGKILL)
 
     _, errors = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 1
-    assert errors.startswith("demo: a worker ended with exit code -9")
+    assert errors.startswith("demo: a worker ended by itself: ")
+    assert "exit_code=-9" in errors
     assert all_gone(started, within_s=30)
+
+
+def _workers(demo: int) -> list[int]:
+    return [pid for pid in descendants(demo) if b"\0--processes\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def _started(folder: Path) -> subprocess.Popen[str]:

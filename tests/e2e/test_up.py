@@ -8,10 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,39 +25,14 @@ from producer.errors import RedisUnsuitable
 from producer.keys import Keys
 from producer.settings import ClientSettings
 from tests.support.command_line import StartProgram
-from tests.support.processes_of import until_within
 from tests.support.queue import until
 from tests.support.redis_server import StartServer
 from tests.support.scan_worker import ROOT, environment_for, need_browser
 from tests.support.small_site import SmallSite
-from worker.cli.up import SHORT_LIVES, KeptRedis, wait_for
+from worker.cli.processes import keep_processes
+from worker.cli.up import SHORT_LIVES, KeptRedis
+from worker.cli.worker import run_worker
 from worker.own_redis.server import EmbeddedRedis
-
-
-@pytest.fixture
-def signals() -> Generator[list[threading.Thread]]:
-    """Threads that send signals to this process; once they have ended, the handlers of before are back."""
-    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
-    threads: list[threading.Thread] = []
-    yield threads
-    for thread in threads:
-        thread.join()
-    for one, handler in before.items():
-        signal.signal(one, handler)
-
-
-def sent_once_handled(number: signal.Signals, *, later_s: float = 0.0) -> threading.Thread:
-    """Send this process a signal ``later_s`` after its handler was replaced: the one of before would end the tests."""
-    before = signal.getsignal(number)
-
-    def send() -> None:
-        until_within(lambda: signal.getsignal(number) != before, seconds=60, every_s=0.01)
-        time.sleep(later_s)
-        os.kill(os.getpid(), number)
-
-    sending = threading.Thread(target=send)
-    sending.start()
-    return sending
 
 
 async def test_up_runs_workers_until_sigterm_and_leaves_none(
@@ -110,9 +84,7 @@ async def test_up_hands_the_password_of_a_file_to_its_workers(
     assert up.wait(40) == 0
 
 
-@pytest.mark.usefixtures("signals")
 def test_a_redis_of_its_own_that_was_killed_runs_again_on_its_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
     with EmbeddedRedis(tmp_path) as server, Redis.from_url(server.url) as redis:
         redis.set("kept", "1")
 
@@ -122,14 +94,39 @@ def test_a_redis_of_its_own_that_was_killed_runs_again_on_its_data(tmp_path: Pat
             try:
                 return kept_by_another_than(killed, server.url)
             finally:
-                worker.terminate()
+                os.kill(os.getpid(), signal.SIGTERM)
 
         with ThreadPoolExecutor(1) as others:
-            kept = others.submit(crash)
-            wait_for([worker], server)
+            kept: list[Future[object]] = []
+            keeper = KeptRedis(server)
 
-    assert kept.result() == b"1"
+            def look() -> None:
+                if not kept:
+                    kept.append(others.submit(crash))
+                keeper.look()
+
+            code = keep_processes(partial(run_worker, burst=True), 0, look=look)
+
+    assert (code, kept[0].result()) == (0, b"1")
     assert "was restarted" in capsys.readouterr().err
+
+
+async def test_up_restarts_a_worker_that_was_killed(client: Client, program: StartProgram, tmp_path: Path):
+    need_browser()
+    with (tmp_path / "up.log").open("wb") as log:
+        up = program("up", stdout=log, stderr=log)
+    await until(lambda: _has_workers(client, 1), what="a worker")
+    (first,) = (await client.queue()).workers
+
+    os.kill(first.pid, signal.SIGKILL)
+
+    await until(lambda: _has_another(client, first.pid), what="another worker")
+    up.send_signal(signal.SIGTERM)
+    assert up.wait(40) == 0
+
+
+async def _has_another(client: Client, pid: int) -> bool:
+    return any(worker.pid != pid for worker in (await client.queue()).workers)
 
 
 def test_a_redis_that_ended_on_a_full_disk_runs_again_once_there_is_room(
@@ -178,28 +175,6 @@ def test_a_redis_that_ends_again_and_again_is_given_up_with_its_last_words(tmp_p
             end_it()
         with pytest.raises(RedisUnsuitable, match=r"exited 5 times, each within 10 s.*ready to exit"):
             end_it()
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_up_without_workers_runs_until_a_signal(number: signal.Signals, signals: list[threading.Thread]):
-    began_s = time.monotonic()
-    signals.append(sent_once_handled(number, later_s=0.3))
-
-    code = wait_for([], None)
-
-    assert (code, time.monotonic() - began_s >= 0.3) == (0, True)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_worker_that_is_stopped_before_it_handles_signals_is_no_failure(
-    number: signal.Signals, signals: list[threading.Thread]
-):
-    starting = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"], start_new_session=True)
-    signals.append(sent_once_handled(number))
-
-    code = wait_for([starting], None)
-
-    assert code == 0
 
 
 def test_a_worker_keeps_what_stays_out_of_its_garbage_collections(redis_url: str, keys: Keys):

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,13 +17,11 @@ from producer.cli.ci import say
 from producer.errors import RedisUnreachable, RedisUnsuitable
 from producer.reports.plain_text import counted
 from producer.settings import ClientSettings
-from worker import command
-from worker.own_redis.lifeline import tied
+from worker.cli.worker import keep_workers
 
 if TYPE_CHECKING:
     from worker.own_redis.server import EmbeddedRedis
 
-_LOOK_EVERY_S: Final = 0.2
 ANSWER_WITHIN_S: Final = 2.0
 ROOM_MB: Final = 16
 """Redis exits when it cannot write its append-only file; with less room it would exit again at the next result."""
@@ -45,8 +41,9 @@ SHORT_LIVES: Final = 5
 def up(*, workers: int) -> None:
     """Run workers on this machine until Ctrl-C, and a Redis if none answers.
 
-    Uses the Redis at REDIS_URL; without that setting the one on 127.0.0.1:6379. If none answers there, an embedded
-    Redis is started; it keeps its data in ~/.local/share/sightline/redis (XDG_DATA_HOME).
+    A worker that dies is restarted. Uses the Redis at REDIS_URL; without that setting the one on 127.0.0.1:6379. If
+    none answers there, an embedded Redis is started; it keeps its data in ~/.local/share/sightline/redis
+    (XDG_DATA_HOME).
 
     \b
     Examples:
@@ -59,13 +56,7 @@ def up(*, workers: int) -> None:
         env.setdefault("LOG_FORMAT", "console")
         where = f"Redis at {settings.public_redis_url}, environment {settings.environment!r}"
         click.echo(f"{where}, {counted(workers, 'worker')}; Ctrl-C ends")
-        processes = [
-            subprocess.Popen(  # noqa: S603  our own program
-                tied(command()), env=env_of(env, n), stdin=subprocess.PIPE, start_new_session=True
-            )
-            for n in range(workers)
-        ]
-        sys.exit(wait_for(processes, server))
+        sys.exit(keep_workers(workers, env, look=None if server is None else KeptRedis(server).look))
 
 
 @contextlib.contextmanager
@@ -86,12 +77,6 @@ def redis_for(settings: ClientSettings) -> Generator[tuple[str, EmbeddedRedis | 
         yield server.url, server
 
 
-def env_of(env: Mapping[str, str], number: int) -> dict[str, str]:
-    """Return the environment of worker ``number``; METRICS_PORT counts up from the first worker's."""
-    port = env.get("METRICS_PORT", "").strip()
-    return {**env, "METRICS_PORT": str(int(port) + number)} if port.isdecimal() and port != "0" else dict(env)
-
-
 def answers(settings: ClientSettings) -> bool:
     """Return whether a Redis answers at ``settings.redis_url``, even with a refusal."""
     from redis.exceptions import RedisError, ResponseError
@@ -106,39 +91,6 @@ def answers(settings: ClientSettings) -> bool:
         except (RedisError, OSError):
             return False
     return True
-
-
-def wait_for(processes: Sequence[subprocess.Popen[bytes]], server: EmbeddedRedis | None) -> int:
-    """Wait until the workers end; pass SIGTERM and Ctrl-C on to them, as SIGTERM. Returns their ``first_failure``.
-
-    Without workers, waits for either.
-
-    An embedded Redis that exits is restarted (``KeptRedis``) while the workers wait. Stops the workers and raises
-    ``RedisUnsuitable`` if it does not start or keeps exiting.
-    """
-    from worker.cli.processes import first_failure
-
-    kept = None if server is None else KeptRedis(server)
-    is_stopped = False
-
-    def pass_on(_: int, __: object) -> None:
-        nonlocal is_stopped
-        is_stopped = True
-        for process in processes:
-            process.terminate()
-
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, pass_on)
-    try:
-        while any(process.poll() is None for process in processes) or not (processes or is_stopped):
-            if kept is not None:
-                kept.look()
-            time.sleep(_LOOK_EVERY_S)
-    finally:
-        for process in processes:
-            process.terminate()
-        codes = [process.wait() for process in processes]
-    return first_failure(codes)
 
 
 class KeptRedis:

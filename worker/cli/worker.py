@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -63,15 +65,12 @@ def worker(
       sightline worker --check
       sightline worker tasks.WorkerSettings --watch src
     """
-    if processes > 1:
-        if watch is not None or check:
-            raise click.UsageError("--processes cannot be combined with --watch or --check: leave one of them out")
-        sys.exit(_run_processes(processes, program=settings, burst=burst))
+    if processes > 1 and (watch is not None or check):
+        raise click.UsageError("--processes cannot be combined with --watch or --check: leave one of them out")
     if settings is not None:
-        from worker.cli.arq_program import run_program  # arq takes a while to import
-
-        options = {} if max_jobs is None else {"max_jobs": max_jobs}
-        sys.exit(run_program(settings, burst=burst, check=check, watch=watch, log_dict=log_dict, **options))
+        options = {"path": settings, "burst": burst, "check": check, "watch": watch, "log_dict": log_dict}
+        run = partial(run_program_process, **options, **({} if max_jobs is None else {"max_jobs": max_jobs}))
+        sys.exit(run(0) if processes == 1 else _keep_programs(run, processes, burst=burst))
     for option, value in {"--watch": watch, "--custom-log-dict": log_dict}.items():
         if value is not None:
             raise click.UsageError(
@@ -82,25 +81,79 @@ def worker(
         return
     if max_jobs is not None:
         os.environ["MAX_JOBS"] = str(max_jobs)
-    from worker.__main__ import main  # the agent's packages take a second to import; --check needs none
-
-    sys.exit(main(burst=burst))
+    sys.exit(run_worker(0, burst=burst) if processes == 1 else keep_workers(processes, os.environ, burst=burst))
 
 
-def _run_processes(count: int, *, program: str | None, burst: bool) -> int:
-    """Run this command line ``count`` times as one worker each; METRICS_PORT counts up."""
-    from worker.cli.processes import ChildCommand, keep_processes
-    from worker.cli.up import env_of
+def keep_workers(
+    count: int, env: Mapping[str, str], *, burst: bool = False, look: Callable[[], None] | None = None
+) -> int:
+    """Run ``count`` workers with these variables until a signal: see ``keep_processes``.
+
+    Raises ``SettingsError`` for a setting that cannot be used.
+    """
+    from worker.cli.processes import keep_processes
     from worker.settings import WorkerSettings
     from worker.telemetry import configure_logging
 
-    if program is None:
-        settings = WorkerSettings.from_env(os.environ)
-        configure_logging(level=settings.log_level, form=settings.log_format)
-    else:  # its settings are its own
-        configure_logging(level="info", form="json")
-    one = [sys.executable, *sys.orig_argv[1:], "--processes", "1"]  # the last value of an option counts
-    return keep_processes([ChildCommand(one, env_of(os.environ, n)) for n in range(count)], burst=burst)
+    os.environ.update(env)
+    settings = WorkerSettings.from_env(os.environ)
+    configure_logging(level=settings.log_level, form=settings.log_format)
+    if count:
+        load_main()  # once, for all of them
+    return keep_processes(partial(run_worker, burst=burst), count, burst=burst, look=look)
+
+
+def run_worker(number: int, *, burst: bool) -> int:
+    """Run worker ``number`` of this machine, from 0; returns the exit code."""
+    count_up_port(number)
+    return load_main()(burst=burst)
+
+
+def load_main() -> Callable[..., int]:
+    """Import the worker's program, with the agent's packages, which takes a second; --check needs none."""
+    from worker.__main__ import main
+
+    return main
+
+
+def _keep_programs(run: Callable[[int], int], count: int, *, burst: bool) -> int:
+    from worker.cli.processes import keep_processes
+    from worker.telemetry import configure_logging
+
+    configure_logging(level="info", form="json")  # its settings are its own
+    load_run_program()  # once, for all of them; each imports the program itself
+    return keep_processes(partial(_run_program_alone, run), count, burst=burst)
+
+
+def _run_program_alone(run: Callable[[int], int], number: int) -> int:
+    """Run it with the logging of a process that nothing has configured: a program configures its own."""
+    import logging
+
+    import structlog
+
+    structlog.reset_defaults()
+    logging.basicConfig(handlers=[], force=True)
+    return run(number)
+
+
+def run_program_process(number: int, **options: Any) -> int:
+    """Run process ``number`` of a program written for arq; returns the exit code."""
+    count_up_port(number)
+    return load_run_program()(**options)
+
+
+def load_run_program() -> Callable[..., int]:
+    """Import what runs a program written for arq, which takes a while."""
+    from worker.cli.arq_program import run_program
+
+    return run_program
+
+
+def count_up_port(number: int) -> None:
+    """Add ``number`` to METRICS_PORT, if it is set: each process has a port."""
+    port = os.environ.get("METRICS_PORT", "").strip()
+    if port.isdecimal() and port != "0":
+        os.environ["METRICS_PORT"] = str(int(port) + number)
 
 
 async def check_health(client: Client) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Any
 
 from measure import AT_ONCE, hold, main, note_mark, note_started, take_nap
 
 from producer.client.client import Client
 from producer.settings import ClientSettings
-from worker.cli.processes import ChildCommand, keep_processes
+from worker.cli.processes import keep_processes
 from worker.queue.arq_pool import StreamPool
 from worker.queue.worker import StreamWorker, func
 from worker.telemetry import configure_logging
@@ -78,8 +79,14 @@ class _Sightline:
 
 def work_cores(url: str, count: int) -> int:
     """Run a worker process per core, as ``sightline worker --processes`` does."""
-    one = [sys.executable, __file__, "work", url, "1", "0"]
-    return keep_processes([ChildCommand(one) for _ in range(count)])
+    return keep_processes(partial(work_one, url), count)
+
+
+def work_one(url: str, number: int) -> int:
+    """Run one of them."""
+    del number
+    _Sightline().work(url)
+    return 0
 
 
 if __name__ == "__main__":
