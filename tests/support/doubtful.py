@@ -37,6 +37,9 @@ def _small(path: str, kind: str, title: str, text: str, words: str = "") -> Doub
 
 _CLOSED = """<x-app></x-app><script>customElements.define("x-app", class extends HTMLElement { connectedCallback() {
 this.attachShadow({ mode: "closed" }).innerHTML = "<img src=/pixel.png>"; } })</script>"""
+_GATE = f"""<style>main {{ display: none }}</style>
+<main><h1>Wines</h1>{"<p>A red wine of the south, dry and full.</p>" * 20}</main>
+<div><h2>Are you over 18?</h2><button>Yes</button><button>No</button></div>"""
 _ROWS = (
     "<script>customElements.define('app-row', class extends HTMLElement {})</script>"
     + "<app-row><p>Row</p></app-row>" * 500
@@ -85,6 +88,8 @@ DOUBTFUL: tuple[Doubtful, ...] = (
         GUILTY + "<script src=/gone.js></script>",
         head="<style>main { opacity: 0 }</style>",
     ),
+    Doubtful("/gate", "hidden-content", "main part is hidden", _GATE),
+    Doubtful("/gate-behind", "hidden-content", "main part is hidden", _GATE.replace("display: none", "opacity: 0")),
     Doubtful("/canvas", "canvas-only", "canvas", "<canvas width=1000 height=700></canvas><script></script>"),
     Doubtful("/noscript", "noscript-only", "", "<noscript><h1>Turn on JavaScript</h1></noscript>"),
     Doubtful("/noscript-text", "noscript-only", "", "<p>You need to enable JavaScript to run this app.</p>"),

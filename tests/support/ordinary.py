@@ -73,6 +73,16 @@ ORDINARY: Final[dict[str, str]] = {
         f"<header aria-hidden=true>{_NAV}<ul>{_CARDS}</ul></header><main><h1>Kettle</h1><p>Holds a litre.</main>"
         "<div role=dialog aria-modal=true aria-label=Letter><p>Our letter, once a month.</div>",
     ),
+    "/views": _page(
+        "Harbour app",
+        f"<main hidden><h1>The decision</h1>{_paragraphs(_PROSE, 6)}</main><main><h1>Home</h1><p>Two messages.</main>",
+    ),
+    "/for-phones": _page(
+        "Harbour news",
+        f"<main hidden><h1>The decision</h1>{_paragraphs(_PROSE, 6)}</main><div role=region aria-label=News>"
+        f"<h1>The decision</h1>{_paragraphs(_PROSE, 6)}</div>",
+    ),
+    "/results-to-come": _page("Search", f"{_NAV}<h1>Search</h1><main hidden><p>Nothing was found.</main>"),
     "/slides": _page("Offers", f"{_NAV}<main><h1>Offers</h1>{_SLIDES}<ul>{_CARDS}</ul></main>{_CHOICE}"),
     "/decorated": _page(
         "Boats",

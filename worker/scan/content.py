@@ -87,6 +87,8 @@ class Content:
     busy: int = 0
     is_busy: bool = False
     main: MainPart | None = None
+    hidden_in_main: int = 0
+    """Characters and images of the main parts, if nothing of these is visible."""
     scripts: int = 0
     is_noscript_only: bool = False
     entries: int = 0

@@ -81,7 +81,7 @@ def _of_document(seen: Evidence) -> Iterator[Doubt]:
 
 def _of_looks(request: ScanRequest, facts: Facts, content: Content, watch: Watch) -> Iterator[Doubt]:
     """Yield at most one doubt: an empty page has no wording, and a bot wall does not ask for a sign-in."""
-    if (nothing := shows_nothing(content, watch.losses)) is not None:
+    if (nothing := shows_nothing(content, watch.losses, is_state=bool(state_of(request.page_url)))) is not None:
         kind, what, certainty = nothing
         yield Doubt(kind=kind, what=one_line(what, limit=MAX_CHARS), certainty=certainty)
         return

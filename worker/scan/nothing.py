@@ -19,13 +19,17 @@ _FEW_LINKS: Final = 12
 """Of a header around content that is still to come."""
 _CLAUSES: Final = re.compile("[.,;:!\u2026\u2013\u2014]")
 _NOSCRIPT_CHARS: Final = 400
+_MANY_HIDDEN_CHARS: Final = 200
 _LARGE: Final = 0.15
 """Share of the window from which a canvas counts as the page's content."""
 
 
-def shows_nothing(content: Content, losses: Losses) -> tuple[str, str, Certainty] | None:
-    """Return kind, text and certainty of the doubt; None for a page that shows something."""
-    found = _all_of_it(content) or _main_part(content)
+def shows_nothing(content: Content, losses: Losses, *, is_state: bool = False) -> tuple[str, str, Certainty] | None:
+    """Return kind, text and certainty of the doubt; None for a page that shows something.
+
+    In a state that was reached by steps, such as an open menu, the main part may be hidden.
+    """
+    found = _all_of_it(content) or (None if is_state else _hidden_main(content)) or _main_part(content)
     if found is None:
         return None
     kind, what, certainty = found
@@ -75,6 +79,14 @@ def _all_of_it(content: Content) -> tuple[str, str, Certainty] | None:
     if len(text) <= _NOSCRIPT_CHARS and not content.entries and find_phrase("noscript", text):
         return "noscript-only", "the page shows only content for browsers without scripts", "likely"
     return None
+
+
+def _hidden_main(content: Content) -> tuple[str, str, Certainty] | None:
+    """Return the doubt about a hidden main part, with twice the text of all that is shown, as at a gate."""
+    many = max(_MANY_HIDDEN_CHARS, 2 * len(content.text))
+    if content.modal or content.passwords or content.hidden_in_main < many:  # a sign-in is a doubt of its own
+        return None
+    return "hidden-content", "the page's main part is hidden: only what is around it was scanned", "likely"
 
 
 def _main_part(content: Content) -> tuple[str, str, Certainty] | None:

@@ -104,6 +104,34 @@ def test_embedded_documents_are_in_doubt_and_pictures_are_not(embedded: Embedded
     assert kinds(Evidence(FACTS, content, watch_of())) == (["embedded-document"] if is_doubtful else [])
 
 
+@pytest.mark.parametrize(
+    ("hidden", "text", "modal", "steps", "is_doubtful"),
+    [
+        (200, "Are you over 18?", "", (), True),
+        (199, "Are you over 18?", "", (), False),
+        (999, "x" * 500, "", (), False),
+        (1000, "x" * 500, "", (), True),
+        (200, "Menu", "", ({"click": "#menu"}, {"scan": "menu open"}), False),
+        (200, "Are you over 18?", "dialog#age", (), False),  # which is a doubt of its own if rules ignore the rest
+    ],
+)
+def test_a_hidden_main_part_is_in_doubt_if_it_has_more_than_is_shown(
+    hidden: int, text: str, modal: str, steps: tuple[dict[str, str], ...], *, is_doubtful: bool
+) -> None:
+    content = Content(href=URL, title="Wines", elements=20, text=text, hidden_in_main=hidden, modal=modal)
+    request = ScanRequest.model_validate({"url": URL, "steps": steps})
+
+    found = doubts_about(request, Evidence(FACTS, content, watch_of()))
+
+    assert [doubt.kind for doubt in found] == (["hidden-content"] if is_doubtful else [])
+
+
+def test_a_sign_in_page_with_the_application_hidden_behind_it_is_in_no_other_doubt() -> None:
+    content = Content(href=URL, title="Shop", elements=20, text="Password", passwords=1, hidden_in_main=900)
+
+    assert kinds(Evidence(FACTS, content, watch_of())) == []
+
+
 def test_only_a_visible_frame_is_reported_as_unread() -> None:
     watch = watch_of()
     watch.losses.frames["f"] = FrameDocument("https://ads.example/", 404, "text/html")

@@ -105,6 +105,10 @@
   const isSparse = headings.length === 0 && shown.text.length <= SPARSE_TEXT;
   const main = first("main, [role=main i]") ?? (isSparse ? first("#root, #app, #__next, #__nuxt, #___gatsby, app-root") : null);
   const mainShown = main && isShown(main) ? look(main, nothing(), 200) : null;
+  // Of main parts of which nothing is shown, as behind a gate: how much there is.
+  const mains = all("main, [role=main i]").slice(0, 10).map((part) => look(part, nothing(), 200));
+  const isMainHidden = mains.every((part) => part.text === "" && part.media + part.controls + part.canvas === 0);
+  const hiddenInMain = isMainHidden ? mains.reduce((sum, part) => sum + part.hidden, 0) : 0;
   const isDisplayed = (element) => Element.prototype.checkVisibility.call(element);
   const seen = (selector) => all(selector).slice(0, 200).filter(isSeen);
 
@@ -217,6 +221,7 @@
       others: mainShown.media + mainShown.controls + mainShown.canvas,
       is_busy: matches(main, BUSY) || Element.prototype.querySelector.call(main, BUSY) !== null,
     },
+    hidden_in_main: hiddenInMain,
     scripts: all("script").length,
     is_noscript_only: onlyNoscript && noscript.trim() !== "",
     entries: seen(ENTRY).length,
