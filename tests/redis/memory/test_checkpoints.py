@@ -287,13 +287,34 @@ async def test_steps_are_deleted_only_under_the_hold(redis: Redis, keys: Keys):
     await cast("Any", redis).hset(held, "token", "mine")
     await redis.mset(dict.fromkeys(steps, "x"))
 
-    assert await run_script(redis, FORGET, [held, *steps], ["other"]) == b"lost"
+    assert await run_script(redis, FORGET, [held, *reversed(steps)], ["other"]) == b"lost"
+    assert await run_script(redis, FORGET, [held, "a step that a failover lost", *steps], ["mine"]) == b"lost"
     assert await redis.exists(*steps) == 3
-    assert await run_script(redis, FORGET, [held, *steps[:2]], ["mine"]) == b"gone"
-    assert await redis.exists(*steps) == 1
+    assert await run_script(redis, FORGET, [held, *reversed(steps)], ["mine"]) == b"gone"
+    assert await redis.exists(steps[2]) == 1
+    assert await redis.exists(*steps[:2]) == 0
 
 
-SCRIPTS = {"thread_step": "thread:hash newest:string aside step job:hash", "thread_forget": "thread:hash step"}
+async def test_a_failover_that_lost_the_last_step_leaves_the_conversation_of_before(redis: Redis, keys: Keys):
+    saver = await conversation_saver(redis, keys, ttl_s=600)
+    talk, of_a = conversation(saver), thread(keys, "a")
+    hold = Hold(lambda: None, keys.thread("t-a"), "mine")
+    await cast("Any", redis).hset(hold.key, "token", "mine")
+    pointer = saver._make_redis_checkpoint_latest_key(f"{keys.environment}:talk:a", "")
+    with saver.held(hold):
+        await talk.ainvoke({"turns": ["first"]}, of_a, durability="sync")
+        replicated = await redis.get(pointer)
+        await talk.ainvoke({"turns": ["second"]}, of_a, durability="sync")
+        await redis.delete(await redis.get(pointer))  # what the promoted replica lacks
+        await redis.set(pointer, replicated, ex=60)
+
+        with pytest.raises(ThreadBusy):
+            await saver.keep_newest(f"{keys.environment}:talk:a")
+
+    assert (await talk.aget_state(of_a)).values["turns"] == ["first", "answer 1"]
+
+
+SCRIPTS = {"thread_step": "thread:hash newest:string aside step job:hash", "thread_forget": "thread:hash newest step"}
 
 
 @pytest.mark.parametrize(("name", "position", "expected"), typed_keys(SCRIPTS))
