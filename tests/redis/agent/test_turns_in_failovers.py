@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any, cast
 
+import pytest
+from langchain_core.runnables import RunnableConfig
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from producer.client.client import Client
 from producer.contract import JsonObject
@@ -15,6 +19,7 @@ from tests.redis.agent.asking import call as called
 from tests.support.queue import job_fields, open_stream, start_one
 from worker.agent.conversation.citations import NO_SCAN_SAYS
 from worker.agent.conversation.side_effects import scan_job_id
+from worker.agent.conversation.state import parse_turns
 from worker.agent.handlers import QueryJobs
 from worker.queue.outcome import Commit
 from worker.queue.stream import JobStream
@@ -87,6 +92,38 @@ async def test_a_complete_turn_that_a_failover_loses_before_its_jobs_second_run_
 
     assert standings == ["lost", "committed"]
     assert len(chat.asked) > asked
+
+
+async def test_a_turn_is_committed_with_its_last_step_and_not_with_what_its_last_node_returned(
+    desk: Desk, client: Client, redis: Redis, keys: Keys
+):
+    chat = ScriptedChat("One.")
+    graph = await desk.graph(chat)
+    jobs = QueryJobs(graph)
+    async with open_stream(redis, keys) as stream:
+        await client.submit("query", ASKED, job_id="q1", lane="batch")
+        delivery = await start_one(stream)
+        put = graph._checkpointer.aput
+
+        async def lost_with_its_server(*given: Any) -> RunnableConfig:
+            if '"job_id":"q1"' in given[1]["channel_values"].get("turns", ""):
+                raise RedisConnectionError
+            return await put(*given)
+
+        graph._checkpointer.aput = cast("Any", lost_with_its_server)
+        with pytest.raises(RedisConnectionError):
+            await jobs.run({"job_id": "q1", "score": delivery.enqueued_ms}, dict(ASKED))
+        graph._checkpointer.aput = put
+        asked = len(chat.asked)
+
+        standing = await stream.finish(
+            delivery, commit=await jobs.run({"job_id": "q1", "score": delivery.enqueued_ms}, dict(ASKED))
+        )
+
+        kept = await graph._checkpointer.aget_tuple({"configurable": {"thread_id": f"{keys.environment}:talk:t-a"}})
+    assert (standing, len(chat.asked)) == ("committed", asked), "what the node returned is not asked for again"
+    assert kept is not None
+    assert [turn.job_id for turn in parse_turns(kept.checkpoint["channel_values"]["turns"])] == ["q1"]
 
 
 async def test_side_effects_that_a_failover_lost_are_repeated_before_the_turn_s_answer_is_given(

@@ -114,12 +114,17 @@ class QueryGraph:
         return finished.result.revised(thread_id=thread_id)
 
     async def _speak(self, name: str, turn: Turn, context: QueryContext) -> FinishedTurn:
-        """Return ``turn`` finished: from the thread if it is complete there, else by running the remaining steps."""
+        """Return ``turn`` finished: from the thread if it is complete there, else by running the remaining steps.
+
+        Only what is in a stored step counts: ``aget_state`` would add what a node has returned without a step of its
+        own, and the turn's end would be taken for stored.
+        """
         config: RunnableConfig = {"configurable": {"thread_id": name}, "recursion_limit": RECURSION_LIMIT}
-        known = await self._graph.aget_state(config)
-        spoken = cast("ConversationState", {"turns": "", "turn": "", **known.values})
+        known = await self._checkpointer.aget_tuple(config)
+        stored = known.checkpoint["channel_values"] if known else {}
+        spoken = cast("ConversationState", {"turns": "", "turn": "", **stored})
         done = next((one for one in parse_turns(spoken["turns"]) if _is_of(one, turn)), None)
-        if done is not None:
+        if known is not None and done is not None:
             await self._checkpointer.confirm(known.config)
             return done
         is_begun = _is_same(spoken["turn"], turn)
