@@ -106,10 +106,10 @@ class _Child:
         self._pause_s = FIRST_PAUSE_S
 
     def start(self) -> None:
-        """Start it in a session of its own, so that Ctrl-C reaches this process only, which passes it on once."""
+        """Start it in a new session, so that Ctrl-C reaches this process only, which passes it on once."""
         context = multiprocessing.get_context("fork") if FORKS else multiprocessing.get_context("spawn")
         process = context.Process(target=_run_child, args=(self._run, self._number, os.getpid()))
-        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)  # until the child has handlers of its own
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)  # until the child has reset its handlers
         try:
             process.start()
         finally:

@@ -84,7 +84,7 @@ def _all_of_it(content: Content) -> tuple[str, str, Certainty] | None:
 def _hidden_main(content: Content) -> tuple[str, str, Certainty] | None:
     """Return the doubt about a hidden main part, with twice the text of all that is shown, as at a gate."""
     many = max(_MANY_HIDDEN_CHARS, 2 * len(content.text))
-    if content.modal or content.passwords or content.hidden_in_main < many:  # a sign-in is a doubt of its own
+    if content.modal or content.passwords or content.hidden_in_main < many:  # a sign-in has another doubt
         return None
     return "hidden-content", "the page's main part is hidden: only what is around it was scanned", "likely"
 

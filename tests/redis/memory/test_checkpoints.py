@@ -23,7 +23,7 @@ from tests.support.cut_connection import cut_before
 from tests.support.key_types import assert_refused, typed_keys
 from tests.support.redis_server import StartServer
 from worker.limits.conversation_hold import Hold
-from worker.memory.checkpoints import FORGET, STEP, conversation_saver
+from worker.memory.checkpoints import FORGET, STEP, ConversationSaver, conversation_saver
 
 
 class Conversation(TypedDict):
@@ -261,20 +261,33 @@ async def as_read(step: CheckpointTuple, _: RunnableConfig) -> CheckpointTuple:
     return step
 
 
+async def held(redis: Redis, keys: Keys) -> Hold:
+    """Return a hold of the conversation ``a``."""
+    hold = Hold(lambda: None, keys.thread("t-a"), "mine")
+    await cast("Any", redis).hset(hold.key, "token", "mine")
+    return hold
+
+
+async def two_turns_of_which_redis_names_the_first(
+    saver: ConversationSaver, redis: Redis, keys: Keys
+) -> tuple[bytes, bytes]:
+    """Return the keys of the last steps of both turns; a replaced primary and a promoted replica name the first."""
+    pointer = saver._make_redis_checkpoint_latest_key(f"{keys.environment}:talk:a", "")
+    last: list[bytes] = []
+    for word in ("first", "second"):
+        await conversation(saver).ainvoke({"turns": [word]}, thread(keys, "a"), durability="sync")
+        last.append(await redis.get(pointer))
+    await redis.set(pointer, last[0], ex=60)
+    return last[0], last[1]
+
+
 async def test_pruning_keeps_the_step_that_this_question_wrote_whatever_another_server_calls_the_newest(
     redis: Redis, keys: Keys
 ):
     saver = await conversation_saver(redis, keys, ttl_s=600)
-    talk, of_a = conversation(saver), thread(keys, "a")
-    hold = Hold(lambda: None, keys.thread("t-a"), "mine")
-    await cast("Any", redis).hset(hold.key, "token", "mine")
-    pointer = saver._make_redis_checkpoint_latest_key(f"{keys.environment}:talk:a", "")
+    hold = await held(redis, keys)
     with saver.held(hold):
-        await talk.ainvoke({"turns": ["first"]}, of_a, durability="sync")
-        lagging = await redis.get(pointer)
-        await talk.ainvoke({"turns": ["second"]}, of_a, durability="sync")
-        newest = await redis.get(pointer)
-        await redis.set(pointer, lagging, ex=60)  # as the replaced primary would answer
+        lagging, newest = await two_turns_of_which_redis_names_the_first(saver, redis, keys)
 
         await saver.keep_newest(f"{keys.environment}:talk:a")
 
@@ -297,21 +310,16 @@ async def test_steps_are_deleted_only_under_the_hold(redis: Redis, keys: Keys):
 
 async def test_a_failover_that_lost_the_last_step_leaves_the_conversation_of_before(redis: Redis, keys: Keys):
     saver = await conversation_saver(redis, keys, ttl_s=600)
-    talk, of_a = conversation(saver), thread(keys, "a")
-    hold = Hold(lambda: None, keys.thread("t-a"), "mine")
-    await cast("Any", redis).hset(hold.key, "token", "mine")
-    pointer = saver._make_redis_checkpoint_latest_key(f"{keys.environment}:talk:a", "")
+    hold = await held(redis, keys)
     with saver.held(hold):
-        await talk.ainvoke({"turns": ["first"]}, of_a, durability="sync")
-        replicated = await redis.get(pointer)
-        await talk.ainvoke({"turns": ["second"]}, of_a, durability="sync")
-        await redis.delete(await redis.get(pointer))  # what the promoted replica lacks
-        await redis.set(pointer, replicated, ex=60)
+        _, newest = await two_turns_of_which_redis_names_the_first(saver, redis, keys)
+        await redis.delete(newest)  # it was not replicated
 
         with pytest.raises(ThreadBusy):
             await saver.keep_newest(f"{keys.environment}:talk:a")
 
-    assert (await talk.aget_state(of_a)).values["turns"] == ["first", "answer 1"]
+    state = await conversation(saver).aget_state(thread(keys, "a"))
+    assert state.values["turns"] == ["first", "answer 1"]
 
 
 SCRIPTS = {"thread_step": "thread:hash newest:string aside step job:hash", "thread_forget": "thread:hash newest step"}

@@ -112,7 +112,7 @@ def test_embedded_documents_are_in_doubt_and_pictures_are_not(embedded: Embedded
         (999, "x" * 500, "", (), False),
         (1000, "x" * 500, "", (), True),
         (200, "Menu", "", ({"click": "#menu"}, {"scan": "menu open"}), False),
-        (200, "Are you over 18?", "dialog#age", (), False),  # which is a doubt of its own if rules ignore the rest
+        (200, "Are you over 18?", "dialog#age", (), False),  # which is another doubt if rules ignore the rest
     ],
 )
 def test_a_hidden_main_part_is_in_doubt_if_it_has_more_than_is_shown(

@@ -116,8 +116,8 @@ class QueryGraph:
     async def _speak(self, name: str, turn: Turn, context: QueryContext) -> FinishedTurn:
         """Return ``turn`` finished: from the thread if it is complete there, else by running the remaining steps.
 
-        Only what is in a stored step counts: ``aget_state`` would add what a node has returned without a step of its
-        own, and the turn's end would be taken for stored.
+        Only what is in a stored step counts: ``aget_state`` adds what a node has returned before its step is stored, so
+        a turn could look complete that a failover can still lose.
         """
         config: RunnableConfig = {"configurable": {"thread_id": name}, "recursion_limit": RECURSION_LIMIT}
         known = await self._checkpointer.aget_tuple(config)

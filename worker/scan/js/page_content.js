@@ -106,7 +106,8 @@
   const main = first("main, [role=main i]") ?? (isSparse ? first("#root, #app, #__next, #__nuxt, #___gatsby, app-root") : null);
   const mainShown = main && isShown(main) ? look(main, nothing(), 200) : null;
   // Of main parts of which nothing is shown, as behind a gate: how much there is.
-  const mains = all("main, [role=main i]").slice(0, 10).map((part) => look(part, nothing(), 200));
+  const inMains = { done: 0 };
+  const mains = all("main, [role=main i]").slice(0, 10).map((part) => look(part, nothing(), 200, inMains));
   const isMainHidden = mains.every((part) => part.text === "" && part.media + part.controls + part.canvas === 0);
   const hiddenInMain = isMainHidden ? mains.reduce((sum, part) => sum + part.hidden, 0) : 0;
   const isDisplayed = (element) => Element.prototype.checkVisibility.call(element);
