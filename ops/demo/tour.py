@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +37,8 @@ FIRST: Final = ("checkout.html", IN_USE, "teas.html")
 """What takes longest: the page with the most changes to try, one after the other, that in use, and the largest."""
 BRIEF: Final = (IN_USE, "kettle.html", "offers.html", "index.html", "visit.html", "journal.html")
 """Pages without pictures, explanations and tried changes, which would take another third of the demo's time."""
+UNTRIED: Final = "teas.html"
+"""A page on which no changes are tried: for its barriers, Sightline's rules propose nothing."""
 DEADLINE_S: Final = 240.0
 """Time limit for all pages: the slowest machine tried needs a fifth of it."""
 TRIED_S: Final = 60.0
@@ -54,12 +57,9 @@ class Outcome:
 async def tour(base: str, *, redis_url: str, environment: str) -> Outcome:
     """Scan the shop; then ask the questions while changes are tried on its pages."""
     async with Client(ClientSettings(redis_url=redis_url, environment=environment)) as client:
-        scanned = await scan(client, base)
-        answers, pages, _ = await asyncio.gather(
-            ask(client),
-            with_fixes(client, scanned),
-            asyncio.to_thread(_import_reports),  # while the workers load pages
-        )
+        preparing = asyncio.to_thread(_prepare_reports)  # while the workers import
+        scanned, _ = await asyncio.gather(scan(client, base), preparing)
+        answers, pages = await asyncio.gather(ask(client), with_fixes(client, scanned))
     return Outcome(pages, answers)
 
 
@@ -84,7 +84,8 @@ def _request(url: str) -> ScanRequest:
     group = "repaired" if "/repaired/" in url else "shop"
     checks = ("axe", "live") if url.endswith(IN_USE) else ("axe",)
     is_whole = not url.endswith(BRIEF)
-    return ScanRequest(url=url, group=group, screenshot=is_whole, checks=checks, assess=is_whole)
+    tries = is_whole and not url.endswith(UNTRIED)
+    return ScanRequest(url=url, group=group, screenshot=is_whole, checks=checks, assess=is_whole, try_fixes=tries)
 
 
 async def with_fixes(client: Client, pages: Sequence[Page]) -> list[Page]:
@@ -148,6 +149,7 @@ def write_reports(pages: Sequence[Page], folder: Path) -> None:
             load_report(name)(pages, _context(), out)
 
 
-def _import_reports() -> None:
+def _prepare_reports() -> None:
+    """Import the formats and compile their templates."""
     for name in FORMATS:
-        load_report(name)
+        load_report(name)([], _context(), StringIO())
