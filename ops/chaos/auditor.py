@@ -18,7 +18,7 @@ from windows import Windows
 
 from producer.contract import JobState, Lane
 from producer.keys import GROUP, Keys
-from worker.agent.conversation.state import parse_turns
+from worker.agent.conversation.state import MAX_TURNS, parse_turns
 from worker.doctor.lifetimes import take_sample
 from worker.limits.conversation_hold import thread_tag
 from worker.memory.checkpoints import conversation_saver
@@ -152,7 +152,7 @@ class Auditor:
             turns = [] if kept is None else parse_turns(kept.checkpoint["channel_values"].get("turns", ""))
             spoken = [turn.job_id for turn in turns]
             if not is_complete(job_ids, spoken):
-                wrong.append(f"thread {thread}: asked {job_ids[-max(len(spoken), 5) :]}, spoken {spoken}")
+                wrong.append(f"thread {thread}: asked {job_ids[-MAX_TURNS:]}, spoken {spoken}")
         return wrong
 
     async def _garbage_buried(self) -> list[str]:
@@ -213,13 +213,13 @@ def _texts(fields: dict[bytes, bytes]) -> dict[str, str]:
     return {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in fields.items()}
 
 
-def is_complete(asked: list[str], spoken: list[str]) -> bool:
-    """Return whether a conversation's newest turns ``spoken`` are the newest of all turns ``asked``, each once.
+def is_complete(asked: list[str], spoken: list[str], *, most: int = MAX_TURNS) -> bool:
+    """Return whether a conversation's turns ``spoken`` are the newest ``most`` of all turns ``asked``, each once.
 
     A failover may undo the end of a turn. It is then answered again after later ones, and takes the place of the
     oldest turn that is kept.
     """
-    newest = asked[-len(spoken) :] if spoken else asked
+    newest = asked[-most:]
     moved = [at for at, turn in enumerate(spoken) if turn not in newest]
     missing = set(newest).difference(spoken)
     is_once = len(set(spoken)) == len(spoken) and set(spoken) <= set(asked)
