@@ -8,6 +8,7 @@ import pytest
 
 from producer.contract import DOUBTS, Doubt, ScanRequest, ScanResult
 from producer.contract.doubts import REMARKS
+from producer.contract.rules import AXE_RULES
 from tests.support.doubtful import DOUBTFUL, Doubtful, serve_doubtful
 from tests.support.site import Site, reply
 from worker.scan.cdp import CallTimedOut, Session
@@ -150,6 +151,16 @@ for (const host of document.querySelectorAll("nav, section, article"))
 
     what = of_kind(result, "closed-shadow-root").what
     assert [name in what for name in ("<nav>", "<section>", "<article>")] == [True, True, False]
+
+
+async def test_a_closed_shadow_root_at_the_end_of_a_large_page_is_found(engine: ScanEngine, site: Site) -> None:
+    many = f"""<h1>Shop</h1>{"<i></i>" * 25_000}<nav></nav><script>
+document.querySelector("nav").attachShadow({{ mode: "closed" }}).innerHTML = "<button>Buy</button>"</script>"""
+    url = site.add("/large-hosts", f"<!doctype html><html lang=en><title>Shop</title>{many}")
+
+    result = (await engine.audit(ScanRequest(url=url, disabled_rules=sorted(AXE_RULES)[1:]))).result
+
+    assert "<nav>" in of_kind(result, "closed-shadow-root").what
 
 
 async def test_a_page_whose_content_cannot_be_read_after_the_rules_is_no_pass(

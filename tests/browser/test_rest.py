@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from producer.contract import ScanRequest, ScanResult, Viewport
+from producer.contract.rules import AXE_RULES
 from tests.support.scans import passes
 from tests.support.site import Request, Site, reply
 from worker.scan.chromium import Chromium
@@ -132,6 +133,16 @@ async def test_what_is_revealed_in_a_box_that_scrolls_is_audited(engine: ScanEng
     url = site.add("/reveal-in-box", page(f'<div tabindex=0 style="{box}">{late}</div>{WATCH}'))
 
     result = await scan(engine, url)
+
+    assert rules_of(result) == {"image-alt"}
+
+
+async def test_what_is_revealed_in_a_box_at_the_end_of_a_large_page_is_audited(engine: ScanEngine, site: Site) -> None:
+    late = f'{spacer(2_000)}<div id=late style="min-height:90px"></div>'
+    box = f'<div tabindex=0 style="height:300px;overflow:auto">{late}</div>{WATCH}'
+    url = site.add("/reveal-on-large-page", page("<i></i>" * 25_000 + box))
+
+    result = await scan(engine, url, disabled_rules=sorted(AXE_RULES - {"image-alt"}))
 
     assert rules_of(result) == {"image-alt"}
 

@@ -3,6 +3,8 @@
 // JSON-able object, of bounded size. Named elements can shadow properties of forms and of `document`, so the prototypes'
 // getters are used.
 (({ include, exclude, max_hosts: MAX_HOSTS }) => {
+  // A larger page is not audited.
+  const MAX_ELEMENTS = 50000;
   const MAX_STEPS = 20000, MAX_TEXT = 4000, MAX_LISTED = 20, LONG_TEXT = 80, SPARSE_TEXT = 300;
   const of = (prototype, name) => {
     const get = Object.getOwnPropertyDescriptor(prototype, name).get;
@@ -129,7 +131,7 @@
   const findHosts = (root, steps) => {
     const walker = Document.prototype.createTreeWalker.call(document, root, NodeFilter.SHOW_ELEMENT);
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-      if (++steps.done > MAX_STEPS) return;
+      if (++steps.done > MAX_ELEMENTS) return;
       const shadow = shadowOf(node);
       if (shadow) {
         openRoots.push(shadow);
