@@ -226,6 +226,15 @@ async def test_text_that_ends_too_pale_is_still_found(engine: ScanEngine, site: 
     assert rules_of(result) == {"color-contrast"}
 
 
+async def test_each_of_many_frames_is_brought_to_rest(engine: ScanEngine, site: Site) -> None:
+    still = '<iframe title=f srcdoc="<p>Text</p>" style="width:50px;height:20px"></iframe>' * 55
+    url = site.add("/many-frames", page(f'{still}<iframe title=f srcdoc="{FADED.replace("9s", "50s")}"></iframe>'))
+
+    result = await scan(engine, url, disabled_rules=sorted(AXE_RULES - {"color-contrast"}))
+
+    assert (result.status, rules_of(result)) == ("scanned", set())
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 async def test_a_page_and_its_frames_are_asked_to_reduce_motion(engine: ScanEngine, site: Site, host: str) -> None:
     style = "<style>img{display:none}@media (prefers-reduced-motion:reduce){img{display:inline}}</style>"

@@ -31,7 +31,8 @@ _STYLE_QUIET_MS: Final = 150
 _LOOK_EVERY_S: Final = 0.05
 _ASK_LIMIT_S: Final = 2.0
 _FRAME_ASK_LIMIT_S: Final = 0.5
-_MAX_FRAMES_ASKED: Final = 50
+_MAX_FRAMES_ASKED: Final = 100
+"""As many as are read (``settings.py``)."""
 _MAX_FRAMES_SCROLLED: Final = 10
 _SHARE: Final = 0.2
 """Maximum share of the page's remaining time for each of the two."""
