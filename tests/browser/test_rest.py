@@ -111,6 +111,34 @@ async def test_a_long_page_is_scrolled_to_its_end_or_says_that_it_was_not(
     assert [doubt.kind for doubt in result.doubts] == ([] if sees else ["endless-feed"])
 
 
+@pytest.mark.parametrize(("height", "sees"), [(20_000, True), (400_000, False)])
+async def test_a_page_that_scrolls_in_a_box_is_scrolled_as_far_as_in_the_window(
+    engine: ScanEngine, site: Site, height: int, *, sees: bool
+) -> None:
+    late = f'{spacer(height)}<div id=late style="min-height:90px"></div>'
+    body = f'<div tabindex=0 style="height:90vh;overflow:auto">{late}</div>{WATCH}'
+    url = site.add(f"/long-box-{height}", page(body))
+
+    result = await scan(engine, url)
+
+    assert (result.status, rules_of(result)) == ("scanned", {"image-alt"} if sees else set())
+    assert [doubt.kind for doubt in result.doubts] == ([] if sees else ["endless-feed"])
+
+
+@pytest.mark.parametrize(("boxes", "height", "sees"), [(24, 300, True), (99, 900, False)])
+async def test_each_of_many_boxes_is_scrolled_or_the_result_says_that_some_were_not(
+    engine: ScanEngine, site: Site, boxes: int, height: int, *, sees: bool
+) -> None:
+    box = f'<div tabindex=0 style="height:200px;overflow:auto"><div style="height:{height}px"></div>{{}}</div>'
+    late = '<div id=late style="min-height:90px"></div>'
+    url = site.add(f"/boxes-{boxes}", page(box.format("") * boxes + box.format(late) + WATCH))
+
+    result = await scan(engine, url)
+
+    assert (result.status, rules_of(result)) == ("scanned", {"image-alt"} if sees else set())
+    assert [doubt.kind for doubt in result.doubts] == ([] if sees else ["endless-feed"])
+
+
 @pytest.mark.parametrize(("rows", "is_live"), [(5_000, True), (100, True), (5_000, False)])
 async def test_a_list_that_draws_its_rows_on_scrolling_says_that_most_were_not_seen(
     engine: ScanEngine, site: Site, rows: int, *, is_live: bool
@@ -135,6 +163,24 @@ async def test_what_is_revealed_in_a_box_that_scrolls_is_audited(engine: ScanEng
     result = await scan(engine, url)
 
     assert rules_of(result) == {"image-alt"}
+
+
+BODY_SCROLLS = """<style>html{overflow:hidden}html,body{height:100%}body{overflow:auto}</style>
+<div style="height:9000px"></div><div id=late style="height:90px"></div>"""
+BEGINS_AT_ITS_BOTTOM = """<style>section{height:300px;overflow:auto;display:flex;flex-direction:column-reverse}
+div{flex:none}</style>
+<section tabindex=0><div style="height:3000px"></div><div id=late style="height:90px"></div></section>"""
+BEGINS_AT_ITS_RIGHT = """<style>section{width:300px;overflow:auto;display:flex}div{flex:none;height:90px}</style>
+<section tabindex=0 dir=rtl><div style="width:2000px"></div><div id=late style="width:90px"></div></section>"""
+
+
+@pytest.mark.parametrize("body", [BODY_SCROLLS, BEGINS_AT_ITS_BOTTOM, BEGINS_AT_ITS_RIGHT])
+async def test_what_is_revealed_by_scrolling_another_part_or_another_way_is_audited(
+    engine: ScanEngine, site: Site, body: str
+) -> None:
+    result = await scan(engine, site.add("/reveal-another-way", page(body + WATCH)))
+
+    assert "image-alt" in rules_of(result)
 
 
 async def test_what_is_revealed_in_a_box_at_the_end_of_a_large_page_is_audited(engine: ScanEngine, site: Site) -> None:

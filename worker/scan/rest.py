@@ -38,7 +38,7 @@ _SHARE: Final = 0.2
 """Maximum share of the page's remaining time for each of the two."""
 
 _CHANGES: Final = "the page kept changing while it was scrolled: the content further down was not scanned"
-_CUT: Final = "the page or a frame is too long to be scrolled through: what appears further down was not scanned"
+_CUT: Final = "the page or parts of it are too long to be scrolled through: what appears further down was not scanned"
 
 _Frame = tuple[Session, str]
 

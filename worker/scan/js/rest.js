@@ -4,7 +4,9 @@
   if (Object.hasOwn(globalThis, "sightlineRest")) return;
   // A larger page is not audited.
   const MAX_ELEMENTS = 50000;
-  const MAX_CONTAINERS = 20;
+  const MAX_CONTAINERS = 100;
+  // They scroll, but nothing in them waits to be seen.
+  const NO_SCROLLER = "pre,textarea,select";
   const STEPS_A_CONTAINER = 20;
   const LEAST_PX = 40;
   // As a share of the visible height: more than half of an element as high as the viewport is visible in one of the
@@ -51,14 +53,27 @@
     if (!before.has(element)) before.set(element, [scrollLeft(element), scrollTop(element)]);
     Element.prototype.scrollTo.call(element, { left, top, behavior: "instant" });
   };
+  // Positions are negative where scrolling starts at the bottom or at the right, as in right-to-left text.
+  const moveOn = (element, left, top) => {
+    move(element, left, top);
+    const isAcross = left > 0 && scrollLeft(element) === 0, isDown = top > 0 && scrollTop(element) === 0;
+    if (isAcross || isDown) move(element, isAcross ? -left : scrollLeft(element), isDown ? -top : scrollTop(element));
+  };
   const scrolls = (overflow) => overflow === "auto" || overflow === "scroll";
+  // Whether the element is shown and takes at least half the window: an application often scrolls in it instead.
+  const fills = (element) => 2 * clientWidth(element) * clientHeight(element) >= innerWidth * innerHeight &&
+    Element.prototype.checkVisibility.call(element, { opacityProperty: true, visibilityProperty: true });
+  // The window scrolls by the body's overflow unless the root element has one.
+  const isWindow = (element) => element === root() ||
+    (element === document.body && getComputedStyle(document.documentElement).overflowY === "visible");
   const containers = () => {
     const found = [];
     for (const element of elements()) {
+      if (Element.prototype.matches.call(element, NO_SCROLLER)) continue;
       const height = clientHeight(element), width = clientWidth(element);
       if (height < LEAST_PX || width < LEAST_PX) continue;
       const down = scrollHeight(element) - height > LEAST_PX, across = scrollWidth(element) - width > LEAST_PX;
-      if ((!down && !across) || element === root() || element === document.body) continue;
+      if ((!down && !across) || isWindow(element)) continue;
       const style = getComputedStyle(element);
       if ((down && scrolls(style.overflowY)) || (across && scrolls(style.overflowX))) found.push(element);
       if (found.length === MAX_CONTAINERS) break;
@@ -73,28 +88,35 @@
     let [x, y] = reached.get(element) ?? [0, 0], steps = 0;
     const begun = performance.now();
     const step = async () => { steps += 1; left.steps -= 1; await drawn(); };
-    const isLeft = () => left.steps > 0 && performance.now() < left.until && (isRoot || steps < STEPS_A_CONTAINER);
-    while (isLeft() && y + height < scrollHeight(element) - 1) { y += stride; move(element, 0, y); await step(); }
+    const most = isRoot || fills(element) ? Infinity : STEPS_A_CONTAINER;
+    const isLeft = () => left.steps > 0 && performance.now() < left.until && steps < most;
+    while (isLeft() && y + height < scrollHeight(element) - 1) { y += stride; moveOn(element, 0, y); await step(); }
     while (!isRoot && isLeft() && x + width < scrollWidth(element) - 1) {
       x += strideAcross;
-      move(element, x, scrollTop(element));
+      moveOn(element, x, scrollTop(element));
       await step();
     }
     reached.set(element, [x, y]);
     if (hasScripts() && globalThis.sightlineStillMs() < performance.now() - begun) changed.add(element);
     return steps;
   };
-  // Returns the steps, and whether the window was not scrolled to its end.
+  const isAtEnd = (element) => {
+    const height = element === root() ? innerHeight : clientHeight(element);
+    return reached.get(element)[1] + height >= scrollHeight(element) - 1;
+  };
+  // Returns the steps, and whether the window, a box that fills it, or one for which no step was left was not scrolled to
+  // its end.
   const scroll = async (maxSteps, limitMs) => {
     const left = { steps: maxSteps, until: performance.now() + limitMs };
     const top = root();
     let steps = top ? await scrollOne(top, true, left) : 0;
-    const isCut = Boolean(top) && reached.get(top)[1] + innerHeight < scrollHeight(top) - 1;
+    let isCut = Boolean(top) && !isAtEnd(top);
     for (const element of containers()) {
       // Scrolls only the window: boxes with hidden overflow would stay displaced.
       const box = Element.prototype.getBoundingClientRect.call(element);
       if (top && (box.bottom > innerHeight || box.top < 0)) move(top, 0, scrollTop(top) + box.top);
       steps += await scrollOne(element, false, left);
+      isCut ||= !isAtEnd(element) && (left.steps <= 0 || fills(element));
     }
     return { steps, is_cut: isCut };
   };
