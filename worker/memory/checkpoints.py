@@ -133,7 +133,8 @@ class ConversationSaver(AsyncRedisSaver):
     async def keep_newest(self, thread_id: str) -> None:
         """Delete all steps of a thread except the last one, which contains the conversation. Safe to repeat.
 
-        Raises ``ThreadBusy`` if the question that holds the thread has lost it, or a failover has lost its last step.
+        Raises ``ThreadBusy`` if the question that holds the thread has lost it, or a failover has lost its last step or
+        the pointer to it.
 
         langgraph-checkpoint-redis 0.5.2 has ``aprune``, which keeps the step with the highest id. Ids come from the
         writer's clock, so the newest step of a worker whose clock is behind was deleted, and the conversation with it.
@@ -156,7 +157,7 @@ class ConversationSaver(AsyncRedisSaver):
             of_step = (thread_id, "", step.checkpoint_id)
             gone += [*await writes.get_write_keys(*of_step), writes.make_write_keys_zset_key(*of_step)]
         if gone:
-            await self._forget(gone, newest=newest)
+            await self._forget(gone, thread_id, newest=newest)
 
     async def _newest_of(self, thread_id: str) -> str:
         """Return the key of a thread's newest step, '' if there is none.
@@ -234,14 +235,15 @@ class ConversationSaver(AsyncRedisSaver):
         step_id = step.get("configurable", {}).get("checkpoint_id")
         return self._make_redis_checkpoint_key(*_thread_of(step), step_id) if step_id else ""
 
-    async def _forget(self, keys: Sequence[str], *, newest: str) -> None:
+    async def _forget(self, keys: Sequence[str], thread_id: str, *, newest: str) -> None:
         hold = _HOLD.get()
         if hold is None:
             await self._redis.delete(*keys)
             return
+        pointer = self._make_redis_checkpoint_latest_key(thread_id, "")
         for first in range(0, len(keys), FORGOTTEN_AT_ONCE):
             some = keys[first : first + FORGOTTEN_AT_ONCE]
-            await self._while_held(FORGET, (hold.key, newest, *some), (hold.token,))
+            await self._while_held(FORGET, (hold.key, pointer, newest, *some), (hold.token,))
 
     async def _while_held(self, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> None:
         with redis_errors():

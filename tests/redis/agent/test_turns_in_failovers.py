@@ -12,6 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from producer.client.client import Client
 from producer.contract import JsonObject
+from producer.errors import ThreadBusy
 from producer.keys import Keys
 from producer.redis.scripts import as_text
 from tests.redis.agent.asking import Desk, ScriptedChat
@@ -124,6 +125,33 @@ async def test_a_turn_is_committed_with_its_last_step_and_not_with_what_its_last
     assert (standing, len(chat.asked)) == ("committed", asked), "what the node returned is not asked for again"
     assert kept is not None
     assert [turn.job_id for turn in parse_turns(kept.checkpoint["channel_values"]["turns"])] == ["q1"]
+
+
+async def test_an_answer_is_not_committed_by_a_run_that_stored_no_step_of_it(desk: Desk, client: Client, keys: Keys):
+    graph = await desk.graph(ScriptedChat("One."))
+    saver, jobs, name = graph._checkpointer, QueryJobs(graph), f"{keys.environment}:talk:t-a"
+    await client.submit("query", ASKED, job_id="q1", lane="batch")
+    begun: list[Any] = []
+    put, read = saver.aput, saver.aget_tuple
+
+    async def noting(*given: Any) -> RunnableConfig:
+        stored = await put(*given)
+        if not begun and given[1]["channel_values"].get("turn"):
+            begun.append(await read({"configurable": {"thread_id": name}}))
+        return stored
+
+    async def from_a_promoted_replica_then_from_the_primary_of_before(config: RunnableConfig) -> Any:
+        return begun.pop() if begun else await read(config)
+
+    saver.aput = cast("Any", noting)
+    await jobs.run({"job_id": "q1"}, dict(ASKED))
+    saver.aput = put
+    saver.aget_tuple = cast("Any", from_a_promoted_replica_then_from_the_primary_of_before)
+
+    assert len(begun) == 1
+    with pytest.raises(ThreadBusy):
+        await jobs.run({"job_id": "q1"}, dict(ASKED))
+    assert begun == []
 
 
 async def test_side_effects_that_a_failover_lost_are_repeated_before_the_turn_s_answer_is_given(

@@ -281,31 +281,35 @@ async def two_turns_of_which_redis_names_the_first(
     return last[0], last[1]
 
 
-async def test_pruning_keeps_the_step_that_this_question_wrote_whatever_another_server_calls_the_newest(
-    redis: Redis, keys: Keys
-):
+async def test_pruning_deletes_nothing_where_a_failover_lost_which_step_is_the_newest(redis: Redis, keys: Keys):
     saver = await conversation_saver(redis, keys, ttl_s=600)
     hold = await held(redis, keys)
     with saver.held(hold):
-        lagging, newest = await two_turns_of_which_redis_names_the_first(saver, redis, keys)
+        await two_turns_of_which_redis_names_the_first(saver, redis, keys)
 
-        await saver.keep_newest(f"{keys.environment}:talk:a")
+        with pytest.raises(ThreadBusy):
+            await saver.keep_newest(f"{keys.environment}:talk:a")
 
-    assert await redis.exists(newest) == 1
-    assert await redis.exists(lagging) == 0
+    state = await conversation(saver).aget_state(thread(keys, "a"))
+    assert state.values["turns"] == ["first", "answer 1"]
 
 
 async def test_steps_are_deleted_only_under_the_hold(redis: Redis, keys: Keys):
-    held, steps = keys.thread("t-a"), [f"{keys.prefix}step-{n}" for n in range(3)]
+    held, newest, *steps = keys.thread("t-a"), f"{keys.prefix}newest", *(f"{keys.prefix}step-{n}" for n in range(3))
     await cast("Any", redis).hset(held, "token", "mine")
-    await redis.mset(dict.fromkeys(steps, "x"))
+    await redis.mset({**dict.fromkeys(steps, "x"), newest: steps[2]})
 
-    assert await run_script(redis, FORGET, [held, *reversed(steps)], ["other"]) == b"lost"
-    assert await run_script(redis, FORGET, [held, "a step that a failover lost", *steps], ["mine"]) == b"lost"
+    assert await run_script(redis, FORGET, [held, newest, *reversed(steps)], ["other"]) == b"lost"
+    assert await run_script(redis, FORGET, [held, newest, *steps], ["mine"]) == b"lost", "another is the newest"
     assert await redis.exists(*steps) == 3
-    assert await run_script(redis, FORGET, [held, *reversed(steps)], ["mine"]) == b"gone"
+    assert await run_script(redis, FORGET, [held, newest, *reversed(steps)], ["mine"]) == b"gone"
     assert await redis.exists(steps[2]) == 1
     assert await redis.exists(*steps[:2]) == 0
+
+    await redis.delete(steps[2])
+    await redis.set(steps[0], "x")
+    assert await run_script(redis, FORGET, [held, newest, *reversed(steps)], ["mine"]) == b"lost", "it does not exist"
+    assert await redis.exists(steps[0]) == 1
 
 
 async def test_a_failover_that_lost_the_last_step_leaves_the_conversation_of_before(redis: Redis, keys: Keys):
@@ -322,7 +326,10 @@ async def test_a_failover_that_lost_the_last_step_leaves_the_conversation_of_bef
     assert state.values["turns"] == ["first", "answer 1"]
 
 
-SCRIPTS = {"thread_step": "thread:hash newest:string aside step job:hash", "thread_forget": "thread:hash newest step"}
+SCRIPTS = {
+    "thread_step": "thread:hash newest:string aside step job:hash",
+    "thread_forget": "thread:hash newest:string step",
+}
 
 
 @pytest.mark.parametrize(("name", "position", "expected"), typed_keys(SCRIPTS))

@@ -46,7 +46,7 @@ from worker.agent.conversation.state import (
 from worker.agent.conversation.tool_args import TOOLS
 from worker.agent.conversation.tools import Toolbox, refused
 from worker.agent.state import QueryContext
-from worker.limits.conversation_hold import Threads, thread_tag
+from worker.limits.conversation_hold import Threads, thread_lost, thread_tag
 from worker.memory.checkpoints import ConversationSaver
 from worker.models.builtin.models import NAME
 from worker.models.protocols import ChatModel, ChatReply, ToolCall, add_usage, spent_on
@@ -108,13 +108,17 @@ class QueryGraph:
             )
             with self._checkpointer.held(hold):
                 finished = await self._speak(name, turn, context)
+                if finished is None or not hold.steps:
+                    raise thread_lost()  # between two reads a failover has changed what is stored
                 context.needs.extend(await self._tools.effects.ensure(job_id, finished.effects))
                 await self._checkpointer.keep_newest(name)
                 context.needs.extend(FieldNeeded(key, "step", step) for key in hold.job_keys for step in hold.steps)
         return finished.result.revised(thread_id=thread_id)
 
-    async def _speak(self, name: str, turn: Turn, context: QueryContext) -> FinishedTurn:
+    async def _speak(self, name: str, turn: Turn, context: QueryContext) -> FinishedTurn | None:
         """Return ``turn`` finished: from the thread if it is complete there, else by running the remaining steps.
+
+        None if these were of another turn.
 
         Only what is in a stored step counts: ``aget_state`` adds what a node has returned before its step is stored, so
         a turn could look complete that a failover can still lose.
@@ -123,14 +127,14 @@ class QueryGraph:
         known = await self._checkpointer.aget_tuple(config)
         stored = known.checkpoint["channel_values"] if known else {}
         spoken = cast("ConversationState", {"turns": "", "turn": "", **stored})
-        done = next((one for one in parse_turns(spoken["turns"]) if _is_of(one, turn)), None)
+        done = _finished(spoken, turn)
         if known is not None and done is not None:
             await self._checkpointer.confirm(known.config)
             return done
         is_begun = _is_same(spoken["turn"], turn)
         given = None if is_begun else ConversationState(turns=spoken["turns"], turn=turn.model_dump_json())
         spoken = cast("ConversationState", await self._graph.ainvoke(given, config, context=context, durability="sync"))
-        return parse_turns(spoken["turns"])[-1]  # ``finish`` added it
+        return _finished(spoken, turn)
 
     # ------------------------------------------------------------------------------------------ nodes
 
@@ -229,6 +233,10 @@ def _is_same(text: str, turn: Turn) -> bool:
         return False
     left = Turn.model_validate_json(text)
     return _is_of(left, turn) and left.site == turn.site
+
+
+def _finished(spoken: ConversationState, turn: Turn) -> FinishedTurn | None:
+    return next((one for one in parse_turns(spoken["turns"]) if _is_of(one, turn)), None)
 
 
 def _is_of(kept: Turn | FinishedTurn, turn: Turn) -> bool:

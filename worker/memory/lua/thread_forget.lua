@@ -1,14 +1,17 @@
 #!lua flags=allow-oom
--- Deletes older steps of a conversation, if the running question still holds it: another's newest may be among them.
--- KEYS  1 thread hash  2 the newest step, then the keys to delete
+-- Deletes older steps of a conversation, if the running question still holds it and its newest step is the one given:
+-- else another question has gone on, or a failover has lost that step or its name, and the older ones are what is left.
+-- KEYS  1 thread hash  2 string: key of the newest step  3 the newest step, then the keys to delete
 -- ARGV  1 token
--- Returns 'gone' | 'lost' (also if the newest step does not exist: a failover has lost it, and the older ones are what
---         is left of the conversation)
+-- Returns 'gone' | 'lost'
 --@include _common.lua
 
-check_type(KEYS[1], 'hash')
-if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] or redis.call('EXISTS', KEYS[2]) == 0 then return 'lost' end
-for i = 3, #KEYS do
+local thread, newest, step = KEYS[1], KEYS[2], KEYS[3]
+check_type(thread, 'hash')
+check_type(newest, 'string')
+if redis.call('HGET', thread, 'token') ~= ARGV[1] then return 'lost' end
+if redis.call('GET', newest) ~= step or redis.call('EXISTS', step) == 0 then return 'lost' end
+for i = 4, #KEYS do
   redis.call('UNLINK', KEYS[i])
 end
 return 'gone'
