@@ -106,6 +106,17 @@ class ConversationSaver(AsyncRedisSaver):
         """Return the newest step of a thread, or the one named by ``config``."""
         return await self._indexed(partial(super().aget_tuple, config))
 
+    async def aget_channel_values(self, *args: Any, **about: Any) -> dict[str, Any]:
+        """Return the contents of a step; raises ``ThreadBusy`` if it is gone.
+
+        langgraph-checkpoint-redis 0.5.2 reads a step twice, over two connections, and returns an empty conversation
+        with the step's id if the second one finds none: it may lead to a primary that a failover has replaced. Remove
+        this when it reads a step once.
+        """
+        if values := await super().aget_channel_values(*args, **about):
+            return values
+        raise thread_lost()
+
     async def aput(
         self,
         config: RunnableConfig,

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import CheckpointTuple
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -127,9 +128,9 @@ async def test_a_turn_is_committed_with_its_last_step_and_not_with_what_its_last
     assert [turn.job_id for turn in parse_turns(kept.checkpoint["channel_values"]["turns"])] == ["q1"]
 
 
-async def test_an_answer_is_not_committed_by_a_run_that_stored_no_step_of_it(desk: Desk, client: Client, keys: Keys):
+async def test_an_answer_is_not_committed_by_a_run_that_stored_no_step_of_it(desk: Desk, client: Client):
     graph = await desk.graph(ScriptedChat("One."))
-    saver, jobs, name = graph._checkpointer, QueryJobs(graph), f"{keys.environment}:talk:t-a"
+    saver, jobs = graph._checkpointer, QueryJobs(graph)
     await client.submit("query", ASKED, job_id="q1", lane="batch")
     begun: list[Any] = []
     put, read = saver.aput, saver.aget_tuple
@@ -137,7 +138,7 @@ async def test_an_answer_is_not_committed_by_a_run_that_stored_no_step_of_it(des
     async def noting(*given: Any) -> RunnableConfig:
         stored = await put(*given)
         if not begun and given[1]["channel_values"].get("turn"):
-            begun.append(await read({"configurable": {"thread_id": name}}))
+            begun.append(await read(desk_thread(desk)))
         return stored
 
     async def from_a_promoted_replica_then_from_the_primary_of_before(config: RunnableConfig) -> Any:
@@ -152,6 +153,53 @@ async def test_an_answer_is_not_committed_by_a_run_that_stored_no_step_of_it(des
     with pytest.raises(ThreadBusy):
         await jobs.run({"job_id": "q1"}, dict(ASKED))
     assert begun == []
+
+
+async def read_first_from_a_primary_without_it(desk: Desk, chat: ScriptedChat) -> QueryJobs:
+    """Return jobs whose next look at a conversation is answered by a replaced primary that has no step of it."""
+    graph = await desk.graph(chat)
+    reads = iter([None])
+    read = graph._checkpointer.aget_tuple
+
+    async def aget_tuple(config: RunnableConfig) -> CheckpointTuple | None:
+        return next(reads, await read(config))
+
+    graph._checkpointer.aget_tuple = cast("Any", aget_tuple)
+    return QueryJobs(graph)
+
+
+async def turns_kept(desk: Desk) -> list[tuple[str, str | None]]:
+    kept = await (await desk.graph())._checkpointer.aget_tuple(desk_thread(desk))
+    assert kept is not None
+    return [(turn.question, turn.result.answer) for turn in parse_turns(kept.checkpoint["channel_values"]["turns"])]
+
+
+def desk_thread(desk: Desk) -> RunnableConfig:
+    return {"configurable": {"thread_id": f"{desk.keys.environment}:talk:t-a"}}
+
+
+async def test_finished_turns_that_a_replaced_primary_lacks_stay_in_the_conversation(desk: Desk):
+    chat = ScriptedChat("One.", "One.", "Two.", "Two.")
+    await desk.ask(chat, "One?", job="q1", thread_id="a", use_cache=False)
+    jobs = await read_first_from_a_primary_without_it(desk, chat)
+
+    await jobs.run({"job_id": "q2", "score": 1}, {**ASKED, "question": "Two?"})
+
+    assert [question for question, _ in await turns_kept(desk)] == ["One?", "Two?"]
+
+
+async def test_a_turn_that_a_replaced_primary_lacks_is_not_answered_again(desk: Desk):
+    chat = ScriptedChat("One.")
+    await desk.ask(chat, "One?", job="q1", thread_id="a", use_cache=False)
+    answered, asked = await turns_kept(desk), len(chat.asked)
+    jobs = await read_first_from_a_primary_without_it(desk, chat)
+
+    with pytest.raises(ThreadBusy):
+        await jobs.run({"job_id": "q1", "score": 1}, dict(ASKED))
+    then = await jobs.run({"job_id": "q1", "score": 1}, dict(ASKED))
+
+    assert (await turns_kept(desk), len(chat.asked)) == (answered, asked)
+    assert then.writes
 
 
 async def test_side_effects_that_a_failover_lost_are_repeated_before_the_turn_s_answer_is_given(

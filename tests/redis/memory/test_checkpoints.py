@@ -294,6 +294,29 @@ async def test_pruning_deletes_nothing_where_a_failover_lost_which_step_is_the_n
     assert state.values["turns"] == ["first", "answer 1"]
 
 
+async def test_a_step_that_another_server_lacks_is_not_an_empty_conversation(
+    redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    saver = await conversation_saver(redis, keys, ttl_s=600)
+    await conversation(saver).ainvoke({"turns": ["first"]}, thread(keys, "a"), durability="sync")
+    pending = saver._aload_pending_writes
+
+    async def meanwhile(*about: Any) -> Any:
+        await redis.delete(*[key async for key in redis.scan_iter(match=f"{keys.checkpoints}:*")])
+        return await pending(*about)
+
+    async def late(**about: Any) -> Any:
+        await asyncio.sleep(0.2)
+        return await values(**about)
+
+    values = saver.aget_channel_values
+    monkeypatch.setattr(saver, "_aload_pending_writes", meanwhile)
+    monkeypatch.setattr(saver, "aget_channel_values", late)
+
+    with pytest.raises(ThreadBusy):
+        await saver.aget_tuple(thread(keys, "a"))
+
+
 async def test_steps_are_deleted_only_under_the_hold(redis: Redis, keys: Keys):
     held, newest, *steps = keys.thread("t-a"), f"{keys.prefix}newest", *(f"{keys.prefix}step-{n}" for n in range(3))
     await cast("Any", redis).hset(held, "token", "mine")

@@ -118,7 +118,8 @@ class QueryGraph:
     async def _speak(self, name: str, turn: Turn, context: QueryContext) -> FinishedTurn | None:
         """Return ``turn`` finished: from the thread if it is complete there, else by running the remaining steps.
 
-        None if these were of another turn.
+        None if these were of another turn. The graph reads the thread again, perhaps from another server if a failover
+        is under way, so it is given only the turn: finished turns are those of the step that it continues.
 
         Only what is in a stored step counts: ``aget_state`` adds what a node has returned before its step is stored, so
         a turn could look complete that a failover can still lose.
@@ -126,13 +127,13 @@ class QueryGraph:
         config: RunnableConfig = {"configurable": {"thread_id": name}, "recursion_limit": RECURSION_LIMIT}
         known = await self._checkpointer.aget_tuple(config)
         stored = known.checkpoint["channel_values"] if known else {}
-        spoken = cast("ConversationState", {"turns": "", "turn": "", **stored})
+        spoken = cast("ConversationState", {"turn": "", **stored})
         done = _finished(spoken, turn)
         if known is not None and done is not None:
             await self._checkpointer.confirm(known.config)
             return done
         is_begun = _is_same(spoken["turn"], turn)
-        given = None if is_begun else ConversationState(turns=spoken["turns"], turn=turn.model_dump_json())
+        given = None if is_begun else ConversationState(turn=turn.model_dump_json())
         spoken = cast("ConversationState", await self._graph.ainvoke(given, config, context=context, durability="sync"))
         return _finished(spoken, turn)
 
@@ -142,7 +143,10 @@ class QueryGraph:
         """Set the turn's time and scope, and look for a cached answer."""
         runtime.context.step("looking for a cached answer")
         began = monotonic()
-        turn = await self._answers.look_up(Turn.model_validate_json(state["turn"]), parse_turns(state["turns"]))
+        turn = Turn.model_validate_json(state["turn"])
+        if _finished(state, turn) is not None:
+            raise thread_lost()  # the thread was read from a replaced primary, and is complete
+        turn = await self._answers.look_up(turn, _turns_of(state))
         return self._kept(turn, "cache", began, runtime)
 
     async def think(self, state: ConversationState, runtime: Runtime[QueryContext]) -> Update:
@@ -151,7 +155,7 @@ class QueryGraph:
         began = monotonic()
         turn = Turn.model_validate_json(state["turn"])
         is_last = turn.rounds + 1 >= MAX_ROUNDS
-        turns = parse_turns(state["turns"])
+        turns = _turns_of(state)
         prompt, reply = await self._asked(turn, turns, is_last=is_last)
         # The built-in model's answers are fixed sentences about what was looked up or what it cannot do.
         known = None if self._chat.name == NAME else known_scans(turn, turns)
@@ -182,7 +186,7 @@ class QueryGraph:
         runtime.context.step("looking things up")
         began = monotonic()
         turn = Turn.model_validate_json(state["turn"])
-        asker = asker_of(turn, parse_turns(state["turns"]))
+        asker = asker_of(turn, _turns_of(state))
         for place, (name, arguments, call_id) in enumerate(turn.said[-1].calls):
             call = ToolCall(name, arguments, call_id)
             reason = reason_to_refuse(turn, call, place)
@@ -193,7 +197,7 @@ class QueryGraph:
     async def finish(self, state: ConversationState, runtime: Runtime[QueryContext]) -> Update:
         """Check the answer's citations, cache it, and close the turn."""
         runtime.context.step("answering")
-        turn, turns = Turn.model_validate_json(state["turn"]), parse_turns(state["turns"])
+        turn, turns = Turn.model_validate_json(state["turn"]), _turns_of(state)
         if not turn.cached:
             turn = await self._answers.keep(grounded(turn, known_scans(turn, turns)))
         result = result_of(turn)
@@ -235,8 +239,12 @@ def _is_same(text: str, turn: Turn) -> bool:
     return _is_of(left, turn) and left.site == turn.site
 
 
-def _finished(spoken: ConversationState, turn: Turn) -> FinishedTurn | None:
-    return next((one for one in parse_turns(spoken["turns"]) if _is_of(one, turn)), None)
+def _turns_of(state: ConversationState) -> tuple[FinishedTurn, ...]:
+    return parse_turns(state.get("turns", ""))
+
+
+def _finished(state: ConversationState, turn: Turn) -> FinishedTurn | None:
+    return next((one for one in _turns_of(state) if _is_of(one, turn)), None)
 
 
 def _is_of(kept: Turn | FinishedTurn, turn: Turn) -> bool:

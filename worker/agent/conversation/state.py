@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any, Final, TypedDict, cast
+from typing import Any, Final, NotRequired, TypedDict, cast
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
@@ -24,9 +24,9 @@ MAX_TURNS: Final = 20
 
 
 class ConversationState(TypedDict):
-    """State of one conversation: the finished turns and the current or last one."""
+    """State of one conversation: the finished turns, once there are any, and the current or last one."""
 
-    turns: str
+    turns: NotRequired[str]
     turn: str
 
 
