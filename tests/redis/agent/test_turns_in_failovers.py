@@ -128,7 +128,10 @@ async def test_a_turn_is_committed_with_its_last_step_and_not_with_what_its_last
     assert [turn.job_id for turn in parse_turns(kept.checkpoint["channel_values"]["turns"])] == ["q1"]
 
 
-async def test_an_answer_is_not_committed_by_a_run_that_stored_no_step_of_it(desk: Desk, client: Client):
+@pytest.mark.parametrize("has_it", [True, False], ids=["complete", "gone"])
+async def test_an_answer_is_not_committed_by_a_run_that_stored_no_step_of_it(
+    desk: Desk, client: Client, *, has_it: bool
+):
     graph = await desk.graph(ScriptedChat("One."))
     saver, jobs = graph._checkpointer, QueryJobs(graph)
     await client.submit("query", ASKED, job_id="q1", lane="batch")
@@ -142,7 +145,7 @@ async def test_an_answer_is_not_committed_by_a_run_that_stored_no_step_of_it(des
         return stored
 
     async def from_a_promoted_replica_then_from_the_primary_of_before(config: RunnableConfig) -> Any:
-        return begun.pop() if begun else await read(config)
+        return begun.pop() if begun else await read(config) if has_it else None
 
     saver.aput = cast("Any", noting)
     await jobs.run({"job_id": "q1"}, dict(ASKED))

@@ -17,6 +17,7 @@ from typing import Final, cast
 
 import structlog
 from langchain_core.runnables import RunnableConfig
+from langgraph.errors import EmptyInputError
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
@@ -118,8 +119,8 @@ class QueryGraph:
     async def _speak(self, name: str, turn: Turn, context: QueryContext) -> FinishedTurn | None:
         """Return ``turn`` finished: from the thread if it is complete there, else by running the remaining steps.
 
-        None if these were of another turn. The graph reads the thread again, perhaps from another server if a failover
-        is under way, so it is given only the turn: finished turns are those of the step that it continues.
+        None if these are gone or were of another turn. The graph reads the thread again, perhaps from another server if
+        a failover is under way, so it is given only the turn: finished turns are those of the step that it continues.
 
         Only what is in a stored step counts: ``aget_state`` adds what a node has returned before its step is stored, so
         a turn could look complete that a failover can still lose.
@@ -134,8 +135,11 @@ class QueryGraph:
             return done
         is_begun = _is_same(spoken["turn"], turn)
         given = None if is_begun else ConversationState(turn=turn.model_dump_json())
-        spoken = cast("ConversationState", await self._graph.ainvoke(given, config, context=context, durability="sync"))
-        return _finished(spoken, turn)
+        try:
+            spoken = await self._graph.ainvoke(given, config, context=context, durability="sync")
+        except EmptyInputError:  # nothing given, and now there is no step to continue
+            return None
+        return _finished(cast("ConversationState", spoken), turn)
 
     # ------------------------------------------------------------------------------------------ nodes
 
