@@ -193,19 +193,25 @@ def uuid6_of(ticks: int) -> str:
 # ---------------------------------------------------------------------------------------------- under a hold
 
 
+async def add_steps(redis: Redis, *keys: str) -> None:
+    for key in keys:
+        await redis.execute_command("JSON.SET", key, "$", '{"checkpoint": {}, "has_writes": false}')
+
+
 async def test_a_step_becomes_the_newest_only_under_the_hold_and_if_it_exists(redis: Redis, keys: Keys):
     held, newest, aside = keys.thread("t-a"), f"{keys.prefix}newest", f"{keys.prefix}aside"
     await cast("Any", redis).hset(held, "token", "mine")
-    one, two = f"{keys.prefix}one", f"{keys.prefix}two"
-    await redis.mset({one: "{}", two: "{}"})
+    one, two, gone, rest = (f"{keys.prefix}{name}" for name in ("one", "two", "gone", "rest"))
+    await add_steps(redis, one, two)
+    await redis.execute_command("JSON.MERGE", rest, "$", '{"has_writes": true}')  # of one that another server has
     said: list[bytes] = []
-    for token, step in (("mine", one), ("other", two), ("", two), ("mine", f"{keys.prefix}gone")):
+    for token, step in (("mine", one), ("other", two), ("", two), ("mine", gone), ("mine", rest)):
         await redis.set(aside, step)
         said.append(await run_script(redis, STEP, [held, newest, aside, step], [token, 60, one]))
     await cast("Any", redis).hdel(held, "token")
     said.append(await run_script(redis, STEP, [held, newest, aside, two], ["mine", 60, one]))
 
-    assert said == [b"kept", b"lost", b"lost", b"lost", b"lost"]
+    assert said == [b"kept", *[b"lost"] * 5]
     assert await redis.get(newest) == one.encode()
     assert 0 < await redis.ttl(newest) <= 60
     assert await redis.exists(aside) == 0
@@ -215,7 +221,7 @@ async def test_a_step_becomes_the_newest_only_after_the_one_that_it_was_made_fro
     held, newest, aside = keys.thread("t-a"), f"{keys.prefix}newest", f"{keys.prefix}aside"
     await cast("Any", redis).hset(held, "token", "mine")
     one, two, three = (f"{keys.prefix}{name}" for name in ("one", "two", "three"))
-    await redis.mset({one: "{}", two: "{}", three: "{}"})
+    await add_steps(redis, one, two, three)
 
     async def add(step: str, after: str) -> bytes:
         return await run_script(redis, STEP, [held, newest, aside, step], ["mine", 60, after])
@@ -320,7 +326,8 @@ async def test_a_step_that_another_server_lacks_is_not_an_empty_conversation(
 async def test_steps_are_deleted_only_under_the_hold(redis: Redis, keys: Keys):
     held, newest, *steps = keys.thread("t-a"), f"{keys.prefix}newest", *(f"{keys.prefix}step-{n}" for n in range(3))
     await cast("Any", redis).hset(held, "token", "mine")
-    await redis.mset({**dict.fromkeys(steps, "x"), newest: steps[2]})
+    await add_steps(redis, *steps)
+    await redis.set(newest, steps[2])
 
     assert await run_script(redis, FORGET, [held, newest, *reversed(steps)], ["other"]) == b"lost"
     assert await run_script(redis, FORGET, [held, newest, *steps], ["mine"]) == b"lost", "another is the newest"
@@ -330,7 +337,7 @@ async def test_steps_are_deleted_only_under_the_hold(redis: Redis, keys: Keys):
     assert await redis.exists(*steps[:2]) == 0
 
     await redis.delete(steps[2])
-    await redis.set(steps[0], "x")
+    await add_steps(redis, steps[0])
     assert await run_script(redis, FORGET, [held, newest, *reversed(steps)], ["mine"]) == b"lost", "it does not exist"
     assert await redis.exists(steps[0]) == 1
 

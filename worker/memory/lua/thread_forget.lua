@@ -5,12 +5,13 @@
 -- ARGV  1 token
 -- Returns 'gone' | 'lost'
 --@include _common.lua
+--@include _step.lua
 
 local thread, newest, step = KEYS[1], KEYS[2], KEYS[3]
 check_type(thread, 'hash')
 check_type(newest, 'string')
 if redis.call('HGET', thread, 'token') ~= ARGV[1] then return 'lost' end
-if redis.call('GET', newest) ~= step or redis.call('EXISTS', step) == 0 then return 'lost' end
+if redis.call('GET', newest) ~= step or not is_step(step) then return 'lost' end
 for i = 4, #KEYS do
   redis.call('UNLINK', KEYS[i])
 end
