@@ -199,10 +199,12 @@ class _Again:
             self._task.uncancel()
 
     def _look(self) -> None:
-        if self._is_due:
+        """Cancel again if a cancellation was and is pending; a timeout within the call has one in passing."""
+        is_pending = self._task.cancelling() > self._asked + self._repeated
+        if self._is_due and is_pending:
             self._task.cancel()
             self._repeated += 1
-        self._is_due = self._task.cancelling() > self._asked + self._repeated
+        self._is_due = is_pending
         self._timer = self._loop.call_later(CANCEL_AGAIN_S, self._look)
 
 

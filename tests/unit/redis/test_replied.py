@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from contextlib import suppress
 
 import pytest
 
 from producer.redis import raw_connection
-from producer.redis.raw_connection import ReplyTimeout, end, replied
+from producer.redis.raw_connection import CANCEL_AGAIN_S, ReplyTimeout, end, replied
 
 
 async def test_a_cancellation_that_redis_py_drops_is_raised_when_the_call_ends():
@@ -97,3 +99,15 @@ async def test_a_loop_whose_cancellation_redis_py_drops_is_cancelled_again(monke
 
     assert [task.done() for task in tasks] == [True, True]
     assert dropped == 2
+
+
+async def test_a_timeout_within_the_call_that_a_busy_loop_notices_late_cancels_nothing():
+    async def connecting() -> str:
+        asyncio.get_running_loop().call_later(CANCEL_AGAIN_S / 2, time.sleep, CANCEL_AGAIN_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CANCEL_AGAIN_S * 0.9):
+                await asyncio.Event().wait()
+        await asyncio.sleep(2 * CANCEL_AGAIN_S)
+        return "connected to the next one"
+
+    assert await replied(connecting()) == "connected to the next one"
