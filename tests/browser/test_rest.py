@@ -125,13 +125,20 @@ async def test_a_page_that_scrolls_in_a_box_is_scrolled_as_far_as_in_the_window(
     assert [doubt.kind for doubt in result.doubts] == ([] if sees else ["endless-feed"])
 
 
-@pytest.mark.parametrize(("boxes", "height", "sees"), [(24, 300, True), (99, 900, False)])
+SLOW = """<script>addEventListener("scroll", () => {
+  for (const began = performance.now(); performance.now() - began < 300;);
+}, true)</script>"""
+
+
+@pytest.mark.parametrize(
+    ("boxes", "height", "also", "sees"), [(24, 300, "", True), (99, 900, "", False), (40, 300, SLOW, False)]
+)
 async def test_each_of_many_boxes_is_scrolled_or_the_result_says_that_some_were_not(
-    engine: ScanEngine, site: Site, boxes: int, height: int, *, sees: bool
+    engine: ScanEngine, site: Site, boxes: int, height: int, also: str, *, sees: bool
 ) -> None:
     box = f'<div tabindex=0 style="height:200px;overflow:auto"><div style="height:{height}px"></div>{{}}</div>'
     late = '<div id=late style="min-height:90px"></div>'
-    url = site.add(f"/boxes-{boxes}", page(box.format("") * boxes + box.format(late) + WATCH))
+    url = site.add(f"/boxes-{boxes}", page(also + box.format("") * boxes + box.format(late) + WATCH))
 
     result = await scan(engine, url)
 

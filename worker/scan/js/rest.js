@@ -80,6 +80,7 @@
     }
     return found;
   };
+  const isOver = (left) => left.steps <= 0 || performance.now() >= left.until;
   // Continues scrolling where the last call stopped; returns the number of steps.
   const scrollOne = async (element, isRoot, left) => {
     if (!heights.has(element)) heights.set(element, scrollHeight(element));
@@ -89,7 +90,7 @@
     const begun = performance.now();
     const step = async () => { steps += 1; left.steps -= 1; await drawn(); };
     const most = isRoot || fills(element) ? Infinity : STEPS_A_CONTAINER;
-    const isLeft = () => left.steps > 0 && performance.now() < left.until && steps < most;
+    const isLeft = () => !isOver(left) && steps < most;
     while (isLeft() && y + height < scrollHeight(element) - 1) { y += stride; moveOn(element, 0, y); await step(); }
     while (!isRoot && isLeft() && x + width < scrollWidth(element) - 1) {
       x += strideAcross;
@@ -101,11 +102,12 @@
     return steps;
   };
   const isAtEnd = (element) => {
-    const height = element === root() ? innerHeight : clientHeight(element);
-    return reached.get(element)[1] + height >= scrollHeight(element) - 1;
+    const [x, y] = reached.get(element);
+    if (element === root()) return y + innerHeight >= scrollHeight(element) - 1;
+    return y + clientHeight(element) >= scrollHeight(element) - 1 && x + clientWidth(element) >= scrollWidth(element) - 1;
   };
-  // Returns the steps, and whether the window, a box that fills it, or one for which no step was left was not scrolled to
-  // its end.
+  // Returns the steps, and whether the window, a box that fills it, or one for which no step or time was left was not
+  // scrolled to its end.
   const scroll = async (maxSteps, limitMs) => {
     const left = { steps: maxSteps, until: performance.now() + limitMs };
     const top = root();
@@ -116,7 +118,7 @@
       const box = Element.prototype.getBoundingClientRect.call(element);
       if (top && (box.bottom > innerHeight || box.top < 0)) move(top, 0, scrollTop(top) + box.top);
       steps += await scrollOne(element, false, left);
-      isCut ||= !isAtEnd(element) && (left.steps <= 0 || fills(element));
+      isCut ||= !isAtEnd(element) && (isOver(left) || fills(element));
     }
     return { steps, is_cut: isCut };
   };
