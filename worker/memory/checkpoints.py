@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import copy
 from functools import partial
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Self, TypeVar, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
@@ -28,7 +29,6 @@ from worker.limits.conversation_hold import Hold, thread_lost
 from worker.memory.vectors.indexes import on_index, redis_errors, search_errors, unquoted, wait_until_indexed
 
 T = TypeVar("T")
-Put = Callable[[], Awaitable[RunnableConfig]]
 
 STEP: Final = load_script("worker.memory", "thread_step")
 FORGET: Final = load_script("worker.memory", "thread_forget")
@@ -41,7 +41,6 @@ SETUP_TRIES: Final = 5
 WRITES: Final = {"JSON.SET", "JSON.MERGE", "ZADD", "SET"}
 
 _HOLD: ContextVar[Hold | None] = ContextVar("hold", default=None)
-_IS_ASIDE: ContextVar[bool] = ContextVar("is_aside", default=False)
 
 
 class _Expiring:
@@ -94,6 +93,8 @@ class ConversationSaver(AsyncRedisSaver):
     unused once their job has ended. Keys are built each time here. Remove this when that cache evicts.
     """
 
+    _is_aside = False
+
     def _make_redis_checkpoint_key_cached(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str) -> str:
         return self._make_redis_checkpoint_key(thread_id, checkpoint_ns, checkpoint_id)
 
@@ -125,9 +126,30 @@ class ConversationSaver(AsyncRedisSaver):
         new_versions: ChannelVersions,
         stream_mode: str = "values",
     ) -> RunnableConfig:
-        """Store a step."""
-        put = partial(super().aput, config, checkpoint, metadata, new_versions, stream_mode)
-        return await self._put(partial(self._indexed, put), after=config)
+        """Store a step.
+
+        Within ``held`` it raises ``ThreadBusy`` if another question holds the conversation, or if the step of
+        ``config`` is not its newest: it was then read from a primary that had been replaced.
+        """
+        hold = _HOLD.get()
+
+        async def put() -> RunnableConfig:
+            saver = self if hold is None else self._with_pointer_aside()
+            return await AsyncRedisSaver.aput(saver, config, checkpoint, metadata, new_versions, stream_mode)
+
+        kept = await self._indexed(put)
+        if hold is not None:
+            await self._make_newest(hold, kept, after=config)
+        return kept
+
+    def _with_pointer_aside(self) -> Self:
+        """Return a copy that writes the pointer to the newest step to an unused key.
+
+        Not a context variable: a connection that is opened meanwhile would pass it on to what its replies begin.
+        """
+        saver = copy(self)
+        saver._is_aside = True  # noqa: SLF001  of the same class
+        return saver
 
     def expire_at_once(self, client: Redis, ttl_s: int) -> None:
         """Make ``client`` write TTLs atomically. Call after set-up: redisvl's indexes accept only a plain client."""
@@ -203,26 +225,9 @@ class ConversationSaver(AsyncRedisSaver):
         return f"{self._checkpoint_prefix}_latest:aside"
 
     def _make_redis_checkpoint_latest_key(self, thread_id: str, checkpoint_ns: str) -> str:
-        if _IS_ASIDE.get():  # a shared key: a worker killed before the saver sets its TTL leaves it behind
+        if self._is_aside:  # a shared key: a worker killed before the saver sets its TTL leaves it behind
             return self._aside
         return super()._make_redis_checkpoint_latest_key(thread_id, checkpoint_ns)
-
-    async def _put(self, put: Put, *, after: RunnableConfig) -> RunnableConfig:
-        """Store a step made from the step ``after``.
-
-        Raises ``ThreadBusy`` if another question now holds the conversation, or if ``after`` is not its newest step: it
-        was then read from a primary that had been replaced.
-        """
-        hold = _HOLD.get()
-        if hold is None:
-            return await put()
-        before = _IS_ASIDE.set(True)
-        try:
-            kept = await put()
-        finally:
-            _IS_ASIDE.reset(before)
-        await self._make_newest(hold, kept, after=after)
-        return kept
 
     async def confirm(self, step: RunnableConfig) -> None:
         """Check that a stored step is the conversation's newest, for the question that holds it and adds no step.

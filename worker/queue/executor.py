@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextvars import copy_context
 from functools import partial
 from typing import Any, Final, assert_never
 
@@ -52,7 +53,8 @@ log = structlog.get_logger()
 class Executor:
     """The deliveries of one worker, from claim to commit.
 
-    ``holders`` are the entries that hold a slot of their lane; a release sets ``freed``.
+    ``holders`` are the entries that hold a slot of their lane; a release sets ``freed``. Jobs see the context variables
+    of ``context``.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Executor:
         self._leases = leases
         self.functions = functions
         self.controls = controls or Controls(stream.redis, stream.keys, worker=stream.consumer)
+        self.context = copy_context()
         self._runs: dict[int, Run] = {}  # by the identity of the delivery, as leases are
         self._deadlines = Deadlines()
         self.tasks: set[asyncio.Task[None]] = set()
@@ -76,12 +79,14 @@ class Executor:
     def begin(self, entry: Entry, *, has_slot: bool) -> None:
         """Start a claimed entry in a slot of its lane; without a slot it is requeued.
 
-        The start is sent before the task begins, unless the script that claimed the entry has started it.
+        The start is sent before the task begins, unless the script that claimed the entry has started it. A reply that
+        brings an entry is handled in the context in which its connection was opened, perhaps another job's.
         """
         if has_slot:
             self.holders[entry.lane].add(entry)
-        sent = entry.start or self._send_start(entry)
-        task = asyncio.create_task(self._deliver(entry, sent))
+        context = self.context.copy()
+        sent = entry.start or context.run(self._send_start, entry)
+        task = asyncio.create_task(self._deliver(entry, sent), context=context)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 

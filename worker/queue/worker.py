@@ -18,6 +18,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -182,6 +183,7 @@ class StreamWorker(Worker):
         await self.stream.lanes.wake(list(self.functions), room=self.max_jobs - held)
 
     async def _work(self) -> None:
+        self.executor.context = copy_context()  # with what ``on_startup`` has set
         self.leases.start()
         claiming = asyncio.create_task(self.job_loop.run(), name="claim")
         tending = asyncio.create_task(self.upkeep.run(), name="upkeep")

@@ -6,11 +6,13 @@ import asyncio
 import json
 import threading
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
+import pytest
 from arq.worker import Retry, func
-from redis.asyncio import Redis
+from redis.asyncio import Connection, Redis
 from structlog.testing import capture_logs
 
 from producer.client.client import Client
@@ -43,6 +45,14 @@ async def notes_half_a_character(ctx: dict[Any, Any]) -> None:
     ctx["progress"]("half \udcff")
 
 
+SEEN: ContextVar[str] = ContextVar("seen", default="")
+
+
+async def sees(ctx: dict[Any, Any]) -> str:
+    del ctx
+    return SEEN.get()
+
+
 async def waits_twice(ctx: dict[Any, Any]) -> str:
     ctx["starts"].append(ctx["job_try"])
     if len(ctx["starts"]) < 3:
@@ -65,6 +75,32 @@ async def test_a_jobs_value_is_its_result(client: Client, redis_url: str, keys: 
     assert isinstance(result, FunctionResult)
     assert result.value == 42
     assert await redis.xlen(keys.lane("batch")) == 0
+
+
+async def test_a_job_sees_the_context_of_its_worker_and_not_that_in_which_a_connection_was_opened(
+    client: Client, redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    opened = Connection._connect
+
+    async def opening(connection: Connection) -> None:
+        before = SEEN.set(f"{SEEN.get()}, a connection")
+        try:
+            await opened(connection)
+        finally:
+            SEEN.reset(before)
+
+    async def startup(ctx: dict[Any, Any]) -> None:
+        del ctx
+        SEEN.set("startup")
+
+    monkeypatch.setattr(Connection, "_connect", opening)
+    results: list[Any] = []
+    async with running_worker(redis_url, keys, [sees], on_startup=startup):
+        for _ in range(3):
+            job = await client.submit("sees", {})
+            results.append(await client.wait(job.job_id, timeout_s=WAIT_S))
+
+    assert [result.value for result in results] == ["startup"] * 3
 
 
 async def test_retry_runs_again_and_counts_attempts(client: Client, redis_url: str, keys: Keys, redis: Redis):
