@@ -129,8 +129,10 @@ class Rest:
     async def _scroll_one(self, frame: _Frame, end_s: float) -> tuple[int, bool]:
         limit_s = max(0.0, end_s - time.monotonic())
         call = f"sightlineRest.scroll({_MAX_STEPS}, {literal(round(limit_s * 1000))})"
-        found = await self._ask(frame, call, limit_s=limit_s + _FRAME_ASK_LIMIT_S)
-        return (int(found["steps"]), bool(found["is_cut"])) if found else (0, False)
+        if found := await self._ask(frame, call, limit_s=limit_s + _FRAME_ASK_LIMIT_S):
+            return int(found["steps"]), bool(found["is_cut"])
+        is_over = time.monotonic() >= end_s  # it was busy with a step, and stays where it is until it is scrolled back
+        return int(is_over), is_over
 
     async def _bring_into_view(self, session: Session, frame_id: str) -> None:
         """Scroll the frame into view, so that it is drawn and its observers fire."""
