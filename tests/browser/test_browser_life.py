@@ -147,8 +147,8 @@ async def test_a_page_that_fills_the_browser_itself_fails_with_the_reason_and_ta
 ) -> None:
     fill = "setInterval(() => kept.length < 40 && kept.push(new Blob([part])), 10)"
     script = f"const part = new Uint8Array(1.6e7).fill(7), kept = []; {fill}"
-    page = f"<!doctype html><title>blobs</title><script>{script}</script><img alt='' src=/hang>"
-    eater = ScanRequest(url=site.add("/blobs", page))
+    page = f"<!doctype html><title>blobs</title><script>{script}</script>"
+    eater = ScanRequest(url=site.add("/blobs", page), wait_for="#never")  # a slow machine takes seconds to fill it
     async with ScanEngine(dataclasses.replace(settings, max_browser_mb=280, load_limit_s=30.0)) as engine:
         failed, beside = await asyncio.gather(
             engine.audit(eater), engine.audit(ScanRequest(url=site.url("/pages/late.html"))), return_exceptions=True
