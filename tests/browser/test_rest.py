@@ -147,6 +147,37 @@ async def test_each_of_many_boxes_is_scrolled_or_the_result_says_that_some_were_
     assert [doubt.kind for doubt in result.doubts] == ([] if sees else ["endless-feed"])
 
 
+async def test_a_page_too_busy_to_say_whether_it_scrolls_is_said_not_to_have_been_scrolled(
+    engine: ScanEngine, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scroll = Rest.scroll
+
+    async def scroll_while_busy(rest: Rest, *, left_s: float) -> str:
+        busy = "for (const began = performance.now(); performance.now() - began < 3000;);"
+        rest._page.session.post("Runtime.evaluate", {"expression": busy})
+        return await scroll(rest, left_s=left_s)
+
+    monkeypatch.setattr(Rest, "scroll", scroll_while_busy)
+
+    result = await scan(engine, site.add("/busy", page("<p>Busy")))
+
+    assert result.status == "scanned"
+    assert [doubt.kind for doubt in result.doubts] == ["endless-feed"]
+
+
+@pytest.mark.parametrize(("style", "sees"), [("", True), ("overflow-x:hidden", False), ("direction:rtl", True)])
+async def test_a_window_is_scrolled_sideways_where_a_visitor_can(
+    engine: ScanEngine, site: Site, style: str, *, sees: bool
+) -> None:
+    wide = f'<style>body {{ {style} }}</style><div style="display:flex"><div style="flex:0 0 6000px">Rooms</div>'
+    url = site.add("/sideways", page(f'{wide}<div id=late style="flex:0 0 90px;min-height:90px"></div></div>{WATCH}'))
+
+    result = await scan(engine, url)
+
+    assert (result.status, rules_of(result)) == ("scanned", {"image-alt"} if sees else set())
+    assert result.doubts == ()
+
+
 @pytest.mark.parametrize(("rows", "is_live"), [(5_000, True), (100, True), (5_000, False)])
 async def test_a_list_that_draws_its_rows_on_scrolling_says_that_most_were_not_seen(
     engine: ScanEngine, site: Site, rows: int, *, is_live: bool

@@ -38,7 +38,7 @@ _SHARE: Final = 0.2
 """Maximum share of the page's remaining time for each of the two."""
 
 _CHANGES: Final = "the page kept changing while it was scrolled: the content further down was not scanned"
-_CUT: Final = "the page or parts of it are too long to be scrolled through: what appears further down was not scanned"
+_CUT: Final = "the page, or a part of it, is too long or busy to be scrolled through: what comes later was not scanned"
 
 _Frame = tuple[Session, str]
 
@@ -75,9 +75,9 @@ class Rest:
             await self._wait_for_started(known, min(end_s, time.monotonic() + _STARTED_LIMIT_S))
             if watch.navigations != navigations or time.monotonic() >= end_s:
                 break
-        if not is_touched or watch.navigations != navigations:
+        if watch.navigations != navigations:
             return ""
-        if any(await self._ask_all("sightlineRest.restore()", await self._frames())):
+        if is_touched and any(await self._ask_all("sightlineRest.restore()", await self._frames())):
             return _CHANGES
         return _CUT if is_cut else ""
 
@@ -112,7 +112,7 @@ class Rest:
         """Scroll on through each document; return the number of steps, and whether any was cut short."""
         top = await self._ask(self._top, "sightlineRest.survey()")
         if not top:
-            return 0, False
+            return 0, True  # it is busy
         steps, is_cut = await self._scroll_one(self._top, end_s) if top["is_worth_scrolling"] else (0, False)
         frames = (await self._frames())[1:] if top["frames"] else []
         surveys = await self._ask_all("sightlineRest.survey()", frames)

@@ -66,6 +66,14 @@
   // The window scrolls by the body's overflow unless the root element has one.
   const isWindow = (element) => element === root() ||
     (element === document.body && getComputedStyle(document.documentElement).overflowY === "visible");
+  // Whether a visitor can scroll the window sideways.
+  const isWide = () => {
+    const top = root();
+    if (!top || scrollWidth(top) <= innerWidth + LEAST_PX) return false;
+    const { overflowX } = getComputedStyle(document.documentElement);
+    const ruling = overflowX === "visible" && document.body ? getComputedStyle(document.body).overflowX : overflowX;
+    return ruling !== "hidden" && ruling !== "clip";
+  };
   const containers = () => {
     const found = [];
     for (const element of elements()) {
@@ -92,7 +100,7 @@
     const most = isRoot || fills(element) ? Infinity : STEPS_A_CONTAINER;
     const isLeft = () => !isOver(left) && steps < most;
     while (isLeft() && y + height < scrollHeight(element) - 1) { y += stride; moveOn(element, 0, y); await step(); }
-    while (!isRoot && isLeft() && x + width < scrollWidth(element) - 1) {
+    while ((!isRoot || isWide()) && isLeft() && x + width < scrollWidth(element) - 1) {
       x += strideAcross;
       moveOn(element, x, scrollTop(element));
       await step();
@@ -103,7 +111,9 @@
   };
   const isAtEnd = (element) => {
     const [x, y] = reached.get(element);
-    if (element === root()) return y + innerHeight >= scrollHeight(element) - 1;
+    if (element === root()) {
+      return y + innerHeight >= scrollHeight(element) - 1 && (!isWide() || x + innerWidth >= scrollWidth(element) - 1);
+    }
     return y + clientHeight(element) >= scrollHeight(element) - 1 && x + clientWidth(element) >= scrollWidth(element) - 1;
   };
   // Returns the steps, and whether the window, a box that fills it, or one for which no step or time was left was not
@@ -229,7 +239,7 @@
     // Without scripts, only lazy images and frames depend on scrolling.
     survey: () => ({
       frames: window.length,
-      is_worth_scrolling: (hasScripts() ? innerHeight >= LEAST_PX : hasLazy()) && (isTall() || containers().length > 0),
+      is_worth_scrolling: (hasScripts() ? innerHeight >= LEAST_PX : hasLazy()) && (isTall() || isWide() || containers().length > 0),
     }),
     finish: () => ({ finished: finish(), may_freeze: hasScripts() && !styleSheets().some(asksForScripts), ...changes() }),
   };
