@@ -119,7 +119,7 @@ class Threads:
 
     async def _take(self, key: str, token: str, job_id: str, submitted_ms: int) -> None:
         args = (token, job_id, submitted_ms, *self._times_ms)
-        reply = await run_script(self.redis, HOLD, [key], args)
+        reply = await run_script(self.redis, HOLD, [key, self.keys.job(job_id)], args)
         if reply[0] == b"held":
             return
         waited_s = max(0.0, time.time() - submitted_ms / 1000)

@@ -25,7 +25,7 @@ SILENCE_MS = 15_000
 async def hold(redis: Redis, keys: Keys, job: str, *, submitted: int = 1, holder: str = "") -> str:
     """Run thread_hold.lua; '' for held, else whom it waits for."""
     args = (holder or f"token-{job}", job, submitted, LEASE_MS, SILENCE_MS)
-    reply = await run_script(redis, HOLD, [keys.thread("t-a")], args)
+    reply = await run_script(redis, HOLD, [keys.thread("t-a"), keys.job(job)], args)
     return "" if reply[0] == b"held" else reply[1].decode()
 
 
@@ -91,8 +91,29 @@ async def test_of_two_submitted_at_once_one_goes_first(redis: Redis, keys: Keys)
     assert await hold(redis, keys, "q1", submitted=5) == ""
 
 
+async def test_those_submitted_in_one_millisecond_run_in_the_order_of_their_first_entries(redis: Redis, keys: Keys):
+    for job, entry in (("q9", "5-0"), ("q5", "5-2"), ("q7", "5-10"), ("q8", "6-0")):
+        await redis.execute_command("HSET", keys.job(job), "entry", entry)
+    await hold(redis, keys, "q9", submitted=5)
+    waiting = [("q7", 5), ("q8", 6), ("q5", 5)]
+    for job, submitted in waiting:
+        await hold(redis, keys, job, submitted=submitted)
+        await redis.execute_command("HSET", keys.job(job), "entry", f"{100 - submitted}-0")  # a retry
+    await release(redis, keys, "token-q9")
+
+    order: list[str] = []
+    while waiting:
+        for job, submitted in list(waiting):
+            if not await hold(redis, keys, job, submitted=submitted):
+                order.append(job)
+                waiting.remove((job, submitted))
+                await release(redis, keys, f"token-{job}")
+
+    assert order == ["q5", "q7", "q8"]
+
+
 async def test_a_silent_waiter_loses_its_turn_and_is_removed(redis: Redis, keys: Keys):
-    await plant(redis, keys, {"w:gone": "1:1000", "w:other": "1:1000"})
+    await plant(redis, keys, {"w:gone": "1-0:1000", "w:other": "1-0:1000", "w:wrong": "1"})
 
     assert await hold(redis, keys, "q2", submitted=2) == ""
     assert not [name for name in await fields(redis, keys) if name.startswith(b"w:")]
@@ -119,7 +140,7 @@ async def test_a_redis_clock_set_back_leaves_a_conversation_to_nobody_for_longer
     await plant(redis, keys, {"token": "dead", "job": "q1", "until_ms": str(ends)})
     busy = await hold(redis, keys, "q2", submitted=9)
     held_until = int((await fields(redis, keys))[b"until_ms"])
-    await plant(redis, keys, {"until_ms": "1000", "w:silent": f"1:{ends}"})
+    await plant(redis, keys, {"until_ms": "1000", "w:silent": f"1-0:{ends}"})
 
     first = await hold(redis, keys, "q2", submitted=9)
 
