@@ -139,6 +139,10 @@ BAD = {
     "moves the focus": "<button id=a>A</button><button>B</button><script>setInterval(() => a.focus(), 20)</script>",
     "fetches the focus back": "<button id=a>A</button><button>B</button>"
     "<script>onblur = () => setTimeout(() => a.focus(), 150)</script>",
+    "fetches the focus back later after Escape": "<button id=a>A</button><button id=b>B</button><script>"
+    "let wait = 0; onkeydown = (e) => { if (e.key === 'Escape') wait = 70; };"
+    "b.onfocus = () => wait ? setTimeout(() => a.focus(), wait) : a.focus();"
+    "onblur = () => setTimeout(() => a.focus(), 20)</script>",
     "takes two keys": "<a href=#a>A</a><a href=#b>B</a><script>let n = 0;"
     "addEventListener('keydown', (e) => n++ < 2 && e.preventDefault(), true)</script>",
     "goes away on focus": "<a href=#a onfocus=\"location = '/gone'\">A</a><button>B</button>",
@@ -158,6 +162,7 @@ async def test_pages_that_interfere_with_live_checks_are_scanned(engine: ScanEng
     assert "live-trap" in trapped["traps every key"]
     assert "live-trap" in trapped["moves the focus"]
     assert "live-trap" in trapped["fetches the focus back"]
+    assert "live-trap" in trapped["fetches the focus back later after Escape"]
     assert "live-trap" not in trapped["goes away on focus"]
     assert "live-trap" not in trapped["takes two keys"]
 

@@ -6,15 +6,18 @@ frees the focus, there is no trap (WCAG 2.1.2).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from worker.scan.journey.keys import key_events
 from worker.scan.live.check import Hand
-from worker.scan.live.walk import BACK, TAB, Key, Path, Stop, focused, step
+from worker.scan.live.walk import BACK, TAB, Dropped, Key, Nowhere, Path, Stop, focused, step
 
 _MORE: Final = 1
 """Presses beyond one round of the stops."""
+_FETCHED_BACK_S: Final = 0.1
+"""Time for a script to fetch the focus back before the next press."""
 _MAX_HELP: Final = 3
 _NAMES: Final = {
     "ctrl": "Control",
@@ -56,8 +59,7 @@ async def moves_elsewhere(hand: Hand, path: Path) -> bool:
 async def _leaves(hand: Hand, cycle: set[Key], key: str) -> bool:
     """Whether the key, pressed repeatedly, leaves the stops."""
     for _ in range(len(cycle) + _MORE):
-        found = await step(hand, key)
-        if not isinstance(found, Stop) or found.key not in cycle:
+        if await _is_free(hand, cycle, await step(hand, key)):
             return True
     return False
 
@@ -66,9 +68,20 @@ async def _opens(hand: Hand, cycle: set[Key], key: str) -> bool:
     """Whether the stops can be left after the key was pressed once."""
     await hand.press(key_events(key))
     found = await focused(hand)
-    if isinstance(found, Stop) and found.key not in cycle:
+    if isinstance(found, Stop) and await _is_free(hand, cycle, found):
         return True
     return await _leaves(hand, cycle, TAB)
+
+
+async def _is_free(hand: Hand, cycle: set[Key], found: Stop | Dropped | Nowhere) -> bool:
+    """Whether the focus is outside the stops, and a script does not fetch it back."""
+    if found == "out":
+        return True
+    if isinstance(found, Stop) and found.key in cycle:
+        return False
+    await asyncio.sleep(_FETCHED_BACK_S)
+    found = await focused(hand)
+    return not isinstance(found, Stop) or found.key not in cycle
 
 
 async def _advised(hand: Hand, stops: Sequence[Stop], pressed: list[str]) -> list[str]:
